@@ -1,0 +1,33 @@
+/*
+ * io.h - descriptors and whole files. Everything is O_CLOEXEC and restarts on EINTR.
+ */
+#ifndef ER_BASE_IO_H
+#define ER_BASE_IO_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include "base/err.h"
+#include "base/str.h"
+
+/* Reads until len bytes or end of file. Returns bytes read, or -1 with errno. */
+ssize_t er_read_full(int fd, void *buf, size_t len);
+ssize_t er_pread_full(int fd, void *buf, size_t len, off_t offset);
+/* Writes all; works on non-blocking descriptors too (polls). Returns 0, or -1 with errno. */
+int er_write_full(int fd, const void *data, size_t len);
+int er_pwrite_full(int fd, const void *data, size_t len, off_t offset);
+
+/* A whole file into ret (replaced). More than max bytes is ER_CONFIG. at may be AT_FDCWD. */
+int er_file_read(int at, const char *path, size_t max, struct er_str *ret, struct er_err *err);
+/* Writes "<path>.tmp-XXXX" beside it and renames. durable: fsync of file and directory. Leaves nothing behind on failure. */
+int er_file_write(int at, const char *path, const void *data, size_t len, mode_t mode, bool durable, struct er_err *err);
+bool er_file_exists(int at, const char *path);
+
+int er_set_nonblock(int fd, bool on);
+int er_pipe(int ret_fds[2]); /* O_CLOEXEC; 0 or -1 with errno */
+int er_socketpair(int ret_fds[2]);
+/* Closes and sets to -1; keeps errno. */
+void er_close(int *fd);
+/* fsync of the directory a path is in. */
+int er_fsync_parent(int at, const char *path);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * parse.h - text to numbers, strictly: the whole text, no sign tricks, no overflow. ER_CONFIG names the text.
+ */
+#ifndef ER_BASE_PARSE_H
+#define ER_BASE_PARSE_H
+
+#include <stdint.h>
+#include "base/err.h"
+#include "base/str.h"
+
+int er_parse_u64(const char *text, uint64_t max, uint64_t *ret, struct er_err *err);
+int er_parse_int(const char *text, int64_t min, int64_t max, int64_t *ret, struct er_err *err);
+/* "16G", "16GiB", "16GB", "512M", "1.5T", "4096": binary units throughout, as torch and Slurm users expect. */
+int er_parse_size(const char *text, uint64_t *ret_bytes, struct er_err *err);
+void er_fmt_size(struct er_str *out, uint64_t bytes); /* "1.5 GB", "312 KB", "0 B" (binary units) */
+
+/* Shell quoting: the one place. Every shell word it makes is read back as the same bytes by sh, bash, zsh, dash, busybox. */
+void er_quote_sh(struct er_str *out, const char *word);
+void er_quote_argv(struct er_str *out, char *const *argv, size_t len);
+/* For showing a name to a person: control and non-UTF-8 bytes become \xNN; printable text stays as it is. */
+void er_quote_show(struct er_str *out, const char *text, size_t len);
+/* Valid UTF-8 copy, each bad byte as U+FFFD, for JSON. */
+void er_utf8_lossy(struct er_str *out, const char *text, size_t len);
+
+/* The candidates nearest to `word` (edit distance at most a third), nearest first; at most max. */
+size_t er_nearest(const char *word, const char *const *candidates, size_t count, const char **ret, size_t max);
+
+#endif
