@@ -1,0 +1,65 @@
+/*
+ * command.h - a command is a const struct at the end of its file and one line in commands.c. Its option table gives
+ * parsing, --help, completion and the manual's OPTIONS. Commands print; they decide nothing that outlives them.
+ *
+ * To add one: src/cli/cmd_<name>.c with `const struct er_command er_cmd_<name>`, its line in commands.c, its file in
+ * src/cli/meson.build, man/errand-<name>.1.in, an e2e test. tests/unit/cli/test_commands.c checks that they agree.
+ */
+#ifndef ER_CLI_COMMAND_H
+#define ER_CLI_COMMAND_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "store/store.h"
+
+enum er_opt_type {
+        ER_OPT_FLAG,     /* bool: --json, --no-json is not made unless negatable */
+        ER_OPT_TEXT,     /* const char * */
+        ER_OPT_LIST,     /* struct er_strv: may repeat */
+        ER_OPT_COUNT,    /* int64_t, 0 or more */
+        ER_OPT_SIZE,     /* int64_t bytes */
+        ER_OPT_DURATION, /* int64_t ms */
+};
+/* What a completion offers for an option's value or an argument. */
+enum er_complete { ER_COMPLETE_NONE, ER_COMPLETE_JOB, ER_COMPLETE_HOST, ER_COMPLETE_FILE, ER_COMPLETE_DIR, ER_COMPLETE_COMMAND };
+
+struct er_opt {
+        const char *name;   /* "time-limit" */
+        char letter;        /* 'f' or 0 */
+        enum er_opt_type type;
+        const char *value;  /* "DURATION"; NULL for a flag */
+        const char *help;   /* one line, no final dot */
+        size_t offset;      /* of the member in the command's own struct of options */
+        enum er_complete complete;
+};
+
+struct er_cli {             /* what the dispatcher has made ready */
+        struct er_store *store;   /* opened when the command needs it */
+        const char *program;      /* path of this program */
+        bool json, quiet;
+};
+
+enum er_need { ER_NEED_NOTHING = 0, ER_NEED_STORE = 1 };
+
+struct er_command {
+        const char *name;
+        const char *group;       /* "Run", "Follow", "Hosts", "Keep tidy", "About" */
+        const char *summary;     /* one line */
+        const char *arguments;   /* "[JOB]" , "[--] COMMAND [ARG]..." */
+        const char *description; /* paragraphs for --help and the manual; NULL where the summary is enough */
+        const struct er_opt *opts;
+        size_t opt_count;
+        size_t opts_size;        /* of the struct the offsets point into; zeroed before parsing, COUNT/SIZE/DURATION are -1 */
+        unsigned needs;
+        bool stop_at_argument;   /* options end at the first argument: run, ssh, exec */
+        int min_args, max_args;  /* -1: no limit */
+        enum er_complete complete;
+        /* Returns the exit status, or -1 with err set (printed by the dispatcher, exit status from its code). */
+        int (*run)(struct er_cli *cli, void *opts, char **args, int count, struct er_err *err);
+};
+
+extern const struct er_command *const er_commands[];
+extern const size_t er_command_count;
+const struct er_command *er_command_find(const char *name);
+
+#endif

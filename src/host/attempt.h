@@ -1,0 +1,61 @@
+/*
+ * attempt.h - what errand asks of a host about attempts: submit, watch, cancel, read the log.
+ * Times in answers are already turned to our clock.
+ */
+#ifndef ER_HOST_ATTEMPT_H
+#define ER_HOST_ATTEMPT_H
+
+#include "host/session.h"
+
+struct er_submit {
+        const char *key;   /* job key: "<run>.<n>.<store id>" */
+        uint32_t attempt;  /* from 1 */
+        const struct er_spec *spec;
+        const struct er_strv *secrets; /* "NAME=value", may be NULL */
+};
+
+struct er_watch {
+        const char *key;
+        uint32_t attempt;
+        uint64_t seq;      /* events after this one */
+        uint64_t offset;   /* log from here */
+        bool log;          /* false: events only */
+        /* Return -1 with err set to stop (then er_watch returns that error). Data is (borrowed). */
+        int (*on_event)(void *arg, const struct er_status *status, struct er_err *err);
+        int (*on_log)(void *arg, int stream, uint64_t offset, int64_t time_ms, struct er_sv data, struct er_err *err);
+        void *arg;
+};
+
+/* Starts the attempt (or finds that it has been started: the same key, attempt and spec start once).
+   ER_NOT_FOUND with provider_code "snapshot" when the spec's tree is not on the host. */
+int er_attempt_submit(struct er_session *session, const struct er_submit *submit, struct er_err *err);
+/* Until the attempt has ended and its log was given out, or -1. */
+int er_attempt_watch(struct er_session *session, const struct er_watch *watch, struct er_err *err);
+/* Both in one go: one round trip less. Same errors. */
+int er_attempt_run(struct er_session *session, const struct er_submit *submit, const struct er_watch *watch, struct er_err *err);
+/* Tells the supervisor to end the tree: TERM, after grace_ms KILL. OK also when it has ended already. */
+int er_attempt_cancel(struct er_session *session, const char *key, uint32_t attempt, int64_t grace_ms, struct er_err *err);
+/* What the host's record says. ER_NOT_FOUND: it knows nothing of it. */
+int er_attempt_stat(struct er_session *session, const char *key, uint32_t attempt, struct er_status *ret, struct er_err *err);
+/* Removes the attempts of a job that have ended (ER_STATE when one runs). attempt 0: all. */
+int er_attempt_remove(struct er_session *session, const char *key, uint32_t attempt, uint64_t *ret_freed, struct er_err *err);
+
+struct er_log_range {
+        uint64_t offset;   /* from here ... */
+        uint64_t limit;    /* ... at most so many bytes; 0: to the end */
+        int64_t tail;      /* >= 0: only the last so many lines; -1: all */
+        int64_t since_ms;  /* > 0: only what was written since (our clock) */
+};
+/* What is in the log now; *ret_next (may be NULL) is the offset after it. */
+int er_attempt_log(struct er_session *session, const char *key, uint32_t attempt, const struct er_log_range *range,
+                   int (*on_log)(void *arg, int stream, uint64_t offset, int64_t time_ms, struct er_sv data, struct er_err *err),
+                   void *arg, uint64_t *ret_next, struct er_err *err);
+
+struct er_gc {
+        uint64_t freed;
+        uint64_t attempts, trees, packs;
+};
+/* Snapshots nothing needs, and ended attempts of owner (store id) whose key is not in keep. dry: only counts. */
+int er_host_gc(struct er_session *session, const char *owner, const struct er_strv *keep, bool dry, struct er_gc *ret, struct er_err *err);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * config.h - errand.yaml and the options of `errand run`, made into one spec. Checked whole before anything is touched;
+ * errors name file:line:column or the option, and the nearest right key.
+ *
+ * Keys of errand.yaml (every one optional): name, command (text or list), on (text or list), cpus, memory, gpus,
+ * time_limit, env (map), env_file, secrets (list), outputs (list), workdir, sync, retries.
+ */
+#ifndef ER_JOB_CONFIG_H
+#define ER_JOB_CONFIG_H
+
+#include "base/err.h"
+#include "proto/spec.h"
+
+/* What was said, by a file or by options; unset members are NULL, empty or negative. */
+struct er_config {
+        char *name;
+        struct er_strv command;
+        bool command_is_line; /* a shell line */
+        struct er_strv on;
+        int64_t cpus, gpus, retries;     /* -1: not said */
+        int64_t memory, time_limit_ms;   /* -1: not said */
+        struct er_strv env;     /* "K=V"; "K" alone: our own value */
+        char *env_file;
+        struct er_strv secrets;
+        struct er_strv outputs;
+        char *workdir;
+        int sync;               /* -1: not said */
+};
+#define ER_CONFIG_INIT {.cpus = -1, .gpus = -1, .retries = -1, .memory = -1, .time_limit_ms = -1, .sync = -1}
+void er_config_release(struct er_config *config);
+
+/* <dir>/errand.yaml; absent: fine, nothing is set. */
+int er_config_load(const char *dir, struct er_config *ret, struct er_err *err);
+/* What `over` says replaces what `config` says (lists too); env is merged by name. */
+void er_config_overlay(struct er_config *config, const struct er_config *over);
+/* A checked spec. `subdir` is where the user stands below the project (or ""): the default workdir. Reads env_file.
+   A single argument with white space and no more arguments is a shell line, as for ssh. */
+int er_config_to_spec(const struct er_config *config, const char *project_dir, const char *subdir, struct er_spec *ret, struct er_err *err);
+/* The project's name: config->name, else the directory's, made to fit [A-Za-z0-9._-] (owned). */
+char *er_config_project(const struct er_config *config, const char *project_dir);
+/* "K=V" lines, # comments, export, quotes; into env. */
+int er_env_file_load(const char *path, struct er_strv *env, struct er_err *err);
+
+#endif

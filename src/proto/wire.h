@@ -1,0 +1,184 @@
+/*
+ * wire.h - the numbers of the protocol between errand and errand-agent. PROTOCOL.md beside it says what they mean.
+ * Numbers are for ever: append, never reuse. A field's type follows from its tag.
+ */
+#ifndef ER_PROTO_WIRE_H
+#define ER_PROTO_WIRE_H
+
+#define ER_PROTO_VERSION_MIN 1
+#define ER_PROTO_VERSION_MAX 1
+
+#define ER_FRAME_MAX (1u << 20)        /* payload of one frame, bytes */
+#define ER_CHUNK (64u * 1024)          /* data of one LOG, DATA or BLOB frame */
+#define ER_LINE_OF_JOBS_KEY_MAX 200u   /* a job key */
+
+/* Frame types: requests are below 128, answers from 128. Every request gets exactly one closing answer: OK, END or ERROR. */
+enum er_frame_type {
+        ER_F_HELLO = 1,    /* -> HELLO_OK */
+        ER_F_PING = 2,     /* -> OK */
+        ER_F_PROBE = 3,    /* -> PROBE_OK */
+        ER_F_SUBMIT = 4,   /* -> OK; starting the same attempt twice is one start */
+        ER_F_WATCH = 5,    /* -> EVENT*, LOG*, END when the attempt is over and its log is sent */
+        ER_F_CANCEL = 6,   /* -> OK when the supervisor has been told */
+        ER_F_STAT = 7,     /* -> STATUS*, END */
+        ER_F_LOG = 8,      /* -> LOG*, END */
+        ER_F_TREES = 9,    /* -> OK with a TREE tag for each snapshot of the project, newest first */
+        ER_F_TREE_PUT = 10, /* then TREE_PART*, TREE_END -> NEED, then BLOB*, BLOB_END -> OK */
+        ER_F_TREE_PART = 11,
+        ER_F_TREE_END = 12,
+        ER_F_BLOB = 13,
+        ER_F_BLOB_END = 14,
+        ER_F_LIST = 15,    /* -> ENTRY*, END */
+        ER_F_GET = 16,     /* -> DATA*, END */
+        ER_F_PUT = 17,     /* whole small thing -> OK; or a large file: -> OK {OFFSET}, then DATA*, PUT_END -> OK */
+        ER_F_DATA_IN = 18,
+        ER_F_PUT_END = 19,
+        ER_F_REMOVE = 20,  /* -> OK {FREED} */
+        ER_F_GC = 21,      /* -> OK {FREED, COUNT...} */
+        ER_F_STOP = 22,    /* ends a WATCH or LOG early -> its END */
+
+        ER_F_HELLO_OK = 128,
+        ER_F_OK = 129,
+        ER_F_ERROR = 130,
+        ER_F_END = 131,
+        ER_F_PROBE_OK = 132,
+        ER_F_EVENT = 133,
+        ER_F_LOG_DATA = 134,
+        ER_F_STATUS = 135,
+        ER_F_NEED = 136,
+        ER_F_ENTRY = 137,
+        ER_F_DATA = 138,
+};
+
+/* Tags. u: unsigned 64, i: signed 64 (times in ms), s: bytes, m: a nested message, *: may repeat. */
+enum er_tag {
+        ER_T_VERSION_MIN = 1,  /* u */
+        ER_T_VERSION_MAX = 2,  /* u */
+        ER_T_VERSION = 3,      /* u: the one chosen */
+        ER_T_BUILD = 4,        /* s */
+        ER_T_NOW = 5,          /* i: sender's clock */
+        ER_T_BOOT_ID = 6,      /* s: /proc/sys/kernel/random/boot_id */
+        ER_T_HOSTNAME = 7,     /* s */
+        ER_T_ROOT = 8,         /* s: absolute path of ~/.errand there */
+        ER_T_CODE = 9,         /* u: enum er_code */
+        ER_T_MESSAGE = 10,     /* s */
+        ER_T_HINT = 11,        /* s */
+        ER_T_ERRNO = 12,       /* u */
+        ER_T_KEY = 13,         /* s: job key, "mnist-12.0.3fa9c1" */
+        ER_T_ATTEMPT = 14,     /* u: from 1 */
+        ER_T_SPEC = 15,        /* m: spec.h */
+        ER_T_SECRET = 16,      /* s*: "NAME=value"; never written to disk */
+        ER_T_SEQ = 17,         /* u: number of an event, from 1 */
+        ER_T_STATE = 18,       /* u: enum er_state */
+        ER_T_END = 19,         /* u: enum er_end */
+        ER_T_REASON = 20,      /* u: enum er_reason */
+        ER_T_EXIT_CODE = 21,   /* u */
+        ER_T_SIGNAL = 22,      /* u */
+        ER_T_DETAIL = 23,      /* s: a missing pattern, a message */
+        ER_T_TIME = 24,        /* i: when, by the host's clock */
+        ER_T_STARTED = 25,     /* i */
+        ER_T_ENDED = 26,       /* i */
+        ER_T_CPU_MS = 27,      /* u: cpu time used by the tree */
+        ER_T_MAX_RSS = 28,     /* u: bytes, peak of the tree's sum */
+        ER_T_GPU_UTIL = 29,    /* u: mean percent over its GPUs; absent without samples */
+        ER_T_GPU_MEM = 30,     /* u: bytes, peak */
+        ER_T_GPU_INDEX = 31,   /* u*: GPUs given to the attempt */
+        ER_T_LOG_SIZE = 32,    /* u */
+        ER_T_OFFSET = 33,      /* u: in the log or file */
+        ER_T_STREAM = 34,      /* u: 1 stdout, 2 stderr */
+        ER_T_DATA = 35,        /* s */
+        ER_T_LIMIT = 36,       /* u: bytes at most */
+        ER_T_TAIL = 37,        /* u: last N lines */
+        ER_T_SINCE = 38,       /* i */
+        ER_T_PROJECT = 39,     /* s */
+        ER_T_TREE = 40,        /* s*: 32 bytes, hash of a snapshot */
+        ER_T_BASE = 41,        /* s: 32 bytes, the tree that TREE_PART is a difference to */
+        ER_T_COUNT = 42,       /* u */
+        ER_T_CHECKSUM = 43,    /* u: er_tree_checksum of the whole new tree */
+        ER_T_ENTRIES = 44,     /* s: packed entries, tree.h */
+        ER_T_GONE = 45,        /* s: packed paths that the base has and the new tree has not */
+        ER_T_INDEX = 46,       /* u: position of a blob among the entries sent in TREE_PART frames */
+        ER_T_NEED = 47,        /* s: packed (u32 index, u64 offset) little-endian pairs */
+        ER_T_SIZE = 48,        /* u */
+        ER_T_PATH = 49,        /* s */
+        ER_T_PATTERN = 50,     /* s*: glob, relative to the directory */
+        ER_T_MODE = 51,        /* u: permission bits */
+        ER_T_TYPE = 52,        /* u: 'f', 'd', 'l' */
+        ER_T_MTIME = 53,       /* i: ms */
+        ER_T_TARGET = 54,      /* s: of a symlink */
+        ER_T_FREED = 55,       /* u: bytes */
+        ER_T_OWNER = 56,       /* s: store id; the last part of a job key */
+        ER_T_KEEP = 57,        /* s*: job keys */
+        ER_T_DRY = 58,         /* u: 1: only count */
+        ER_T_GRACE = 59,       /* i: ms between TERM and KILL */
+        ER_T_ARCH = 60,        /* s: "x86_64" */
+        ER_T_KERNEL = 61,      /* s */
+        ER_T_CPUS = 62,        /* u */
+        ER_T_CPUS_FREE = 63,   /* u */
+        ER_T_MEMORY = 64,      /* u: bytes */
+        ER_T_MEMORY_FREE = 65, /* u: MemAvailable */
+        ER_T_DISK = 66,        /* u: bytes of the file system of ROOT */
+        ER_T_DISK_FREE = 67,   /* u */
+        ER_T_LOAD = 68,        /* u: 1-minute load average x 100 */
+        ER_T_RUNNING = 69,     /* u: attempts of errand running */
+        ER_T_QUEUED = 70,      /* u */
+        ER_T_GPU = 71,         /* m*: INDEX, NAME, MEMORY, MEMORY_FREE, UTIL, RUNNING (1: taken by an attempt) */
+        ER_T_NAME = 72,        /* s */
+        ER_T_UTIL = 73,        /* u: percent */
+        ER_T_MEMORY_UNRESERVED = 74, /* u: bytes not promised to attempts */
+        ER_T_ABSENT = 75,      /* s*: programs a doctor asks for that are not there (git, rsync, python3, ...) */
+        ER_T_FOLLOW = 76,      /* u: 0: send no log, only events */
+        ER_T_PID = 77,         /* u */
+        ER_T_CHANGED = 78,     /* u: 1: the file changed while it was read */
+        ER_T_OVERWRITE = 79,   /* u */
+        ER_T_GPUS_FREE = 80,   /* u */
+        ER_T_WRITABLE = 81,    /* u: 0: ROOT cannot be written */
+        ER_T_MOUNT_NOEXEC = 82, /* u: 1: ROOT is on a noexec mount */
+        ER_T_USER = 83,        /* s */
+        ER_T_OS = 84,          /* s: PRETTY_NAME of /etc/os-release */
+};
+
+/* The life of an attempt on its host, in order. */
+enum er_state {
+        ER_STATE_WAITING = 1, /* not on the host yet (never sent by an agent) */
+        ER_STATE_QUEUED = 2,
+        ER_STATE_STARTING = 3,
+        ER_STATE_RUNNING = 4,
+        ER_STATE_ENDED = 5,
+};
+
+/* How an attempt ended. */
+enum er_end {
+        ER_END_NONE = 0,
+        ER_END_DONE = 1,
+        ER_END_FAILED = 2,
+        ER_END_CANCELLED = 3,
+        ER_END_PREEMPTED = 4,
+        ER_END_LOST = 5,
+};
+
+/* Why. */
+enum er_reason {
+        ER_REASON_NONE = 0,
+        ER_REASON_EXIT = 1,           /* non-zero exit status */
+        ER_REASON_SIGNAL = 2,
+        ER_REASON_OOM = 3,
+        ER_REASON_MISSING_OUTPUT = 4, /* DETAIL: the pattern */
+        ER_REASON_TIME_LIMIT = 5,
+        ER_REASON_ENVIRONMENT = 6,
+        ER_REASON_FILES = 7,          /* snapshot could not be made or sent; disk full */
+        ER_REASON_START = 8,          /* could not be executed: EXIT_CODE 126 or 127 */
+        ER_REASON_USER = 9,           /* cancelled by the user */
+        ER_REASON_REBOOT = 10,        /* lost: the host was rebooted */
+        ER_REASON_KILLED = 11,        /* lost: the supervisor was killed */
+        ER_REASON_HOST = 12,          /* the host cannot be reached or used; never after a start */
+        ER_REASON_SECRET = 13,        /* a secret's value is not at hand */
+        ER_REASON_GONE = 14,          /* lost: the host knows nothing of it any more */
+        ER_REASON_ROOM = 15,          /* no host could ever fit it */
+};
+
+const char *er_state_name(enum er_state state);
+const char *er_end_name(enum er_end end);
+const char *er_reason_name(enum er_reason reason); /* "missing output" */
+
+#endif
