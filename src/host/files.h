@@ -19,7 +19,7 @@ struct er_pull {
         const char *key;     /* from an attempt's directory ... */
         uint32_t attempt;
         const char *dir;     /* ... or, key NULL, from this directory of the host (absolute, or relative to the home) */
-        const struct er_strv *patterns; /* globs ("out/*.pt", "**" crosses directories); a directory means all below it */
+        const struct er_strv *patterns; /* globs ("*.pt" below out, "**" crosses directories); a directory means all below it */
         const char *to;      /* directory here, made when missing */
         bool flat;           /* a single file or directory lands as `to`/basename instead of with its path */
 };
