@@ -1,0 +1,344 @@
+/*
+ * yaml.c - our own small tree, built from libfyaml's events. Not its documents: with events an alias, a deep nest
+ * or a second key of the same name is refused at the moment it is seen. See yaml.h
+ */
+#include "base/yaml.h"
+
+#include <fcntl.h>
+#include <libfyaml.h>
+#include "base/io.h"
+#include "base/map.h"
+
+#define SIZE_LIMIT ((size_t)1 << 20)
+#define DEPTH_LIMIT 64
+
+struct er_yaml_node {
+        enum er_yaml_type type;
+        bool quoted;
+        int line, column;
+        char *text; /* (owned) of a scalar */
+        size_t text_len;
+        struct er_yaml_node **items; /* (owned) of a list; of a map: key, value, key, value ... */
+        size_t count;
+        size_t cap;
+};
+
+struct er_yaml {
+        char *name; /* (owned) what messages call it */
+        struct er_yaml_node *root;
+};
+
+struct reader {
+        struct fy_parser *parser;
+        struct fy_diag *diag;
+        struct er_yaml *yaml;
+        struct er_err *err;
+        struct {
+                struct er_yaml_node *node;
+                struct er_map keys; /* of a map: its keys so far */
+        } open[DEPTH_LIMIT];
+        size_t depth;
+        bool seen_document;
+};
+
+static void free_node(struct er_yaml_node *node)
+{
+        if (!node)
+                return;
+        for (size_t i = 0; i < node->count; i++)
+                free_node(node->items[i]);
+        free(node->items);
+        free(node->text);
+        free(node);
+}
+
+void er_yaml_free(struct er_yaml *yaml)
+{
+        if (!yaml)
+                return;
+        free_node(yaml->root);
+        free(yaml->name);
+        free(yaml);
+}
+
+static int fail_at(struct reader *reader, struct fy_event *event, const char *what)
+{
+        const struct fy_mark *mark = fy_event_start_mark(event);
+
+        return er_err_set(reader->err, ER_CONFIG, "%s:%d:%d: %s", reader->yaml->name, mark ? mark->line + 1 : 1,
+                          mark ? mark->column + 1 : 1, what);
+}
+
+static bool is_null_text(const char *text)
+{
+        return !*text || er_streq(text, "~") || er_streq(text, "null") || er_streq(text, "Null") ||
+               er_streq(text, "NULL");
+}
+
+/* Puts a new node where the document wants one: as the root, the next item, key or value. */
+static int place(struct reader *reader, struct fy_event *event, struct er_yaml_node *node)
+{
+        const struct fy_mark *mark = fy_event_start_mark(event);
+        struct er_yaml_node *parent;
+
+        node->line = mark ? mark->line + 1 : 1;
+        node->column = mark ? mark->column + 1 : 1;
+        if (reader->depth == 0) {
+                reader->yaml->root = node;
+                return 0;
+        }
+        parent = reader->open[reader->depth - 1].node;
+        parent->items = er_grow(parent->items, &parent->cap, parent->count + 1, sizeof *parent->items);
+        parent->items[parent->count++] = node;
+        if (parent->type != ER_YAML_MAP || parent->count % 2 == 0)
+                return 0;
+        if (!node->text)
+                return fail_at(reader, event, "a key must be a plain word or text");
+        if (strlen(node->text) != node->text_len)
+                return fail_at(reader, event, "a key with a NUL in it");
+        if (er_map_sets(&reader->open[reader->depth - 1].keys, node->text, node)) {
+                er_autofree char *what = er_fmt("the key \"%s\" is there twice", node->text);
+
+                return fail_at(reader, event, what);
+        }
+        return 0;
+}
+
+static int open_node(struct reader *reader, struct fy_event *event, enum er_yaml_type type, const struct fy_token *tag)
+{
+        struct er_yaml_node *node = er_new(struct er_yaml_node);
+
+        node->type = type;
+        if (place(reader, event, node) < 0)
+                return -1;
+        if (tag)
+                return fail_at(reader, event, "tags (!name) are not supported");
+        if (reader->depth == DEPTH_LIMIT)
+                return fail_at(reader, event, "nested too deeply (more than 64 levels)");
+        reader->open[reader->depth].node = node;
+        reader->open[reader->depth].keys = (struct er_map)ER_MAP_INIT;
+        reader->depth++;
+        return 0;
+}
+
+static void close_node(struct reader *reader)
+{
+        reader->depth--;
+        er_map_release(&reader->open[reader->depth].keys);
+}
+
+static int add_scalar(struct reader *reader, struct fy_event *event)
+{
+        struct fy_token *value = event->scalar.value;
+        struct er_yaml_node *node;
+        const char *text;
+        size_t len = 0;
+
+        if (event->scalar.tag)
+                return fail_at(reader, event, "tags (!name) are not supported; write a text in quotes");
+        text = fy_token_get_text(value, &len);
+        if (!text) {
+                text = "";
+                len = 0;
+        }
+        node = er_new(struct er_yaml_node);
+        node->type = ER_YAML_SCALAR;
+        node->quoted = fy_token_scalar_style(value) != FYSS_PLAIN;
+        node->text = er_strndup(text, len);
+        node->text_len = len;
+        if (!node->quoted && strlen(node->text) == len && is_null_text(node->text)) {
+                node->type = ER_YAML_NULL;
+                /* As a key it keeps its text, so that the message about it can show it. */
+                if (reader->depth == 0 || reader->open[reader->depth - 1].node->type != ER_YAML_MAP ||
+                    reader->open[reader->depth - 1].node->count % 2 == 1) {
+                        free(node->text);
+                        node->text = NULL;
+                        node->text_len = 0;
+                }
+        }
+        return place(reader, event, node);
+}
+
+static int take_event(struct reader *reader, struct fy_event *event)
+{
+        switch (event->type) {
+        case FYET_DOCUMENT_START:
+                if (reader->seen_document)
+                        return fail_at(reader, event, "a second document; only one is read");
+                reader->seen_document = true;
+                return 0;
+        case FYET_ALIAS:
+                return fail_at(reader, event, "aliases (*name) are not supported; write the value out");
+        case FYET_SCALAR:
+                return add_scalar(reader, event);
+        case FYET_SEQUENCE_START:
+                return open_node(reader, event, ER_YAML_LIST, event->sequence_start.tag);
+        case FYET_MAPPING_START:
+                return open_node(reader, event, ER_YAML_MAP, event->mapping_start.tag);
+        case FYET_SEQUENCE_END:
+        case FYET_MAPPING_END:
+                close_node(reader);
+                return 0;
+        case FYET_NONE:
+        case FYET_STREAM_START:
+        case FYET_STREAM_END:
+        case FYET_DOCUMENT_END:
+                return 0;
+        }
+        return 0;
+}
+
+/* libfyaml's first complaint in our form. */
+static int parser_error(struct reader *reader)
+{
+        void *pos = NULL;
+        const struct fy_diag_error *error = fy_diag_errors_iterate(reader->diag, &pos);
+
+        if (!error || !error->msg)
+                return er_err_set(reader->err, ER_CONFIG, "%s: not valid YAML", reader->yaml->name);
+        return er_err_set(reader->err, ER_CONFIG, "%s:%d:%d: %s", reader->yaml->name, error->line > 0 ? error->line : 1,
+                          error->column > 0 ? error->column : 1, error->msg);
+}
+
+static int read_events(struct reader *reader)
+{
+        struct fy_event *event;
+        int rc = 0;
+
+        while (rc == 0 && (event = fy_parser_parse(reader->parser))) {
+                rc = take_event(reader, event);
+                fy_parser_event_free(reader->parser, event);
+        }
+        if (rc == 0 && fy_parser_get_stream_error(reader->parser))
+                rc = parser_error(reader);
+        while (reader->depth > 0)
+                close_node(reader);
+        return rc;
+}
+
+/* Errors are collected and not printed: libfyaml's way of silence is a sink for its output. */
+static void drop_output(struct fy_diag *diag, void *user, const char *buf, size_t len)
+{
+        (void)diag;
+        (void)user;
+        (void)buf;
+        (void)len;
+}
+
+int er_yaml_parse(const char *text, size_t len, const char *name, struct er_yaml **ret, struct er_err *err)
+{
+        struct fy_diag_cfg diag_config = {.output_fn = drop_output, .level = FYET_ERROR, .module_mask = ~0u};
+        struct fy_parse_cfg config = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_JSON_NONE};
+        er_autoptr(er_yaml) yaml = NULL;
+        struct reader reader = {.err = err};
+        int rc;
+
+        if (len > SIZE_LIMIT)
+                return er_err_set(err, ER_CONFIG, "%s: larger than 1 MB", name);
+        yaml = er_new(struct er_yaml);
+        yaml->name = er_strdup(name);
+        if (len == 0) {
+                *ret = er_take(yaml);
+                return 0;
+        }
+        reader.yaml = yaml;
+        reader.diag = fy_diag_create(&diag_config);
+        if (!reader.diag)
+                abort(); /* out of memory */
+        fy_diag_set_collect_errors(reader.diag, true);
+        config.diag = reader.diag;
+        reader.parser = fy_parser_create(&config);
+        if (!reader.parser || fy_parser_set_string(reader.parser, text, len) < 0)
+                rc = er_err_set(err, ER_INTERNAL, "%s: cannot start the YAML parser", name);
+        else
+                rc = read_events(&reader);
+        if (reader.parser)
+                fy_parser_destroy(reader.parser);
+        fy_diag_unref(reader.diag);
+        if (rc < 0)
+                return -1;
+        if (yaml->root && yaml->root->type == ER_YAML_NULL) {
+                free_node(yaml->root);
+                yaml->root = NULL;
+        }
+        *ret = er_take(yaml);
+        return 0;
+}
+
+int er_yaml_load(const char *path, struct er_yaml **ret, struct er_err *err)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+
+        if (er_file_read(AT_FDCWD, path, SIZE_LIMIT, &text, err) < 0)
+                return -1;
+        return er_yaml_parse(text.buf, text.len, path, ret, err);
+}
+
+const struct er_yaml_node *er_yaml_root(const struct er_yaml *yaml)
+{
+        return yaml->root;
+}
+
+enum er_yaml_type er_yaml_type(const struct er_yaml_node *node)
+{
+        return node->type;
+}
+
+const char *er_yaml_text(const struct er_yaml_node *node, size_t *ret_len)
+{
+        if (node->type != ER_YAML_SCALAR)
+                return NULL;
+        if (ret_len)
+                *ret_len = node->text_len;
+        return node->text;
+}
+
+bool er_yaml_is_quoted(const struct er_yaml_node *node)
+{
+        return node->quoted;
+}
+
+size_t er_yaml_count(const struct er_yaml_node *node)
+{
+        return node->type == ER_YAML_MAP ? node->count / 2 : node->count;
+}
+
+const struct er_yaml_node *er_yaml_item(const struct er_yaml_node *list, size_t index)
+{
+        return list->type == ER_YAML_LIST && index < list->count ? list->items[index] : NULL;
+}
+
+const struct er_yaml_node *er_yaml_pair(const struct er_yaml_node *map, size_t index, const char **ret_key,
+                                        const struct er_yaml_node **ret_key_node)
+{
+        if (map->type != ER_YAML_MAP || index >= map->count / 2)
+                return NULL;
+        if (ret_key)
+                *ret_key = map->items[2 * index]->text;
+        if (ret_key_node)
+                *ret_key_node = map->items[2 * index];
+        return map->items[2 * index + 1];
+}
+
+const struct er_yaml_node *er_yaml_get(const struct er_yaml_node *map, const char *key)
+{
+        for (size_t i = 0; map->type == ER_YAML_MAP && i + 1 < map->count; i += 2)
+                if (strcmp(map->items[i]->text, key) == 0)
+                        return map->items[i + 1];
+        return NULL;
+}
+
+int er_yaml_err(const struct er_yaml *yaml, const struct er_yaml_node *node, struct er_err *err, const char *fmt, ...)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+        va_list args;
+
+        if (node)
+                er_str_addf(&text, "%s:%d:%d: ", yaml->name, node->line, node->column);
+        else
+                er_str_addf(&text, "%s: ", yaml->name);
+        va_start(args, fmt);
+        er_str_addv(&text, fmt, args);
+        va_end(args);
+        return er_err_set(err, ER_CONFIG, "%s", text.buf);
+}
