@@ -9,7 +9,7 @@
 #define ER_PROTO_VERSION_MAX 1
 
 #define ER_FRAME_MAX (1u << 20)        /* payload of one frame, bytes */
-#define ER_CHUNK (64u * 1024)          /* data of one LOG, DATA or BLOB frame */
+#define ER_CHUNK (64u * 1024)          /* usual data of one LOG_DATA, DATA or BLOB frame; up to ER_FRAME_MAX - 1024 is allowed */
 #define ER_LINE_OF_JOBS_KEY_MAX 200u   /* a job key */
 
 /* Frame types: requests are below 128, answers from 128. Every request gets exactly one closing answer: OK, END or ERROR. */
@@ -94,7 +94,7 @@ enum er_tag {
         ER_T_TREE = 40,        /* s*: 32 bytes, hash of a snapshot */
         ER_T_BASE = 41,        /* s: 32 bytes, the tree that TREE_PART is a difference to */
         ER_T_COUNT = 42,       /* u */
-        ER_T_CHECKSUM = 43,    /* u: er_tree_checksum of the whole new tree */
+        ER_T_CHECKSUM = 43,    /* u: sum of er_tree_entry_sum over the whole new tree */
         ER_T_ENTRIES = 44,     /* s: packed entries, tree.h */
         ER_T_GONE = 45,        /* s: packed paths that the base has and the new tree has not */
         ER_T_INDEX = 46,       /* u: position of a blob among the entries sent in TREE_PART frames */
@@ -136,6 +136,9 @@ enum er_tag {
         ER_T_MOUNT_NOEXEC = 82, /* u: 1: ROOT is on a noexec mount */
         ER_T_USER = 83,        /* s */
         ER_T_OS = 84,          /* s: PRETTY_NAME of /etc/os-release */
+        ER_T_ATTEMPT_ID = 85,  /* s: random, unique for ever: ERRAND_ATTEMPT_ID of the job's processes */
+        ER_T_RETRYABLE = 86,   /* u: 1: trying the same again can help */
+        ER_T_PROVIDER_CODE = 87, /* s: of an ERROR: "snapshot" */
 };
 
 /* The life of an attempt on its host, in order. */

@@ -1,0 +1,133 @@
+/* tree.c - see tree.h */
+#include "proto/tree.h"
+
+#include "base/map.h"
+#include "base/path.h"
+
+#define HEADER 48u /* u8 type | u8 0 | u16 mode | u32 path length | u64 size | 32 bytes hash */
+
+static void put(unsigned char *p, uint64_t value, size_t bytes)
+{
+        for (size_t i = 0; i < bytes; i++)
+                p[i] = (unsigned char)(value >> (8 * i));
+}
+
+static uint64_t get(const unsigned char *p, size_t bytes)
+{
+        uint64_t value = 0;
+
+        for (size_t i = 0; i < bytes; i++)
+                value |= (uint64_t)p[i] << (8 * i);
+        return value;
+}
+
+void er_tree_pack(struct er_str *out, const struct er_tree_entry *entry)
+{
+        unsigned char header[HEADER] = {0};
+
+        header[0] = (unsigned char)entry->type;
+        put(header + 2, entry->mode, 2);
+        put(header + 4, entry->path.len, 4);
+        put(header + 8, entry->type == 'l' ? entry->target.len : entry->size, 8);
+        if (entry->type == 'f')
+                memcpy(header + 16, entry->hash, ER_TREE_HASH);
+        er_str_addn(out, header, sizeof header);
+        er_str_addn(out, entry->path.ptr, entry->path.len);
+        if (entry->type == 'l')
+                er_str_addn(out, entry->target.ptr, entry->target.len);
+}
+
+static int damaged(struct er_err *err)
+{
+        return er_err_set(err, ER_REMOTE, "a damaged list of files");
+}
+
+static bool is_zero(const unsigned char *p, size_t len)
+{
+        for (size_t i = 0; i < len; i++)
+                if (p[i])
+                        return false;
+        return true;
+}
+
+int er_tree_unpack(struct er_sv *rest, struct er_tree_entry *ret, struct er_err *err)
+{
+        const unsigned char *p = (const unsigned char *)rest->ptr;
+        struct er_tree_entry e = {0};
+        uint64_t path_len;
+        size_t used;
+
+        if (rest->len == 0)
+                return 0;
+        if (rest->len < HEADER || p[1] != 0)
+                return damaged(err);
+        e.type = (char)p[0];
+        e.mode = (uint16_t)get(p + 2, 2);
+        path_len = get(p + 4, 4);
+        e.size = get(p + 8, 8);
+        memcpy(e.hash, p + 16, ER_TREE_HASH);
+        used = HEADER;
+        if (path_len == 0 || path_len > ER_TREE_PATH_MAX || path_len > rest->len - used || e.size > INT64_MAX)
+                return damaged(err);
+        e.path = er_svn(p + used, (size_t)path_len);
+        used += (size_t)path_len;
+        if (!er_path_is_safe(e.path.ptr, e.path.len))
+                return er_err_set(err, ER_REMOTE, "an unsafe path in a list of files");
+        switch (e.type) {
+        case 'f':
+                if (e.mode != 0644 && e.mode != 0755)
+                        return damaged(err);
+                break;
+        case 'l':
+                if (e.size == 0 || e.size > ER_TREE_PATH_MAX || e.size > rest->len - used || !is_zero(p + 16, ER_TREE_HASH) ||
+                    memchr(p + used, '\0', (size_t)e.size))
+                        return damaged(err);
+                e.target = er_svn(p + used, (size_t)e.size);
+                used += (size_t)e.size;
+                break;
+        case 'd':
+                if (e.size != 0 || !is_zero(p + 16, ER_TREE_HASH))
+                        return damaged(err);
+                break;
+        default:
+                return damaged(err);
+        }
+        rest->ptr += used;
+        rest->len -= used;
+        *ret = e;
+        return 1;
+}
+
+void er_tree_pack_path(struct er_str *out, struct er_sv path)
+{
+        unsigned char header[4];
+
+        put(header, path.len, sizeof header);
+        er_str_addn(out, header, sizeof header);
+        er_str_addn(out, path.ptr, path.len);
+}
+
+int er_tree_unpack_path(struct er_sv *rest, struct er_sv *ret, struct er_err *err)
+{
+        uint64_t len;
+
+        if (rest->len == 0)
+                return 0;
+        if (rest->len < 4)
+                return damaged(err);
+        len = get((const unsigned char *)rest->ptr, 4);
+        if (len == 0 || len > ER_TREE_PATH_MAX || len > rest->len - 4)
+                return damaged(err);
+        *ret = er_svn(rest->ptr + 4, (size_t)len);
+        rest->ptr += 4 + len;
+        rest->len -= 4 + (size_t)len;
+        return 1;
+}
+
+uint64_t er_tree_entry_sum(const struct er_tree_entry *entry)
+{
+        er_auto(er_str) packed = ER_STR_INIT;
+
+        er_tree_pack(&packed, entry);
+        return er_hash64(packed.buf, packed.len);
+}
