@@ -1,0 +1,68 @@
+# Makefile - one word for each thing one does here; meson and ninja do the work. `make help` lists them.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+FUZZ_SECONDS ?= 60
+# How many end-to-end tests at once: most of their time is waiting for ssh.
+TEST_JOBS ?= 4
+
+ASAN_SETUP = -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true
+FUZZ_SETUP = -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true \
+	-Dx86_64_agent=disabled -Daarch64_agent=disabled
+
+.PHONY: all help run test asan lint fmt fuzz bench install clean deps
+
+all: $(BUILD)/build.ninja ## build errand into build/ (the default)
+	ninja -C $(BUILD)
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what building and testing need (Debian, Ubuntu; elsewhere it says what)
+	@scripts/install-deps all
+
+run: ## install what is needed, build, and train the example on this machine
+	@scripts/install-deps build
+	@$(MAKE) --no-print-directory all
+	@scripts/run-example
+
+test: ## install what is needed, build, and run the unit and end-to-end tests
+	@scripts/install-deps test
+	@$(MAKE) --no-print-directory all
+	@scripts/run-tests $(BUILD) $(TEST_JOBS)
+
+asan: ## the same tests against a build with AddressSanitizer and UBSan
+	@scripts/install-deps test
+	@test -f build-asan/build.ninja || meson setup build-asan $(ASAN_SETUP)
+	ninja -C build-asan
+	@scripts/run-tests build-asan $(TEST_JOBS)
+
+lint: ## warnings of gcc and clang as errors, clang-tidy, shellcheck, headers, file lengths
+	@scripts/install-deps lint
+	@scripts/lint
+
+fmt: ## clang-format over all of our C
+	find src include tests -name '*.[ch]' -print0 | xargs -0 clang-format -i
+
+fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
+	@scripts/install-deps lint
+	@test -f build-fuzz/build.ninja || CC=clang meson setup build-fuzz $(FUZZ_SETUP)
+	ninja -C build-fuzz
+	@scripts/run-fuzz build-fuzz $(FUZZ_SECONDS)
+
+bench: ## speed, side by side with rsync, ssh and GNU parallel
+	@scripts/install-deps test
+	@$(MAKE) --no-print-directory all
+	@tests/bench/run
+
+install: all ## program, library, header, manual pages, completions: PREFIX (/usr/local), DESTDIR
+	@meson configure $(BUILD) -Dprefix=$(PREFIX) >/dev/null
+	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --quiet
+
+clean: ## remove all build directories
+	rm -rf $(BUILD) build-asan build-fuzz build-lint-gcc build-lint-clang
+
+$(BUILD)/build.ninja:
+	@command -v meson >/dev/null || { echo "meson is missing: type 'make deps'" >&2; exit 1; }
+	meson setup $(BUILD) --prefix=$(PREFIX)
