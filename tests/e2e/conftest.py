@@ -4,6 +4,7 @@ import itertools
 import os
 import pathlib
 import shutil
+import subprocess
 import tempfile
 
 import pytest
@@ -63,3 +64,46 @@ def make_host(errand, keys, namespaces):
 @pytest.fixture
 def host(make_host):
     return make_host()
+
+
+SKEW = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <time.h>
+static long skew(void) { const char *s = getenv("E2E_SKEW"); return s ? atol(s) : 0; }
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+        static int (*real)(clockid_t, struct timespec *);
+        if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+        int rc = real(id, ts);
+        if (rc == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) ts->tv_sec += skew();
+        return rc;
+}
+int gettimeofday(struct timeval *tv, void *tz)
+{
+        struct timespec ts;
+        (void)tz;
+        clock_gettime(CLOCK_REALTIME, &ts);
+        tv->tv_sec = ts.tv_sec;
+        tv->tv_usec = ts.tv_nsec / 1000;
+        return 0;
+}
+time_t time(time_t *t)
+{
+        struct timespec ts;
+        clock_gettime(CLOCK_REALTIME, &ts);
+        if (t) *t = ts.tv_sec;
+        return ts.tv_sec;
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def skewed(keys):
+    """skewed(hours) -> environment in which the clock is so many hours off."""
+    source, library = keys / "skew.c", keys / "skew.so"
+    source.write_text(SKEW)
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)
+    return lambda hours: {"LD_PRELOAD": str(library), "E2E_SKEW": str(int(hours * 3600))}

@@ -196,10 +196,11 @@ class World:
     def __init__(self, base, keys):
         self.base = pathlib.Path(base)
         self.home = self.base / "home"
-        self.state = self.base / "state"
+        self.state = self.home / ".local" / "state" / "errand"  # where it is when nobody says otherwise
+        self.root = self.home / ".errand"  # of this machine as a host
         self.bin = self.base / "bin"
-        for path in (self.home / ".ssh", self.bin):
-            path.mkdir(parents=True)
+        for path in (self.home / ".ssh", self.bin, self.base / "run"):
+            path.mkdir(parents=True, mode=0o700)
         (self.home / ".ssh").chmod(0o700)
         self.ssh_config = self.home / ".ssh" / "config"
         self.known_hosts = self.home / ".ssh" / "known_hosts"
@@ -214,7 +215,7 @@ class World:
             f"  UserKnownHostsFile {self.known_hosts}\n  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n")
         self.program("ssh", f'#!/bin/sh\nexec /usr/bin/ssh -F {self.base}/ssh_config "$@"\n')
         self.env = {
-            "HOME": str(self.home), "ERRAND_HOME": str(self.state), "PATH": f"{self.bin}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "HOME": str(self.home), "XDG_RUNTIME_DIR": str(self.base / "run"), "PATH": f"{self.bin}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "LANG": "C.UTF-8", "USER": "root", "LOGNAME": "root", "SHELL": "/bin/sh", "TERM": "xterm-256color",
             "E2E_WORLD": str(self.base), "GIT_CONFIG_GLOBAL": "/dev/null",
         }
