@@ -8,6 +8,7 @@
 #include <libfyaml.h>
 #include "base/io.h"
 #include "base/map.h"
+#include "base/utf8.h"
 
 #define SIZE_LIMIT ((size_t)1 << 20)
 #define DEPTH_LIMIT 64
@@ -31,6 +32,7 @@ struct er_yaml {
 struct reader {
         struct fy_parser *parser;
         struct fy_diag *diag;
+        struct er_str said; /* libfyaml's first message */
         struct er_yaml *yaml;
         struct er_err *err;
         struct {
@@ -188,16 +190,21 @@ static int take_event(struct reader *reader, struct fy_event *event)
         return 0;
 }
 
-/* libfyaml's first complaint in our form. */
+/*
+ * libfyaml's first complaint in our form. It comes as "<input>:2:1: error: <what>\n", the input being an address.
+ * (It can also be asked to collect errors, but 0.7.12 then does not free them.)
+ */
 static int parser_error(struct reader *reader)
 {
-        void *pos = NULL;
-        const struct fy_diag_error *error = fy_diag_errors_iterate(reader->diag, &pos);
+        const char *kind = strstr(reader->said.buf, ": error: "), *place = kind;
+        int colons = 0;
 
-        if (!error || !error->msg)
+        if (!kind)
                 return er_err_set(reader->err, ER_CONFIG, "%s: not valid YAML", reader->yaml->name);
-        return er_err_set(reader->err, ER_CONFIG, "%s:%d:%d: %s", reader->yaml->name, error->line > 0 ? error->line : 1,
-                          error->column > 0 ? error->column : 1, error->msg);
+        while (place > reader->said.buf && colons < 2)
+                colons += *--place == ':';
+        return er_err_set(reader->err, ER_CONFIG, "%s%.*s: %s", reader->yaml->name, (int)(kind - place), place,
+                          kind + strlen(": error: "));
 }
 
 static int read_events(struct reader *reader)
@@ -216,25 +223,50 @@ static int read_events(struct reader *reader)
         return rc;
 }
 
-/* Errors are collected and not printed: libfyaml's way of silence is a sink for its output. */
-static void drop_output(struct fy_diag *diag, void *user, const char *buf, size_t len)
+/* Called for the message, then for the line it is about and a mark below it. */
+static void take_output(struct fy_diag *diag, void *user, const char *buf, size_t len)
 {
+        struct er_str *said = user;
+
         (void)diag;
-        (void)user;
-        (void)buf;
-        (void)len;
+        if (said->len > 0)
+                return;
+        er_str_addn(said, buf, len);
+        er_str_rtrim(said);
+}
+
+/* libfyaml lets some bytes pass that are not UTF-8, which YAML is by definition. */
+static int check_utf8(const char *text, size_t len, const char *name, struct er_err *err)
+{
+        size_t line = 1, line_start = 0;
+
+        for (size_t pos = 0; pos < len;) {
+                uint32_t code;
+                size_t n = er_utf8_next(text + pos, len - pos, &code);
+
+                if (n == 0)
+                        return er_err_set(err, ER_CONFIG, "%s:%zu:%zu: not UTF-8", name, line, pos - line_start + 1);
+                pos += n;
+                if (code == '\n') {
+                        line++;
+                        line_start = pos;
+                }
+        }
+        return 0;
 }
 
 int er_yaml_parse(const char *text, size_t len, const char *name, struct er_yaml **ret, struct er_err *err)
 {
-        struct fy_diag_cfg diag_config = {.output_fn = drop_output, .level = FYET_ERROR, .module_mask = ~0u};
-        struct fy_parse_cfg config = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_JSON_NONE};
+        struct fy_diag_cfg diag_config = {.output_fn = take_output, .level = FYET_ERROR, .module_mask = ~0u};
+        struct fy_parse_cfg config = {.flags = FYPCF_JSON_NONE};
         er_autoptr(er_yaml) yaml = NULL;
-        struct reader reader = {.err = err};
+        struct reader reader = {.err = err, .said = ER_STR_INIT};
         int rc;
 
         if (len > SIZE_LIMIT)
                 return er_err_set(err, ER_CONFIG, "%s: larger than 1 MB", name);
+        if (check_utf8(text, len, name, err) < 0)
+                return -1;
         yaml = er_new(struct er_yaml);
         yaml->name = er_strdup(name);
         if (len == 0) {
@@ -242,10 +274,10 @@ int er_yaml_parse(const char *text, size_t len, const char *name, struct er_yaml
                 return 0;
         }
         reader.yaml = yaml;
+        diag_config.user = &reader.said;
         reader.diag = fy_diag_create(&diag_config);
         if (!reader.diag)
                 abort(); /* out of memory */
-        fy_diag_set_collect_errors(reader.diag, true);
         config.diag = reader.diag;
         reader.parser = fy_parser_create(&config);
         if (!reader.parser || fy_parser_set_string(reader.parser, text, len) < 0)
@@ -255,6 +287,7 @@ int er_yaml_parse(const char *text, size_t len, const char *name, struct er_yaml
         if (reader.parser)
                 fy_parser_destroy(reader.parser);
         fy_diag_unref(reader.diag);
+        er_str_release(&reader.said);
         if (rc < 0)
                 return -1;
         if (yaml->root && yaml->root->type == ER_YAML_NULL) {
