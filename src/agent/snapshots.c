@@ -1,0 +1,406 @@
+/* snapshots.c - see snapshots.h: looking at what is there, and taking away what nothing needs. */
+#include "agent/snapshots.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/tree_format.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/map.h"
+#include "base/path.h"
+#include "proto/msg.h"
+
+#define STALE_PART_MS (24 * 3600 * 1000LL)
+
+void er_tree_hex(const unsigned char hash[ER_TREE_HASH], char ret[ER_TREE_HEX])
+{
+        static const char digits[] = "0123456789abcdef";
+
+        for (size_t i = 0; i < ER_TREE_HASH; i++) {
+                ret[2 * i] = digits[hash[i] >> 4];
+                ret[2 * i + 1] = digits[hash[i] & 15];
+        }
+        ret[2 * ER_TREE_HASH] = '\0';
+}
+
+static bool hex_to_hash(const char *hex, unsigned char ret[ER_TREE_HASH])
+{
+        if (strlen(hex) != ER_TREE_HEX - 1)
+                return false;
+        for (size_t i = 0; i < ER_TREE_HASH; i++) {
+                unsigned value = 0;
+
+                for (size_t k = 0; k < 2; k++) {
+                        char c = hex[2 * i + k];
+
+                        if (c >= '0' && c <= '9')
+                                value = value * 16 + (unsigned)(c - '0');
+                        else if (c >= 'a' && c <= 'f')
+                                value = value * 16 + (unsigned)(c - 'a') + 10;
+                        else
+                                return false;
+                }
+                ret[i] = (unsigned char)value;
+        }
+        return true;
+}
+
+char *er_snapshots_dir(const char *project)
+{
+        er_auto(er_str) dir = ER_STR_INIT;
+
+        er_str_add(&dir, "snapshots/");
+        for (size_t i = 0; project[i] && i < 100; i++) {
+                char c = project[i];
+                bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+                             (c == '.' && i > 0);
+
+                er_str_addc(&dir, plain ? c : '_');
+        }
+        if (!project[0])
+                er_str_addc(&dir, '_');
+        return er_str_detach(&dir);
+}
+
+static int open_lock(int root, const char *dir, int operation)
+{
+        er_autofree char *path = er_fmt("%s/lock", dir);
+        int fd = openat(root, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+        if (fd >= 0 && flock(fd, operation) < 0) {
+                er_close(&fd);
+                return -1;
+        }
+        return fd;
+}
+
+int er_snapshots_hold(int root, const char *project, struct er_err *err)
+{
+        er_autofree char *dir = er_snapshots_dir(project);
+        int fd = open_lock(root, dir, LOCK_SH);
+
+        if (fd < 0 && errno == ENOENT) {
+                if (er_mkdir_p(root, dir, 0700, err) < 0)
+                        return -1;
+                fd = open_lock(root, dir, LOCK_SH);
+        }
+        return fd < 0 ? er_err_errno(err, errno, "lock %s", dir) : fd;
+}
+
+/* ---- Tree files */
+
+static int absent(struct er_err *err, const char *hex)
+{
+        er_err_set(err, ER_NOT_FOUND, "the snapshot %.12s is not on this host", hex);
+        if (err)
+                err->provider_code = er_strdup("snapshot");
+        return -1;
+}
+
+static bool tree_header_is_sound(const struct er_tree_file *tree)
+{
+        struct er_tree_header header;
+
+        memcpy(&header, tree->map, sizeof header);
+        return memcmp(header.magic, ER_TREE_MAGIC, sizeof header.magic) == 0 &&
+               header.packs <= (tree->size - sizeof header) / ER_PACK_NAME &&
+               header.body == tree->size - sizeof header - (size_t)header.packs * ER_PACK_NAME;
+}
+
+static int open_hex(int root, const char *dir, const char *hex, struct er_tree_file *ret, struct er_err *err)
+{
+        er_autofree char *path = er_fmt("%s/trees/%s", dir, hex);
+        er_autoclose int fd = openat(root, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        struct er_tree_file tree = ER_TREE_FILE_INIT;
+        struct er_tree_header header;
+        struct stat st;
+        char boot[ER_BOOT_ID];
+        void *map;
+
+        if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < (off_t)sizeof header || (uint64_t)st.st_size > ER_TREE_FILE_MAX)
+                return absent(err, hex);
+        map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (map == MAP_FAILED)
+                return er_err_errno(err, errno, "read %s", path);
+        tree.map = map;
+        tree.size = (size_t)st.st_size;
+        memcpy(&header, map, sizeof header);
+        er_boot_id(boot);
+        if (!tree_header_is_sound(&tree) || (!header.synced && memcmp(header.boot_id, boot, sizeof boot) != 0)) {
+                er_tree_file_release(&tree);
+                return absent(err, hex);
+        }
+        tree.count = header.count;
+        tree.packs = header.packs;
+        tree.checksum = header.checksum;
+        tree.bytes = header.bytes;
+        tree.body = er_svn(tree.map + tree.size - header.body, (size_t)header.body);
+        *ret = tree;
+        return 0;
+}
+
+int er_tree_file_open(int root, const char *project, const unsigned char hash[ER_TREE_HASH], struct er_tree_file *ret, struct er_err *err)
+{
+        er_autofree char *dir = er_snapshots_dir(project);
+        char hex[ER_TREE_HEX];
+
+        er_tree_hex(hash, hex);
+        return open_hex(root, dir, hex, ret, err);
+}
+
+void er_tree_file_release(struct er_tree_file *tree)
+{
+        if (tree->map)
+                munmap((void *)(uintptr_t)tree->map, tree->size);
+        *tree = (struct er_tree_file)ER_TREE_FILE_INIT;
+}
+
+const char *er_tree_file_pack(const struct er_tree_file *tree, uint32_t pack)
+{
+        const char *name;
+
+        if (pack >= tree->packs)
+                return NULL;
+        name = (const char *)tree->map + sizeof(struct er_tree_header) + (size_t)pack * ER_PACK_NAME;
+        return name[ER_PACK_NAME - 1] == '\0' && name[0] && !strchr(name, '/') ? name : NULL;
+}
+
+int er_tree_file_next(struct er_sv *rest, struct er_tree_entry *ret, struct er_tree_place *ret_place, struct er_err *err)
+{
+        struct er_tree_place_record record;
+        int more = er_tree_unpack(rest, ret, err);
+
+        if (more <= 0)
+                return more;
+        if (rest->len < sizeof record)
+                return er_err_set(err, ER_REMOTE, "a damaged list of files");
+        memcpy(&record, rest->ptr, sizeof record);
+        rest->ptr += sizeof record;
+        rest->len -= sizeof record;
+        ret_place->pack = record.pack;
+        ret_place->offset = record.offset;
+        return 1;
+}
+
+bool er_snapshots_have(int root, const char *project, const unsigned char hash[ER_TREE_HASH])
+{
+        struct er_tree_file tree = ER_TREE_FILE_INIT;
+        bool have = er_tree_file_open(root, project, hash, &tree, NULL) == 0;
+
+        er_tree_file_release(&tree);
+        return have;
+}
+
+/* ---- Listing */
+
+struct found {
+        char *hex;
+        int64_t mtime_ns;
+};
+struct found_list {
+        struct found *items;
+        size_t len, cap;
+};
+
+static void found_list_release(struct found_list *list)
+{
+        for (size_t i = 0; i < list->len; i++)
+                free(list->items[i].hex);
+        free(list->items);
+}
+
+static int newest_first(const void *a, const void *b)
+{
+        const struct found *x = a, *y = b;
+
+        return x->mtime_ns < y->mtime_ns ? 1 : x->mtime_ns > y->mtime_ns ? -1 : strcmp(x->hex, y->hex);
+}
+
+static DIR *open_dir(int at, const char *path)
+{
+        int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+        if (!dir && fd >= 0)
+                close(fd);
+        return dir;
+}
+
+/* The trees of a project, newest first. */
+static void find_trees(int root, const char *project_dir, struct found_list *ret)
+{
+        er_autofree char *path = er_fmt("%s/trees", project_dir);
+        DIR *dir = open_dir(root, path);
+        struct dirent *entry;
+        unsigned char hash[ER_TREE_HASH];
+        struct stat st;
+
+        while (dir && (entry = readdir(dir))) {
+                if (!hex_to_hash(entry->d_name, hash) || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                        continue;
+                ret->items = er_grow(ret->items, &ret->cap, ret->len + 1, sizeof *ret->items);
+                ret->items[ret->len++] = (struct found){
+                        .hex = er_strdup(entry->d_name),
+                        .mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
+                };
+        }
+        if (dir)
+                closedir(dir);
+        if (ret->len > 1)
+                qsort(ret->items, ret->len, sizeof *ret->items, newest_first);
+}
+
+void er_snapshots_list(int root, const char *project, size_t max, struct er_str *out)
+{
+        er_autofree char *dir = er_snapshots_dir(project);
+        er_auto(found_list) list = {0};
+
+        find_trees(root, dir, &list);
+        for (size_t i = 0; i < list.len && max; i++) {
+                struct er_tree_file tree = ER_TREE_FILE_INIT;
+                unsigned char hash[ER_TREE_HASH];
+
+                if (!hex_to_hash(list.items[i].hex, hash) || open_hex(root, dir, list.items[i].hex, &tree, NULL) < 0)
+                        continue;
+                er_tree_file_release(&tree);
+                er_msg_bytes(out, ER_T_TREE, hash, sizeof hash);
+                max--;
+        }
+}
+
+/* ---- Garbage */
+
+static void remove_counted(int at, const char *name, bool dry, uint64_t *freed)
+{
+        if (dry)
+                *freed += er_du(at, name);
+        else
+                (void)er_rmtree(at, name, freed, NULL);
+}
+
+static void claim_packs(const struct er_tree_file *tree, struct er_map *claimed)
+{
+        struct er_sv rest = tree->body;
+        struct er_tree_entry entry;
+        struct er_tree_place place = {0};
+
+        while (er_tree_file_next(&rest, &entry, &place, NULL) == 1) {
+                const char *name = place.pack == ER_NO_PACK ? NULL : er_tree_file_pack(tree, place.pack);
+
+                if (name && !er_map_gets(claimed, name))
+                        er_map_sets(claimed, name, claimed);
+        }
+}
+
+static bool is_stale(int at, const char *name)
+{
+        struct stat st;
+
+        return fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && er_now_ms() - (int64_t)st.st_mtim.tv_sec * 1000 > STALE_PART_MS;
+}
+
+/* Whatever was left half-written in the lists' directory. */
+static void collect_half_trees(int root, const char *project_dir, bool dry, struct er_snapshots_gc *gc)
+{
+        er_autofree char *path = er_fmt("%s/trees", project_dir);
+        DIR *dir = open_dir(root, path);
+        struct dirent *entry;
+
+        while (dir && (entry = readdir(dir)))
+                if (entry->d_name[0] != '.' && strlen(entry->d_name) != ER_TREE_HEX - 1 && is_stale(dirfd(dir), entry->d_name))
+                        remove_counted(dirfd(dir), entry->d_name, dry, &gc->freed);
+        if (dir)
+                closedir(dir);
+}
+
+static void collect_packs(int root, const char *project_dir, const struct er_map *claimed, bool dry, struct er_snapshots_gc *gc)
+{
+        er_autofree char *path = er_fmt("%s/packs", project_dir);
+        DIR *dir = open_dir(root, path);
+        struct dirent *entry;
+
+        while (dir && (entry = readdir(dir))) {
+                const char *name = entry->d_name;
+                bool is_pack = er_ends(name, ".pack");
+
+                if (name[0] == '.' || (is_pack ? er_map_gets(claimed, name) != NULL : !is_stale(dirfd(dir), name)))
+                        continue;
+                remove_counted(dirfd(dir), name, dry, &gc->freed);
+                gc->packs += is_pack;
+        }
+        if (dir)
+                closedir(dir);
+}
+
+static void collect_spares(int root, const char *project_dir, const char *newest, bool dry, struct er_snapshots_gc *gc)
+{
+        er_autofree char *path = er_fmt("%s/spare", project_dir);
+        DIR *dir = open_dir(root, path);
+        struct dirent *entry;
+
+        while (dir && (entry = readdir(dir))) {
+                const char *name = entry->d_name;
+
+                if (name[0] == '.' || er_streq(name, "lock") || (newest && er_starts(name, newest)))
+                        continue;
+                if (strlen(name) >= ER_TREE_HEX - 1 || is_stale(dirfd(dir), name))
+                        remove_counted(dirfd(dir), name, dry, &gc->freed);
+        }
+        if (dir)
+                closedir(dir);
+}
+
+static void collect_project(int root, const char *dir, bool (*needed)(void *arg, const char *dir, const char *hex), void *arg, bool dry,
+                            struct er_snapshots_gc *gc)
+{
+        er_autoclose int lock = open_lock(root, dir, LOCK_EX | LOCK_NB);
+        er_auto(er_map) claimed = ER_MAP_INIT;
+        er_auto(found_list) list = {0};
+        const char *newest = NULL;
+
+        if (lock < 0)
+                return;
+        find_trees(root, dir, &list);
+        for (size_t i = 0; i < list.len; i++) {
+                er_autofree char *path = er_fmt("%s/trees/%s", dir, list.items[i].hex);
+                struct er_tree_file tree = ER_TREE_FILE_INIT;
+                bool whole = open_hex(root, dir, list.items[i].hex, &tree, NULL) == 0;
+
+                if (whole && (!newest || needed(arg, dir, list.items[i].hex))) {
+                        if (!newest)
+                                newest = list.items[i].hex;
+                        claim_packs(&tree, &claimed);
+                } else {
+                        remove_counted(root, path, dry, &gc->freed);
+                        gc->trees++;
+                }
+                er_tree_file_release(&tree);
+        }
+        collect_half_trees(root, dir, dry, gc);
+        collect_packs(root, dir, &claimed, dry, gc);
+        collect_spares(root, dir, newest, dry, gc);
+}
+
+int er_snapshots_collect(int root, bool (*needed)(void *arg, const char *dir, const char *hex), void *arg, bool dry,
+                         struct er_snapshots_gc *gc, struct er_err *err)
+{
+        DIR *dir = open_dir(root, "snapshots");
+        struct dirent *entry;
+
+        if (!dir)
+                return errno == ENOENT ? 0 : er_err_errno(err, errno, "look into snapshots");
+        while ((entry = readdir(dir))) {
+                er_autofree char *path = er_fmt("snapshots/%s", entry->d_name);
+
+                if (entry->d_name[0] != '.')
+                        collect_project(root, path, needed, arg, dry, gc);
+        }
+        closedir(dir);
+        return 0;
+}

@@ -1,0 +1,674 @@
+/* upload.c - TREE_PUT: a snapshot arrives (snapshots.h, PROTOCOL.md section 4). */
+#include "agent/snapshots.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/tree_format.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/path.h"
+#include "proto/msg.h"
+
+#define LIST_MAX ((size_t)1 << 30)   /* bytes of one list of files */
+#define FLUSH_AT ((size_t)512 << 10) /* of pack data kept back for larger writes */
+#define OTHER_TREES 3u               /* looked through for contents, besides the base */
+
+enum { PLACE_NONE, PLACE_KNOWN, PLACE_WANTED };
+
+/* One entry that was sent; sorted by path as they came. */
+struct item {
+        uint32_t at; /* of its packed form in `list` */
+        uint8_t state;
+        struct er_tree_place place; /* KNOWN: final; WANTED: pack ER_NO_PACK until its data has come */
+        uint32_t same_as;           /* WANTED: the first item with this content */
+};
+
+struct er_upload {
+        int root;
+        int hold; /* shared lock of the project */
+        char *project, *dir, *part_path;
+        unsigned char hash[ER_TREE_HASH];
+        char hex[ER_TREE_HEX];
+        uint32_t count;
+        uint64_t checksum;
+        bool has_base, listed, present, failed;
+        struct er_tree_file base;
+
+        struct er_str list; /* packed entries */
+        struct er_str gone; /* packed paths */
+        struct item *items;
+        size_t item_count, item_cap;
+        uint32_t *table; /* open addressing over contents: item + 1; 0: free */
+        size_t table_size;
+        size_t resolved; /* wanted contents that were found or have come */
+        size_t wanted;
+
+        struct er_str pack_names; /* 96 bytes each; the base's first */
+        bool has_own_pack;
+        uint32_t own_pack;        /* index of what the part becomes in them */
+        int part;
+        uint64_t part_size; /* with what is in `pending` */
+        struct er_str pending;
+        uint32_t open_item; /* whose data is coming */
+        uint64_t open_done;
+        uint64_t open_at;   /* of its record in the part */
+};
+#define NO_ITEM 0xffffffffu
+
+void er_boot_id(char ret[ER_BOOT_ID])
+{
+        static char known[ER_BOOT_ID];
+
+        if (!known[0]) {
+                const char *pretended = getenv("ERRAND_BOOT_ID");
+                er_autoclose int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+                if (pretended && pretended[0])
+                        memcpy(known, pretended, strnlen(pretended, sizeof known - 1));
+                else if (fd < 0 || er_read_full(fd, known, 36) != 36)
+                        memcpy(known, "unknown-", 8);
+        }
+        memcpy(ret, known, ER_BOOT_ID);
+}
+
+/* ---- The list */
+
+int er_upload_begin(int root, struct er_sv fields, struct er_upload **ret, struct er_err *err)
+{
+        er_autoptr(er_upload) up = er_new(struct er_upload);
+        struct er_sv tree = er_msg_get(fields, ER_T_TREE), base = er_msg_get(fields, ER_T_BASE);
+
+        up->root = root;
+        up->hold = up->part = -1;
+        up->open_item = NO_ITEM;
+        up->list = up->gone = up->pack_names = up->pending = (struct er_str)ER_STR_INIT;
+        up->project = er_msg_dup(fields, ER_T_PROJECT);
+        if (!up->project || tree.len != ER_TREE_HASH || (base.ptr && base.len != ER_TREE_HASH))
+                return er_err_set(err, ER_REMOTE, "a damaged request to take a snapshot");
+        memcpy(up->hash, tree.ptr, ER_TREE_HASH);
+        er_tree_hex(up->hash, up->hex);
+        up->dir = er_snapshots_dir(up->project);
+        up->part_path = er_fmt("%s/packs/%s.part", up->dir, up->hex);
+        up->count = (uint32_t)er_msg_get_u64(fields, ER_T_COUNT, 0);
+        up->checksum = er_msg_get_u64(fields, ER_T_CHECKSUM, 0);
+        up->hold = er_snapshots_hold(root, up->project, err);
+        if (up->hold < 0)
+                return -1;
+        up->present = er_snapshots_have(root, up->project, up->hash);
+        up->has_base = base.ptr != NULL;
+        if (up->has_base && er_tree_file_open(root, up->project, (const unsigned char *)base.ptr, &up->base, err) < 0)
+                return -1;
+        *ret = er_take(up);
+        return 0;
+}
+
+void er_upload_free(struct er_upload *up)
+{
+        if (!up)
+                return;
+        if (up->part >= 0 && up->pending.len && !up->failed) /* keep what has come, for the next try */
+                (void)er_write_full(up->part, up->pending.buf, up->pending.len);
+        er_close(&up->part);
+        er_close(&up->hold);
+        er_tree_file_release(&up->base);
+        er_str_release(&up->list);
+        er_str_release(&up->gone);
+        er_str_release(&up->pack_names);
+        er_str_release(&up->pending);
+        free(up->items);
+        free(up->table);
+        free(up->project);
+        free(up->dir);
+        free(up->part_path);
+        free(up);
+}
+
+static int compare_paths(struct er_sv a, struct er_sv b)
+{
+        size_t len = a.len < b.len ? a.len : b.len;
+        int order = memcmp(a.ptr, b.ptr, len);
+
+        return order ? order : a.len < b.len ? -1 : a.len > b.len;
+}
+
+static void item_entry(const struct er_upload *up, size_t index, struct er_tree_entry *ret)
+{
+        struct er_sv rest = er_svn(up->list.buf + up->items[index].at, up->list.len - up->items[index].at);
+
+        (void)er_tree_unpack(&rest, ret, NULL); /* was sound when it came */
+}
+
+int er_upload_part(struct er_upload *up, struct er_sv fields, struct er_err *err)
+{
+        struct er_sv entries = er_msg_get(fields, ER_T_ENTRIES), gone = er_msg_get(fields, ER_T_GONE), rest, path;
+        struct er_tree_entry entry, last;
+        size_t begin = up->list.len;
+        int more;
+
+        if (up->listed || up->list.len + entries.len > LIST_MAX || up->gone.len + gone.len > LIST_MAX)
+                return er_err_set(err, ER_REMOTE, "a list of files that is too long or comes too late");
+        for (rest = gone; (more = er_tree_unpack_path(&rest, &path, err)) == 1;)
+                ;
+        if (more < 0)
+                return -1;
+        er_str_addn(&up->gone, gone.ptr, gone.len);
+        for (rest = entries; (more = er_tree_unpack(&rest, &entry, err)) == 1;)
+                ;
+        if (more < 0)
+                return -1;
+        er_str_addn(&up->list, entries.ptr, entries.len);
+        rest = er_svn(up->list.buf + begin, up->list.len - begin);
+        while (rest.len) {
+                size_t at = up->list.len - rest.len;
+
+                (void)er_tree_unpack(&rest, &entry, NULL);
+                if (up->item_count) {
+                        item_entry(up, up->item_count - 1, &last);
+                        if (compare_paths(last.path, entry.path) >= 0)
+                                return er_err_set(err, ER_REMOTE, "a list of files that is not sorted");
+                }
+                up->items = er_grow(up->items, &up->item_cap, up->item_count + 1, sizeof *up->items);
+                up->items[up->item_count++] = (struct item){
+                        .at = (uint32_t)at,
+                        .state = entry.type == 'f' && entry.size ? PLACE_WANTED : PLACE_NONE,
+                        .place = {.pack = ER_NO_PACK},
+                };
+        }
+        return 0;
+}
+
+/* ---- Contents: what is wanted, what is known */
+
+static uint64_t content_key(const unsigned char *hash)
+{
+        uint64_t key;
+
+        memcpy(&key, hash, sizeof key);
+        return key;
+}
+
+/* The table's slot for this content: of the item that has it, or a free one. */
+static uint32_t *find_slot(const struct er_upload *up, const unsigned char *hash, uint64_t size)
+{
+        for (size_t i = content_key(hash) & (up->table_size - 1);; i = (i + 1) & (up->table_size - 1)) {
+                struct er_tree_entry entry;
+
+                if (!up->table[i])
+                        return &up->table[i];
+                item_entry(up, up->table[i] - 1, &entry);
+                if (entry.size == size && memcmp(entry.hash, hash, ER_TREE_HASH) == 0)
+                        return &up->table[i];
+        }
+}
+
+static void index_contents(struct er_upload *up)
+{
+        up->table_size = 16;
+        while (up->table_size < up->item_count * 2)
+                up->table_size *= 2;
+        up->table = er_calloc(up->table_size, sizeof *up->table);
+        for (size_t i = 0; i < up->item_count; i++) {
+                struct er_tree_entry entry;
+                uint32_t *slot;
+
+                if (up->items[i].state != PLACE_WANTED)
+                        continue;
+                item_entry(up, i, &entry);
+                slot = find_slot(up, entry.hash, entry.size);
+                if (!*slot) {
+                        *slot = (uint32_t)i + 1;
+                        up->wanted++;
+                }
+                up->items[i].same_as = *slot - 1;
+        }
+}
+
+static uint32_t add_pack_name(struct er_upload *up, const char *name)
+{
+        char field[ER_PACK_NAME] = {0};
+        uint32_t count = (uint32_t)(up->pack_names.len / ER_PACK_NAME);
+
+        for (uint32_t i = 0; i < count; i++)
+                if (strncmp(up->pack_names.buf + (size_t)i * ER_PACK_NAME, name, ER_PACK_NAME) == 0)
+                        return i;
+        memcpy(field, name, strnlen(name, ER_PACK_NAME - 1));
+        er_str_addn(&up->pack_names, field, sizeof field);
+        return count;
+}
+
+static void content_found(struct er_upload *up, const unsigned char *hash, uint64_t size, uint32_t pack, uint64_t offset)
+{
+        uint32_t *slot = find_slot(up, hash, size);
+        struct item *item = *slot ? &up->items[*slot - 1] : NULL;
+
+        if (!item || item->state == PLACE_KNOWN)
+                return;
+        item->state = PLACE_KNOWN;
+        item->place = (struct er_tree_place){.pack = pack, .offset = offset};
+        up->resolved++;
+}
+
+static void look_through(struct er_upload *up, const struct er_tree_file *tree)
+{
+        struct er_sv rest = tree->body;
+        struct er_tree_entry entry;
+        struct er_tree_place place;
+
+        while (up->resolved < up->wanted && er_tree_file_next(&rest, &entry, &place, NULL) == 1) {
+                const char *name;
+
+                if (place.pack == ER_NO_PACK || !*find_slot(up, entry.hash, entry.size))
+                        continue;
+                name = er_tree_file_pack(tree, place.pack);
+                if (name)
+                        content_found(up, entry.hash, entry.size, add_pack_name(up, name), place.offset);
+        }
+}
+
+static void look_through_others(struct er_upload *up)
+{
+        er_auto(er_str) hashes = ER_STR_INIT;
+        struct er_sv rest;
+        struct er_field field;
+
+        er_snapshots_list(up->root, up->project, OTHER_TREES, &hashes);
+        rest = er_svn(hashes.buf, hashes.len);
+        while (up->resolved < up->wanted && er_msg_next(&rest, &field)) {
+                struct er_tree_file tree = ER_TREE_FILE_INIT;
+
+                if (er_tree_file_open(up->root, up->project, (const unsigned char *)field.value.ptr, &tree, NULL) == 0)
+                        look_through(up, &tree);
+                er_tree_file_release(&tree);
+        }
+}
+
+/* ---- The part: an interrupted upload of the same tree is gone on with */
+
+static int fail_io(struct er_upload *up, int errnum, const char *what, struct er_err *err)
+{
+        struct statvfs fs;
+
+        up->failed = true;
+        er_err_errno(err, errnum, "%s %s", what, up->part_path);
+        if (errnum == ENOSPC && fstatvfs(up->root, &fs) == 0)
+                er_err_hint(err, "%llu MB are free there: make room with `errand gc`, or keep errand's files elsewhere with "
+                                 "`errand hosts add NAME ... --root DIR`",
+                            (unsigned long long)((uint64_t)fs.f_bavail * fs.f_frsize >> 20));
+        return -1;
+}
+
+/* Finds what the part already holds; a record cut short stays open to be continued. Only the last one may be. */
+static void read_part(struct er_upload *up, const unsigned char *map, uint64_t size, uint32_t *ret_open, uint64_t *ret_open_at)
+{
+        uint64_t at = sizeof ER_PACK_MAGIC - 1;
+
+        *ret_open = NO_ITEM;
+        while (size - at >= sizeof(struct er_pack_record)) {
+                struct er_pack_record record;
+                uint64_t data;
+                uint32_t slot;
+
+                memcpy(&record, map + at, sizeof record);
+                data = er_pack_data_offset(at + sizeof record, record.size);
+                slot = *find_slot(up, record.hash, record.size);
+                if (record.size > INT64_MAX / 2 || data > size || !slot || size - data < record.size) {
+                        if (slot && data <= size && up->items[slot - 1].state != PLACE_KNOWN) {
+                                *ret_open = slot - 1;
+                                *ret_open_at = at;
+                                return; /* continued at its end, which is the file's */
+                        }
+                        break;
+                }
+                content_found(up, record.hash, record.size, up->own_pack, data);
+                at = data + record.size;
+        }
+        up->part_size = at;
+}
+
+static int open_part(struct er_upload *up, struct er_err *err)
+{
+        er_autofree char *packs = er_fmt("%s/packs", up->dir);
+        uint32_t open = NO_ITEM;
+        uint64_t open_at = 0;
+        struct stat st;
+
+        if (er_mkdir_p(up->root, packs, 0700, err) < 0)
+                return -1;
+        up->part = openat(up->root, up->part_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (up->part < 0)
+                return fail_io(up, errno, "make", err);
+        if (flock(up->part, LOCK_EX | LOCK_NB) < 0) {
+                er_close(&up->part);
+                return errno == EWOULDBLOCK ? 1 : fail_io(up, errno, "lock", err);
+        }
+        if (fstat(up->part, &st) < 0)
+                return fail_io(up, errno, "look at", err);
+        up->part_size = 0;
+        if (st.st_size > (off_t)sizeof ER_PACK_MAGIC) {
+                void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, up->part, 0);
+
+                if (map != MAP_FAILED) {
+                        if (memcmp(map, ER_PACK_MAGIC, sizeof ER_PACK_MAGIC - 1) == 0)
+                                read_part(up, map, (uint64_t)st.st_size, &open, &open_at);
+                        munmap(map, (size_t)st.st_size);
+                }
+        }
+        if (open != NO_ITEM) {
+                struct er_tree_entry entry;
+
+                item_entry(up, open, &entry);
+                up->part_size = (uint64_t)st.st_size;
+                up->open_item = open;
+                up->open_at = open_at;
+                up->open_done = up->part_size - er_pack_data_offset(open_at + sizeof(struct er_pack_record), entry.size);
+        }
+        if (ftruncate(up->part, (off_t)up->part_size) < 0 || lseek(up->part, (off_t)up->part_size, SEEK_SET) < 0)
+                return fail_io(up, errno, "continue", err);
+        if (up->part_size == 0) {
+                er_str_add(&up->pending, ER_PACK_MAGIC);
+                up->part_size = up->pending.len;
+        }
+        return 0;
+}
+
+static void need_add(struct er_str *need, uint32_t index, uint64_t offset)
+{
+        er_str_addn(need, &index, sizeof index);
+        er_str_addn(need, &offset, sizeof offset);
+}
+
+/* The one whose data is half there first: its data must follow what the part ends with. */
+static void make_need(const struct er_upload *up, struct er_str *need)
+{
+        if (up->open_item != NO_ITEM)
+                need_add(need, up->open_item, up->open_done);
+        for (size_t i = 0; i < up->item_count; i++)
+                if (up->items[i].state == PLACE_WANTED && up->items[i].same_as == i && i != up->open_item)
+                        need_add(need, (uint32_t)i, 0);
+}
+
+int er_upload_list(struct er_upload *up, struct er_str *need, struct er_err *err)
+{
+        int result;
+
+        if (!up->listed) {
+                up->listed = true;
+                index_contents(up);
+                if (up->has_base)
+                        er_str_addn(&up->pack_names, up->base.map + sizeof(struct er_tree_header), (size_t)up->base.packs * ER_PACK_NAME);
+        }
+        if (!up->present)
+                up->present = er_snapshots_have(up->root, up->project, up->hash); /* the other upload brought it */
+        if (up->present)
+                return 0;
+        if (up->has_base)
+                look_through(up, &up->base);
+        look_through_others(up);
+        if (up->resolved == up->wanted)
+                return 0;
+        if (!up->has_own_pack) {
+                er_autofree char *name = er_fmt("%s.pack", up->hex);
+                er_autofree char *path = er_fmt("%s/packs/%s", up->dir, name);
+
+                /* A pack of that name may still serve other trees. */
+                for (unsigned n = 2; er_file_exists(up->root, path); n++) {
+                        free(name);
+                        free(path);
+                        name = er_fmt("%s-%u.pack", up->hex, n);
+                        path = er_fmt("%s/packs/%s", up->dir, name);
+                }
+                up->own_pack = add_pack_name(up, name);
+                up->has_own_pack = true;
+        }
+        result = open_part(up, err);
+        if (result != 0)
+                return result;
+        make_need(up, need);
+        return 0;
+}
+
+/* ---- Data */
+
+static int flush(struct er_upload *up, struct er_err *err)
+{
+        if (up->pending.len && er_write_full(up->part, up->pending.buf, up->pending.len) < 0)
+                return fail_io(up, errno, "write", err);
+        er_str_reset(&up->pending);
+        return 0;
+}
+
+static int take_back(struct er_upload *up, struct er_err *err)
+{
+        if (flush(up, err) < 0)
+                return -1;
+        if (up->open_item != NO_ITEM && (ftruncate(up->part, (off_t)up->open_at) < 0 || lseek(up->part, (off_t)up->open_at, SEEK_SET) < 0))
+                return fail_io(up, errno, "shorten", err);
+        up->failed = true;
+        return er_err_set(err, ER_STATE, "a file changed while it was sent");
+}
+
+static void begin_content(struct er_upload *up, uint32_t index, const struct er_tree_entry *entry)
+{
+        struct er_pack_record record = {.size = entry->size};
+        uint64_t end;
+
+        memcpy(record.hash, entry->hash, sizeof record.hash);
+        up->open_item = index;
+        up->open_done = 0;
+        up->open_at = up->part_size;
+        er_str_addn(&up->pending, &record, sizeof record);
+        up->part_size += sizeof record;
+        end = er_pack_data_offset(up->part_size, entry->size);
+        for (; up->part_size < end; up->part_size++)
+                er_str_addc(&up->pending, '\0');
+}
+
+int er_upload_blob(struct er_upload *up, struct er_sv fields, struct er_err *err)
+{
+        uint64_t index = er_msg_get_u64(fields, ER_T_INDEX, UINT64_MAX), offset = er_msg_get_u64(fields, ER_T_OFFSET, 0);
+        struct er_sv data = er_msg_get(fields, ER_T_DATA);
+        struct er_tree_entry entry;
+
+        if (up->failed || !up->listed || up->present || up->part < 0 || index >= up->item_count ||
+            up->items[index].state != PLACE_WANTED || up->items[index].same_as != index)
+                return er_err_set(err, ER_REMOTE, "data for a file that was not asked for");
+        item_entry(up, index, &entry);
+        if (data.len == 0)
+                return take_back(up, err);
+        if (up->open_item == NO_ITEM && offset == 0)
+                begin_content(up, (uint32_t)index, &entry);
+        if (up->open_item != index || up->open_done != offset || data.len > entry.size - offset) {
+                up->failed = true;
+                er_err_set(err, ER_STATE, "data of %.*s came for another place than the next", (int)entry.path.len, entry.path.ptr);
+                if (err)
+                        err->provider_code = er_strdup("offset");
+                return -1;
+        }
+        er_str_addn(&up->pending, data.ptr, data.len);
+        up->part_size += data.len;
+        up->open_done += data.len;
+        if (up->pending.len >= FLUSH_AT && flush(up, err) < 0)
+                return -1;
+        if (up->open_done == entry.size) {
+                content_found(up, entry.hash, entry.size, up->own_pack, up->part_size - entry.size);
+                up->open_item = NO_ITEM;
+        }
+        return 0;
+}
+
+/* ---- The tree file */
+
+struct merge {
+        struct er_str body;
+        uint32_t count;
+        uint64_t sum, bytes;
+};
+
+static void merge_add(struct merge *merge, const struct er_tree_entry *entry, struct er_tree_place place)
+{
+        struct er_tree_place_record record = {.pack = place.pack, .offset = place.offset};
+
+        er_tree_pack(&merge->body, entry);
+        er_str_addn(&merge->body, &record, sizeof record);
+        merge->count++;
+        merge->sum += er_tree_entry_sum(entry);
+        merge->bytes += entry->type == 'f' ? entry->size : 0;
+}
+
+static void merge_item(struct er_upload *up, size_t index, struct merge *merge)
+{
+        struct er_tree_entry entry;
+        struct item *item = &up->items[index];
+
+        item_entry(up, index, &entry);
+        merge_add(merge, &entry, item->state == PLACE_NONE ? item->place : up->items[item->state == PLACE_KNOWN ? index : item->same_as].place);
+}
+
+static void merge_drop(struct merge *merge, const struct er_tree_entry *old)
+{
+        merge->count--;
+        merge->sum -= er_tree_entry_sum(old);
+        merge->bytes -= old->type == 'f' ? old->size : 0;
+}
+
+/* The base without what is gone or replaced, and the entries that came, in order. What stays is copied in long runs. */
+static int merge_base(struct er_upload *up, struct merge *merge, struct er_err *err)
+{
+        struct er_sv rest = up->base.body, gone = er_svn(up->gone.buf, up->gone.len), gone_path = {0};
+        int has_gone = er_tree_unpack_path(&gone, &gone_path, NULL);
+        const char *kept = rest.ptr; /* begin of what is to be copied */
+        struct er_tree_entry old, new;
+        struct er_tree_place place;
+        size_t next = 0;
+        int more;
+
+        merge->count = up->base.count;
+        merge->sum = up->base.checksum;
+        merge->bytes = up->base.bytes;
+        er_str_reserve(&merge->body, up->base.body.len + up->list.len);
+        for (;;) {
+                const char *begin = rest.ptr;
+                int order = -1;
+
+                if ((more = er_tree_file_next(&rest, &old, &place, err)) != 1)
+                        break;
+                while (has_gone == 1 && compare_paths(gone_path, old.path) < 0)
+                        has_gone = er_tree_unpack_path(&gone, &gone_path, NULL);
+                for (; next < up->item_count; next++) {
+                        item_entry(up, next, &new);
+                        order = compare_paths(old.path, new.path);
+                        if (order <= 0)
+                                break;
+                        er_str_addn(&merge->body, kept, (size_t)(begin - kept));
+                        kept = begin;
+                        merge_item(up, next, merge);
+                }
+                if (!(next < up->item_count && order == 0) && !(has_gone == 1 && er_sv_eq(gone_path, old.path)))
+                        continue;
+                er_str_addn(&merge->body, kept, (size_t)(begin - kept)); /* replaced, or gone */
+                kept = rest.ptr;
+                merge_drop(merge, &old);
+        }
+        if (kept)
+                er_str_addn(&merge->body, kept, (size_t)(rest.ptr - kept));
+        for (; next < up->item_count; next++)
+                merge_item(up, next, merge);
+        return more;
+}
+
+static int write_tree(struct er_upload *up, struct merge *merge, struct er_err *err)
+{
+        struct er_tree_header header = {
+                .count = merge->count,
+                .packs = (uint32_t)(up->pack_names.len / ER_PACK_NAME),
+                .checksum = merge->sum,
+                .bytes = merge->bytes,
+                .body = merge->body.len,
+        };
+        er_autofree char *dir = er_fmt("%s/trees", up->dir);
+        er_autofree char *path = er_fmt("%s/%s", dir, up->hex);
+        er_auto(er_str) file = ER_STR_INIT;
+
+        memcpy(header.magic, ER_TREE_MAGIC, sizeof header.magic);
+        er_boot_id(header.boot_id);
+        er_str_reserve(&file, sizeof header + up->pack_names.len + merge->body.len);
+        er_str_addn(&file, &header, sizeof header);
+        er_str_addn(&file, up->pack_names.buf, up->pack_names.len);
+        er_str_addn(&file, merge->body.buf, merge->body.len);
+        if (er_mkdir_p(up->root, dir, 0700, err) < 0)
+                return -1;
+        return er_file_write(up->root, path, file.buf, file.len, 0600, false, err);
+}
+
+/* In a child, so that nobody waits for the disk: contents first, then the list, then the mark that says so. */
+static void bring_to_disk(struct er_upload *up)
+{
+        er_autofree char *path = er_fmt("%s/trees/%s", up->dir, up->hex);
+        uint32_t synced = 1;
+        pid_t child = fork();
+        int fd;
+
+        if (child > 0) {
+                while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+                        ;
+                return;
+        }
+        if (child == 0) {
+                /* Twice, so that nobody has to wait for it; without the descriptors, so that the connection can end. */
+                if (fork() != 0)
+                        _exit(0);
+                for (fd = 0; fd < 3; fd++)
+                        close(fd);
+        }
+        fd = openat(up->root, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        if ((up->part < 0 || fsync(up->part) == 0) && fd >= 0 && fsync(fd) == 0 && er_fsync_parent(up->root, path) == 0 &&
+            er_pwrite_full(fd, &synced, sizeof synced, offsetof(struct er_tree_header, synced)) == 0)
+                (void)fsync(fd);
+        if (child == 0)
+                _exit(0);
+        er_close(&fd);
+}
+
+int er_upload_finish(struct er_upload *up, struct er_err *err)
+{
+        struct merge merge = {.body = ER_STR_INIT};
+        int result;
+
+        if (!up->listed || up->failed)
+                return er_err_set(err, ER_REMOTE, "a snapshot that was not sent whole");
+        if (up->present)
+                return 0;
+        if (up->resolved != up->wanted)
+                return er_err_set(err, ER_REMOTE, "a snapshot with %zu contents missing", up->wanted - up->resolved);
+        if (merge_base(up, &merge, err) < 0) {
+                er_str_release(&merge.body);
+                return -1;
+        }
+        if (merge.count != up->count || merge.sum != up->checksum) {
+                er_str_release(&merge.body);
+                er_err_set(err, ER_NOT_FOUND, "the difference does not fit the snapshot it was made for");
+                if (err)
+                        err->provider_code = er_strdup("snapshot");
+                return -1;
+        }
+        result = up->part >= 0 ? flush(up, err) : 0;
+        if (result == 0 && up->part >= 0) {
+                er_autofree char *path = er_fmt("%s/packs/%s", up->dir, up->pack_names.buf + (size_t)up->own_pack * ER_PACK_NAME);
+
+                if (renameat(up->root, up->part_path, up->root, path) < 0)
+                        result = fail_io(up, errno, "rename", err);
+        }
+        if (result == 0)
+                result = write_tree(up, &merge, err);
+        er_str_release(&merge.body);
+        if (result == 0)
+                bring_to_disk(up);
+        return result;
+}
