@@ -668,7 +668,9 @@ int er_upload_finish(struct er_upload *up, struct er_err *err)
         if (result == 0)
                 result = write_tree(up, &merge, err);
         er_str_release(&merge.body);
-        if (result == 0)
-                bring_to_disk(up);
-        return result;
+        if (result < 0)
+                return -1;
+        er_close(&up->hold); /* all is in place; the child must not keep garbage collection away */
+        bring_to_disk(up);
+        return 0;
 }
