@@ -1,0 +1,292 @@
+/* ssh.c - a session on a host over ssh: through the socket of a control master where one can be had, else by a process. */
+#include "host/ssh.h"
+
+#include <errno.h>
+#include <unistd.h>
+#include "base/io.h"
+#include "base/log.h"
+#include "base/path.h"
+
+#define ALIVE_S 15       /* ServerAliveInterval; four unanswered ones end a connection */
+#define MUX_ANSWER_MS 10000 /* a master that takes longer to open a session has lost its connection */
+#define RETRY_MS 300     /* how long a full connection is asked again before another one is made */
+#define REFUSED_MS 10000 /* how long logins are tried when the host refuses them all for the moment */
+#define STARTS_MAX 8     /* masters that come up and are gone or full again when we ask them */
+#define FULL_TIMES 10    /* patience with a host that is full of our own sessions, in connection times */
+
+int er_ssh_argv(const struct er_host *host, bool interactive, int64_t connect_ms, const struct er_strv *extra,
+                struct er_strv *ret, struct er_err *err)
+{
+        if (!host->target || !host->target[0] || host->target[0] == '-')
+                return er_err_set(err, ER_USAGE, "\"%s\" is not a host ssh can be given", host->target ? host->target : "");
+        er_strv_add(ret, "ssh");
+        if (extra)
+                er_strv_addall(ret, extra->items, extra->len);
+        er_strv_add(ret, "-T");
+        er_strv_add(ret, "-oLogLevel=ERROR"); /* no banner, whose words might look like a complaint */
+        er_strv_add(ret, "-oRemoteCommand=none");
+        er_strv_add(ret, "-oPermitLocalCommand=no");
+        er_strv_add(ret, "-oClearAllForwardings=yes");
+        er_strv_add(ret, "-oForwardX11=no");
+        er_strv_addf(ret, "-oServerAliveInterval=%d", ALIVE_S);
+        er_strv_add(ret, "-oServerAliveCountMax=4");
+        er_strv_addf(ret, "-oConnectTimeout=%lld", (long long)((connect_ms + 999) / 1000));
+        if (!interactive)
+                er_strv_add(ret, "-oBatchMode=yes");
+        if (host->port)
+                er_strv_addf(ret, "-p%d", host->port);
+        if (host->identity) {
+                er_autofree char *identity = er_path_expand(host->identity);
+
+                er_strv_addf(ret, "-i%s", identity);
+        }
+        if (host->jump)
+                er_strv_addf(ret, "-J%s", host->jump);
+        er_strv_add(ret, "--");
+        er_strv_add(ret, host->target);
+        return 0;
+}
+
+int er_ssh_argv_for_user(const struct er_host *host, bool terminal, struct er_strv *ret, struct er_err *err)
+{
+        if (!host->target || !host->target[0] || host->target[0] == '-')
+                return er_err_set(err, ER_USAGE, "\"%s\" is not a host ssh can be given", host->target ? host->target : "");
+        er_strv_add(ret, "ssh");
+        if (terminal)
+                er_strv_add(ret, "-t");
+        for (int slot = 0; slot < ER_SLOTS; slot++) {
+                er_autofree char *path = er_master_path(host, slot);
+
+                if (!path || !er_mux_listens(path, NULL))
+                        continue;
+                er_strv_addf(ret, "-S%s", path);
+                break;
+        }
+        if (host->port)
+                er_strv_addf(ret, "-p%d", host->port);
+        if (host->identity) {
+                er_autofree char *identity = er_path_expand(host->identity);
+
+                er_strv_addf(ret, "-i%s", identity);
+        }
+        if (host->jump)
+                er_strv_addf(ret, "-J%s", host->jump);
+        er_strv_add(ret, "--");
+        er_strv_add(ret, host->target);
+        return 0;
+}
+
+/* One try at a session on a slot's master. */
+static enum er_mux_answer try_slot(const struct er_connect *connect, const char *path, const char *command, struct er_link *ret,
+                                   struct er_err *err)
+{
+        int64_t patience_ms = connect->patience_ms < MUX_ANSWER_MS ? connect->patience_ms : MUX_ANSWER_MS;
+        int theirs[3];
+        enum er_mux_answer answer;
+
+        if (er_link_pipes(ret, theirs, err) < 0)
+                return ER_MUX_ODD;
+        answer = er_mux_open(&ret->mux, path, command, theirs, er_deadline_in(patience_ms), connect->cancel);
+        for (int i = 0; i < 3; i++)
+                er_close(&theirs[i]);
+        if (answer == ER_MUX_OPENED)
+                ret->transport = &er_transport_mux;
+        else
+                er_link_release(ret);
+        return answer;
+}
+
+/* What one round over the masters' sockets found. */
+struct round {
+        bool stuck[ER_SLOTS]; /* asked before, without an answer: not asked again */
+        bool live[ER_SLOTS];  /* there, but full */
+        int live_count;
+        int prefer; /* a slot just started, or -1 */
+};
+
+/* Slot 0, the one just started, and a few of the others at random: all of them would be many, when hundreds look. */
+static enum er_mux_answer try_round(const struct er_connect *connect, struct round *round, const char *command,
+                                    struct er_link *ret, struct er_err *err)
+{
+        int order[ER_SLOTS], count = 0, asked = 0;
+        int shift = (int)er_random_below(ER_SLOTS - 1);
+
+        if (round->prefer >= 0)
+                order[count++] = round->prefer;
+        if (round->prefer != 0)
+                order[count++] = 0;
+        for (int i = 0; i < ER_SLOTS - 1; i++) {
+                int slot = 1 + (i + shift) % (ER_SLOTS - 1);
+
+                if (slot != round->prefer)
+                        order[count++] = slot;
+        }
+        round->prefer = -1;
+        round->live_count = 0;
+        for (int i = 0; i < count; i++) {
+                int slot = order[i];
+                er_autofree char *path = er_master_path(connect->host, slot);
+                enum er_mux_answer answer;
+
+                round->live[slot] = false;
+                if (!path || round->stuck[slot] || (slot != 0 && access(path, F_OK) < 0))
+                        continue;
+                if (asked >= 4) {
+                        round->live[slot] = true; /* so it seems: its socket is there */
+                        round->live_count++;
+                        continue;
+                }
+                asked++;
+                answer = try_slot(connect, path, command, ret, err);
+                if (answer == ER_MUX_FULL) {
+                        round->live[slot] = true;
+                        round->live_count++;
+                } else if (answer == ER_MUX_SILENT) {
+                        er_connect_note(connect, "the connection to %s hangs, making another", connect->host->name);
+                        round->stuck[slot] = true;
+                } else if (answer != ER_MUX_DEAD) {
+                        return answer;
+                }
+        }
+        return round->live_count ? ER_MUX_FULL : ER_MUX_DEAD;
+}
+
+/* Starts one more master on the first free slot that nobody else is starting. */
+static enum er_master_result start_one(const struct er_connect *connect, struct round *round, struct er_err *err)
+{
+        bool wait = round->live_count == 0;
+        int tried = 0;
+
+        for (int slot = 0; slot < ER_SLOTS && tried < 4; slot++) {
+                enum er_master_result result;
+
+                if (round->live[slot] || round->stuck[slot])
+                        continue;
+                result = er_master_start(connect, slot, wait, err);
+                if (result == ER_MASTER_UP)
+                        round->prefer = slot;
+                if (result != ER_MASTER_BUSY)
+                        return result;
+                tried++;
+        }
+        return ER_MASTER_BUSY;
+}
+
+static int still_full(const struct er_connect *connect, const struct round *round, struct er_err *err)
+{
+        er_err_set(err, ER_CAPACITY, "%s: no free session: all %d connections to it are full", connect->host->name,
+                   round->live_count);
+        er_err_hint(err, "wait until some of your jobs there have ended, or raise MaxSessions in its sshd_config");
+        return er_err_retry(err);
+}
+
+/* 0: open; 1: control sockets cannot be used; -1 with err. */
+static int open_shared(const struct er_connect *connect, const char *command, struct er_link *ret, struct er_err *err)
+{
+        struct round round = {.prefer = -1};
+        er_deadline full = er_deadline_in(connect->patience_ms * FULL_TIMES), refused = er_deadline_in(REFUSED_MS);
+        er_deadline tell = er_deadline_in(2000), grow = er_deadline_in(RETRY_MS);
+        int64_t pause_ms = 20;
+        int starts = 0;
+
+        for (;;) {
+                enum er_mux_answer answer = try_round(connect, &round, command, ret, err);
+                enum er_master_result result = ER_MASTER_BUSY;
+
+                if (answer == ER_MUX_OPENED)
+                        return 0;
+                if (answer == ER_MUX_CANCELLED)
+                        return er_connect_cancelled(connect, err) ? -1 : er_err_set(err, ER_CANCELLED, "cancelled");
+                if (answer == ER_MUX_ODD || answer == ER_MUX_DENIED)
+                        return 1;
+                if (answer == ER_MUX_DEAD || er_deadline_poll_ms(grow) == 0)
+                        result = start_one(connect, &round, err);
+                if (result == ER_MASTER_UP && ++starts < STARTS_MAX)
+                        continue;
+                if (result == ER_MASTER_UNUSABLE || (result == ER_MASTER_UP && answer == ER_MUX_DEAD))
+                        return 1;
+                if (er_connect_cancelled(connect, err))
+                        return -1;
+                /* While connections to the host work, a login it refuses is only one too many. */
+                if (round.live_count == 0 &&
+                    (result == ER_MASTER_FAILED || (result == ER_MASTER_REFUSED && er_deadline_poll_ms(refused) == 0)))
+                        return -1;
+                if (er_deadline_poll_ms(full) == 0)
+                        return still_full(connect, &round, err);
+                if (tell != ER_NEVER && er_deadline_poll_ms(tell) == 0) {
+                        er_connect_note(connect, "waiting for a free session on %s", connect->host->name);
+                        tell = ER_NEVER;
+                }
+                if (er_connect_pause(connect, pause_ms, err) < 0)
+                        return -1;
+                pause_ms = pause_ms < 200 ? pause_ms * 3 / 2 : 200;
+        }
+}
+
+static int open_process(const struct er_connect *connect, const char *command, struct er_link *ret, struct er_err *err)
+{
+        er_auto(er_strv) extra = ER_STRV_INIT;
+        er_auto(er_strv) argv = ER_STRV_INIT;
+        struct er_proc_opts opts = {.io = {ER_PROC_FD, ER_PROC_FD, ER_PROC_FD}, .new_session = !connect->interactive};
+        int rc;
+
+        er_strv_add(&extra, "-oControlMaster=no");
+        if (er_ssh_argv(connect->host, connect->interactive, connect->patience_ms, &extra, &argv, err) < 0)
+                return -1;
+        er_strv_add(&argv, command);
+        if (er_master_turn(connect, &ret->turn, err) < 0)
+                return -1;
+        er_connect_note(connect, "connecting to %s", connect->host->name);
+        opts.argv = argv.items;
+        if (er_link_pipes(ret, opts.fds, err) < 0) {
+                er_link_release(ret);
+                return -1;
+        }
+        rc = er_proc_start(&opts, &ret->proc, err);
+        for (int i = 0; i < 3; i++)
+                er_close(&opts.fds[i]);
+        if (rc < 0) {
+                er_link_release(ret);
+                return er_err_hint(err, "install OpenSSH's client (package openssh-client)");
+        }
+        ret->transport = &er_transport_process;
+        return 0;
+}
+
+int er_ssh_open(const struct er_connect *connect, const char *command, struct er_link *ret, struct er_err *err)
+{
+        er_autofree char *path = er_master_path(connect->host, 0);
+        int rc = path ? open_shared(connect, command, ret, err) : 1;
+
+        if (rc <= 0)
+                return rc;
+        er_debug("host", "%s: no shared connection, using an ssh process", connect->host->name);
+        return open_process(connect, command, ret, err);
+}
+
+static int mux_status(struct er_link *link, er_deadline deadline)
+{
+        return er_mux_exit(&link->mux, deadline);
+}
+
+/* 255 is what ssh itself ends with when the connection is to blame. */
+static int process_status(struct er_link *link, er_deadline deadline)
+{
+        int status = -1;
+
+        if (link->proc.pid > 0)
+                er_proc_wait(&link->proc, deadline, &status, NULL);
+        return status == 255 ? -1 : status;
+}
+
+const struct er_transport er_transport_mux = {
+        .name = "mux",
+        .remote = true,
+        .status = mux_status,
+};
+
+const struct er_transport er_transport_process = {
+        .name = "process",
+        .remote = true,
+        .status = process_status,
+};
