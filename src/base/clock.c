@@ -232,7 +232,7 @@ static bool parse_today(const char *text, int64_t now_ms, int64_t *ret_ms)
 
 int er_parse_since(const char *text, int64_t now_ms, int64_t *ret_ms, struct er_err *err)
 {
-        int64_t ago_ms;
+        int64_t ago_ms = 0;
 
         if (parse_date_time(text, ret_ms) || parse_today(text, now_ms, ret_ms))
                 return 0;

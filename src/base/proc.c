@@ -335,9 +335,10 @@ static bool drain(int *fd, struct er_str *into, size_t max)
         ssize_t n = read(*fd, buf, sizeof buf);
 
         if (n > 0) {
-                size_t room = into->len < max ? max - into->len : 0;
+                size_t room = into && into->len < max ? max - into->len : 0;
 
-                er_str_addn(into, buf, (size_t)n < room ? (size_t)n : room);
+                if (room > 0)
+                        er_str_addn(into, buf, (size_t)n < room ? (size_t)n : room);
                 return true;
         }
         if (n == 0 || (errno != EAGAIN && errno != EINTR))
