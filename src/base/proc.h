@@ -23,7 +23,9 @@ struct er_proc_opts {
         enum er_proc_io io[3];
         int fds[3];      /* for ER_PROC_FD */
         bool new_session; /* setsid: survives our terminal */
-        bool die_with_us; /* killed when we die (Linux: PR_SET_PDEATHSIG) */
+        /* Killed when we die (Linux: PR_SET_PDEATHSIG, which looks at the thread that started it: not from a worker
+           thread that ends earlier than its child should). */
+        bool die_with_us;
 };
 
 struct er_proc {
@@ -41,7 +43,8 @@ void er_proc_kill(struct er_proc *proc); /* KILL and reap */
 void er_proc_release(struct er_proc *proc);
 
 /* Runs to the end; stdin from `input` (may be NULL), stdout into out, stderr into errout (either may be NULL: dropped).
-   Each is capped at max bytes (the rest is read and dropped). */
+   Each is capped at max bytes (the rest is read and dropped). A descriptor given with ER_PROC_FD is used where there is
+   no input, out or errout. It returns when the program has ended, also when a child of it still holds its stdout. */
 int er_proc_run(const struct er_proc_opts *opts, struct er_sv input, struct er_str *out, struct er_str *errout, size_t max,
                 er_deadline deadline, int *ret_status, struct er_err *err);
 
