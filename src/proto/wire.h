@@ -9,6 +9,8 @@
 #define ER_PROTO_VERSION_MAX 1
 
 #define ER_FRAME_MAX (1u << 20)        /* payload of one frame, bytes */
+#define ER_NEED_PAIR 12u               /* u32 index, u64 offset */
+#define ER_NEED_CHUNK (ER_NEED_PAIR * 65536u) /* bytes of pairs in one NEED frame at most */
 #define ER_CHUNK (64u * 1024)          /* usual data of one LOG_DATA, DATA or BLOB frame; up to ER_FRAME_MAX - 1024 is allowed */
 #define ER_LINE_OF_JOBS_KEY_MAX 200u   /* a job key */
 

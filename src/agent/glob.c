@@ -1,0 +1,289 @@
+/* glob.c - see glob.h */
+#include "agent/glob.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/io.h"
+#include "base/path.h"
+
+#define DEPTH_MAX 200
+
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
+
+/* [abc], [a-z], [!a-z]; *p is after the '['. On return *p is after the ']'. No ']' : the '[' is itself. */
+static bool match_set(const char **p, char c, bool *ret_matched)
+{
+        const char *s = *p;
+        bool negated = *s == '!' || *s == '^', matched = false;
+        unsigned char wanted = (unsigned char)c;
+
+        if (negated)
+                s++;
+        for (bool first = true; *s && (*s != ']' || first); first = false) {
+                unsigned char from, to;
+
+                if (*s == '\\' && s[1])
+                        s++;
+                from = to = (unsigned char)*s++;
+                if (*s == '-' && s[1] && s[1] != ']') {
+                        s++;
+                        if (*s == '\\' && s[1])
+                                s++;
+                        to = (unsigned char)*s++;
+                }
+                if (wanted >= from && wanted <= to)
+                        matched = true;
+        }
+        if (*s != ']')
+                return false;
+        *p = s + 1;
+        *ret_matched = matched != negated;
+        return true;
+}
+
+/* With one point to go back to, so that no pattern takes more than length times length. */
+bool er_glob_match(const char *pattern, const char *name)
+{
+        const char *p = pattern, *star = NULL, *retry = NULL;
+
+        while (*name) {
+                const char *after = p + 1;
+                bool matched = false;
+
+                if (*p == '*') {
+                        star = p++;
+                        retry = name;
+                        continue;
+                }
+                if (*p == '?') {
+                        matched = true;
+                } else if (*p == '[' && match_set(&after, *name, &matched)) {
+                        /* matched is set */
+                } else {
+                        const char *literal = p;
+
+                        if (*literal == '\\' && literal[1])
+                                literal++;
+                        matched = *literal && *literal == *name;
+                        after = literal + 1;
+                }
+                if (matched) {
+                        p = after;
+                        name++;
+                } else if (star) {
+                        p = star + 1;
+                        name = ++retry;
+                } else {
+                        return false;
+                }
+        }
+        while (*p == '*')
+                p++;
+        return *p == '\0';
+}
+
+bool er_glob_is_plain(const char *pattern)
+{
+        return !strpbrk(pattern, "*?[\\");
+}
+
+int er_open_beneath(int dir_fd, const char *path, int flags)
+{
+        struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+        er_autofree char *copy = NULL;
+        er_autoclose int at = -1;
+        struct er_sv rest, part;
+        long fd;
+
+        if (!er_path_is_safe(path, strlen(path)) && !er_streq(path, ".")) {
+                errno = ENOENT;
+                return -1;
+        }
+        for (int tries = 0; tries < 8; tries++) {
+                fd = syscall(SYS_openat2, dir_fd, path, &how, sizeof how);
+                if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
+                        break;
+        }
+        if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
+                return (int)fd;
+        /* Before Linux 5.6: a step at a time, through no symlink at all. */
+        rest = er_sv(path);
+        while (er_sv_cut(&rest, '/', &part)) {
+                int next;
+
+                free(copy);
+                copy = er_sv_dup(part);
+                next = openat(at >= 0 ? at : dir_fd, copy, (rest.ptr ? O_RDONLY | O_DIRECTORY : flags) | O_NOFOLLOW | O_CLOEXEC);
+                er_close(&at);
+                if (next < 0)
+                        return -1;
+                at = next;
+        }
+        return er_take_fd(&at);
+}
+
+struct walk {
+        int top_fd;
+        struct er_strv parts;
+        er_glob_fn fn;
+        void *arg;
+};
+
+static char *below(const char *path, const char *name)
+{
+        return path[0] ? er_path_join(path, name) : er_strdup(name);
+}
+
+static int step(const struct walk *walk, int dir_fd, const char *path, size_t part, int depth, struct er_err *err);
+
+/* A name that fits part number `part`. */
+static int enter(const struct walk *walk, int dir_fd, const char *path, const char *name, size_t part, int depth, bool plain,
+                 struct er_err *err)
+{
+        er_autofree char *full = below(path, name);
+        er_autoclose int fd = -1;
+        struct stat st;
+
+        if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return 0;
+        if (part + 1 == walk->parts.len)
+                return walk->fn(walk->arg, dir_fd, name, full, &st, err);
+        if (S_ISLNK(st.st_mode) && plain)
+                fd = er_open_beneath(walk->top_fd, full, O_RDONLY | O_DIRECTORY);
+        else if (S_ISDIR(st.st_mode))
+                fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        return fd < 0 ? 0 : step(walk, fd, full, part + 1, depth + 1, err);
+}
+
+static DIR *list(int dir_fd)
+{
+        int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+        if (!dir && fd >= 0)
+                close(fd);
+        return dir;
+}
+
+static bool is_dots(const char *name)
+{
+        return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+}
+
+static int step(const struct walk *walk, int dir_fd, const char *path, size_t part, int depth, struct er_err *err)
+{
+        const char *pattern = walk->parts.items[part];
+        bool deep = er_streq(pattern, "**");
+        const struct dirent *entry;
+        DIR *dir;
+        int rc = 0;
+
+        if (depth > DEPTH_MAX)
+                return 0;
+        if (er_glob_is_plain(pattern))
+                return enter(walk, dir_fd, path, pattern, part, depth, true, err);
+        if (faccessat(dir_fd, pattern, F_OK, AT_SYMLINK_NOFOLLOW) == 0 && enter(walk, dir_fd, path, pattern, part, depth, true, err) < 0)
+                return -1;
+        if (deep && part + 1 < walk->parts.len && step(walk, dir_fd, path, part + 1, depth, err) < 0)
+                return -1; /* no directory at all between */
+        dir = list(dir_fd);
+        if (!dir)
+                return 0;
+        while (rc == 0 && (entry = readdir(dir))) {
+                if (is_dots(entry->d_name))
+                        continue;
+                if (!deep) {
+                        if (!er_streq(pattern, entry->d_name) && er_glob_match(pattern, entry->d_name))
+                                rc = enter(walk, dir_fd, path, entry->d_name, part, depth, false, err);
+                } else if (part + 1 == walk->parts.len) {
+                        rc = enter(walk, dir_fd, path, entry->d_name, part, depth, false, err);
+                } else {
+                        er_autofree char *full = below(path, entry->d_name);
+                        er_autoclose int fd = openat(dir_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+
+                        if (fd >= 0)
+                                rc = step(walk, fd, full, part, depth + 1, err);
+                }
+        }
+        closedir(dir);
+        return rc;
+}
+
+int er_glob_walk(int dir_fd, const char *pattern, er_glob_fn fn, void *arg, struct er_err *err)
+{
+        struct walk walk = {.top_fd = dir_fd, .fn = fn, .arg = arg};
+        struct er_sv rest = er_sv(pattern), part;
+        int rc = 0;
+
+        while (er_sv_cut(&rest, '/', &part)) {
+                if (part.len == 0 || er_sv_eq(part, ER_SV(".")))
+                        continue; /* "out/", "./out" */
+                if (er_sv_eq(part, ER_SV(".."))) {
+                        er_strv_release(&walk.parts);
+                        return 0; /* nothing outside matches */
+                }
+                er_strv_addn(&walk.parts, part.ptr, part.len);
+        }
+        if (pattern[0] != '/' && walk.parts.len == 0)
+                rc = er_glob_below(dir_fd, "", fn, arg, err); /* "." */
+        else if (pattern[0] != '/')
+                rc = step(&walk, dir_fd, "", 0, 0, err);
+        er_strv_release(&walk.parts);
+        return rc;
+}
+
+static int below_step(int dir_fd, const char *path, int depth, er_glob_fn fn, void *arg, struct er_err *err)
+{
+        const struct dirent *entry;
+        int rc = 0;
+        DIR *dir = depth > DEPTH_MAX ? NULL : list(dir_fd);
+
+        if (!dir)
+                return 0;
+        while (rc == 0 && (entry = readdir(dir))) {
+                er_autofree char *full = NULL;
+                struct stat st;
+
+                if (is_dots(entry->d_name) || fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                        continue;
+                full = below(path, entry->d_name);
+                rc = fn(arg, dir_fd, entry->d_name, full, &st, err);
+                if (rc == 0 && S_ISDIR(st.st_mode)) {
+                        er_autoclose int fd = openat(dir_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+                        if (fd >= 0)
+                                rc = below_step(fd, full, depth + 1, fn, arg, err);
+                }
+        }
+        closedir(dir);
+        return rc;
+}
+
+int er_glob_below(int dir_fd, const char *path, er_glob_fn fn, void *arg, struct er_err *err)
+{
+        er_autoclose int fd = path[0] ? openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                                      : fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
+
+        return fd < 0 ? 0 : below_step(fd, path, 0, fn, arg, err);
+}
+
+static int found(void *arg, int dir_fd, const char *name, const char *path, const struct stat *st, struct er_err *err)
+{
+        (void)dir_fd, (void)name, (void)path, (void)st, (void)err;
+        *(bool *)arg = true;
+        return -1;
+}
+
+bool er_glob_any(int dir_fd, const char *pattern)
+{
+        bool any = false;
+
+        er_glob_walk(dir_fd, pattern, found, &any, NULL);
+        return any;
+}
