@@ -1,4 +1,5 @@
 /* err.c - see err.h */
+#define ER_ERR_C
 #include "base/err.h"
 
 #include <errno.h>

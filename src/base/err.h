@@ -63,6 +63,16 @@ int er_err_hint(struct er_err *err, const char *fmt, ...) ER_PRINTF(2, 3);
 /* Marks as retryable. */
 int er_err_retry(struct er_err *err);
 
+#if defined(__clang_analyzer__) && !defined(ER_ERR_C)
+/* The analyzer does not look into err.c, and would follow paths where one of these returned success. */
+#define er_err_set(...) (er_err_set(__VA_ARGS__), -1)
+#define er_err_setv(...) (er_err_setv(__VA_ARGS__), -1)
+#define er_err_errno(...) (er_err_errno(__VA_ARGS__), -1)
+#define er_err_wrap(...) (er_err_wrap(__VA_ARGS__), -1)
+#define er_err_hint(...) (er_err_hint(__VA_ARGS__), -1)
+#define er_err_retry(...) (er_err_retry(__VA_ARGS__), -1)
+#endif
+
 /* Moves *from into *to (releasing what was there); from is then empty. Returns -1. */
 int er_err_move(struct er_err *to, struct er_err *from);
 void er_err_release(struct er_err *err);
