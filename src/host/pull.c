@@ -1,0 +1,480 @@
+/* pull.c - er_pull of files.h: a list of what is there, then many files asked for at once, each continued where it was. */
+#include "host/files.h"
+
+#include <errno.h>
+#include <unistd.h>
+#include "base/io.h"
+#include "base/map.h"
+#include "base/parse.h"
+#include "base/path.h"
+#include "host/place.h"
+#include "host/session_priv.h"
+
+#define WINDOW 64u                     /* files under way at once */
+#define ENTRIES_MAX (4u * 1000 * 1000) /* in one pull */
+#define KEEP_PART (1u << 20)           /* parts smaller than that are not worth keeping */
+#define TRIES_MAX 3                    /* of a file that changes while it is read */
+#define TELL_BYTES (1u << 20)
+
+struct entry {
+        char *path; /* (owned) there */
+        char *here; /* (owned) path below `to`; NULL: the same */
+        char *target;
+        uint64_t size;
+        int64_t mtime_ms; /* host's clock: a file's own time is not converted */
+        unsigned mode;
+        char type;
+};
+
+/* One file under way. */
+struct get {
+        uint32_t id; /* 0: free */
+        struct entry *entry;
+        int fd;
+        uint64_t offset;  /* written so far */
+        uint64_t counted; /* of which the transfer has been told */
+        int tries;
+};
+
+struct pulling {
+        struct er_session *session;
+        const struct er_pull *pull;
+        struct er_transfer *transfer;
+        struct er_place place;
+        struct entry *entries;
+        size_t count, cap;
+        size_t next; /* the first that was not asked for */
+        struct get gets[WINDOW];
+        size_t open;
+        uint64_t untold;
+        struct er_err first; /* of a file that could not be had: the others still come */
+};
+
+static const char *here(const struct entry *entry)
+{
+        return entry->here ? entry->here : entry->path;
+}
+
+static void tell(struct pulling *p, bool always)
+{
+        if (!p->transfer->progress || (!always && p->untold < TELL_BYTES))
+                return;
+        p->untold = 0;
+        p->transfer->progress(p->transfer->arg, p->transfer);
+}
+
+static void count_bytes(struct pulling *p, uint64_t bytes)
+{
+        p->transfer->bytes += bytes;
+        p->untold += bytes;
+}
+
+static void add_place(struct er_str *out, const struct er_pull *pull)
+{
+        er_msg_text(out, ER_T_KEY, pull->key);
+        if (pull->key)
+                er_msg_u64(out, ER_T_ATTEMPT, pull->attempt);
+        else
+                er_msg_text(out, ER_T_ROOT, pull->dir);
+}
+
+/* ---- The list */
+
+static bool has_wildcard(const char *pattern)
+{
+        return strpbrk(pattern, "*?[") != NULL;
+}
+
+/* Where a path lands when it was asked for by the name of a file or directory: without what is before that name. */
+static char *flat_path(const struct er_pull *pull, const char *path)
+{
+        for (size_t i = 0; i < pull->patterns->len; i++) {
+                const char *pattern = pull->patterns->items[i];
+                size_t len = strlen(pattern), base = 0;
+
+                if (has_wildcard(pattern))
+                        continue;
+                while (er_starts(pattern, "./")) {
+                        pattern += 2;
+                        len -= 2;
+                }
+                while (len > 0 && pattern[len - 1] == '/')
+                        len--;
+                if (len == 0 || strncmp(path, pattern, len) != 0 || (path[len] && path[len] != '/'))
+                        continue;
+                for (size_t at = 0; at < len; at++)
+                        if (pattern[at] == '/')
+                                base = at + 1;
+                return er_strdup(path + base);
+        }
+        return NULL;
+}
+
+static int add_entry(struct pulling *p, struct er_sv payload, struct er_err *err)
+{
+        struct er_sv path = er_msg_get(payload, ER_T_PATH);
+        struct entry *entry;
+
+        if (!path.ptr || !er_path_is_safe(path.ptr, path.len)) {
+                er_auto(er_str) shown = ER_STR_INIT;
+
+                er_quote_show(&shown, path.ptr ? path.ptr : "", path.len < 200 ? path.len : 200);
+                return er_err_set(err, ER_REMOTE, "%s: it sends a file by the name \"%s\", which leads out of the directory",
+                                  er_session_host(p->session), shown.buf);
+        }
+        /* A half file of somebody's push. */
+        if (path.len > strlen(ER_PART_SUFFIX) &&
+            er_sv_eq(er_svn(path.ptr + path.len - strlen(ER_PART_SUFFIX), strlen(ER_PART_SUFFIX)), ER_SV(ER_PART_SUFFIX)))
+                return 0;
+        if (p->count == ENTRIES_MAX)
+                return er_err_set(err, ER_REMOTE, "%s: more than %u files at once", er_session_host(p->session), ENTRIES_MAX);
+        p->entries = er_grow(p->entries, &p->cap, p->count + 1, sizeof *p->entries);
+        entry = &p->entries[p->count++];
+        *entry = (struct entry){
+                .path = er_sv_dup(path),
+                .target = er_msg_dup(payload, ER_T_TARGET),
+                .type = (char)er_msg_get_u64(payload, ER_T_TYPE, 'f'),
+                .size = er_msg_get_u64(payload, ER_T_SIZE, 0),
+                .mode = (unsigned)er_msg_get_u64(payload, ER_T_MODE, 0644),
+                .mtime_ms = er_msg_get_i64(payload, ER_T_MTIME, 0),
+        };
+        if (p->pull->flat && p->pull->patterns)
+                entry->here = flat_path(p->pull, entry->path);
+        if (entry->type == 'f') {
+                p->transfer->total_files++;
+                p->transfer->total_bytes += entry->size;
+        }
+        return 0;
+}
+
+/* A name that was asked for and is not there. Kept: what is there comes all the same. */
+static void note_missing(struct pulling *p, struct er_sv end)
+{
+        struct er_field field;
+
+        while (er_msg_next(&end, &field)) {
+                er_autofree char *pattern = er_sv_dup(field.value);
+                er_auto(er_str) shown = ER_STR_INIT;
+
+                if (field.tag != ER_T_PATTERN || has_wildcard(pattern) || p->first.code != ER_OK)
+                        continue;
+                er_quote_show(&shown, pattern, strlen(pattern));
+                er_err_set(&p->first, ER_NOT_FOUND, "%s is not there on %s", shown.buf, er_session_host(p->session));
+        }
+}
+
+static int list(struct pulling *p, struct er_err *err)
+{
+        er_auto(er_str) frames = ER_STR_INIT;
+        uint32_t id = er_session_next_id(p->session);
+        size_t start = er_frame_begin(&frames, ER_F_LIST, id);
+
+        add_place(&frames, p->pull);
+        for (size_t i = 0; p->pull->patterns && i < p->pull->patterns->len; i++)
+                er_msg_text(&frames, ER_T_PATTERN, p->pull->patterns->items[i]);
+        er_frame_end(&frames, start);
+        if (er_session_send(p->session, er_svn(frames.buf, frames.len), err) < 0)
+                return -1;
+        for (;;) {
+                struct er_frame frame;
+
+                if (er_session_recv(p->session, id, ER_NEVER, &frame, err) < 0)
+                        return -1;
+                if (frame.type == ER_F_END) {
+                        note_missing(p, frame.payload);
+                        return 0;
+                }
+                if (frame.type == ER_F_ENTRY && add_entry(p, frame.payload, err) < 0) {
+                        er_session_drop(p->session, id, true);
+                        return -1;
+                }
+        }
+}
+
+/* With flat, two files of different directories may land on one name: better not at all than one of them. */
+static int check_collisions(const struct pulling *p, struct er_err *err)
+{
+        struct er_map seen = ER_MAP_INIT;
+        int rc = 0;
+
+        for (size_t i = 0; p->pull->flat && i < p->count && rc == 0; i++) {
+                struct entry *entry = &p->entries[i];
+                const struct entry *other = er_map_sets(&seen, here(entry), entry);
+
+                if (other && (other->type != 'd' || entry->type != 'd'))
+                        rc = er_err_set(err, ER_EXISTS, "%s and %s would both land as %s", other->path, entry->path, here(entry));
+        }
+        er_map_release(&seen);
+        return rc;
+}
+
+/* ---- The files */
+
+static void keep_first(struct pulling *p, struct er_err *err)
+{
+        if (p->first.code == ER_OK)
+                er_err_move(&p->first, err);
+        else
+                er_err_clear(err);
+}
+
+static int ask(struct pulling *p, struct get *get, struct er_err *err)
+{
+        er_auto(er_str) frames = ER_STR_INIT;
+        size_t start;
+
+        get->id = er_session_next_id(p->session);
+        start = er_frame_begin(&frames, ER_F_GET, get->id);
+        add_place(&frames, p->pull);
+        er_msg_text(&frames, ER_T_PATH, get->entry->path);
+        er_msg_u64(&frames, ER_T_OFFSET, get->offset);
+        er_frame_end(&frames, start);
+        return er_session_send(p->session, er_svn(frames.buf, frames.len), err);
+}
+
+/* Begins one file. 1: it is under way; 0: nothing had to be done. */
+static int begin(struct pulling *p, struct get *get, struct entry *entry, struct er_err *err)
+{
+        if (er_place_has(&p->place, here(entry), entry->size, entry->mtime_ms)) {
+                p->transfer->files++;
+                count_bytes(p, entry->size);
+                return 0;
+        }
+        *get = (struct get){.entry = entry, .fd = -1};
+        if (er_place_begin(&p->place, here(entry), entry->mtime_ms, &get->fd, &get->offset, err) < 0)
+                return -1;
+        if (get->offset > entry->size) {
+                get->offset = 0;
+                if (ftruncate(get->fd, 0) < 0)
+                        return er_err_errno(err, errno, "write %s/%s", p->pull->to, here(entry));
+        }
+        get->counted = get->offset;
+        count_bytes(p, get->offset);
+        if (ask(p, get, err) < 0)
+                return -1;
+        p->open++;
+        return 1;
+}
+
+/* Leaves a file as it is: a large part is for the next time. */
+static void leave(struct pulling *p, struct get *get, bool keep)
+{
+        if (get->fd < 0)
+                return;
+        er_close(&get->fd);
+        if (!keep || get->offset < KEEP_PART)
+                er_place_discard(&p->place, here(get->entry));
+}
+
+static void close_get(struct pulling *p, struct get *get)
+{
+        er_close(&get->fd);
+        get->id = 0;
+        p->open--;
+}
+
+static int take_data(struct pulling *p, struct get *get, struct er_sv payload, struct er_err *err)
+{
+        uint64_t offset = er_msg_get_u64(payload, ER_T_OFFSET, get->offset);
+        struct er_sv data = er_msg_get(payload, ER_T_DATA);
+
+        if (!data.ptr || data.len == 0)
+                return 0;
+        if (offset != get->offset)
+                return er_err_set(err, ER_REMOTE, "%s: %s comes in the wrong order", er_session_host(p->session), get->entry->path);
+        if (er_pwrite_full(get->fd, data.ptr, data.len, (off_t)offset) < 0) {
+                int errnum = errno;
+
+                /* A full disk is not helped by a half file. */
+                leave(p, get, errnum != ENOSPC && errnum != EDQUOT);
+                return er_err_errno(err, errnum, "write %s/%s", p->pull->to, here(get->entry));
+        }
+        get->offset += data.len;
+        if (get->offset > get->counted && get->counted < get->entry->size) {
+                uint64_t upto = get->offset < get->entry->size ? get->offset : get->entry->size;
+
+                count_bytes(p, upto - get->counted);
+                get->counted = upto;
+        }
+        tell(p, false);
+        return 0;
+}
+
+static int take_end(struct pulling *p, struct get *get, struct er_sv payload, struct er_err *err)
+{
+        struct entry *entry = get->entry;
+        uint64_t size = er_msg_get_u64(payload, ER_T_SIZE, get->offset);
+        int64_t mtime_ms = er_msg_get_i64(payload, ER_T_MTIME, entry->mtime_ms);
+        bool changed = er_msg_get_u64(payload, ER_T_CHANGED, 0) != 0 || mtime_ms != entry->mtime_ms || size != get->offset;
+
+        /* A file that keeps changing, such as a log, is taken as it is in the end. */
+        if (changed && ++get->tries < TRIES_MAX) {
+                entry->mtime_ms = mtime_ms;
+                get->offset = 0;
+                if (ftruncate(get->fd, 0) < 0)
+                        return er_err_errno(err, errno, "write %s/%s", p->pull->to, here(entry));
+                return ask(p, get, err);
+        }
+        if (er_place_finish(&p->place, here(entry), get->fd, (unsigned)er_msg_get_u64(payload, ER_T_MODE, entry->mode), mtime_ms,
+                            err) < 0) {
+                leave(p, get, false);
+                return -1;
+        }
+        close_get(p, get);
+        p->transfer->files++;
+        tell(p, false);
+        return 0;
+}
+
+static struct get *find_get(struct pulling *p, uint32_t id)
+{
+        for (size_t i = 0; i < WINDOW; i++)
+                if (p->gets[i].id == id)
+                        return &p->gets[i];
+        return NULL;
+}
+
+/* Keeps the window full. */
+static int ask_more(struct pulling *p, struct er_err *err)
+{
+        while (p->open < WINDOW && p->next < p->count) {
+                struct entry *entry = &p->entries[p->next++];
+                struct get *get = find_get(p, 0);
+
+                if (entry->type != 'f')
+                        continue;
+                if (begin(p, get, entry, err) < 0) {
+                        leave(p, get, true);
+                        get->id = 0;
+                        return -1;
+                }
+        }
+        return 0;
+}
+
+static int take_one(struct pulling *p, struct er_err *err)
+{
+        uint32_t first = UINT32_MAX, last = 0;
+        struct er_frame frame;
+        struct get *get;
+
+        for (size_t i = 0; i < WINDOW; i++) {
+                uint32_t id = p->gets[i].id;
+
+                if (id && id < first)
+                        first = id;
+                if (id > last)
+                        last = id;
+        }
+        if (er_session_recv_range(p->session, first, last, ER_NEVER, &frame, err) < 0)
+                return -1;
+        get = find_get(p, frame.id);
+        if (!get)
+                return 0;
+        if (frame.type == ER_F_DATA)
+                return take_data(p, get, frame.payload, err);
+        if (frame.type == ER_F_END)
+                return take_end(p, get, frame.payload, err);
+        if (frame.type == ER_F_ERROR) {
+                er_auto(er_err) why = ER_ERR_INIT;
+
+                er_frame_to_err(&frame, &why);
+                er_err_wrap(&why, "%s: %s", er_session_host(p->session), get->entry->path);
+                keep_first(p, &why);
+                leave(p, get, false);
+                close_get(p, get);
+        }
+        return 0;
+}
+
+static int fetch(struct pulling *p, struct er_err *err)
+{
+        int rc;
+
+        do
+                rc = ask_more(p, err);
+        while (rc == 0 && p->open > 0 && (rc = take_one(p, err)) == 0);
+        for (size_t i = 0; i < WINDOW; i++) {
+                struct get *get = &p->gets[i];
+
+                if (!get->id)
+                        continue;
+                er_session_drop(p->session, get->id, true);
+                leave(p, get, !err || err->code != ER_IO);
+                get->id = 0;
+        }
+        return rc;
+}
+
+/* ---- The whole */
+
+/* Directories first, so that empty ones come too; links after all files, so that no file is written through one. */
+static int make_others(struct pulling *p, char type, struct er_err *err)
+{
+        for (size_t i = 0; i < p->count; i++) {
+                const struct entry *entry = &p->entries[i];
+                int rc = 0;
+
+                if (entry->type != type)
+                        continue;
+                if (type == 'd')
+                        rc = er_place_mkdir(&p->place, here(entry), err);
+                else if (entry->target)
+                        rc = er_place_symlink(&p->place, here(entry), entry->target, err);
+                if (rc < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+/* Last of all, deepest first: a directory may be one that nobody may write to. */
+static void set_modes(struct pulling *p)
+{
+        for (size_t i = p->count; i-- > 0;)
+                if (p->entries[i].type == 'd')
+                        er_place_chmod_dir(&p->place, here(&p->entries[i]), p->entries[i].mode);
+}
+
+int er_pull(struct er_session *session, const struct er_pull *pull, struct er_transfer *transfer, struct er_err *err)
+{
+        struct er_transfer ignored = {0};
+        struct pulling *p = er_new(struct pulling);
+        er_auto(er_err) why = ER_ERR_INIT;
+        int rc;
+
+        p->session = session;
+        p->pull = pull;
+        p->transfer = transfer ? transfer : &ignored;
+        p->place = (struct er_place)ER_PLACE_INIT;
+        rc = list(p, &why);
+        if (rc == 0)
+                rc = check_collisions(p, &why);
+        if (rc == 0 && (p->count > 0 || p->first.code == ER_OK))
+                rc = er_place_open(&p->place, pull->to, &why);
+        if (rc == 0)
+                rc = make_others(p, 'd', &why);
+        if (rc == 0)
+                rc = fetch(p, &why);
+        if (rc == 0)
+                rc = make_others(p, 'l', &why);
+        if (rc == 0) {
+                set_modes(p);
+                tell(p, true);
+        }
+        if (rc == 0 && p->first.code != ER_OK) {
+                er_err_move(&why, &p->first);
+                rc = -1;
+        }
+        if (rc < 0)
+                er_err_move(err, &why);
+        er_err_release(&p->first);
+        er_place_release(&p->place);
+        for (size_t i = 0; i < p->count; i++) {
+                free(p->entries[i].path);
+                free(p->entries[i].here);
+                free(p->entries[i].target);
+        }
+        free(p->entries);
+        free(p);
+        return rc;
+}
