@@ -1,0 +1,18 @@
+/*
+ * treecache.h - the lists of files that were brought to hosts lately, so that the next one can be sent as a difference. A
+ * few per project below the cache directory; any may be lost at any time. Private to snapshot_send.c.
+ */
+#ifndef ER_HOST_TREECACHE_H
+#define ER_HOST_TREECACHE_H
+
+#include "base/str.h"
+#include "proto/tree.h"
+
+/* Packed entries of that tree into ret. False when it is not there, or is not what its name says. */
+bool er_treecache_load(const char *project, const unsigned char hash[ER_TREE_HASH], struct er_str *ret);
+/* Marks it as used just now. False when it is not there. */
+bool er_treecache_touch(const char *project, const unsigned char hash[ER_TREE_HASH]);
+/* Keeps it, and drops those not used for the longest time. Failing is no error: it is a cache. */
+void er_treecache_save(const char *project, const unsigned char hash[ER_TREE_HASH], struct er_sv packed);
+
+#endif
