@@ -3,7 +3,7 @@
  * parsing, --help, completion and the manual's OPTIONS. Commands print; they decide nothing that outlives them.
  *
  * To add one: src/cli/cmd_<name>.c with `const struct er_command er_cmd_<name>`, its line in commands.c, its file in
- * src/cli/meson.build, man/errand-<name>.1.in, an e2e test. tests/unit/cli/test_commands.c checks that they agree.
+ * src/cli/meson.build, its name in man/meson.build, an e2e test. Its manual page is made from the struct. tests/unit/cli/test_commands.c checks that they agree.
  */
 #ifndef ER_CLI_COMMAND_H
 #define ER_CLI_COMMAND_H
@@ -13,7 +13,7 @@
 #include "store/store.h"
 
 enum er_opt_type {
-        ER_OPT_FLAG,     /* bool: --json, --no-json is not made unless negatable */
+        ER_OPT_FLAG,     /* bool */
         ER_OPT_TEXT,     /* const char * */
         ER_OPT_LIST,     /* struct er_strv: may repeat */
         ER_OPT_COUNT,    /* int64_t, 0 or more */
@@ -21,7 +21,16 @@ enum er_opt_type {
         ER_OPT_DURATION, /* int64_t ms */
 };
 /* What a completion offers for an option's value or an argument. */
-enum er_complete { ER_COMPLETE_NONE, ER_COMPLETE_JOB, ER_COMPLETE_HOST, ER_COMPLETE_FILE, ER_COMPLETE_DIR, ER_COMPLETE_COMMAND };
+enum er_complete {
+        ER_COMPLETE_NONE,
+        ER_COMPLETE_JOB,
+        ER_COMPLETE_HOST,
+        ER_COMPLETE_FILE,
+        ER_COMPLETE_DIR,
+        ER_COMPLETE_COMMAND, /* a program to run */
+        ER_COMPLETE_NAME,    /* of one of our commands */
+        ER_COMPLETE_SHELL,   /* bash, zsh, fish */
+};
 
 struct er_opt {
         const char *name;   /* "time-limit" */
@@ -36,10 +45,17 @@ struct er_opt {
 struct er_cli {             /* what the dispatcher has made ready */
         struct er_store *store;   /* opened when the command needs it */
         const char *program;      /* path of this program */
+        const char *state_dir;    /* of the store */
         bool json, quiet;
 };
 
 enum er_need { ER_NEED_NOTHING = 0, ER_NEED_STORE = 1 };
+
+enum er_command_flags {
+        ER_CMD_JSON = 1,   /* takes --json */
+        ER_CMD_QUIET = 2,  /* takes --quiet */
+        ER_CMD_HIDDEN = 4, /* not for people: in no list */
+};
 
 struct er_command {
         const char *name;
@@ -47,10 +63,12 @@ struct er_command {
         const char *summary;     /* one line */
         const char *arguments;   /* "[JOB]" , "[--] COMMAND [ARG]..." */
         const char *description; /* paragraphs for --help and the manual; NULL where the summary is enough */
+        const char *examples;    /* lines "errand run ...\twhat it does\n"; or NULL */
         const struct er_opt *opts;
         size_t opt_count;
         size_t opts_size;        /* of the struct the offsets point into; zeroed before parsing, COUNT/SIZE/DURATION are -1 */
-        unsigned needs;
+        unsigned needs;          /* enum er_need */
+        unsigned flags;          /* enum er_command_flags */
         bool stop_at_argument;   /* options end at the first argument: run, ssh, exec */
         int min_args, max_args;  /* -1: no limit */
         enum er_complete complete;

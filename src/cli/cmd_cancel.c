@@ -1,0 +1,138 @@
+/* cmd_cancel.c - errand cancel: ends jobs, whatever they do about it. */
+#include "cli/target.h"
+#include "cli/words.h"
+#include "host/attempt.h"
+#include "maestro/maestro.h"
+
+#define PATIENCE_MS 15000 /* beyond the time a job gets between TERM and KILL */
+#define GRACE_MS 10000
+
+struct cancel_opts {
+        int64_t grace_ms;
+        bool all, yes;
+};
+
+static const struct er_opt cancel_options[] = {
+        {"all", 'a', ER_OPT_FLAG, NULL, "Every job that is not over, of all projects", offsetof(struct cancel_opts, all), ER_COMPLETE_NONE},
+        {"grace", 0, ER_OPT_DURATION, "TIME", "From TERM to KILL (10s)", offsetof(struct cancel_opts, grace_ms), ER_COMPLETE_NONE},
+        {"yes", 'y', ER_OPT_FLAG, NULL, "Do not ask, with --all", offsetof(struct cancel_opts, yes), ER_COMPLETE_NONE},
+};
+
+static int add_open(void *arg, const struct er_job *job, struct er_err *err)
+{
+        (void)err;
+        if (!er_job_state_ended(job->state))
+                er_strv_add(arg, job->name);
+        return 0;
+}
+
+static int choose(const struct er_cli *cli, const struct cancel_opts *opts, char **args, int count, struct er_jobs *jobs, struct er_err *err)
+{
+        const struct er_job_filter active = {.active_only = true, .without_spec = true};
+        er_auto(er_strv) names = ER_STRV_INIT;
+
+        if (!opts->all)
+                return er_target_jobs(cli, args, count, jobs, err);
+        if (count > 0)
+                return er_err_set(err, ER_USAGE, "--all and names of jobs do not go together");
+        if (er_store_each_job(cli->store, &active, add_open, &names, err) < 0)
+                return -1;
+        if (names.len == 0)
+                return 0;
+        if (!opts->yes && er_can_ask()) {
+                er_say(cli, "these are not over:");
+                for (size_t i = 0; i < names.len; i++)
+                        er_say_more(cli, "%s", names.items[i]);
+                if (!er_ask("Cancel %s?", names.len == 1 ? "it" : "them all"))
+                        return er_err_set(err, ER_CANCELLED, "nothing was cancelled");
+        }
+        return er_target_jobs(cli, names.items, (int)names.len, jobs, err);
+}
+
+/* A shorter grace than the job's own: its host is told directly, besides the wish in the store. */
+static int shorten(const struct er_cli *cli, const struct er_job *job, int64_t grace_ms, struct er_err *err)
+{
+        er_autoptr(er_session) session = NULL;
+        er_autofree char *key = er_job_key(cli->store, job);
+
+        if (!job->host || job->attempt == 0)
+                return 0;
+        if (er_target_session(cli, job->host, NULL, &session, err) < 0)
+                return -1;
+        if (er_attempt_cancel(session, key, job->attempt, grace_ms, err) < 0 && err->code != ER_NOT_FOUND)
+                return -1;
+        er_err_clear(err);
+        return 0;
+}
+
+static int cancel(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
+{
+        const struct cancel_opts *opts = arg;
+        er_auto(er_jobs) jobs = ER_JOBS_INIT;
+        er_autoptr(er_live) live = er_live_new(cli->quiet);
+        int64_t grace = opts->grace_ms >= 0 ? opts->grace_ms : GRACE_MS;
+        size_t asked = 0;
+        bool ended;
+
+        if (choose(cli, opts, args, count, &jobs, err) < 0)
+                return -1;
+        for (size_t i = 0; i < jobs.len; i++) {
+                if (er_job_state_ended(jobs.items[i].state)) {
+                        er_say(cli, "%s is over already: %s", jobs.items[i].name, er_job_state_name(jobs.items[i].state));
+                        continue;
+                }
+                if (er_maestro_cancel(cli->store, jobs.items[i].id, err) < 0)
+                        return -1;
+                asked++;
+                if (opts->grace_ms >= 0) {
+                        er_auto(er_err) why = ER_ERR_INIT;
+
+                        if (shorten(cli, &jobs.items[i], grace, &why) < 0)
+                                er_say_err(&why);
+                }
+        }
+        if (asked == 0) {
+                if (jobs.len == 0)
+                        er_say(cli, "no job is open");
+                return 0;
+        }
+        er_target_adopt(cli); /* somebody has to see to it */
+        er_live_set(live, asked == 1 ? "waiting for it to end" : "waiting for %zu jobs to end", asked);
+        if (er_target_wait(cli, &jobs, er_deadline_in(grace + PATIENCE_MS), -1, &ended, err) < 0)
+                return -1;
+        er_live_clear(live);
+        for (size_t i = 0; i < jobs.len; i++) {
+                const struct er_job *job = &jobs.items[i];
+                er_auto(er_str) line = ER_STR_INIT;
+
+                if (!job->cancel_asked)
+                        continue;
+                if (er_job_state_ended(job->state)) {
+                        er_target_result(&line, job);
+                        er_live_say(live, "%s", line.buf);
+                        continue;
+                }
+                er_err_set(err, ER_TIMEOUT, "%s has not ended yet: %s gives no answer", job->name, job->host ? job->host : "its host");
+                return er_err_hint(err, "the wish is noted and goes through as soon as the host can be reached; errand show %s", job->name);
+        }
+        return 0;
+}
+
+const struct er_command er_cmd_cancel = {
+        .name = "cancel",
+        .group = "Run",
+        .summary = "End jobs, with all the processes they started",
+        .arguments = "[JOB]... | --all",
+        .description = "Every process of the job gets TERM, and KILL when it is still there after the grace; also those that went to "
+                       "the background. Its outputs so far come back. Without JOB: the latest run of this project.",
+        .examples = "errand cancel mnist-12\t\n"
+                    "errand cancel --all --grace 2s\t\n",
+        .opts = cancel_options,
+        .opt_count = ER_LEN(cancel_options),
+        .opts_size = sizeof(struct cancel_opts),
+        .needs = ER_NEED_STORE,
+        .flags = ER_CMD_QUIET,
+        .max_args = -1,
+        .complete = ER_COMPLETE_JOB,
+        .run = cancel,
+};

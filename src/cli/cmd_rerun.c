@@ -1,0 +1,57 @@
+/* cmd_rerun.c - errand rerun: the same command with the same files once more. */
+#include "cli/follow.h"
+#include "cli/words.h"
+
+struct rerun_opts {
+        struct er_strv on;
+        bool detach;
+};
+
+static const struct er_opt rerun_options[] = {
+        {"on", 0, ER_OPT_LIST, "HOST", "On another host than then", offsetof(struct rerun_opts, on), ER_COMPLETE_HOST},
+        {"detach", 'd', ER_OPT_FLAG, NULL, "Leave once it is on its host; prints the job's name", offsetof(struct rerun_opts, detach), ER_COMPLETE_NONE},
+};
+
+static int rerun(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
+{
+        const struct rerun_opts *opts = arg;
+        er_auto(er_job) job = ER_JOB_INIT;
+        er_auto(er_spec) spec = ER_SPEC_INIT;
+        struct er_start start;
+
+        if (er_target_job(cli, count > 0 ? args[0] : NULL, &job, err) < 0)
+                return -1;
+        if (er_spec_decode(er_svn(job.spec.buf, job.spec.len), &spec, err) < 0)
+                return er_err_wrap(err, "reading what %s was", job.name);
+        if (opts->on.len > 0) {
+                er_strv_release(&spec.hosts);
+                spec.hosts = (struct er_strv)ER_STRV_INIT;
+                er_strv_addall(&spec.hosts, opts->on.items, opts->on.len);
+        }
+        if (er_follow_secrets(&spec.secrets, err) < 0)
+                return -1;
+        start = (struct er_start){.spec = &spec, .project_dir = job.project_dir, .detach = opts->detach};
+        return er_follow_start(cli, &start, err);
+}
+
+const struct er_command er_cmd_rerun = {
+        .name = "rerun",
+        .group = "Run",
+        .summary = "Run a job's command once more, with the files it had then",
+        .arguments = "[JOB]",
+        .description = "The new job has the command, the files, the variables and the needs of the old one, whatever has changed in the "
+                       "project since, and a name of its own. Without JOB: the latest job of this project.\n"
+                       "\n"
+                       "The files of then are still on its host unless errand gc took them away or the job goes to another host. Then they are "
+                       "sent again if the project still has them unchanged; if not, rerun says so.",
+        .examples = "errand rerun mnist-12\t\n"
+                    "errand rerun mnist-12 --on gpu-box\tthe same on another host\n",
+        .opts = rerun_options,
+        .opt_count = ER_LEN(rerun_options),
+        .opts_size = sizeof(struct rerun_opts),
+        .needs = ER_NEED_STORE,
+        .flags = ER_CMD_JSON | ER_CMD_QUIET,
+        .max_args = 1,
+        .complete = ER_COMPLETE_JOB,
+        .run = rerun,
+};

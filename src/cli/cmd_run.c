@@ -1,0 +1,167 @@
+/* cmd_run.c - errand run: a command, its files, a host; its output here, its results back. */
+#include <errno.h>
+#include <unistd.h>
+#include "cli/follow.h"
+#include "cli/travel.h"
+#include "cli/words.h"
+#include "job/config.h"
+#include "maestro/maestro.h"
+
+struct run_opts {
+        struct er_strv on, env, secrets, outputs;
+        int64_t cpus, gpus, retries, memory, time_limit_ms;
+        const char *env_file, *name, *workdir;
+        bool detach, no_sync, yes, dry_run;
+};
+
+#define OPT(name, letter, type, value, member, complete, help)                                                         \
+        {name, letter, type, value, help, offsetof(struct run_opts, member), complete}
+
+static const struct er_opt run_options[] = {
+        OPT("on", 0, ER_OPT_LIST, "HOST", on, ER_COMPLETE_HOST,
+            "Where: local, a host's name, user@host[:port], or any (of those known); several: the first with room"),
+        OPT("cpus", 'c', ER_OPT_COUNT, "N", cpus, ER_COMPLETE_NONE, "CPUs it needs (1)"),
+        OPT("memory", 'm', ER_OPT_SIZE, "SIZE", memory, ER_COMPLETE_NONE, "Memory it needs, for instance 16G"),
+        OPT("gpus", 'g', ER_OPT_COUNT, "N", gpus, ER_COMPLETE_NONE, "GPUs it needs; it sees exactly those it gets"),
+        OPT("time-limit", 't', ER_OPT_DURATION, "TIME", time_limit_ms, ER_COMPLETE_NONE, "End it after this long, for instance 2h30m"),
+        OPT("retries", 0, ER_OPT_COUNT, "N", retries, ER_COMPLETE_NONE, "Try again as often when its host loses it, never when it fails"),
+        OPT("env", 'e', ER_OPT_LIST, "NAME[=VALUE]", env, ER_COMPLETE_NONE, "Set a variable; without a value: the one it has here"),
+        OPT("env-file", 0, ER_OPT_TEXT, "FILE", env_file, ER_COMPLETE_FILE, "Set the variables that FILE lists as NAME=VALUE lines"),
+        OPT("secret", 's', ER_OPT_LIST, "NAME", secrets, ER_COMPLETE_NONE,
+            "Hand over this variable of your environment; its value is written nowhere"),
+        OPT("output", 'o', ER_OPT_LIST, "PATTERN", outputs, ER_COMPLETE_FILE, "Bring back what matches, into results/JOB/; must be there at the end"),
+        OPT("workdir", 'C', ER_OPT_TEXT, "DIR", workdir, ER_COMPLETE_DIR, "Run it in DIR of the project"),
+        OPT("no-sync", 0, ER_OPT_FLAG, NULL, no_sync, ER_COMPLETE_NONE, "Send no files"),
+        OPT("name", 'n', ER_OPT_TEXT, "NAME", name, ER_COMPLETE_NONE, "Call the run NAME instead of PROJECT-NUMBER"),
+        OPT("detach", 'd', ER_OPT_FLAG, NULL, detach, ER_COMPLETE_NONE, "Leave once it is on its host; prints the job's name"),
+        OPT("dry-run", 0, ER_OPT_FLAG, NULL, dry_run, ER_COMPLETE_NONE, "Show what would travel and happen; start nothing"),
+        OPT("yes", 'y', ER_OPT_FLAG, NULL, yes, ER_COMPLETE_NONE, "Ask nothing: send also more than 1 GB"),
+};
+
+/* Where the user stands below the project's root: "" at the root itself. */
+static int find_subdir(const char *root, char **ret, struct er_err *err)
+{
+        char cwd[4096];
+        size_t len = strlen(root);
+
+        if (!getcwd(cwd, sizeof cwd))
+                return er_err_errno(err, errno, "finding out the current directory");
+        if (er_starts(cwd, root) && cwd[len] == '/')
+                *ret = er_strdup(cwd + len + 1);
+        else
+                *ret = er_strdup("");
+        return 0;
+}
+
+static void take_options(const struct run_opts *opts, char **args, int count, struct er_config *config)
+{
+        config->cpus = opts->cpus;
+        config->gpus = opts->gpus;
+        config->retries = opts->retries;
+        config->memory = opts->memory;
+        config->time_limit_ms = opts->time_limit_ms;
+        config->sync = opts->no_sync ? 0 : -1;
+        config->workdir = opts->workdir ? er_strdup(opts->workdir) : NULL;
+        config->env_file = opts->env_file ? er_strdup(opts->env_file) : NULL;
+        er_strv_addall(&config->command, args, (size_t)count);
+        er_strv_addall(&config->on, opts->on.items, opts->on.len);
+        er_strv_addall(&config->env, opts->env.items, opts->env.len);
+        er_strv_addall(&config->secrets, opts->secrets.items, opts->secrets.len);
+        er_strv_addall(&config->outputs, opts->outputs.items, opts->outputs.len);
+}
+
+static int make_spec(const struct run_opts *opts, char **args, int count, const char *dir, struct er_spec *ret, struct er_err *err)
+{
+        er_auto(er_config) config = ER_CONFIG_INIT;
+        er_auto(er_config) over = ER_CONFIG_INIT;
+        er_autofree char *subdir = NULL;
+
+        if (find_subdir(dir, &subdir, err) < 0)
+                return -1;
+        if (er_config_load(dir, &config, err) < 0)
+                return -1;
+        take_options(opts, args, count, &over);
+        er_config_overlay(&config, &over);
+        return er_config_to_spec(&config, dir, subdir, ret, err);
+}
+
+/* A host that is none is said before anything is touched. */
+static int check_hosts(const struct er_cli *cli, const struct er_spec *spec, struct er_err *err)
+{
+        for (size_t i = 0; i < spec->hosts.len; i++) {
+                er_auto(er_host) host = ER_HOST_INIT;
+
+                if (!er_streq(spec->hosts.items[i], "any") && er_hosts_find(cli->store, spec->hosts.items[i], &host, err) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+static int run(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
+{
+        const struct run_opts *opts = arg;
+        er_auto(er_spec) spec = ER_SPEC_INIT;
+        er_autoptr(er_snapshot) snapshot = NULL;
+        er_autofree char *dir = NULL;
+        struct er_start start;
+
+        if (er_target_project(&dir, err) < 0 || make_spec(opts, args, count, dir, &spec, err) < 0 || check_hosts(cli, &spec, err) < 0)
+                return -1;
+        if (!opts->dry_run && er_follow_secrets(&spec.secrets, err) < 0)
+                return -1;
+        if (spec.sync) {
+                if (er_travel_take(cli, dir, spec.project, &snapshot, err) < 0)
+                        return -1;
+                spec.has_tree = true;
+                memcpy(spec.tree, er_snapshot_hash(snapshot), ER_TREE_HASH);
+        }
+        if (opts->dry_run)
+                return er_travel_show(cli, &spec, dir, opts->name, snapshot, err);
+        if (snapshot && !opts->yes && er_travel_ask(snapshot, err) < 0)
+                return -1;
+        start = (struct er_start){.spec = &spec, .project_dir = dir, .name = opts->name, .snapshot = snapshot, .detach = opts->detach};
+        return er_follow_start(cli, &start, err);
+}
+
+const struct er_command er_cmd_run = {
+        .name = "run",
+        .group = "Run",
+        .summary = "Run a command on this machine or any host, and bring its results back",
+        .arguments = "[--] COMMAND [ARG]...",
+        .description =
+                "The files of the project travel with the command: in a git repository those that git tracks or does not ignore, "
+                "elsewhere everything but the usual caches. What .errandignore names stays (it is written like .gitignore). The "
+                "command runs in a directory of its own, on a copy of the files as they are now; nothing it does there changes "
+                "the files here. What --output names comes back into results/JOB/ when the job ends, also when it fails.\n"
+                "\n"
+                "Options end at the command: what follows it belongs to it. The command is passed word by word as it is typed; "
+                "a single argument with spaces in it is a line for the shell, as with ssh:\n"
+                "  errand run 'python3 prepare.py && python3 train.py'\n"
+                "\n"
+                "The job's output appears here as it comes, its standard output and standard error apart; errand's own words go "
+                "to standard error. Its standard input is empty. Ctrl-C leaves the job running and says how to follow it; a "
+                "second Ctrl-C within two seconds cancels it. Closing the terminal also leaves it running.\n"
+                "\n"
+                "What errand.yaml in the project says (command, on, cpus, outputs and more, see errand.yaml(5)) holds where no "
+                "option says otherwise. Without --on and without errand.yaml, the command runs on this machine.\n"
+                "\n"
+                "The exit status is the job's: 128+N when signal N ended it, 124 after the time limit, 137 when memory ran out, "
+                "220 when an output is missing, 221 when its host lost it, 222 when it ended for another reason. Above 200 are also errand's own failures; "
+                "errand(1) lists them, 216 says that you left while the job goes on.\n"
+                "\n"
+                "With --json the result is printed as one JSON object on standard output, with the keys of errand show and "
+                "results_dir; the job's own output then goes to standard error.",
+        .examples = "errand run python3 train.py --lr 0.1\ton this machine\n"
+                    "errand run --on gpu-box --gpus 1 -o 'out/*.pt' python3 train.py\ton a host, results back\n"
+                    "errand run --on any --memory 32G -d ./simulate\twherever there is room, in the background\n"
+                    "errand run --dry-run true\tonly show which files would travel\n",
+        .opts = run_options,
+        .opt_count = ER_LEN(run_options),
+        .opts_size = sizeof(struct run_opts),
+        .needs = ER_NEED_STORE,
+        .flags = ER_CMD_JSON | ER_CMD_QUIET,
+        .stop_at_argument = true,
+        .max_args = -1,
+        .complete = ER_COMPLETE_COMMAND,
+        .run = run,
+};

@@ -1,0 +1,33 @@
+/*
+ * follow.h - carries a run in the foreground while the user looks on: its log, a status line, Ctrl-C, its end.
+ */
+#ifndef ER_CLI_FOLLOW_H
+#define ER_CLI_FOLLOW_H
+
+#include "cli/live.h"
+#include "cli/target.h"
+#include "host/snapshot.h"
+#include "proto/spec.h"
+
+struct er_follow {
+        const struct er_run *run;           /* (borrowed) in the store already */
+        const struct er_snapshot *snapshot; /* (borrowed) or NULL */
+        bool detach;                        /* only until the job is on its host */
+};
+/* The exit status of the command, or -1. */
+int er_follow_run(const struct er_cli *cli, const struct er_follow *follow, struct er_err *err);
+
+struct er_start {
+        const struct er_spec *spec;
+        const char *project_dir;
+        const char *name;                   /* of the run, or NULL: the next number of its project */
+        const struct er_snapshot *snapshot; /* or NULL */
+        bool detach;
+};
+/* Stores a run of one job and follows it. */
+int er_follow_start(const struct er_cli *cli, const struct er_start *start, struct er_err *err);
+
+/* Every secret must be in our environment before anything starts; on a terminal it is asked for, unseen. */
+int er_follow_secrets(const struct er_strv *names, struct er_err *err);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * hosts_view.h - hosts and what they last answered: asked all at once, shown as a table or as JSON.
+ */
+#ifndef ER_CLI_HOSTS_VIEW_H
+#define ER_CLI_HOSTS_VIEW_H
+
+#include <jansson.h>
+#include <pthread.h>
+#include "cli/command.h"
+#include "host/probe.h"
+
+struct er_host_view {
+        struct er_host host;
+        bool added, alias;     /* by `hosts add`; or merely named in ~/.ssh/config */
+        bool has_probe;        /* probe is what it answered at probed_ms */
+        struct er_probe probe;
+        int64_t probed_ms;     /* of the last try; 0: never */
+        char *error;           /* why that failed, or NULL */
+        bool asked, answered;  /* this time */
+};
+struct er_hosts_view {
+        pthread_mutex_t lock;  /* over what the threads fill in */
+        struct er_host_view *items;
+        size_t count;
+};
+
+/* All known hosts with what the store remembers of them; aliases: those of ~/.ssh/config too. */
+int er_hosts_view_load(const struct er_cli *cli, bool aliases, struct er_hosts_view *ret, struct er_err *err);
+void er_hosts_view_release(struct er_hosts_view *view);
+/* Asks every host, for er_fanout_start: `arg` is the view. */
+void er_hosts_view_ask(void *arg, size_t index);
+/* Writes the answers to the store. */
+int er_hosts_view_save(const struct er_cli *cli, struct er_hosts_view *view, struct er_err *err);
+void er_hosts_view_table(struct er_hosts_view *view, struct er_str *out, int width, bool colour, int64_t now_ms);
+/* Keys: host, target, port, added, reachable, error, asked, latency_ms, hostname, user, os, arch, kernel, cpus, cpus_free,
+   memory, memory_free, gpus_free, gpus: [{index, name, memory, memory_free, percent, taken}], disk, disk_free, load,
+   running, queued. Sizes are bytes. */
+json_t *er_hosts_view_json(struct er_hosts_view *view);
+/* "8 cpus, 32 GB memory, 1 GPU (NVIDIA H100)" */
+void er_hosts_view_summary(struct er_str *out, const struct er_probe *probe);
+
+#endif

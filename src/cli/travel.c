@@ -1,0 +1,268 @@
+/* travel.c - see travel.h */
+#include "cli/travel.h"
+
+#include "base/json.h"
+#include "base/parse.h"
+#include "base/clock.h"
+#include "cli/live.h"
+#include "cli/view.h"
+#include "cli/words.h"
+
+#define ASK_BYTES (1000ull * 1000 * 1000)
+#define ASK_FILES 100000u
+#define LARGEST_MAX 8u
+#define LIST_MAX 60u /* files that --dry-run names one by one */
+
+static void show_progress(void *arg, uint64_t files, uint64_t bytes)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+
+        er_view_count(&text, files, "file");
+        er_str_add(&text, ", ");
+        er_fmt_size(&text, bytes);
+        er_live_set(arg, "reading what has changed: %s", text.buf);
+}
+
+int er_travel_take(const struct er_cli *cli, const char *dir, const char *project, struct er_snapshot **ret, struct er_err *err)
+{
+        er_autoptr(er_live) live = er_live_new(cli->quiet);
+        const struct er_snapshot_opts opts = {.dir = dir, .project = project, .progress = show_progress, .arg = live};
+
+        er_live_set(live, "looking at the files of %s", project);
+        return er_snapshot_take(&opts, ret, err);
+}
+
+static void size_line(struct er_str *out, uint64_t files, uint64_t bytes)
+{
+        er_fmt_size(out, bytes);
+        er_str_add(out, " in ");
+        er_view_count(out, files, "file");
+}
+
+static void largest_lines(struct er_str *out, const struct er_snapshot *snapshot, const char *indent)
+{
+        struct er_dir_size dirs[LARGEST_MAX] = {{0}};
+        size_t count = er_snapshot_largest(snapshot, dirs, LARGEST_MAX);
+
+        for (size_t i = 0; i < count; i++) {
+                er_str_add(out, indent);
+                er_quote_show(out, dirs[i].path, strlen(dirs[i].path));
+                er_str_add(out, "/  ");
+                size_line(out, dirs[i].files, dirs[i].bytes);
+                er_str_addc(out, '\n');
+                free(dirs[i].path);
+        }
+}
+
+/* For an error's hint: one line. */
+static void largest_inline(struct er_str *out, const struct er_snapshot *snapshot)
+{
+        struct er_dir_size dirs[3] = {{0}};
+        size_t count = er_snapshot_largest(snapshot, dirs, ER_LEN(dirs));
+
+        for (size_t i = 0; i < count; i++) {
+                er_str_add(out, i == 0 ? " (the largest: " : ", ");
+                er_quote_show(out, dirs[i].path, strlen(dirs[i].path));
+                er_str_add(out, "/ with ");
+                size_line(out, dirs[i].files, dirs[i].bytes);
+                free(dirs[i].path);
+        }
+        if (count > 0)
+                er_str_addc(out, ')');
+}
+
+int er_travel_ask(const struct er_snapshot *snapshot, struct er_err *err)
+{
+        uint64_t files = er_snapshot_files(snapshot), bytes = er_snapshot_bytes(snapshot);
+        er_auto(er_str) size = ER_STR_INIT;
+        er_auto(er_str) more = ER_STR_INIT;
+
+        if (files <= ASK_FILES && bytes <= ASK_BYTES)
+                return 0;
+        size_line(&size, files, bytes);
+        if (!er_can_ask()) {
+                largest_inline(&more, snapshot);
+                er_err_set(err, ER_CONFIG, "%s would travel", size.buf);
+                return er_err_hint(err, "say --yes if they shall, or name what is to stay in .errandignore%s", more.buf);
+        }
+        largest_lines(&more, snapshot, "          ");
+        fprintf(stderr, "errand: %s would travel; the largest directories:\n%s        What is not needed can stay: name it in "
+                        ".errandignore, which is written like .gitignore.\n", size.buf, more.buf);
+        if (er_ask("Send it all?"))
+                return 0;
+        er_err_set(err, ER_CANCELLED, "nothing was started");
+        return er_err_hint(err, "--dry-run lists what would travel");
+}
+
+/* --- dry run */
+
+static void field(struct er_str *out, const char *name, const char *fmt, ...) ER_PRINTF(3, 4);
+static void field(struct er_str *out, const char *name, const char *fmt, ...)
+{
+        va_list args;
+
+        er_str_addf(out, "%-10s ", name);
+        va_start(args, fmt);
+        er_str_addv(out, fmt, args);
+        va_end(args);
+        er_str_addc(out, '\n');
+}
+
+static void list_field(struct er_str *out, const char *name, const struct er_strv *list, bool names_only)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+
+        if (list->len == 0)
+                return;
+        for (size_t i = 0; i < list->len; i++) {
+                const char *equals = names_only ? strchr(list->items[i], '=') : NULL;
+
+                if (i > 0)
+                        er_str_add(&text, " ");
+                er_quote_show(&text, list->items[i], equals ? (size_t)(equals - list->items[i]) : strlen(list->items[i]));
+        }
+        field(out, name, "%s", text.buf);
+}
+
+static void command_text(struct er_str *out, const struct er_spec *spec)
+{
+        er_auto(er_str) quoted = ER_STR_INIT;
+
+        if (spec->shell)
+                er_str_add(&quoted, spec->argv.items[0]);
+        else
+                er_quote_argv(&quoted, spec->argv.items, spec->argv.len);
+        er_quote_show(out, quoted.buf, quoted.len);
+}
+
+static void needs_text(struct er_str *out, const struct er_spec *spec)
+{
+        er_view_count(out, spec->cpus, "cpu");
+        if (spec->memory > 0) {
+                er_str_add(out, ", ");
+                er_fmt_size(out, spec->memory);
+                er_str_add(out, " memory");
+        }
+        if (spec->gpus > 0) {
+                er_str_add(out, ", ");
+                er_view_count(out, spec->gpus, "GPU");
+        }
+        if (spec->time_limit_ms > 0) {
+                er_str_add(out, ", at most ");
+                er_fmt_duration(out, spec->time_limit_ms);
+        }
+}
+
+static void files_text(struct er_str *out, const struct er_snapshot *snapshot)
+{
+        er_auto(er_str) size = ER_STR_INIT;
+        struct er_tree_entry entry;
+        size_t count = 0;
+
+        if (!snapshot) {
+                field(out, "files", "none travel");
+                return;
+        }
+        size_line(&size, er_snapshot_files(snapshot), er_snapshot_bytes(snapshot));
+        while (count <= LIST_MAX && er_snapshot_entry(snapshot, count, &entry))
+                count++;
+        field(out, "files", "%s%s", size.buf, count == 0 ? "" : ":");
+        if (count > LIST_MAX) {
+                largest_lines(out, snapshot, "             ");
+                er_str_add(out, "           (--dry-run --json names every file)\n");
+                return;
+        }
+        for (size_t i = 0; i < count && er_snapshot_entry(snapshot, i, &entry); i++) {
+                er_str_add(out, "             ");
+                er_quote_show(out, entry.path.ptr, entry.path.len);
+                if (entry.type == 'f') {
+                        er_str_add(out, "  ");
+                        er_fmt_size(out, entry.size);
+                } else
+                        er_str_add(out, entry.type == 'd' ? "/" : "  (link)");
+                er_str_addc(out, '\n');
+        }
+}
+
+static json_t *strings(const struct er_strv *list, bool names_only)
+{
+        json_t *json = json_array();
+
+        for (size_t i = 0; i < list->len; i++) {
+                const char *equals = names_only ? strchr(list->items[i], '=') : NULL;
+
+                json_array_append_new(json, er_json_bytes(list->items[i], equals ? (size_t)(equals - list->items[i]) : strlen(list->items[i])));
+        }
+        return json;
+}
+
+static json_t *files_json(const struct er_snapshot *snapshot)
+{
+        json_t *json = json_array();
+        struct er_tree_entry entry;
+
+        for (size_t i = 0; snapshot && er_snapshot_entry(snapshot, i, &entry); i++) {
+                json_t *file = json_object();
+
+                json_object_set_new(file, "path", er_json_bytes(entry.path.ptr, entry.path.len));
+                json_object_set_new(file, "type", json_string(entry.type == 'f' ? "file" : entry.type == 'd' ? "directory" : "link"));
+                json_object_set_new(file, "bytes", json_integer((json_int_t)entry.size));
+                json_object_set_new(file, "executable", json_boolean(entry.type == 'f' && entry.mode & 0100));
+                json_array_append_new(json, file);
+        }
+        return json;
+}
+
+static int show_json(const struct er_spec *spec, const char *dir, const char *name, const struct er_snapshot *snapshot, struct er_err *err)
+{
+        json_t *json = json_object();
+        int rc;
+
+        json_object_set_new(json, "run", er_json_text(name));
+        json_object_set_new(json, "project", er_json_text(spec->project));
+        json_object_set_new(json, "project_dir", er_json_text(dir));
+        json_object_set_new(json, "command", strings(&spec->argv, false));
+        json_object_set_new(json, "shell", json_boolean(spec->shell));
+        json_object_set_new(json, "workdir", er_json_text(spec->workdir));
+        json_object_set_new(json, "on", strings(&spec->hosts, false));
+        json_object_set_new(json, "cpus", json_integer(spec->cpus));
+        json_object_set_new(json, "memory", json_integer((json_int_t)spec->memory));
+        json_object_set_new(json, "gpus", json_integer(spec->gpus));
+        json_object_set_new(json, "time_limit_seconds", spec->time_limit_ms > 0 ? json_real((double)spec->time_limit_ms / 1000) : json_null());
+        json_object_set_new(json, "env", strings(&spec->env, true));
+        json_object_set_new(json, "secrets", strings(&spec->secrets, false));
+        json_object_set_new(json, "outputs", strings(&spec->outputs, false));
+        json_object_set_new(json, "file_count", json_integer(snapshot ? (json_int_t)er_snapshot_files(snapshot) : 0));
+        json_object_set_new(json, "bytes", json_integer(snapshot ? (json_int_t)er_snapshot_bytes(snapshot) : 0));
+        json_object_set_new(json, "files", files_json(snapshot));
+        rc = er_out_json(json, err);
+        json_decref(json);
+        return rc;
+}
+
+int er_travel_show(const struct er_cli *cli, const struct er_spec *spec, const char *dir, const char *name,
+                   const struct er_snapshot *snapshot, struct er_err *err)
+{
+        er_auto(er_str) out = ER_STR_INIT;
+        er_auto(er_str) text = ER_STR_INIT;
+
+        if (cli->json)
+                return show_json(spec, dir, name, snapshot, err);
+        er_say(cli, "with --dry-run nothing is started; this would be:");
+        command_text(&text, spec);
+        field(&out, "command", "%s%s", text.buf, spec->shell ? "    (by the shell)" : "");
+        if (spec->workdir)
+                field(&out, "in", "%s", spec->workdir);
+        if (spec->hosts.len == 0)
+                field(&out, "on", "local");
+        list_field(&out, "on", &spec->hosts, false);
+        er_str_reset(&text);
+        needs_text(&text, spec);
+        field(&out, "needs", "%s", text.buf);
+        list_field(&out, "env", &spec->env, true);
+        list_field(&out, "secrets", &spec->secrets, false);
+        list_field(&out, "outputs", &spec->outputs, false);
+        field(&out, "project", "%s in %s", spec->project ? spec->project : "", dir);
+        files_text(&out, snapshot);
+        return er_out(er_svn(out.buf, out.len), err);
+}

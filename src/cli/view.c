@@ -1,0 +1,179 @@
+/* view.c - see view.h */
+#include "cli/view.h"
+
+#include <signal.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/parse.h"
+
+#define STALE_MS 90000 /* a maestro hears from its hosts more often than this */
+
+/* sigabbrev_np() is glibc's alone. */
+static const char *signal_name(int number)
+{
+        static const struct {
+                int number;
+                const char *name;
+        } names[] = {
+                {SIGHUP, "HUP"},   {SIGINT, "INT"},   {SIGQUIT, "QUIT"}, {SIGILL, "ILL"},   {SIGTRAP, "TRAP"}, {SIGABRT, "ABRT"},
+                {SIGBUS, "BUS"},   {SIGFPE, "FPE"},   {SIGKILL, "KILL"}, {SIGUSR1, "USR1"}, {SIGSEGV, "SEGV"}, {SIGUSR2, "USR2"},
+                {SIGPIPE, "PIPE"}, {SIGALRM, "ALRM"}, {SIGTERM, "TERM"}, {SIGXCPU, "XCPU"}, {SIGXFSZ, "XFSZ"}, {SIGSYS, "SYS"},
+        };
+
+        for (size_t i = 0; i < ER_LEN(names); i++)
+                if (names[i].number == number)
+                        return names[i].name;
+        return NULL;
+}
+
+void er_view_reason(struct er_str *out, const struct er_job *job)
+{
+        const char *name;
+
+        switch (job->reason) {
+        case ER_REASON_NONE:
+                return;
+        case ER_REASON_EXIT:
+                er_str_addf(out, "exit %d", job->exit_status);
+                break;
+        case ER_REASON_SIGNAL:
+                name = signal_name(job->exit_status - 128);
+                er_str_addf(out, "signal %d", job->exit_status - 128);
+                if (name)
+                        er_str_addf(out, " (%s)", name);
+                break;
+        case ER_REASON_USER:
+                er_str_add(out, er_reason_name(job->reason));
+                return;
+        case ER_REASON_OOM:
+        case ER_REASON_MISSING_OUTPUT:
+        case ER_REASON_TIME_LIMIT:
+        case ER_REASON_ENVIRONMENT:
+        case ER_REASON_FILES:
+        case ER_REASON_START:
+        case ER_REASON_REBOOT:
+        case ER_REASON_KILLED:
+        case ER_REASON_HOST:
+        case ER_REASON_SECRET:
+        case ER_REASON_GONE:
+        case ER_REASON_ROOM:
+                er_str_add(out, er_reason_name(job->reason));
+                break;
+        }
+        if (job->detail && job->detail[0]) {
+                er_str_add(out, ": ");
+                er_quote_show(out, job->detail, strlen(job->detail));
+        }
+}
+
+void er_view_state(struct er_str *out, const struct er_job *job, int64_t now_ms)
+{
+        er_str_add(out, er_job_state_name(job->state));
+        if (job->state == ER_JOB_FAILED && job->reason != ER_REASON_NONE) {
+                er_str_add(out, ": ");
+                er_view_reason(out, job);
+        } else if (!er_job_state_ended(job->state)) {
+                if (job->cancel_asked)
+                        er_str_add(out, ", being cancelled");
+                if (job->news_ms > 0 && now_ms - job->news_ms > STALE_MS) {
+                        er_str_add(out, " (no news for ");
+                        er_fmt_duration(out, now_ms - job->news_ms);
+                        er_str_addc(out, ')');
+                }
+        }
+}
+
+int64_t er_view_took_ms(const struct er_job *job, int64_t now_ms)
+{
+        int64_t end = job->ended_ms > 0 ? job->ended_ms : now_ms;
+
+        if (job->started_ms <= 0 || end < job->started_ms)
+                return -1;
+        return end - job->started_ms;
+}
+
+static json_t *seconds(int64_t ms)
+{
+        return ms < 0 ? json_null() : json_real((double)ms / 1000.0);
+}
+
+json_t *er_view_job(const struct er_job *job, int64_t now_ms)
+{
+        json_t *json = json_object();
+
+        json_object_set_new(json, "job", er_json_text(job->name));
+        json_object_set_new(json, "run", er_json_text(job->run));
+        json_object_set_new(json, "index", json_integer(job->index));
+        json_object_set_new(json, "project", er_json_text(job->project));
+        json_object_set_new(json, "project_dir", er_json_text(job->project_dir));
+        json_object_set_new(json, "state", er_json_text(er_job_state_name(job->state)));
+        json_object_set_new(json, "reason", job->reason == ER_REASON_NONE ? json_null() : er_json_text(er_reason_name(job->reason)));
+        json_object_set_new(json, "detail", er_json_text(job->detail));
+        json_object_set_new(json, "exit", er_job_state_ended(job->state) ? json_integer(job->exit_status) : json_null());
+        json_object_set_new(json, "host", er_json_text(job->host));
+        json_object_set_new(json, "attempt", json_integer(job->attempt));
+        json_object_set_new(json, "command", er_json_text(job->command));
+        json_object_set_new(json, "cancel_asked", json_boolean(job->cancel_asked));
+        json_object_set_new(json, "created", er_json_time(job->created_ms));
+        json_object_set_new(json, "started", er_json_time(job->started_ms));
+        json_object_set_new(json, "ended", er_json_time(job->ended_ms));
+        json_object_set_new(json, "seconds", seconds(er_view_took_ms(job, now_ms)));
+        json_object_set_new(json, "last_news", er_json_time(job->news_ms));
+        json_object_set_new(json, "outputs_fetched", json_boolean(job->outputs_fetched));
+        return json;
+}
+
+json_t *er_view_attempt(const struct er_attempt *a)
+{
+        json_t *json = json_object(), *gpus = json_array();
+
+        for (unsigned i = 0; i < 64; i++)
+                if (a->gpu_mask >> i & 1u)
+                        json_array_append_new(gpus, json_integer(i));
+        json_object_set_new(json, "attempt", json_integer(a->number));
+        json_object_set_new(json, "host", er_json_text(a->host));
+        json_object_set_new(json, "state", er_json_text(er_state_name(a->state)));
+        json_object_set_new(json, "end", a->end == ER_END_NONE ? json_null() : er_json_text(er_end_name(a->end)));
+        json_object_set_new(json, "reason", a->reason == ER_REASON_NONE ? json_null() : er_json_text(er_reason_name(a->reason)));
+        json_object_set_new(json, "detail", er_json_text(a->detail));
+        json_object_set_new(json, "exit_code", a->state == ER_STATE_ENDED && a->exit_code >= 0 ? json_integer(a->exit_code) : json_null());
+        json_object_set_new(json, "signal", a->signal > 0 ? json_integer(a->signal) : json_null());
+        json_object_set_new(json, "dir", er_json_text(a->dir));
+        json_object_set_new(json, "queued", er_json_time(a->queued_ms));
+        json_object_set_new(json, "started", er_json_time(a->started_ms));
+        json_object_set_new(json, "ended", er_json_time(a->ended_ms));
+        json_object_set_new(json, "cpu_seconds", seconds((int64_t)a->cpu_ms));
+        json_object_set_new(json, "max_memory", json_integer((json_int_t)a->max_rss));
+        json_object_set_new(json, "gpus", gpus);
+        json_object_set_new(json, "gpu_memory", json_integer((json_int_t)a->gpu_mem));
+        json_object_set_new(json, "gpu_percent", a->gpu_util >= 0 && a->gpu_mask ? json_integer(a->gpu_util) : json_null());
+        json_object_set_new(json, "log_bytes", json_integer((json_int_t)a->log_size));
+        return json;
+}
+
+char *er_view_path(const char *path)
+{
+        char cwd[4096];
+        size_t len;
+
+        if (!getcwd(cwd, sizeof cwd))
+                return er_strdup(path);
+        len = strlen(cwd);
+        if (len > 1 && er_starts(path, cwd) && path[len] == '/')
+                return er_strdup(path + len + 1);
+        return er_strdup(path);
+}
+
+void er_view_count(struct er_str *out, uint64_t count, const char *noun)
+{
+        char digits[32];
+        int len = snprintf(digits, sizeof digits, "%llu", (unsigned long long)count);
+
+        for (int i = 0; i < len; i++) {
+                if (i > 0 && (len - i) % 3 == 0)
+                        er_str_addc(out, ',');
+                er_str_addc(out, digits[i]);
+        }
+        er_str_addf(out, " %s%s", noun, count == 1 ? "" : "s");
+}

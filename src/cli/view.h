@@ -1,0 +1,27 @@
+/*
+ * view.h - jobs as people and programs see them: the same words and the same JSON keys in every command.
+ */
+#ifndef ER_CLI_VIEW_H
+#define ER_CLI_VIEW_H
+
+#include <jansson.h>
+#include "store/store.h"
+
+/* "exit 3", "signal 9 (KILL)", "missing output: out/ *.pt"; nothing for a job without one. */
+void er_view_reason(struct er_str *out, const struct er_job *job);
+/* "failed: exit 3", "running", "running (no news for 5m)" */
+void er_view_state(struct er_str *out, const struct er_job *job, int64_t now_ms);
+/* How long it has run, ms; -1: it never ran. */
+int64_t er_view_took_ms(const struct er_job *job, int64_t now_ms);
+/* Keys: job, run, index, project, project_dir, state, reason, detail, exit, host, attempt, command, created,
+   started, ended, seconds, last_news, outputs_fetched. */
+json_t *er_view_job(const struct er_job *job, int64_t now_ms);
+/* Keys: attempt, host, state, end, reason, detail, exit_code, signal, dir, queued, started, ended, cpu_seconds, max_memory,
+   gpus, gpu_memory, gpu_percent, log_bytes. */
+json_t *er_view_attempt(const struct er_attempt *attempt);
+/* The path as it is best typed from where the user stands (owned). */
+char *er_view_path(const char *path);
+/* "3 files", "1 file" */
+void er_view_count(struct er_str *out, uint64_t count, const char *noun);
+
+#endif
