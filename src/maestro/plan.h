@@ -7,6 +7,15 @@
 
 #include "store/store.h"
 
+/*
+ * A job's way:
+ *      PLACE -> (submitted) WATCH ... -> attempt ends -> FINISH -> FETCH -> closed
+ *      an attempt that was intended, and perhaps never sent -> SETTLE -> submitted, or submitted again
+ *      lost or preempted, with retries left -> PLACE again, as a new attempt
+ * A new attempt is placed only when the last one has an end in the store. The job's end is written before the outputs
+ * come, so that everybody sees it at once; the run stays open until they are here.
+ */
+
 /* What the maestro knows of one open job. Plain data. */
 struct er_plan_job {
         int64_t job_id;
@@ -15,14 +24,13 @@ struct er_plan_job {
         bool outputs_declared, outputs_fetched;
         uint32_t retries;             /* new attempts allowed after lost ones */
         uint32_t attempts;            /* made so far */
-        bool needs_tree, has_tree;    /* files travel; the snapshot is known */
-        bool has_host;                /* the attempt has a host */
         bool submitted;               /* the host has the attempt for certain */
         bool attempt_open;            /* the latest attempt exists and has not ended */
-        enum er_end attempt_end;      /* of the latest attempt */
+        enum er_end attempt_end;      /* of the latest attempt, or the verdict on a try that made none (no host, no secret) */
         enum er_reason attempt_reason;
-        bool busy;                    /* an action for it is under way */
+        bool busy;                    /* an action for it is under way that is no watch: placing, settling, cancelling, fetching */
         bool watching;                /* a watch is under way (the only action that may run beside a cancel) */
+        bool fetch_waits;             /* outputs cannot be fetched for now (disk full here): left to a later maestro */
         bool cancel_sent;
         int64_t retry_at_ms;          /* not before, after a broken connection; 0: at once */
 };

@@ -11,6 +11,7 @@
 #define ER_STORE_STORE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include "base/err.h"
 #include "base/str.h"
 #include "proto/wire.h"
@@ -96,6 +97,8 @@ struct er_new_job {
 int er_store_add_run(struct er_store *store, const char *project, const char *project_dir, const char *name /* NULL: "<project>-<n>" */,
                      const struct er_new_job *jobs, size_t count, int64_t now_ms, struct er_run *ret, struct er_err *err);
 int er_store_run(struct er_store *store, int64_t id, struct er_run *ret, struct er_err *err);
+/* The process that added the run, and when: it is about to carry it, so nobody else adopts it while it is fresh. */
+int er_store_run_creator(struct er_store *store, int64_t id, pid_t *ret_pid, int64_t *ret_created_ms, struct er_err *err);
 int er_store_job(struct er_store *store, int64_t id, struct er_job *ret, struct er_err *err);
 
 /* What a list shows. Called with a borrowed job for each, newest first; -1 stops. */
@@ -127,6 +130,8 @@ int er_store_add_attempt(struct er_store *store, int64_t job_id, uint32_t number
 int er_store_attempts(struct er_store *store, int64_t job_id, struct er_attempt **ret, size_t *ret_count, struct er_err *err);
 /* Writes back every field of the attempt but id, job_id, number; and the job's, in one transaction (either may be NULL). */
 int er_store_update(struct er_store *store, const struct er_job *job, const struct er_attempt *attempt, struct er_err *err);
+/* Jobs that have not ended and that the user wants to end; ids in order. */
+int er_store_cancels(struct er_store *store, int64_t **ret_ids, size_t *ret_count, struct er_err *err);
 int er_store_ask_cancel(struct er_store *store, int64_t job_id, struct er_err *err);
 int er_store_set_tree(struct er_store *store, int64_t job_id, struct er_sv spec, struct er_err *err);
 /* Forgets ended jobs (ER_STATE else); a run goes with its last job. */

@@ -1,0 +1,327 @@
+/* Reading errand.yaml, and laying options over it. What it all means together is spec.c. */
+#include "job/config.h"
+
+#include <fcntl.h>
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/parse.h"
+#include "base/path.h"
+#include "base/yaml.h"
+
+#define FILE_NAME "errand.yaml"
+#define FILE_MAX_BYTES ((size_t)1 << 20)
+
+void er_config_release(struct er_config *config)
+{
+        free(config->name);
+        er_strv_release(&config->command);
+        er_strv_release(&config->on);
+        er_strv_release(&config->env);
+        free(config->env_file);
+        er_strv_release(&config->secrets);
+        er_strv_release(&config->outputs);
+        free(config->workdir);
+        *config = (struct er_config)ER_CONFIG_INIT;
+}
+
+/* One key: how its value is read into the member at offset. */
+struct key {
+        const char *name;
+        int (*read)(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_config *config,
+                    struct er_err *err);
+        size_t offset;
+};
+
+static void *member(struct er_config *config, const struct key *key)
+{
+        return (char *)config + key->offset;
+}
+
+/* The text of a scalar without a NUL in it. */
+static const char *plain_text(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
+                              struct er_err *err)
+{
+        size_t len = 0;
+        const char *text = er_yaml_text(node, &len);
+        if (!text) {
+                er_yaml_err(yaml, node, err, "%s must be a single value", key->name);
+                return NULL;
+        }
+        if (strlen(text) != len) {
+                er_yaml_err(yaml, node, err, "%s has a NUL character in it", key->name);
+                return NULL;
+        }
+        return text;
+}
+
+static int read_text(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_config *config,
+                     struct er_err *err)
+{
+        char **ret = member(config, key);
+        const char *text = plain_text(yaml, node, key, err);
+        if (!text)
+                return -1;
+        if (!*text)
+                return er_yaml_err(yaml, node, err, "%s is empty", key->name);
+        *ret = er_strdup(text);
+        return 0;
+}
+
+static int read_list(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_config *config,
+                     struct er_err *err)
+{
+        struct er_strv *ret = member(config, key);
+        if (er_yaml_type(node) == ER_YAML_SCALAR) {
+                const char *text = plain_text(yaml, node, key, err);
+                if (!text)
+                        return -1;
+                er_strv_add(ret, text);
+                return 0;
+        }
+        if (er_yaml_type(node) != ER_YAML_LIST)
+                return er_yaml_err(yaml, node, err, "%s must be a text or a list", key->name);
+        for (size_t i = 0; i < er_yaml_count(node); i++) {
+                const struct er_yaml_node *item = er_yaml_item(node, i);
+                const char *text = plain_text(yaml, item, key, err);
+                if (!text)
+                        return -1;
+                er_strv_add(ret, text);
+        }
+        return 0;
+}
+
+static int read_command(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
+                        struct er_config *config, struct er_err *err)
+{
+        if (read_list(yaml, node, key, config, err) < 0)
+                return -1;
+        config->command_is_line = er_yaml_type(node) == ER_YAML_SCALAR;
+        if (config->command.len == 0 || !*config->command.items[0])
+                return er_yaml_err(yaml, node, err, "%s is empty", key->name);
+        return 0;
+}
+
+/* Turns a message of er_parse_... into one that names the place. */
+static int at_node(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_err *why,
+                   struct er_err *err)
+{
+        er_yaml_err(yaml, node, err, "%s: %s", key->name, why->message ? why->message : "wrong value");
+        if (why->hint)
+                er_err_hint(err, "%s", why->hint);
+        return -1;
+}
+
+static int read_count(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_config *config,
+                      struct er_err *err)
+{
+        er_auto(er_err) why = ER_ERR_INIT;
+        int64_t *ret = member(config, key);
+        const char *text = plain_text(yaml, node, key, err);
+        if (!text)
+                return -1;
+        return er_parse_int(text, 0, 1000000, ret, &why) < 0 ? at_node(yaml, node, key, &why, err) : 0;
+}
+
+static int read_size(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_config *config,
+                     struct er_err *err)
+{
+        er_auto(er_err) why = ER_ERR_INIT;
+        uint64_t bytes;
+        const char *text = plain_text(yaml, node, key, err);
+        if (!text)
+                return -1;
+        if (er_parse_size(text, &bytes, &why) < 0)
+                return at_node(yaml, node, key, &why, err);
+        if (bytes > INT64_MAX)
+                return er_yaml_err(yaml, node, err, "%s: %s is too large", key->name, text);
+        *(int64_t *)member(config, key) = (int64_t)bytes;
+        return 0;
+}
+
+static int read_duration(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
+                         struct er_config *config, struct er_err *err)
+{
+        er_auto(er_err) why = ER_ERR_INIT;
+        int64_t *ret = member(config, key);
+        const char *text = plain_text(yaml, node, key, err);
+        if (!text)
+                return -1;
+        return er_parse_duration(text, ret, &why) < 0 ? at_node(yaml, node, key, &why, err) : 0;
+}
+
+static int read_bool(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_config *config,
+                     struct er_err *err)
+{
+        static const struct {
+                const char *word;
+                int value;
+        } words[] = {{"true", 1}, {"false", 0}, {"yes", 1}, {"no", 0}, {"on", 1}, {"off", 0}};
+        const char *text = plain_text(yaml, node, key, err);
+        if (!text)
+                return -1;
+        for (size_t i = 0; i < ER_LEN(words); i++)
+                if (strcasecmp(text, words[i].word) == 0) {
+                        *(int *)member(config, key) = words[i].value;
+                        return 0;
+                }
+        return er_yaml_err(yaml, node, err, "%s must be true or false, not \"%s\"", key->name, text);
+}
+
+static bool is_env_name(const char *name, size_t len)
+{
+        for (size_t i = 0; i < len; i++)
+                if (!((name[i] >= 'A' && name[i] <= 'Z') || (name[i] >= 'a' && name[i] <= 'z') || name[i] == '_' ||
+                      (i && name[i] >= '0' && name[i] <= '9')))
+                        return false;
+        return len > 0;
+}
+
+/* A map of names and values, or a list of "K=V" and "K". A name without a value stands for our own value. */
+static int read_env(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_config *config,
+                    struct er_err *err)
+{
+        struct er_strv *ret = member(config, key);
+        if (er_yaml_type(node) == ER_YAML_LIST)
+                return read_list(yaml, node, key, config, err);
+        if (er_yaml_type(node) != ER_YAML_MAP)
+                return er_yaml_err(yaml, node, err, "%s must be a map of names and values", key->name);
+        for (size_t i = 0; i < er_yaml_count(node); i++) {
+                const char *name;
+                const struct er_yaml_node *name_node;
+                const struct er_yaml_node *value = er_yaml_pair(node, i, &name, &name_node);
+                if (!is_env_name(name, strlen(name)))
+                        return er_yaml_err(yaml, name_node, err, "\"%s\" is no name for an environment variable", name);
+                if (er_yaml_type(value) == ER_YAML_NULL) {
+                        er_strv_add(ret, name);
+                        continue;
+                }
+                const char *text = plain_text(yaml, value, key, err);
+                if (!text)
+                        return -1;
+                er_strv_addf(ret, "%s=%s", name, text);
+        }
+        return 0;
+}
+
+#define MEMBER(m) offsetof(struct er_config, m)
+static const struct key keys[] = {
+        {"command", read_command, MEMBER(command)},
+        {"cpus", read_count, MEMBER(cpus)},
+        {"env", read_env, MEMBER(env)},
+        {"env_file", read_text, MEMBER(env_file)},
+        {"gpus", read_count, MEMBER(gpus)},
+        {"memory", read_size, MEMBER(memory)},
+        {"name", read_text, MEMBER(name)},
+        {"on", read_list, MEMBER(on)},
+        {"outputs", read_list, MEMBER(outputs)},
+        {"retries", read_count, MEMBER(retries)},
+        {"secrets", read_list, MEMBER(secrets)},
+        {"sync", read_bool, MEMBER(sync)},
+        {"time_limit", read_duration, MEMBER(time_limit_ms)},
+        {"workdir", read_text, MEMBER(workdir)},
+};
+
+static int unknown_key(const struct er_yaml *yaml, const struct er_yaml_node *node, const char *name, struct er_err *err)
+{
+        const char *names[ER_LEN(keys)];
+        const char *near[1];
+        er_auto(er_str) all = ER_STR_INIT;
+        for (size_t i = 0; i < ER_LEN(keys); i++) {
+                names[i] = keys[i].name;
+                er_str_addf(&all, "%s%s", i ? ", " : "", keys[i].name);
+        }
+        er_auto(er_str) shown = ER_STR_INIT;
+        er_quote_show(&shown, name, strlen(name));
+        er_yaml_err(yaml, node, err, "unknown key \"%s\"", shown.buf);
+        if (er_nearest(name, names, ER_LEN(names), near, 1))
+                return er_err_hint(err, "did you mean %s?", near[0]);
+        return er_err_hint(err, "the keys are %s", all.buf);
+}
+
+static int read_pair(const struct er_yaml *yaml, size_t index, struct er_config *config, struct er_err *err)
+{
+        const char *name;
+        const struct er_yaml_node *name_node;
+        const struct er_yaml_node *value = er_yaml_pair(er_yaml_root(yaml), index, &name, &name_node);
+        for (size_t i = 0; i < ER_LEN(keys); i++) {
+                if (!er_streq(keys[i].name, name))
+                        continue;
+                if (er_yaml_type(value) == ER_YAML_NULL)
+                        return 0; /* "env:" with nothing after it says nothing */
+                return keys[i].read(yaml, value, &keys[i], config, err);
+        }
+        return unknown_key(yaml, name_node, name, err);
+}
+
+int er_config_load(const char *dir, struct er_config *ret, struct er_err *err)
+{
+        er_autofree char *path = er_path_join(dir, FILE_NAME);
+        er_auto(er_str) text = ER_STR_INIT;
+        er_auto(er_config) config = ER_CONFIG_INIT;
+        er_auto(er_err) why = ER_ERR_INIT;
+        er_autoptr(er_yaml) yaml = NULL;
+
+        if (er_file_read(AT_FDCWD, path, FILE_MAX_BYTES, &text, &why) < 0) {
+                if (why.code != ER_NOT_FOUND)
+                        return er_err_move(err, &why);
+        } else {
+                if (er_yaml_parse(text.buf, text.len, FILE_NAME, &yaml, err) < 0)
+                        return -1;
+                const struct er_yaml_node *root = er_yaml_root(yaml);
+                if (root && er_yaml_type(root) != ER_YAML_MAP) {
+                        er_yaml_err(yaml, root, err, "expected keys and values");
+                        return er_err_hint(err, "for instance \"command: python train.py\"");
+                }
+                for (size_t i = 0; root && i < er_yaml_count(root); i++)
+                        if (read_pair(yaml, i, &config, err) < 0)
+                                return -1;
+        }
+        er_config_release(ret);
+        *ret = config;
+        config = (struct er_config)ER_CONFIG_INIT;
+        return 0;
+}
+
+static void over_text(char **text, const char *over)
+{
+        if (over) {
+                free(*text);
+                *text = er_strdup(over);
+        }
+}
+
+static void over_list(struct er_strv *list, const struct er_strv *over)
+{
+        if (over->len) {
+                er_strv_release(list);
+                er_strv_addall(list, over->items, over->len);
+        }
+}
+
+static void over_int(int64_t *value, int64_t over)
+{
+        if (over >= 0)
+                *value = over;
+}
+
+void er_config_overlay(struct er_config *config, const struct er_config *over)
+{
+        over_text(&config->name, over->name);
+        if (over->command.len)
+                config->command_is_line = over->command_is_line;
+        over_list(&config->command, &over->command);
+        over_list(&config->on, &over->on);
+        over_int(&config->cpus, over->cpus);
+        over_int(&config->gpus, over->gpus);
+        over_int(&config->retries, over->retries);
+        over_int(&config->memory, over->memory);
+        over_int(&config->time_limit_ms, over->time_limit_ms);
+        /* The later of two values of one name wins when the spec is made, so it is enough to append. */
+        er_strv_addall(&config->env, over->env.items, over->env.len);
+        over_text(&config->env_file, over->env_file);
+        over_list(&config->secrets, &over->secrets);
+        over_list(&config->outputs, &over->outputs);
+        over_text(&config->workdir, over->workdir);
+        if (over->sync >= 0)
+                config->sync = over->sync;
+}

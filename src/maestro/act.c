@@ -1,0 +1,422 @@
+/*
+ * What the workers do: one action each, as blocking code. Nothing here decides what comes next; it says what came of it.
+ *
+ * The one rule all of this turns around: once SUBMIT may have left this machine, only the host's own word tells whether
+ * the attempt is there. A failure counts as "nothing was started" only where that is certain: the connection never came up,
+ * or the agent itself answered so.
+ */
+#include "maestro/carry.h"
+
+#include "base/crash.h"
+#include "base/log.h"
+
+#define AGAIN_MS 15000 /* patience for a connection when there was one before */
+#define COLD_MS 30     /* a connection that took longer to open was made just now */
+#define GRACE_MS 10000
+
+struct watching {
+        struct er_carry *m;
+        struct er_work *work;
+        struct er_conn *conn;
+        bool heard; /* the host has said something about the attempt */
+};
+
+static bool host_says_unknown(const struct er_err *err)
+{
+        return err->code == ER_NOT_FOUND && er_streq(err->provider_code, "attempt");
+}
+
+/* No connection, so nothing was sent over it. */
+static void unreached(struct er_carry *m, struct er_work *work, bool may_refuse)
+{
+        const struct er_err *err = &work->err;
+        if (work->outcome == ER_OUT_FATAL)
+                return;
+        if (er_work_stopped(m, work))
+                work->outcome = ER_OUT_AGAIN;
+        else if (!may_refuse || err->code == ER_TRANSPORT || err->code == ER_CANCELLED || err->retryable)
+                work->outcome = ER_OUT_BROKEN;
+        else {
+                work->outcome = ER_OUT_REFUSED;
+                work->reason = ER_REASON_HOST;
+        }
+}
+
+/* The watch */
+
+/* The first word of the host about the attempt: it is there. */
+static void note_host(struct watching *w)
+{
+        struct er_carried *j = w->work->job;
+        const struct er_hello *hello = NULL;
+        if (er_session_hello(w->conn->session, &hello, NULL) < 0)
+                hello = NULL;
+        w->heard = true;
+        pthread_mutex_lock(&w->m->lock);
+        w->work->watching = w->work->heard = true;
+        j->host_new = true;
+        if (hello && !j->at.boot_id) {
+                j->at.boot_id = er_strdup(hello->boot_id);
+                j->at.dir = er_fmt("%s/jobs/%s/%u", hello->root, j->key, (unsigned)j->at.number);
+        }
+        pthread_mutex_unlock(&w->m->lock);
+}
+
+static int on_event(void *arg, const struct er_status *status, struct er_err *err)
+{
+        struct watching *w = arg;
+        struct er_carried *j = w->work->job;
+        (void)err;
+        if (!w->heard)
+                note_host(w);
+        er_crashpoint("event");
+        pthread_mutex_lock(&w->m->lock);
+        er_apply_status(w->m, j, status, true);
+        pthread_mutex_unlock(&w->m->lock);
+        return 0;
+}
+
+static int on_log(void *arg, int stream, uint64_t offset, int64_t time_ms, struct er_sv data, struct er_err *err)
+{
+        struct watching *w = arg;
+        struct er_carried *j = w->work->job;
+        (void)time_ms;
+        if (offset + data.len <= j->log_offset)
+                return 0; /* known from before the connection broke */
+        if (offset > j->log_offset)
+                return er_err_set(err, ER_REMOTE, "the log of %s comes with a gap: %llu after %llu", j->row.name,
+                                  (unsigned long long)offset, (unsigned long long)j->log_offset);
+        size_t known = (size_t)(j->log_offset - offset);
+        int rc = er_tell_log(w->m, j, stream, er_svn(data.ptr + known, data.len - known));
+        j->log_offset = offset + data.len;
+        if (rc < 0) {
+                j->log_gone = true;
+                return er_err_set(err, ER_DETACHED, "nobody reads the output any more");
+        }
+        return 0;
+}
+
+static struct er_watch make_watch(struct watching *w)
+{
+        struct er_carried *j = w->work->job;
+        pthread_mutex_lock(&w->m->lock);
+        struct er_watch watch = {
+                .key = j->key,
+                .attempt = j->at.number,
+                .seq = j->at.seq,
+                .offset = j->log_offset,
+                .log = w->m->opts->follow && !j->log_gone,
+                .on_event = on_event,
+                .on_log = on_log,
+                .arg = w,
+        };
+        pthread_mutex_unlock(&w->m->lock);
+        return watch;
+}
+
+/* What a submission or a watch that ended early means. `greeted`: the agent has spoken on this connection. */
+static void judge(struct er_carry *m, struct er_work *work, struct er_conn *conn)
+{
+        struct er_carried *j = work->job;
+        const struct er_err *err = &work->err;
+        const struct er_hello *hello;
+        bool greeted = er_session_hello(conn->session, &hello, NULL) == 0;
+        pthread_mutex_lock(&m->lock);
+        bool submitted = j->at.submitted, stopped = work->stop;
+        pthread_mutex_unlock(&m->lock);
+        er_debug("maestro", "%s: %s: %s (%s, %s)", j->row.name, er_code_name(err->code), err->message ? err->message : "",
+                 submitted ? "submitted" : "not known to be submitted", greeted ? "greeted" : "not greeted");
+
+        work->outcome = ER_OUT_BROKEN;
+        if (stopped || err->code == ER_DETACHED) {
+                work->outcome = ER_OUT_AGAIN;
+                return;
+        }
+        if (submitted) {
+                if (host_says_unknown(err))
+                        work->outcome = ER_OUT_GONE;
+                return;
+        }
+        if (err->code == ER_TRANSPORT || err->code == ER_TIMEOUT || err->code == ER_CANCELLED || err->retryable)
+                return;
+        if (greeted) {
+                /* The agent refuses. Does it know the attempt all the same? */
+                er_auto(er_err) why = ER_ERR_INIT;
+                er_auto(er_status) status = ER_STATUS_INIT;
+                if (er_attempt_stat(conn->session, j->key, j->at.number, &status, &why) == 0 || !host_says_unknown(&why))
+                        return;
+        }
+        work->outcome = ER_OUT_REFUSED;
+        work->reason = err->code == ER_CAPACITY                          ? ER_REASON_ROOM
+                       : greeted && (err->code == ER_IO || err->code == ER_STATE) ? ER_REASON_FILES
+                                                                                  : ER_REASON_HOST;
+}
+
+static void watched(struct er_carry *m, struct er_work *work, struct er_conn *conn, int rc)
+{
+        pthread_mutex_lock(&m->lock);
+        bool over = work->job->at.end != ER_END_NONE;
+        pthread_mutex_unlock(&m->lock);
+        if (rc == 0 && !over)
+                rc = er_err_set(&work->err, ER_TRANSPORT, "%s ended the watch without an end of the job", conn->host);
+        if (rc == 0)
+                work->outcome = ER_OUT_OK;
+        else
+                judge(m, work, conn);
+}
+
+/* Secrets */
+
+static int find_secrets(struct er_carry *m, struct er_work *work, struct er_strv *ret)
+{
+        const struct er_strv *given = m->opts->secrets;
+        const struct er_strv *names = &work->job->spec.secrets;
+        for (size_t i = 0; i < names->len; i++) {
+                const char *name = names->items[i];
+                size_t len = strlen(name);
+                const char *value = getenv(name);
+                bool found = false;
+                for (size_t k = 0; given && k < given->len && !found; k++)
+                        if (strncmp(given->items[k], name, len) == 0 && given->items[k][len] == '=') {
+                                er_strv_add(ret, given->items[k]);
+                                found = true;
+                        }
+                if (found)
+                        continue;
+                if (!value) {
+                        er_err_set(&work->err, ER_CONFIG, "the value of the secret %s is not at hand", name);
+                        er_err_hint(&work->err, "export %s before `errand run` or `errand rerun`", name);
+                        work->outcome = ER_OUT_REFUSED;
+                        work->reason = ER_REASON_SECRET;
+                        return -1;
+                }
+                er_strv_addf(ret, "%s=%s", name, value);
+        }
+        return 0;
+}
+
+static void wipe(struct er_strv *secrets)
+{
+        for (size_t i = 0; i < secrets->len; i++)
+                explicit_bzero(secrets->items[i], strlen(secrets->items[i]));
+        er_strv_release(secrets);
+}
+
+/* Submission */
+
+static bool cancel_asked(struct er_carry *m, const struct er_carried *j)
+{
+        pthread_mutex_lock(&m->lock);
+        bool asked = j->row.cancel_asked;
+        pthread_mutex_unlock(&m->lock);
+        return asked;
+}
+
+/* The attempt is in the store before the host can hear of it. */
+static int intend(struct er_carry *m, struct er_work *work, const struct er_host *host)
+{
+        struct er_carried *j = work->job;
+        int rc = 0;
+        er_crashpoint("before intent");
+        pthread_mutex_lock(&m->lock);
+        uint32_t number = j->row.attempt + 1;
+        int64_t id = 0;
+        if (work->stop || j->row.cancel_asked) {
+                work->outcome = ER_OUT_AGAIN;
+                rc = -1;
+        } else if (er_store_add_attempt(m->opts->store, j->row.id, number, host->name, er_now_ms(), &id, &work->err) < 0) {
+                work->outcome = ER_OUT_FATAL;
+                rc = -1;
+        } else {
+                er_attempt_release(&j->at);
+                j->at = (struct er_attempt){
+                        .id = id,
+                        .job_id = j->row.id,
+                        .number = number,
+                        .host = er_strdup(host->name),
+                        .state = ER_STATE_WAITING,
+                        .exit_code = -1,
+                        .gpu_util = -1,
+                };
+                j->attempt_dirty = false;
+                j->row.attempt = number;
+                free(j->row.host);
+                j->row.host = er_strdup(host->name);
+                er_host_release(&j->host);
+                er_host_copy(host, &j->host);
+                j->has_host = true;
+                j->plan.cancel_sent = false;
+                j->log_offset = 0;
+        }
+        pthread_mutex_unlock(&m->lock);
+        er_crashpoint("intended");
+        return rc;
+}
+
+/* Submits the attempt that is intended, and watches it to its end. */
+static void submit(struct er_carry *m, struct er_work *work, struct er_conn *conn)
+{
+        struct er_carried *j = work->job;
+        struct watching w = {.m = m, .work = work, .conn = conn};
+        for (;;) {
+                struct er_strv secrets = ER_STRV_INIT;
+                if (find_secrets(m, work, &secrets) < 0) {
+                        wipe(&secrets);
+                        return;
+                }
+                struct er_submit request = {.key = j->key, .attempt = j->at.number, .spec = &j->spec, .secrets = &secrets};
+                struct er_watch watch = make_watch(&w);
+                er_crashpoint("submit");
+                int rc = er_attempt_run(conn->session, &request, &watch, &work->err);
+                er_crashpoint("submitted and watched");
+                wipe(&secrets);
+                bool files = rc < 0 && work->err.code == ER_NOT_FOUND && er_streq(work->err.provider_code, "snapshot");
+                if (!files || !j->spec.has_tree) {
+                        watched(m, work, conn, rc);
+                        return;
+                }
+                er_err_clear(&work->err);
+                if (er_travel_send(m, work, conn, &work->err) < 0) {
+                        if (er_work_stopped(m, work))
+                                work->outcome = ER_OUT_AGAIN;
+                        else if (work->outcome == ER_OUT_BROKEN)
+                                judge(m, work, conn);
+                        return;
+                }
+        }
+}
+
+static void place(struct er_carry *m, struct er_work *work)
+{
+        er_auto(er_host) host = ER_HOST_INIT;
+        struct er_conn *conn = NULL;
+        const struct er_hello *hello;
+        if (er_choose_host(m, work, &host, &work->err) < 0)
+                return;
+        int64_t began = er_mono_ms();
+        if (host.kind == ER_HOST_SSH)
+                er_tell_note(m, work->job, "connecting to %s", host.name);
+        if (er_conn_get(m, work, &host, 0, &conn, &work->err) < 0) {
+                unreached(m, work, true);
+                return;
+        }
+        work->reused = conn->used_before;
+        /* A new connection that took its time takes one question more, so that whatever is wrong with it shows before
+           anything can have been started. A warm one is not made slower. */
+        if (!conn->used_before && er_mono_ms() - began > COLD_MS && er_session_hello(conn->session, &hello, &work->err) < 0) {
+                er_conn_put(m, conn, false);
+                unreached(m, work, true);
+                return;
+        }
+        bool ready = er_travel_tree(m, work, conn, &work->err) == 0 && intend(m, work, &host) == 0;
+        if (ready)
+                submit(m, work, conn);
+        else if (er_work_stopped(m, work))
+                work->outcome = ER_OUT_AGAIN;
+        er_conn_put(m, conn, work->outcome == ER_OUT_OK || !ready);
+}
+
+static int reconnect(struct er_carry *m, struct er_work *work, struct er_conn **ret)
+{
+        if (er_conn_get(m, work, &work->job->host, AGAIN_MS, ret, &work->err) < 0) {
+                unreached(m, work, false);
+                return -1;
+        }
+        work->reused = (*ret)->used_before;
+        return 0;
+}
+
+static void follow(struct er_carry *m, struct er_work *work, struct er_conn *conn)
+{
+        struct watching w = {.m = m, .work = work, .conn = conn};
+        struct er_watch watch = make_watch(&w);
+        er_crashpoint("watch");
+        watched(m, work, conn, er_attempt_watch(conn->session, &watch, &work->err));
+}
+
+static void watch(struct er_carry *m, struct er_work *work)
+{
+        struct er_conn *conn = NULL;
+        if (reconnect(m, work, &conn) < 0)
+                return;
+        follow(m, work, conn);
+        er_conn_put(m, conn, work->outcome == ER_OUT_OK);
+}
+
+/* An attempt was intended, and perhaps submitted: the host knows. */
+static void settle(struct er_carry *m, struct er_work *work)
+{
+        struct er_carried *j = work->job;
+        struct er_conn *conn = NULL;
+        er_auto(er_status) status = ER_STATUS_INIT;
+        if (reconnect(m, work, &conn) < 0)
+                return;
+        er_crashpoint("settle");
+        int rc = er_attempt_stat(conn->session, j->key, j->at.number, &status, &work->err);
+        if (rc == 0) {
+                pthread_mutex_lock(&m->lock);
+                er_apply_status(m, j, &status, false);
+                pthread_mutex_unlock(&m->lock);
+                er_crashpoint("settled");
+                follow(m, work, conn);
+        } else if (!host_says_unknown(&work->err)) {
+                work->outcome = er_work_stopped(m, work) ? ER_OUT_AGAIN : ER_OUT_BROKEN;
+        } else if (cancel_asked(m, j)) {
+                er_err_clear(&work->err);
+                pthread_mutex_lock(&m->lock);
+                er_apply_end(j, ER_END_CANCELLED, ER_REASON_USER, NULL);
+                pthread_mutex_unlock(&m->lock);
+                work->outcome = ER_OUT_OK;
+        } else if (er_work_stopped(m, work)) {
+                work->outcome = ER_OUT_AGAIN;
+        } else {
+                er_err_clear(&work->err);
+                submit(m, work, conn);
+        }
+        er_conn_put(m, conn, work->outcome == ER_OUT_OK);
+}
+
+static void cancel(struct er_carry *m, struct er_work *work)
+{
+        struct er_carried *j = work->job;
+        struct er_conn *conn = NULL;
+        if (reconnect(m, work, &conn) < 0)
+                return;
+        int64_t grace_ms = j->spec.grace_ms > 0 ? j->spec.grace_ms : GRACE_MS;
+        er_crashpoint("cancel");
+        int rc = er_attempt_cancel(conn->session, j->key, j->at.number, grace_ms, &work->err);
+        er_crashpoint("cancelled");
+        /* What the host does not know any more the watch will find out too. */
+        if (rc < 0 && !host_says_unknown(&work->err))
+                work->outcome = er_work_stopped(m, work) ? ER_OUT_AGAIN : ER_OUT_BROKEN;
+        er_conn_put(m, conn, rc == 0);
+}
+
+static void fetch(struct er_carry *m, struct er_work *work)
+{
+        struct er_conn *conn = NULL;
+        if (reconnect(m, work, &conn) < 0)
+                return;
+        const struct er_err *err = &work->err;
+        if (er_travel_fetch(m, work, conn, &work->err) < 0) {
+                if (er_work_stopped(m, work))
+                        work->outcome = ER_OUT_AGAIN;
+                else if (host_says_unknown(err))
+                        work->outcome = ER_OUT_GONE;
+                else if (err->code == ER_TRANSPORT || err->code == ER_NET || err->code == ER_TIMEOUT || err->retryable)
+                        work->outcome = ER_OUT_BROKEN;
+                else
+                        work->outcome = ER_OUT_REFUSED;
+        }
+        er_conn_put(m, conn, work->outcome == ER_OUT_OK);
+}
+
+void er_act(struct er_carry *m, struct er_work *work)
+{
+        static void (*const actions[])(struct er_carry *, struct er_work *) = {
+                [ER_ACT_PLACE] = place, [ER_ACT_WATCH] = watch,   [ER_ACT_SETTLE] = settle,
+                [ER_ACT_CANCEL] = cancel, [ER_ACT_FETCH] = fetch,
+        };
+        if ((size_t)work->kind < ER_LEN(actions) && actions[work->kind])
+                actions[work->kind](m, work);
+}
