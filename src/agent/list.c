@@ -18,15 +18,16 @@ struct listing {
         uint64_t count;
 };
 
-static int add(void *arg, int dir, const char *path, const struct stat *st)
+static int add(void *arg, int dir, const char *name, const char *path, const struct stat *st, struct er_err *err)
 {
         struct listing *listing = arg;
         char type = S_ISREG(st->st_mode) ? 'f' : S_ISDIR(st->st_mode) ? 'd' : S_ISLNK(st->st_mode) ? 'l' : 0;
         struct er_str *out = &listing->worker->out;
         char target[4096];
-        ssize_t target_len = type == 'l' ? readlinkat(dir, path, target, sizeof target) : 0;
+        ssize_t target_len = type == 'l' ? readlinkat(dir, name, target, sizeof target) : 0;
         size_t start;
 
+        (void)err;
         if (!type || target_len < 0 || (!listing->once && er_map_set(&listing->seen, path, strlen(path), listing)))
                 return 0;
         start = er_frame_begin(out, ER_F_ENTRY, listing->worker->id);
@@ -57,19 +58,17 @@ static int list(struct er_worker *worker, struct er_err *err)
         while (er_msg_next(&rest, &field))
                 patterns += field.tag == ER_T_PATTERN;
         listing.once = patterns <= 1;
-        if (patterns == 0)
-                (void)er_glob_each(dir, "**", add, &listing);
+        if (patterns == 0 && er_glob_below(dir, ".", add, &listing, err) < 0)
+                return -1;
         for (rest = worker->payload; er_msg_next(&rest, &field);) {
                 er_autofree char *pattern = er_sv_dup(field.value);
 
                 if (field.tag != ER_T_PATTERN)
                         continue;
-                if (!er_glob_is_safe(pattern))
-                        return er_err_set(err, ER_USAGE, "%s: a pattern must be relative and without \"..\"", pattern);
                 if (!er_glob_any(dir, pattern))
                         er_msg_text(&missed, ER_T_PATTERN, pattern);
-                else
-                        (void)er_glob_each(dir, pattern, add, &listing);
+                else if (er_glob_walk(dir, pattern, add, &listing, err) < 0)
+                        return -1;
         }
         start = er_frame_begin(&worker->out, ER_F_END, worker->id);
         er_msg_u64(&worker->out, ER_T_COUNT, listing.count);

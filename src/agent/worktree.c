@@ -201,7 +201,25 @@ static void packs_init(struct packs *packs, int root, const char *dir, const str
         *packs = (struct packs){.root = root, .dir = dir, .tree = tree, .items = er_calloc(tree->packs + 1, sizeof(struct pack))};
 }
 
-static int write_all(int root, const char *dir, const struct er_tree_file *tree, int work, struct er_err *err)
+/* Whether to go on is asked every so many entries and bytes. */
+struct asker {
+        bool (*go_on)(void *arg);
+        void *arg;
+        uint64_t entries, bytes;
+};
+#define ASK_ENTRIES 256u
+#define ASK_BYTES ((uint64_t)16 << 20)
+
+static int ask(struct asker *asker, const struct er_tree_entry *entry, struct er_err *err)
+{
+        asker->bytes += entry->type == 'f' ? entry->size : 0;
+        if (!asker->go_on || (++asker->entries < ASK_ENTRIES && asker->bytes < ASK_BYTES))
+                return 0;
+        asker->entries = asker->bytes = 0;
+        return asker->go_on(asker->arg) ? 0 : er_err_set(err, ER_CANCELLED, "cancelled while its files were written");
+}
+
+static int write_all(int root, const char *dir, const struct er_tree_file *tree, int work, struct asker *asker, struct er_err *err)
 {
         er_auto(trail) trail = {.fds = {work}, .path = ER_STR_INIT};
         er_auto(packs) packs = {0};
@@ -212,13 +230,14 @@ static int write_all(int root, const char *dir, const struct er_tree_file *tree,
 
         packs_init(&packs, root, dir, tree);
         while ((more = er_tree_file_next(&rest, &entry, &place, err)) == 1)
-                if (write_entry(&packs, &trail, &entry, place, err) < 0)
+                if (write_entry(&packs, &trail, &entry, place, err) < 0 || ask(asker, &entry, err) < 0)
                         return -1;
         return more;
 }
 
 /* Writes the whole tree into at/name, which must not exist. */
-static int materialise(int root, const char *dir, const struct er_tree_file *tree, int at, const char *name, struct er_err *err)
+static int materialise(int root, const char *dir, const struct er_tree_file *tree, int at, const char *name, struct asker *asker,
+                       struct er_err *err)
 {
         er_autoclose int work = -1;
 
@@ -227,7 +246,7 @@ static int materialise(int root, const char *dir, const struct er_tree_file *tre
         work = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (work < 0)
                 return er_err_errno(err, errno, "open %s", name);
-        if (write_all(root, dir, tree, work, err) < 0) {
+        if (write_all(root, dir, tree, work, asker, err) < 0) {
                 (void)er_rmtree(at, name, NULL, NULL);
                 return -1;
         }
@@ -435,8 +454,10 @@ static bool take_near_spare(int root, const char *dir, const char *project, cons
         return taken;
 }
 
-int er_worktree_make(int root, const char *project, const unsigned char hash[ER_TREE_HASH], int at, const char *name, struct er_err *err)
+int er_worktree_make(int root, const char *project, const unsigned char hash[ER_TREE_HASH], int at, const char *name,
+                     bool (*go_on)(void *arg), void *arg, struct er_err *err)
 {
+        struct asker asker = {.go_on = go_on, .arg = arg};
         er_autofree char *dir = er_snapshots_dir(project);
         struct er_tree_file tree = ER_TREE_FILE_INIT;
         char spare[SPARE_NAME];
@@ -450,7 +471,7 @@ int er_worktree_make(int root, const char *project, const unsigned char hash[ER_
         if (er_tree_file_open(root, project, hash, &tree, err) < 0)
                 return -1;
         if (!take_near_spare(root, dir, project, &tree, at, name))
-                result = materialise(root, dir, &tree, at, name, err);
+                result = materialise(root, dir, &tree, at, name, &asker, err);
         er_tree_file_release(&tree);
         return result;
 }
@@ -502,6 +523,7 @@ void er_spare_make(int root, const char *project, const unsigned char hash[ER_TR
         er_autoclose int spares = -1;
         er_autoclose int lock = -1;
         struct er_tree_file tree = ER_TREE_FILE_INIT;
+        struct asker asker = {0};
         char name[SPARE_NAME];
 
         become_idle();
@@ -514,7 +536,7 @@ void er_spare_make(int root, const char *project, const unsigned char hash[ER_TR
             er_tree_file_open(root, project, hash, &tree, NULL) < 0)
                 return;
         drop_other_spares(spares, name);
-        if (materialise(root, dir, &tree, spares, "half", NULL) == 0)
+        if (materialise(root, dir, &tree, spares, "half", &asker, NULL) == 0)
                 (void)renameat(spares, "half", spares, name);
         er_tree_file_release(&tree);
 }

@@ -9,8 +9,10 @@
 
 #include "agent/snapshots.h"
 
-/* Makes `name` below the directory `at` with the tree's files. On failure nothing is left of it. ER_IO: disk full, with a hint. */
-int er_worktree_make(int root, const char *project, const unsigned char hash[ER_TREE_HASH], int at, const char *name, struct er_err *err);
+/* Makes `name` below the directory `at` with the tree's files. On failure nothing is left of it. ER_IO: disk full, with a hint.
+   go_on (may be NULL) is asked now and then; when it says no: ER_CANCELLED. */
+int er_worktree_make(int root, const char *project, const unsigned char hash[ER_TREE_HASH], int at, const char *name,
+                     bool (*go_on)(void *arg), void *arg, struct er_err *err);
 /* Is the tree large enough that a spare is worth it? Cheap. */
 bool er_spare_is_wanted(int root, const char *project, const unsigned char hash[ER_TREE_HASH]);
 /* Makes the spare for the next run of the project, at idle priority of this process (which is changed for good: call it last,

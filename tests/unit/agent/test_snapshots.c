@@ -172,7 +172,7 @@ static void make(const char *tree, const char *name)
         unsigned char hash[ER_TREE_HASH];
 
         tree_id(tree, hash);
-        if (er_worktree_make(root, "proj", hash, root, name, &err) < 0)
+        if (er_worktree_make(root, "proj", hash, root, name, NULL, NULL, &err) < 0)
                 fail_msg("%s", err.message);
 }
 
