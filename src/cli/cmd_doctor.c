@@ -324,9 +324,9 @@ static int doctor(struct er_cli *cli, void *arg, char **args, int count, struct 
 const struct er_command er_cmd_doctor = {
         .name = "doctor",
         .group = "Hosts",
-        .summary = "Check this machine and a host for what could go wrong, and say how to mend it",
+        .summary = "Find what could go wrong here or on a host",
         .arguments = "[HOST]",
-        .description = "Without HOST: this machine, also as a host. The exit status is 1 when something fails, 0 otherwise.\n"
+        .description = "Says for each thing how to mend it. Without HOST: this machine, also as a host. The exit status is 1 when something fails, 0 otherwise.\n"
                        "\n"
                        "With --json: an array of objects with the keys host (null: this machine as errand's own), check, verdict (ok, warn, fail), found, mend.",
         .examples = "errand doctor gpu-box\t\n",

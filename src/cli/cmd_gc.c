@@ -136,7 +136,7 @@ static int gc(struct er_cli *cli, void *arg, char **args, int count, struct er_e
 const struct er_command er_cmd_gc = {
         .name = "gc",
         .group = "Keep tidy",
-        .summary = "Remove from hosts the snapshots and job directories that nothing needs",
+        .summary = "Free what hosts keep and nothing needs",
         .arguments = "[HOST]",
         .description = "Takes the directories of jobs that were removed here, snapshots that no job left on the host was made from (but "
                        "the newest of each project), and remains of broken uploads. Without HOST: on all known hosts at once.\n"

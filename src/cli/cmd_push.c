@@ -36,9 +36,9 @@ static int push(struct er_cli *cli, void *arg, char **args, int count, struct er
 const struct er_command er_cmd_push = {
         .name = "push",
         .group = "Follow",
-        .summary = "Send files or directories to a host, for instance data that many jobs read",
+        .summary = "Send files to a host",
         .arguments = "HOST PATH... TO",
-        .description = "TO is a directory of the host, absolute or relative to the home there; it is made when missing. What is there "
+        .description = "For data that many jobs read. TO is a directory of the host, absolute or relative to the home there; it is made when missing. What is there "
                        "already with the same size and time is not sent again, and half a file is continued.",
         .examples = "errand push gpu-box data/imagenet datasets\tinto ~/datasets/imagenet there\n",
         .needs = ER_NEED_STORE,

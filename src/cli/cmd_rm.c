@@ -104,9 +104,9 @@ static int rm(struct er_cli *cli, void *arg, char **args, int count, struct er_e
 const struct er_command er_cmd_rm = {
         .name = "rm",
         .group = "Keep tidy",
-        .summary = "Forget jobs that are over: their record here, their directory and log on the host",
+        .summary = "Forget jobs that are over, here and on their hosts",
         .arguments = "JOB...",
-        .description = "Results that were fetched stay. A job that is not over is refused: cancel it first.",
+        .description = "Their record here, and their directory and log on the host, go for good. Results that were fetched stay. A job that is not over is refused: cancel it first.",
         .opts = rm_options,
         .opt_count = ER_LEN(rm_options),
         .opts_size = sizeof(struct rm_opts),

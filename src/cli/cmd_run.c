@@ -1,6 +1,7 @@
 /* cmd_run.c - errand run: a command, its files, a host; its output here, its results back. */
 #include <errno.h>
 #include <unistd.h>
+#include "base/path.h"
 #include "cli/follow.h"
 #include "cli/travel.h"
 #include "cli/words.h"
@@ -62,7 +63,11 @@ static void take_options(const struct run_opts *opts, char **args, int count, st
         config->time_limit_ms = opts->time_limit_ms;
         config->sync = opts->no_sync ? 0 : -1;
         config->workdir = opts->workdir ? er_strdup(opts->workdir) : NULL;
-        config->env_file = opts->env_file ? er_strdup(opts->env_file) : NULL;
+        if (opts->env_file) { /* typed here, so relative to here; errand.yaml's is relative to the project */
+                er_autofree char *path = er_path_expand(opts->env_file);
+
+                config->env_file = er_path_abs(path);
+        }
         er_strv_addall(&config->command, args, (size_t)count);
         er_strv_addall(&config->on, opts->on.items, opts->on.len);
         er_strv_addall(&config->env, opts->env.items, opts->env.len);
@@ -126,7 +131,7 @@ static int run(struct er_cli *cli, void *arg, char **args, int count, struct er_
 const struct er_command er_cmd_run = {
         .name = "run",
         .group = "Run",
-        .summary = "Run a command on this machine or any host, and bring its results back",
+        .summary = "Run a command on any host and bring its results back",
         .arguments = "[--] COMMAND [ARG]...",
         .description =
                 "The files of the project travel with the command: in a git repository those that git tracks or does not ignore, "

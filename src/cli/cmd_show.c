@@ -270,9 +270,10 @@ static int show(struct er_cli *cli, void *arg, char **args, int count, struct er
 const struct er_command er_cmd_show = {
         .name = "show",
         .group = "Follow",
-        .summary = "Show everything about jobs: needs, host, times, what they used, how they ended",
+        .summary = "Show everything about a job",
         .arguments = "[JOB]...",
-        .description = "Without JOB: the latest run of this project. Of environment variables only the names are shown.\n"
+        .description = "Needs, host, times, what it used, how it ended and why, and where its log lies. Without JOB: the latest run of "
+                       "this project. Of environment variables only the names are shown.\n"
                        "\n"
                        "With --json: an array of objects with the keys of errand jobs, and argv, shell, workdir, on, cpus, memory, gpus, "
                        "time_limit_seconds, retries, env, secrets, outputs, snapshot, results_dir, and attempts: an array of objects with attempt, "

@@ -4,8 +4,10 @@
 #include <ctype.h>
 #include "cli/help.h"
 #include "cli/opts.h"
+#include "cli/words.h"
 
 #define PAGE_DATE "November 21, 2026"
+#define SOURCE_WIDTH 72u
 
 static const char about[] =
         "errand runs your script on any machine and brings the results back: this one, the box under the desk, a host you reach by "
@@ -84,6 +86,22 @@ static void escape(struct er_str *out, struct er_sv text, bool line_start)
         }
 }
 
+/* One sentence, in lines of a readable length. */
+static void sentence(struct er_str *out, struct er_sv text)
+{
+        er_autofree char *copy = er_sv_dup(text);
+        er_auto(er_str) wrapped = ER_STR_INIT;
+        struct er_sv rest, line;
+
+        er_wrap(&wrapped, copy, 0, SOURCE_WIDTH);
+        er_str_rtrim(&wrapped);
+        rest = er_svn(wrapped.buf, wrapped.len);
+        while (er_sv_cut(&rest, '\n', &line)) {
+                escape(out, line, true);
+                er_str_addc(out, '\n');
+        }
+}
+
 /* Sentences begin on lines of their own, as mdoc wants them. */
 static void paragraph(struct er_str *out, struct er_sv text)
 {
@@ -95,12 +113,10 @@ static void paragraph(struct er_str *out, struct er_sv text)
 
                 if (!stop)
                         continue;
-                escape(out, er_svn(text.ptr + begin, i + 1 - begin), true);
-                er_str_addc(out, '\n');
+                sentence(out, er_svn(text.ptr + begin, i + 1 - begin));
                 begin = i + 2;
         }
-        escape(out, er_svn(text.ptr + begin, text.len - begin), true);
-        er_str_addc(out, '\n');
+        sentence(out, er_svn(text.ptr + begin, text.len - begin));
 }
 
 static void prose(struct er_str *out, const char *text)
@@ -179,22 +195,24 @@ static void page_head(struct er_str *out, const char *page, const char *summary)
 static void examples(struct er_str *out, const char *text)
 {
         struct er_sv rest = er_sv(text), command, what;
+        bool first = true;
 
         er_str_add(out, ".Sh EXAMPLES\n");
         while (er_help_example(&rest, &command, &what)) {
+                if (!first && what.len > 0)
+                        er_str_add(out, ".Pp\n");
+                first = false;
                 if (what.len > 0) {
-                        er_auto(er_str) sentence = ER_STR_INIT;
+                        er_auto(er_str) line = ER_STR_INIT;
 
-                        er_str_addn(&sentence, what.ptr, what.len);
-                        sentence.buf[0] = (char)toupper((unsigned char)sentence.buf[0]);
-                        er_str_addc(&sentence, ':');
-                        paragraph(out, er_svn(sentence.buf, sentence.len));
+                        er_str_addn(&line, what.ptr, what.len);
+                        line.buf[0] = (char)toupper((unsigned char)line.buf[0]);
+                        er_str_addc(&line, ':');
+                        paragraph(out, er_svn(line.buf, line.len));
                 }
-                er_str_add(out, ".Pp\n.Dl ");
+                er_str_add(out, ".Dl ");
                 escape(out, command, false);
                 er_str_addc(out, '\n');
-                if (rest.len > 0)
-                        er_str_add(out, ".Pp\n");
         }
 }
 
@@ -224,6 +242,8 @@ void er_roff_command(struct er_str *out, const struct er_command *command)
 
 void er_roff_main(struct er_str *out)
 {
+        er_auto(er_strv) names = ER_STRV_INIT;
+
         page_head(out, "errand", er_cmd_errand.summary);
         er_str_add(out, ".Sh SYNOPSIS\n.Nm errand\n.Op Ar OPTION ...\n.Ar COMMAND\n.Op Ar ARG ...\n.Sh DESCRIPTION\n");
         prose(out, about);
@@ -261,6 +281,9 @@ void er_roff_main(struct er_str *out)
                         ".Sh SEE ALSO\n");
         for (size_t i = 0; i < er_command_count; i++)
                 if (!(er_commands[i]->flags & ER_CMD_HIDDEN))
-                        er_str_addf(out, ".Xr errand-%s 1 ,\n", er_commands[i]->name);
+                        er_strv_add(&names, er_commands[i]->name);
+        er_strv_sort(&names);
+        for (size_t i = 0; i < names.len; i++)
+                er_str_addf(out, ".Xr errand-%s 1 ,\n", names.items[i]);
         er_str_add(out, ".Xr errand.yaml 5 ,\n.Xr ssh_config 5\n");
 }

@@ -46,18 +46,24 @@ void er_view_reason(struct er_str *out, const struct er_job *job)
         case ER_REASON_USER:
                 er_str_add(out, er_reason_name(job->reason));
                 return;
+        case ER_REASON_FILES:
+        case ER_REASON_START:
+        case ER_REASON_HOST:
+        case ER_REASON_SECRET:
+        case ER_REASON_ROOM:
+                if (job->detail && job->detail[0]) { /* says it all */
+                        er_quote_show(out, job->detail, strlen(job->detail));
+                        return;
+                }
+                er_str_add(out, er_reason_name(job->reason));
+                break;
         case ER_REASON_OOM:
         case ER_REASON_MISSING_OUTPUT:
         case ER_REASON_TIME_LIMIT:
         case ER_REASON_ENVIRONMENT:
-        case ER_REASON_FILES:
-        case ER_REASON_START:
         case ER_REASON_REBOOT:
         case ER_REASON_KILLED:
-        case ER_REASON_HOST:
-        case ER_REASON_SECRET:
         case ER_REASON_GONE:
-        case ER_REASON_ROOM:
                 er_str_add(out, er_reason_name(job->reason));
                 break;
         }
