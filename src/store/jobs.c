@@ -197,8 +197,13 @@ int er_store_job(struct er_store *store, int64_t id, struct er_job *ret, struct 
 static void list_sql(const struct er_job_filter *filter, struct er_str *sql)
 {
         er_str_addf(sql, "SELECT " JOB_COLUMNS "%s FROM ", filter->without_spec ? "" : ", spec.data");
-        bool by_run = filter->project && !filter->run_id;
-        er_str_add(sql, by_run ? "run CROSS JOIN job ON job.run_id = run.id" : "job CROSS JOIN run ON run.id = job.run_id");
+        bool by_run = filter->project && !filter->run_id, recent = !filter->active_only && filter->ended_since_ms;
+        if (recent)
+                er_str_add(sql, "(SELECT id AS wanted FROM job INDEXED BY job_open WHERE state < 5 OR outputs_fetched = 0"
+                                " UNION SELECT id FROM job WHERE ended_ms > 0 AND ended_ms >= ?3)"
+                                " CROSS JOIN job ON job.id = wanted CROSS JOIN run ON run.id = job.run_id");
+        else
+                er_str_add(sql, by_run ? "run CROSS JOIN job ON job.run_id = run.id" : "job CROSS JOIN run ON run.id = job.run_id");
         if (!filter->without_spec)
                 er_str_add(sql, " LEFT JOIN spec ON spec.job_id = job.id");
         er_str_add(sql, " WHERE 1");
@@ -207,14 +212,12 @@ static void list_sql(const struct er_job_filter *filter, struct er_str *sql)
         if (filter->project)
                 er_str_add(sql, " AND run.project_dir = ?2");
         if (filter->active_only && by_run)
-                er_str_add(sql, " AND run.id IN (SELECT run_id FROM job WHERE state < 5 OR outputs_fetched = 0)");
+                er_str_add(sql, " AND run.id IN (SELECT run_id FROM job INDEXED BY job_open WHERE state < 5 OR outputs_fetched = 0)");
         if (filter->active_only)
                 er_str_add(sql, by_run || filter->run_id
                                         ? " AND (job.state < 5 OR job.outputs_fetched = 0)"
-                                        : " AND job.id IN (SELECT id FROM job WHERE state < 5 OR outputs_fetched = 0)");
-        else if (filter->ended_since_ms)
-                er_str_add(sql, " AND job.id IN (SELECT id FROM job WHERE state < 5 OR outputs_fetched = 0"
-                                " UNION SELECT id FROM job WHERE ended_ms > 0 AND ended_ms >= ?3)");
+                                        : " AND job.id IN (SELECT id FROM job INDEXED BY job_open WHERE state < 5 OR"
+                                          " outputs_fetched = 0)");
         er_str_add(sql, by_run ? " ORDER BY run.id DESC, job.idx DESC" : filter->run_id ? " ORDER BY job.idx DESC"
                                                                                          : " ORDER BY job.id DESC");
         if (filter->limit)
@@ -286,8 +289,9 @@ static int collect_ids(struct er_store *store, sqlite3_stmt *stmt, int64_t **ret
 int er_store_open_runs(struct er_store *store, int64_t **ret_ids, size_t *ret_count, struct er_err *err)
 {
         sqlite3_stmt *stmt;
-        if (er_db_stmt(store, "SELECT DISTINCT run_id FROM job WHERE state < 5 OR outputs_fetched = 0 ORDER BY run_id", &stmt,
-                       err) < 0)
+        if (er_db_stmt(store, "SELECT DISTINCT run_id FROM job INDEXED BY job_open WHERE state < 5 OR outputs_fetched = 0"
+                       " ORDER BY run_id",
+                       &stmt, err) < 0)
                 return -1;
         return collect_ids(store, stmt, ret_ids, ret_count, err);
 }
@@ -296,7 +300,8 @@ int er_store_cancels(struct er_store *store, int64_t **ret_ids, size_t *ret_coun
 {
         sqlite3_stmt *stmt;
         if (er_db_stmt(store,
-                       "SELECT id FROM job WHERE (state < 5 OR outputs_fetched = 0) AND state < 5 AND cancel_asked = 1 ORDER BY id",
+                       "SELECT id FROM job INDEXED BY job_open WHERE (state < 5 OR outputs_fetched = 0) AND state < 5"
+                       " AND cancel_asked = 1 ORDER BY id",
                        &stmt, err) < 0)
                 return -1;
         return collect_ids(store, stmt, ret_ids, ret_count, err);
