@@ -95,7 +95,7 @@ bool er_glob_is_plain(const char *pattern)
 
 int er_open_beneath(int dir_fd, const char *path, int flags)
 {
-        struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+        struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC), .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
         er_autofree char *copy = NULL;
         er_autoclose int at = -1;
         struct er_sv rest, part;
@@ -142,25 +142,6 @@ static char *below(const char *path, const char *name)
 
 static int step(const struct walk *walk, int dir_fd, const char *path, size_t part, int depth, struct er_err *err);
 
-/* A name that fits part number `part`. */
-static int enter(const struct walk *walk, int dir_fd, const char *path, const char *name, size_t part, int depth, bool plain,
-                 struct er_err *err)
-{
-        er_autofree char *full = below(path, name);
-        er_autoclose int fd = -1;
-        struct stat st;
-
-        if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return 0;
-        if (part + 1 == walk->parts.len)
-                return walk->fn(walk->arg, dir_fd, name, full, &st, err);
-        if (S_ISLNK(st.st_mode) && plain)
-                fd = er_open_beneath(walk->top_fd, full, O_RDONLY | O_DIRECTORY);
-        else if (S_ISDIR(st.st_mode))
-                fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        return fd < 0 ? 0 : step(walk, fd, full, part + 1, depth + 1, err);
-}
-
 static DIR *list(int dir_fd)
 {
         int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -174,6 +155,58 @@ static DIR *list(int dir_fd)
 static bool is_dots(const char *name)
 {
         return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+}
+
+static int below_step(int dir_fd, const char *path, int depth, er_glob_fn fn, void *arg, struct er_err *err)
+{
+        const struct dirent *entry;
+        int rc = 0;
+        DIR *dir = depth > DEPTH_MAX ? NULL : list(dir_fd);
+
+        if (!dir)
+                return 0;
+        while (rc == 0 && (entry = readdir(dir))) {
+                er_autofree char *full = NULL;
+                struct stat st;
+
+                if (is_dots(entry->d_name) || fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                        continue;
+                full = below(path, entry->d_name);
+                rc = fn(arg, dir_fd, entry->d_name, full, &st, err);
+                if (rc == 0 && S_ISDIR(st.st_mode)) {
+                        er_autoclose int fd = openat(dir_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+                        if (fd >= 0)
+                                rc = below_step(fd, full, depth + 1, fn, arg, err);
+                }
+        }
+        closedir(dir);
+        return rc;
+}
+
+/* A name that fits part number `part`. */
+static int enter(const struct walk *walk, int dir_fd, const char *path, const char *name, size_t part, int depth, bool plain,
+                 struct er_err *err)
+{
+        er_autofree char *full = below(path, name);
+        er_autoclose int fd = -1;
+        struct stat st;
+
+        if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return 0;
+        if (part + 1 == walk->parts.len) {
+                if (walk->fn(walk->arg, dir_fd, name, full, &st, err) < 0)
+                        return -1;
+                if (!S_ISDIR(st.st_mode))
+                        return 0;
+                fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                return fd < 0 ? 0 : below_step(fd, full, depth + 1, walk->fn, walk->arg, err);
+        }
+        if (S_ISLNK(st.st_mode) && plain)
+                fd = er_open_beneath(walk->top_fd, full, O_RDONLY | O_DIRECTORY);
+        else if (S_ISDIR(st.st_mode))
+                fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        return fd < 0 ? 0 : step(walk, fd, full, part + 1, depth + 1, err);
 }
 
 static int step(const struct walk *walk, int dir_fd, const char *path, size_t part, int depth, struct er_err *err)
@@ -238,38 +271,14 @@ int er_glob_walk(int dir_fd, const char *pattern, er_glob_fn fn, void *arg, stru
         return rc;
 }
 
-static int below_step(int dir_fd, const char *path, int depth, er_glob_fn fn, void *arg, struct er_err *err)
-{
-        const struct dirent *entry;
-        int rc = 0;
-        DIR *dir = depth > DEPTH_MAX ? NULL : list(dir_fd);
-
-        if (!dir)
-                return 0;
-        while (rc == 0 && (entry = readdir(dir))) {
-                er_autofree char *full = NULL;
-                struct stat st;
-
-                if (is_dots(entry->d_name) || fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                        continue;
-                full = below(path, entry->d_name);
-                rc = fn(arg, dir_fd, entry->d_name, full, &st, err);
-                if (rc == 0 && S_ISDIR(st.st_mode)) {
-                        er_autoclose int fd = openat(dir_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-                        if (fd >= 0)
-                                rc = below_step(fd, full, depth + 1, fn, arg, err);
-                }
-        }
-        closedir(dir);
-        return rc;
-}
-
 int er_glob_below(int dir_fd, const char *path, er_glob_fn fn, void *arg, struct er_err *err)
 {
-        er_autoclose int fd = path[0] ? openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-                                      : fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
+        er_autoclose int fd = -1;
 
+        if (er_streq(path, "."))
+                path = "";
+        fd = path[0] ? openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                     : fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
         return fd < 0 ? 0 : below_step(fd, path, 0, fn, arg, err);
 }
 

@@ -15,8 +15,9 @@
 bool er_glob_match(const char *pattern, const char *name);
 bool er_glob_is_plain(const char *pattern);
 
-/* Calls fn for each path below dir_fd that matches (a path may come twice with `**`); path is relative to dir_fd. -1 from fn stops. Symlinks are followed only where the
-   pattern names them in plain, and never out of the directory. Returns -1 when fn did. */
+/* Calls fn for each path below dir_fd that matches, and for all below a directory that matches; path is relative to dir_fd. With `**` before the last part a
+   path may come twice. -1 from fn stops. Symlinks are followed only where the pattern names them in plain, and never out of the
+   directory. Returns -1 when fn did. */
 typedef int (*er_glob_fn)(void *arg, int dir_fd, const char *name, const char *path, const struct stat *st, struct er_err *err);
 int er_glob_walk(int dir_fd, const char *pattern, er_glob_fn fn, void *arg, struct er_err *err);
 /* All below a directory (itself not). */

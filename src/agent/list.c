@@ -14,7 +14,7 @@
 struct listing {
         struct er_worker *worker;
         struct er_map seen; /* several patterns may mean the same file */
-        bool once;          /* a single pattern: nothing comes twice */
+        bool once;          /* a single simple pattern: nothing comes twice */
         uint64_t count;
 };
 
@@ -52,12 +52,17 @@ static int list(struct er_worker *worker, struct er_err *err)
         struct er_field field;
         er_autoclose int dir = -1;
         size_t patterns = 0, start;
+        bool deep = false;
 
         if (er_place_open(worker->agent, worker->payload, false, &dir, err) < 0)
                 return -1;
-        while (er_msg_next(&rest, &field))
-                patterns += field.tag == ER_T_PATTERN;
-        listing.once = patterns <= 1;
+        while (er_msg_next(&rest, &field)) {
+                if (field.tag != ER_T_PATTERN)
+                        continue;
+                patterns++;
+                deep = deep || memmem(field.value.ptr, field.value.len, "**/", 3);
+        }
+        listing.once = patterns <= 1 && !deep;
         if (patterns == 0 && er_glob_below(dir, ".", add, &listing, err) < 0)
                 return -1;
         for (rest = worker->payload; er_msg_next(&rest, &field);) {

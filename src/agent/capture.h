@@ -1,0 +1,41 @@
+/*
+ * capture.h - both streams of a job, in order of arrival, into `log` and its index (PROTOCOL.md, section 7). The bytes go
+ * from the pipes to the file without passing through us where the kernel can do that.
+ */
+#ifndef ER_AGENT_CAPTURE_H
+#define ER_AGENT_CAPTURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ER_STDOUT 1u
+#define ER_STDERR 2u
+#define ER_LOG_RECORD 24u
+
+struct er_capture {
+        int dir_fd;    /* (borrowed) */
+        int log_fd, idx_fd;
+        int pipes[2];  /* read ends; -1 at their end */
+        uint64_t size; /* of the log */
+        uint64_t records;
+        uint64_t record_end;
+        int64_t record_ms;
+        unsigned record_stream;
+        uint64_t dropped; /* bytes that found no room on the disk */
+        int lost_errno;   /* why */
+        bool no_splice;
+        bool enlarged[2];
+        char *buf; /* (owned) for what cannot be spliced */
+};
+#define ER_CAPTURE_INIT {.dir_fd = -1, .log_fd = -1, .idx_fd = -1, .pipes = {-1, -1}}
+/* Makes the log. A disk without room for it is not an error: then everything is dropped. */
+void er_capture_open(struct er_capture *capture, int dir_fd);
+/* The ends for the job: [0] stdout, [1] stderr. 0, or -1 with errno. */
+int er_capture_pipes(struct er_capture *capture, int ret_write[2]);
+/* Takes what is in pipe i now. True when the log grew. */
+bool er_capture_move(struct er_capture *capture, int i);
+/* Takes all that is left, without waiting for writers, and closes. */
+void er_capture_finish(struct er_capture *capture);
+void er_capture_release(struct er_capture *capture);
+
+#endif

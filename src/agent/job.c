@@ -1,0 +1,220 @@
+/* job.c - see job.h */
+#include "agent/job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "agent/gpu.h"
+#include "base/io.h"
+#include "base/parse.h"
+#include "base/path.h"
+
+extern char **environ;
+
+#define NOT_FOUND 127 /* what shells say */
+#define NOT_EXECUTABLE 126
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+
+int er_command_dir(const struct er_adir *dir, const struct er_spec *spec, int *ret_fd, char **ret_path, struct er_err *err)
+{
+        er_autofree char *work = er_path_join(dir->path, "work");
+        er_autofree char *path = spec->workdir && spec->workdir[0] ? er_path_join(work, spec->workdir) : er_strdup(work);
+        int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+                return er_err_errno(err, errno, "the directory %s", spec->workdir && spec->workdir[0] ? spec->workdir : path);
+        *ret_fd = fd;
+        if (ret_path)
+                *ret_path = er_take(path);
+        return 0;
+}
+
+/* Sets or replaces one "K=V". */
+static void set(struct er_strv *env, const char *item)
+{
+        const char *equals = strchr(item, '=');
+        size_t len = equals ? (size_t)(equals - item) + 1 : strlen(item);
+
+        for (size_t i = 0; i < env->len; i++) {
+                if (strncmp(env->items[i], item, len) == 0) {
+                        free(env->items[i]);
+                        env->items[i] = er_strdup(item);
+                        return;
+                }
+        }
+        er_strv_add(env, item);
+}
+
+static void setf(struct er_strv *env, const char *fmt, ...) ER_PRINTF(2, 3);
+static void setf(struct er_strv *env, const char *fmt, ...)
+{
+        er_auto(er_str) item = ER_STR_INIT;
+        va_list args;
+
+        va_start(args, fmt);
+        er_str_addv(&item, fmt, args);
+        va_end(args);
+        set(env, item.buf);
+}
+
+static const char *get(const struct er_strv *env, const char *name)
+{
+        size_t len = strlen(name);
+
+        for (size_t i = 0; i < env->len; i++)
+                if (strncmp(env->items[i], name, len) == 0 && env->items[i][len] == '=')
+                        return env->items[i] + len + 1;
+        return NULL;
+}
+
+static void set_gpus(struct er_strv *env, const struct er_charge *charge, uint64_t mask)
+{
+        er_auto(er_str) list = ER_STR_INIT;
+
+        if (charge->info.spec.gpus == 0 && !er_gpu_likely(charge->agent))
+                return;
+        for (unsigned i = 0; i < 64; i++)
+                if (mask >> i & 1)
+                        er_str_addf(&list, "%s%u", list.len ? "," : "", i);
+        setf(env, "CUDA_VISIBLE_DEVICES=%s", list.buf);
+        set(env, "CUDA_DEVICE_ORDER=PCI_BUS_ID");
+        if (er_gpu_is_amd()) {
+                setf(env, "ROCR_VISIBLE_DEVICES=%s", list.buf);
+                setf(env, "HIP_VISIBLE_DEVICES=%s", list.buf);
+        }
+}
+
+static void make_env(const struct er_charge *charge, const char *cwd, uint64_t gpu_mask, struct er_strv *env)
+{
+        const struct er_spec *spec = &charge->info.spec;
+        const char *key = charge->dir.key, *owner = strrchr(key, '.');
+        char *const *item;
+
+        for (item = environ; *item; item++)
+                er_strv_add(env, *item);
+        if (!get(env, "PATH"))
+                set(env, "PATH=" DEFAULT_PATH);
+        if (!get(env, "HOME"))
+                setf(env, "HOME=%s", charge->agent->home);
+        if (!get(env, "PYTHONUNBUFFERED"))
+                set(env, "PYTHONUNBUFFERED=1"); /* output is a pipe, and is to be seen live */
+        set_gpus(env, charge, gpu_mask);
+        for (size_t i = 0; i < spec->env.len; i++)
+                set(env, spec->env.items[i]);
+        for (size_t i = 0; i < charge->secrets.len; i++)
+                set(env, charge->secrets.items[i]);
+        setf(env, "PWD=%s", cwd);
+        setf(env, "ERRAND_RUN=%s", spec->run ? spec->run : "");
+        setf(env, "ERRAND_JOB=%.*s", owner ? (int)(owner - key) : (int)strlen(key), key);
+        setf(env, "ERRAND_ATTEMPT=%u", (unsigned)charge->dir.attempt);
+        setf(env, "ERRAND_ATTEMPT_ID=%s", charge->info.id);
+        setf(env, "ERRAND_PROJECT=%s", spec->project ? spec->project : "");
+        setf(env, "ERRAND_HOST=%s", charge->info.host_name ? charge->info.host_name : charge->agent->hostname);
+}
+
+static bool is_executable_file(int dir_fd, const char *path, int *why)
+{
+        struct stat st;
+
+        if (fstatat(dir_fd, path, &st, 0) < 0) {
+                if (errno != ENOENT && errno != ENOTDIR)
+                        *why = errno;
+                return false;
+        }
+        if (!S_ISREG(st.st_mode) || faccessat(dir_fd, path, X_OK, 0) < 0) {
+                *why = EACCES;
+                return false;
+        }
+        return true;
+}
+
+/* As execvp would look, but in the job's PATH and from the job's directory. */
+static char *find_program(const char *name, const struct er_strv *env, int dir_fd, int *why)
+{
+        struct er_sv rest = er_sv(get(env, "PATH")), dir;
+
+        *why = ENOENT;
+        if (name[0] == '\0')
+                return NULL;
+        if (strchr(name, '/'))
+                return is_executable_file(dir_fd, name, why) ? er_strdup(name) : NULL;
+        while (er_sv_cut(&rest, ':', &dir)) {
+                er_autofree char *path = dir.len ? er_fmt("%.*s/%s", (int)dir.len, dir.ptr, name) : er_fmt("./%s", name);
+
+                if (is_executable_file(dir_fd, path, why))
+                        return er_take(path);
+        }
+        return NULL;
+}
+
+static int spawn(const struct er_job_start *start, int dir_fd, const char *path, char *const argv[], char *const env[], pid_t *ret_pid)
+{
+        posix_spawn_file_actions_t actions;
+        posix_spawnattr_t attr;
+        sigset_t none, all;
+        int rc;
+
+        sigemptyset(&none);
+        sigfillset(&all);
+        posix_spawn_file_actions_init(&actions);
+        posix_spawn_file_actions_addfchdir_np(&actions, dir_fd);
+        posix_spawn_file_actions_adddup2(&actions, start->out_fd, 1);
+        posix_spawn_file_actions_adddup2(&actions, start->err_fd, 2);
+        posix_spawnattr_init(&attr);
+        posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+        posix_spawnattr_setsigmask(&attr, &none);
+        posix_spawnattr_setsigdefault(&attr, &all);
+        rc = posix_spawn(ret_pid, path, &actions, &attr, argv, env);
+        posix_spawnattr_destroy(&attr);
+        posix_spawn_file_actions_destroy(&actions);
+        return rc;
+}
+
+static int cannot(int errnum, const char *name, int *ret_exit_code, struct er_err *err)
+{
+        er_auto(er_str) shown = ER_STR_INIT;
+
+        er_quote_show(&shown, name, strlen(name));
+        *ret_exit_code = errnum == ENOENT || errnum == ENOTDIR ? NOT_FOUND : NOT_EXECUTABLE;
+        if (errnum == ENOENT && !strchr(name, '/'))
+                return er_err_set(err, ER_NOT_FOUND, "%s: command not found", shown.buf);
+        return er_err_errno(err, errnum, "cannot execute %s", shown.buf);
+}
+
+int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit_code, struct er_err *err)
+{
+        static char sh[] = "/bin/sh", minus_c[] = "-c", dashes[] = "--";
+        const struct er_spec *spec = &start->charge->info.spec;
+        er_auto(er_strv) env = ER_STRV_INIT;
+        er_auto(er_strv) argv = ER_STRV_INIT;
+        er_autofree char *cwd = NULL;
+        er_autofree char *program = NULL;
+        er_autoclose int dir_fd = -1;
+        int rc, why;
+
+        *ret_exit_code = NOT_EXECUTABLE;
+        if (er_command_dir(&start->charge->dir, spec, &dir_fd, &cwd, err) < 0)
+                return -1;
+        make_env(start->charge, cwd, start->gpu_mask, &env);
+        if (spec->shell) {
+                char *shell[] = {sh, minus_c, dashes, spec->argv.items[0], NULL};
+
+                rc = spawn(start, dir_fd, sh, shell, env.items, ret_pid);
+                return rc ? cannot(rc, sh, ret_exit_code, err) : 0;
+        }
+        program = find_program(spec->argv.items[0], &env, dir_fd, &why);
+        if (!program)
+                return cannot(why, spec->argv.items[0], ret_exit_code, err);
+        rc = spawn(start, dir_fd, program, spec->argv.items, env.items, ret_pid);
+        if (rc == ENOEXEC) {
+                /* A script without "#!": as every shell does. */
+                er_strv_add(&argv, sh);
+                er_strv_add(&argv, program);
+                er_strv_addall(&argv, spec->argv.items + 1, spec->argv.len - 1);
+                rc = spawn(start, dir_fd, sh, argv.items, env.items, ret_pid);
+        }
+        return rc ? cannot(rc, spec->argv.items[0], ret_exit_code, err) : 0;
+}

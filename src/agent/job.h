@@ -1,0 +1,21 @@
+/*
+ * job.h - the command itself: its directory, its environment, its start.
+ */
+#ifndef ER_AGENT_JOB_H
+#define ER_AGENT_JOB_H
+
+#include "agent/adir.h"
+#include "agent/supervise.h"
+
+/* The directory the command runs in, opened; *ret_path (may be NULL) is (owned). */
+int er_command_dir(const struct er_adir *dir, const struct er_spec *spec, int *ret_fd, char **ret_path, struct er_err *err);
+
+struct er_job_start {
+        const struct er_charge *charge;
+        uint64_t gpu_mask;
+        int out_fd, err_fd; /* for its stdout and stderr; stdin is /dev/null */
+};
+/* Starts it in a session of its own. What could not be executed: -1, *ret_exit_code 127 (not found) or 126. */
+int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit_code, struct er_err *err);
+
+#endif
