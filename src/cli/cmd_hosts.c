@@ -267,13 +267,13 @@ const struct er_command er_cmd_hosts = {
         .name = "hosts",
         .group = "Hosts",
         .summary = "Show what the known hosts have free; add and remove hosts",
-        .arguments = "[list] | add NAME [[user@]HOST[:PORT]] | rm NAME...",
+        .arguments = "[list | add NAME [HOST] | rm NAME...]",
         .description =
-                "Asks all known hosts at once: this machine, those added, those used before. CPUS, MEMORY and GPUS are free/total, "
+                "list, or nothing: asks all known hosts at once: this machine, those added, those used before. CPUS, MEMORY and GPUS are free/total, "
                 "DISK is free, JOBS are errand's own there (running+queued). On a terminal the last answers are shown at once, with their age.\n"
                 "\n"
                 "Whatever ssh can reach needs no add: an alias of ~/.ssh/config or user@host works with --on directly. An added host has "
-                "a short name and its own port, key or jump host. rm forgets it here and touches nothing there.\n"
+                "a short name and its own port, key or jump host; add takes an alias, or a name and [user@]host[:port]. rm forgets it here and touches nothing there.\n"
                 "\n"
                 "With --json: an array of objects with the keys host, target, port, added, reachable, error, asked, and for those that "
                 "answered latency_ms, hostname, user, os, arch, kernel, cpus, cpus_free, memory, memory_free, gpus_free, gpus (index, name, memory, "
