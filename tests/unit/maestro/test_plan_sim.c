@@ -232,6 +232,8 @@ static void finish(struct sim *s, const struct er_action *a)
 
 static void begin(struct sim *s, const struct er_action *a)
 {
+        promise(a->kind == ER_ACT_CANCEL || s->step == IDLE, "two actions at once", s);
+        promise(a->kind == ER_ACT_CANCEL || s->retry_at_ms <= now_ms || a->kind == ER_ACT_FINISH, "an action before its time", s);
         switch (a->kind) {
         case ER_ACT_PLACE:
                 s->step = PLACING;
