@@ -242,7 +242,7 @@ static bool never_travels(const struct er_lister *lister, struct er_sv path)
         return false;
 }
 
-/* Unmerged files come three times from git; a directory could come as itself and as the parent of something. */
+/* Unmerged files come three times from git. */
 static void tidy(struct er_lister *lister)
 {
         struct er_listing *listing = lister->out;
@@ -253,11 +253,26 @@ static void tidy(struct er_lister *lister)
 
                 if (never_travels(lister, er_svn(item->path, item->len)))
                         continue;
-                if (kept > 0 && compare(&listing->items[kept - 1], item) == 0)
+                if (kept > 0 && compare(&listing->items[kept - 1], item) == 0) {
+                        /* Tracked as a file or submodule, found as an empty directory: that is what it is now. */
+                        if (item->type == 'd')
+                                listing->items[kept - 1].type = 'd';
                         continue;
+                }
                 listing->items[kept++] = *item;
         }
         listing->len = kept;
+}
+
+static int check_readable(const struct er_listing *listing, struct er_err *err)
+{
+        for (size_t i = 0; i < listing->len; i++) {
+                if (listing->items[i].type != ER_UNREADABLE)
+                        continue;
+                show_err(err, ER_AUTH, er_svn(listing->items[i].path, listing->items[i].len), "a directory that may not be read");
+                return er_err_hint(err, "make it readable, or name it in .errandignore");
+        }
+        return 0;
 }
 
 /* ---- What never travels: results/, and errand's own directories where they lie inside the project. */
@@ -481,6 +496,9 @@ int er_listing_make(const char *dir, int root_fd, struct er_cancel *cancel, stru
         }
         if (rc == 0) {
                 tidy(&lister);
+                rc = check_readable(&listing, err);
+        }
+        if (rc == 0) {
                 listing.watched = !lister.unwatched && watches_are_here(&listing, root_fd);
                 er_debug("snapshot", "%s: %zu names, %zu watches", dir, listing.len, listing.watch_len);
                 *ret = listing;

@@ -106,10 +106,11 @@ enum er_dir_want {
         ER_DIR_ALL,  /* sorted as their paths are: a directory's is its name and a slash */
         ER_DIR_DIRS, /* in any order, only directories and names that begin with a dot */
 };
-int er_dir_read(const struct er_lister *lister, const char *path, enum er_dir_want want, struct er_dir *ret,
+int er_dir_read(struct er_lister *lister, const char *path, enum er_dir_want want, struct er_dir *ret,
                 struct er_err *err);
 bool er_dir_has(const struct er_dir *dir, const char *name);
 
+#define ER_UNREADABLE 'x' /* type of an item while the list is being made: a directory we may not read */
 int er_lister_add(struct er_lister *lister, struct er_sv prefix, struct er_sv name, char type, struct er_err *err);
 void er_lister_watch(struct er_lister *lister, const char *path, const struct er_file_stat *stat); /* copies the path */
 void er_lister_watch_file(struct er_lister *lister, const char *path); /* as it is now, or its absence */

@@ -36,6 +36,7 @@ struct repository {
         struct candidates candidates;
         struct er_map known;    /* paths of directories that are places, or repositories of their own */
         struct er_strv nested;  /* those: "sub/" */
+        struct er_strv odd;     /* directories where git tracks something that is no repository */
         struct er_names names;
 };
 
@@ -128,17 +129,45 @@ static bool is_tracked(const struct repository *repo, const char *path)
         return false;
 }
 
-/* A directory where git tracks a submodule: a repository of its own, or not checked out (then what is there travels). */
-static int add_submodule(struct repository *repo, const char *path, struct er_err *err)
+/* A directory where git tracks something: a submodule, or a file that used to be there. */
+static void add_tracked_directory(struct repository *repo, const char *path)
 {
-        er_autofree char *prefix = er_fmt("%s/", path);
         er_autofree char *git = er_fmt("%s/.git", path);
 
-        if (er_file_exists(repo->lister->root_fd, git)) {
-                er_strv_add(&repo->nested, prefix);
+        if (er_file_exists(repo->lister->root_fd, git))
+                er_strv_addf(&repo->nested, "%s/", path);
+        else
+                er_strv_add(&repo->odd, path);
+}
+
+/* Submodules that are not checked out: git looks into none, so what is in them travels. */
+static int list_odd(struct repository *repo, struct er_err *err)
+{
+        static const char *const args[] = {"ls-files", "-z", "-s", NULL};
+        er_auto(er_git) git = ER_GIT_INIT;
+        struct er_sv rest, line;
+
+        if (repo->odd.len == 0)
                 return 0;
+        repo->lister->unwatched = true; /* not all of them are read */
+        git.args = args;
+        if (er_git_run(&git, repo->cwd, repo->lister->cancel, err) < 0)
+                return -1;
+        if (git.status != 0)
+                return er_git_failed(&git, repo->cwd, err);
+        rest = er_svn(git.out.buf, git.out.len);
+        while (er_sv_cut(&rest, '\0', &line)) {
+                const char *tab = line.len > 0 ? memchr(line.ptr, '\t', line.len) : NULL;
+                er_autofree char *path = NULL, *prefix = NULL;
+
+                if (!tab || !er_sv_starts(line, ER_SV("160000 "))) /* git's mode of a submodule */
+                        continue;
+                path = er_fmt("%s%s", repo->prefix, tab + 1);
+                prefix = er_fmt("%s/", path);
+                if (er_strv_has(&repo->odd, path) && er_lister_walk(repo->lister, prefix, err) < 0)
+                        return -1;
         }
-        return er_lister_walk(repo->lister, prefix, err);
+        return 0;
 }
 
 static int read_place(struct repository *repo, size_t at, struct er_dir *dir, struct er_err *err)
@@ -174,8 +203,7 @@ static int read_place(struct repository *repo, size_t at, struct er_dir *dir, st
                     er_map_get(&repo->known, full.buf, full.len))
                         continue;
                 if (is_tracked(repo, full.buf)) {
-                        if (add_submodule(repo, full.buf, err) < 0)
-                                return -1;
+                        add_tracked_directory(repo, full.buf);
                         continue;
                 }
                 candidates->items =
@@ -447,7 +475,7 @@ static int list(struct repository *repo, struct er_git gits[QUESTIONS], unsigned
                 if (read_places(repo, err) < 0 || sift_candidates(repo, err) < 0)
                         return -1;
         } while (repo->read < repo->len);
-        if (add_empty_places(repo, err) < 0 || list_nested(repo, depth, err) < 0 ||
+        if (add_empty_places(repo, err) < 0 || list_odd(repo, err) < 0 || list_nested(repo, depth, err) < 0 ||
             watch_git(repo, &gits[CONFIG], top, err) < 0)
                 return -1;
         return 1;
@@ -476,6 +504,7 @@ int er_lister_git(struct er_lister *lister, const char *prefix, unsigned depth, 
         free(repo.candidates.items);
         er_map_release(&repo.known);
         er_strv_release(&repo.nested);
+        er_strv_release(&repo.odd);
         er_names_release(&repo.names);
         return rc;
 }

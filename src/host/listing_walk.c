@@ -31,10 +31,7 @@ static int dir_err(struct er_err *err, int errnum, const char *path)
         er_auto(er_str) shown = ER_STR_INIT;
 
         er_quote_show(&shown, path, strlen(path));
-        er_err_errno(err, errnum, "read the directory %s", path[0] ? shown.buf : ".");
-        if (errnum == EACCES || errnum == EPERM)
-                er_err_hint(err, "make it readable, or name it in .errandignore");
-        return -1;
+        return er_err_errno(err, errnum, "read the directory %s", path[0] ? shown.buf : ".");
 }
 
 static bool is_dir(int fd, const struct dirent *entry)
@@ -81,7 +78,7 @@ bool er_dir_has(const struct er_dir *dir, const char *name)
         return false;
 }
 
-int er_dir_read(const struct er_lister *lister, const char *path, enum er_dir_want want, struct er_dir *ret,
+int er_dir_read(struct er_lister *lister, const char *path, enum er_dir_want want, struct er_dir *ret,
                 struct er_err *err)
 {
         int fd = open_dir(lister->root_fd, path), errnum;
@@ -97,6 +94,9 @@ int er_dir_read(const struct er_lister *lister, const char *path, enum er_dir_wa
         }
         if (fd < 0 && path[0] && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
                 return 0;
+        /* Whether that matters is known when .errandignore has been read. */
+        if (fd < 0 && path[0] && (errno == EACCES || errno == EPERM))
+                return er_lister_add(lister, ER_SV(""), er_sv(path), ER_UNREADABLE, err);
         if (fd < 0)
                 return dir_err(err, errno, path);
         if (fstat(fd, &st) < 0 || !(stream = fdopendir(fd))) {
