@@ -48,7 +48,7 @@ void er_host_copy(const struct er_host *from, struct er_host *ret)
 static bool is_clean(const char *text)
 {
         for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-                if (*p <= ' ' || *p == 0x7f || strchr("'`\"$\\;&<>|(){},*?!#", *p))
+                if (*p <= ' ' || *p == 0x7f || strchr("'`\"$\\;&<>|(){},*?!#[]", *p))
                         return false;
         return true;
 }

@@ -63,11 +63,11 @@ char *er_agent_command(const struct er_host *host)
         er_str_addf(&program, "%s/bin/errand-agent-%s", remote_root(host), er_agent_build);
         er_str_add(&command, "exec ");
         er_quote_sh(&command, program.buf);
-        er_str_add(&command, " serve");
         if (host->root) {
                 er_str_add(&command, " --root ");
                 er_quote_sh(&command, remote_root(host));
         }
+        er_str_add(&command, " serve");
         return er_str_detach(&command);
 }
 
@@ -288,7 +288,7 @@ int er_install(const struct er_connect *connect, struct er_err *err)
         struct talk talk = {.connect = connect, .link = &link, .answer = ER_STR_INIT, .head = ER_STR_INIT};
         int rc;
 
-        er_connect_note(connect, "installing errand-agent on %s", connect->host->name);
+        er_connect_note(connect, "%s: installing errand-agent", connect->host->name);
         rc = er_ssh_open(connect, command, &link, err);
         if (rc == 0)
                 rc = converse(&talk, err);

@@ -78,7 +78,7 @@ static int unpack(const char *program, bool missing, struct er_err *err)
 
 static int start(const char *program, const char *root, struct er_link *ret, struct er_err *err)
 {
-        char *argv[] = {er_strdup(program), er_strdup("serve"), er_strdup("--root"), er_strdup(root), NULL};
+        char *argv[] = {er_strdup(program), er_strdup("--root"), er_strdup(root), er_strdup("serve"), NULL};
         er_autofree char *home = er_dir_home();
         /* In the home, as a login over ssh would be; away from our terminal, whose Ctrl-C is meant for us. */
         struct er_proc_opts opts = {

@@ -15,6 +15,7 @@
 #include "base/path.h"
 
 #define PERSIST_S 600
+#define EXTRA_PERSIST_S 60 /* of the connections beyond the first, made in a rush */
 #define TURNS 4u       /* logins to one host at once */
 #define SSH_SUFFIX 17u /* ".<16 characters>", which ssh appends while it makes the socket */
 #define SAID_MAX (64u * 1024)
@@ -61,8 +62,9 @@ char *er_master_path(const struct er_host *host, int slot)
         return path;
 }
 
-static int try_turn(const char *base)
+int er_master_try_turn(const struct er_host *host)
 {
+        er_autofree char *base = er_ssh_state_path(host, "turn");
         uint32_t first = er_random_below(TURNS);
 
         for (uint32_t i = 0; i < TURNS; i++) {
@@ -77,11 +79,10 @@ static int try_turn(const char *base)
 
 int er_master_turn(const struct er_connect *connect, int *ret_fd, struct er_err *err)
 {
-        er_autofree char *base = er_ssh_state_path(connect->host, "turn");
         er_deadline deadline = er_deadline_in(connect->patience_ms * 10);
 
         for (;;) {
-                int fd = try_turn(base);
+                int fd = er_master_try_turn(connect->host);
 
                 if (fd >= 0) {
                         *ret_fd = fd;
@@ -159,7 +160,7 @@ static int wait_login(const struct er_connect *connect, struct er_proc *proc, in
                         return er_err_retry(err);
                 }
                 if (connect->interactive && hint != ER_NEVER && er_deadline_poll_ms(hint) == 0) {
-                        er_connect_note(connect, "waiting for ssh to %s (a key may want to be touched)", connect->host->name);
+                        er_connect_note(connect, "%s: waiting for ssh (a key may want to be touched)", connect->host->name);
                         hint = ER_NEVER;
                 }
         }
@@ -172,9 +173,10 @@ static enum er_master_result explain(const struct er_connect *connect, const str
                                                                                                      : ER_MASTER_FAILED;
 }
 
-static enum er_master_result run_ssh(const struct er_connect *connect, const char *path, struct failure *failure,
+static enum er_master_result run_ssh(const struct er_connect *connect, const char *path, int slot, struct failure *failure,
                                      struct er_str *said, struct er_err *err)
 {
+        uint64_t persist_s = persist_seconds();
         er_auto(er_strv) extra = ER_STRV_INIT;
         er_auto(er_strv) argv = ER_STRV_INIT;
         er_auto(er_proc) proc = ER_PROC_INIT;
@@ -184,13 +186,14 @@ static enum er_master_result run_ssh(const struct er_connect *connect, const cha
 
         er_strv_add(&extra, "-fNM");
         er_strv_addf(&extra, "-S%s", path);
-        er_strv_addf(&extra, "-oControlPersist=%llu", (unsigned long long)persist_seconds());
+        if (slot > 0 && persist_s > EXTRA_PERSIST_S)
+                persist_s = EXTRA_PERSIST_S;
+        er_strv_addf(&extra, "-oControlPersist=%llu", (unsigned long long)persist_s);
         if (er_ssh_argv(connect->host, connect->interactive, connect->patience_ms, &extra, &argv, err) < 0)
                 return ER_MASTER_FAILED;
         if (words < 0)
                 return ER_MASTER_UNUSABLE;
         opts.argv = argv.items;
-        er_connect_note(connect, "connecting to %s", connect->host->name);
         if (er_proc_start(&opts, &proc, err) < 0) {
                 er_err_hint(err, "install OpenSSH's client (package openssh-client)");
                 return ER_MASTER_FAILED;
@@ -252,10 +255,9 @@ static bool find_failure(int lock, int64_t since_ms, struct failure *ret, struct
         return true;
 }
 
-enum er_master_result er_master_start(const struct er_connect *connect, int slot, bool wait, struct er_err *err)
+enum er_master_result er_master_start(const struct er_connect *connect, int slot, bool has_turn, struct er_err *err)
 {
         er_autofree char *path = er_master_path(connect->host, slot);
-        er_autofree char *base = er_ssh_state_path(connect->host, "turn");
         er_auto(er_str) said = ER_STR_INIT;
         er_autoclose int lock = -1;
         er_autoclose int turn = -1;
@@ -266,21 +268,19 @@ enum er_master_result er_master_start(const struct er_connect *connect, int slot
 
         if (!path)
                 return ER_MASTER_UNUSABLE;
-        if (!wait && (turn = try_turn(base)) < 0)
-                return ER_MASTER_BUSY;
-        got = lock_slot(connect, path, wait, &lock, err);
+        got = lock_slot(connect, path, !has_turn, &lock, err);
         if (got == 0)
                 return ER_MASTER_UP;
         if (got < 0)
-                return wait ? ER_MASTER_FAILED : ER_MASTER_BUSY;
+                return has_turn ? ER_MASTER_BUSY : ER_MASTER_FAILED;
         if (find_failure(lock, since_ms, &failure, &said))
                 return explain(connect, &failure, &said, err);
-        if (wait && er_master_turn(connect, &turn, err) < 0)
+        if (!has_turn && er_master_turn(connect, &turn, err) < 0)
                 return ER_MASTER_FAILED;
         if (!sockets_work(path))
                 return ER_MASTER_UNUSABLE;
         failure = (struct failure){0, 0};
-        result = run_ssh(connect, path, &failure, &said, err);
+        result = run_ssh(connect, path, slot, &failure, &said, err);
         leave_failure(lock, &failure, &said);
         return result;
 }

@@ -23,7 +23,7 @@ struct er_session_opts {
         bool interactive;         /* ssh may ask for a password or a touch on the terminal */
         int64_t connect_ms;       /* patience for the connection; 0: 30 s */
         struct er_cancel *cancel; /* (borrowed, may be NULL) fires: ER_CANCELLED from whatever blocks */
-        void (*note)(void *arg, const char *text); /* (may be NULL) "installing errand-agent on gpu-box" for the status line */
+        void (*note)(void *arg, const char *text); /* (may be NULL) "gpu-box: installing errand-agent" for the status line */
         void *note_arg;
 };
 

@@ -237,7 +237,7 @@ static int install(struct er_session *session, struct er_err *err)
         er_link_release(&session->link); /* it may be one of the few sessions there are */
         if (er_lock_file(path, 0, &lock, NULL) == 0)
                 return er_install(&session->connect, err);
-        er_connect_note(&session->connect, "errand-agent is being installed on %s", session->host.name);
+        er_connect_note(&session->connect, "%s: errand-agent is being installed", session->host.name);
         while (er_lock_file(path, 0, &lock, NULL) < 0 && er_deadline_poll_ms(deadline) != 0)
                 if (er_connect_pause(&session->connect, 100, err) < 0)
                         return -1;

@@ -11,6 +11,7 @@
 #define MUX_ANSWER_MS 10000 /* a master that takes longer to open a session has lost its connection */
 #define RETRY_MS 300     /* how long a full connection is asked again before another one is made */
 #define REFUSED_MS 10000 /* how long logins are tried when the host refuses them all for the moment */
+#define ASK_MAX 4        /* full connections asked in one round */
 #define STARTS_MAX 8     /* masters that come up and are gone or full again when we ask them */
 #define FULL_TIMES 10    /* patience with a host that is full of our own sessions, in connection times */
 
@@ -105,7 +106,7 @@ struct round {
 };
 
 /* Slot 0, the one just started, and a few of the others at random: all of them would be many, when hundreds look. */
-static enum er_mux_answer try_round(const struct er_connect *connect, struct round *round, const char *command,
+static enum er_mux_answer try_round(const struct er_connect *connect, struct round *round, int ask_max, const char *command,
                                     struct er_link *ret, struct er_err *err)
 {
         int order[ER_SLOTS], count = 0, asked = 0;
@@ -131,7 +132,7 @@ static enum er_mux_answer try_round(const struct er_connect *connect, struct rou
                 round->live[slot] = false;
                 if (!path || round->stuck[slot] || (slot != 0 && access(path, F_OK) < 0))
                         continue;
-                if (asked >= 4) {
+                if (asked >= ask_max) {
                         round->live[slot] = true; /* so it seems: its socket is there */
                         round->live_count++;
                         continue;
@@ -142,7 +143,7 @@ static enum er_mux_answer try_round(const struct er_connect *connect, struct rou
                         round->live[slot] = true;
                         round->live_count++;
                 } else if (answer == ER_MUX_SILENT) {
-                        er_connect_note(connect, "the connection to %s hangs, making another", connect->host->name);
+                        er_connect_note(connect, "%s: the connection hangs, making another", connect->host->name);
                         round->stuck[slot] = true;
                 } else if (answer != ER_MUX_DEAD) {
                         return answer;
@@ -152,9 +153,8 @@ static enum er_mux_answer try_round(const struct er_connect *connect, struct rou
 }
 
 /* Starts one more master on the first free slot that nobody else is starting. */
-static enum er_master_result start_one(const struct er_connect *connect, struct round *round, struct er_err *err)
+static enum er_master_result start_one(const struct er_connect *connect, struct round *round, bool has_turn, struct er_err *err)
 {
-        bool wait = round->live_count == 0;
         int tried = 0;
 
         for (int slot = 0; slot < ER_SLOTS && tried < 4; slot++) {
@@ -162,7 +162,7 @@ static enum er_master_result start_one(const struct er_connect *connect, struct 
 
                 if (round->live[slot] || round->stuck[slot])
                         continue;
-                result = er_master_start(connect, slot, wait, err);
+                result = er_master_start(connect, slot, has_turn, err);
                 if (result == ER_MASTER_UP)
                         round->prefer = slot;
                 if (result != ER_MASTER_BUSY)
@@ -180,27 +180,49 @@ static int still_full(const struct er_connect *connect, const struct round *roun
         return er_err_retry(err);
 }
 
+/* Tells the user something, once. */
+static void tell(const struct er_connect *connect, const char **told, const char *what)
+{
+        if (*told == what)
+                return;
+        *told = what;
+        er_connect_note(connect, "%s: %s", connect->host->name, what);
+}
+
 /* 0: open; 1: control sockets cannot be used; -1 with err. */
 static int open_shared(const struct er_connect *connect, const char *command, struct er_link *ret, struct er_err *err)
 {
+        static const char connecting[] = "connecting", refusing[] = "takes no login for the moment, trying again",
+                          full_up[] = "waiting for a free session";
         struct round round = {.prefer = -1};
         er_deadline full = er_deadline_in(connect->patience_ms * FULL_TIMES), refused = er_deadline_in(REFUSED_MS);
-        er_deadline tell = er_deadline_in(2000), grow = er_deadline_in(RETRY_MS);
+        er_deadline patient = er_deadline_in(2000), grow = er_deadline_in(RETRY_MS);
+        er_auto(er_err) why = ER_ERR_INIT;
+        const char *told = NULL;
         int64_t pause_ms = 20;
         int starts = 0;
 
         for (;;) {
-                enum er_mux_answer answer = try_round(connect, &round, command, ret, err);
+                enum er_mux_answer answer = try_round(connect, &round, ASK_MAX, command, ret, &why);
                 enum er_master_result result = ER_MASTER_BUSY;
+                er_autoclose int turn = -1;
 
+                er_err_clear(&why);
+                /* With a turn for one more connection, all others are asked once more: hundreds want the same, and
+                   those made a moment ago have room for nearly all of them. */
+                if (answer == ER_MUX_FULL && er_deadline_poll_ms(grow) == 0 && (turn = er_master_try_turn(connect->host)) >= 0)
+                        answer = try_round(connect, &round, ER_SLOTS, command, ret, &why);
                 if (answer == ER_MUX_OPENED)
                         return 0;
                 if (answer == ER_MUX_CANCELLED)
                         return er_connect_cancelled(connect, err) ? -1 : er_err_set(err, ER_CANCELLED, "cancelled");
                 if (answer == ER_MUX_ODD || answer == ER_MUX_DENIED)
                         return 1;
-                if (answer == ER_MUX_DEAD || er_deadline_poll_ms(grow) == 0)
-                        result = start_one(connect, &round, err);
+                if (answer == ER_MUX_DEAD && !told)
+                        tell(connect, &told, connecting);
+                if (answer == ER_MUX_DEAD || turn >= 0)
+                        result = start_one(connect, &round, turn >= 0, &why);
+                er_close(&turn);
                 if (result == ER_MASTER_UP && ++starts < STARTS_MAX)
                         continue;
                 if (result == ER_MASTER_UNUSABLE || (result == ER_MASTER_UP && answer == ER_MUX_DEAD))
@@ -210,16 +232,16 @@ static int open_shared(const struct er_connect *connect, const char *command, st
                 /* While connections to the host work, a login it refuses is only one too many. */
                 if (round.live_count == 0 &&
                     (result == ER_MASTER_FAILED || (result == ER_MASTER_REFUSED && er_deadline_poll_ms(refused) == 0)))
-                        return -1;
+                        return er_err_move(err, &why);
                 if (er_deadline_poll_ms(full) == 0)
                         return still_full(connect, &round, err);
-                if (tell != ER_NEVER && er_deadline_poll_ms(tell) == 0) {
-                        er_connect_note(connect, "waiting for a free session on %s", connect->host->name);
-                        tell = ER_NEVER;
-                }
+                if (round.live_count == 0 && result == ER_MASTER_REFUSED)
+                        tell(connect, &told, refusing);
+                else if (round.live_count > 0 && er_deadline_poll_ms(patient) == 0)
+                        tell(connect, &told, full_up);
                 if (er_connect_pause(connect, pause_ms, err) < 0)
                         return -1;
-                pause_ms = pause_ms < 200 ? pause_ms * 3 / 2 : 200;
+                pause_ms = pause_ms < (round.live_count ? 200 : 800) ? pause_ms * 3 / 2 : pause_ms;
         }
 }
 
@@ -236,7 +258,7 @@ static int open_process(const struct er_connect *connect, const char *command, s
         er_strv_add(&argv, command);
         if (er_master_turn(connect, &ret->turn, err) < 0)
                 return -1;
-        er_connect_note(connect, "connecting to %s", connect->host->name);
+        er_connect_note(connect, "%s: connecting", connect->host->name);
         opts.argv = argv.items;
         if (er_link_pipes(ret, opts.fds, err) < 0) {
                 er_link_release(ret);

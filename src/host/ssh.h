@@ -34,6 +34,8 @@ char *er_master_path(const struct er_host *host, int slot);
 /* Takes one of the few turns to log in to a host, so that hundreds of logins at once do not run into MaxStartups.
    Waits; -1 with err when cancelled or past the deadline. The lock lasts until *ret_fd is closed. */
 int er_master_turn(const struct er_connect *connect, int *ret_fd, struct er_err *err);
+/* The same without waiting: a descriptor, or -1. */
+int er_master_try_turn(const struct er_host *host);
 
 enum er_master_result {
         ER_MASTER_UP,
@@ -42,8 +44,8 @@ enum er_master_result {
         ER_MASTER_FAILED,  /* err says why */
         ER_MASTER_UNUSABLE, /* no control sockets here or with this ssh: use a process */
 };
-/* Starts the master of a slot, unless it is up by then. wait: for whoever is starting it already, whose failure is then
-   ours too; else BUSY. */
-enum er_master_result er_master_start(const struct er_connect *connect, int slot, bool wait, struct er_err *err);
+/* Starts the master of a slot, unless it is up by then. Without a turn of the caller's it takes one itself, and waits
+   for whoever is starting that master already, whose failure is then ours too; with one, BUSY comes back instead. */
+enum er_master_result er_master_start(const struct er_connect *connect, int slot, bool has_turn, struct er_err *err);
 
 #endif

@@ -30,7 +30,7 @@ static const struct complaint complaints[] = {
         {"No route to host", ER_NET, true, false, "there is no way to it", "is it on, and are you on its network or VPN?"},
         {"Network is unreachable", ER_NET, true, false, "there is no way to it", "is this machine online?"},
         {"Host is down", ER_NET, true, false, "it is down", NULL},
-        {"during banner exchange", ER_NET, true, true, "it accepts the connection, but does not answer", NULL},
+        {"during banner exchange", ER_NET, true, false, "it accepts the connection, but does not answer", NULL},
         {"onnection timed out", ER_NET, true, false, "it does not answer",
          "is it on, and does a firewall let you through?"},
         {"Operation timed out", ER_NET, true, false, "it does not answer", "is it on, and does a firewall let you through?"},
@@ -70,10 +70,31 @@ static void quote_line(struct er_str *out, const char *said, const char *pattern
                 if (pattern && memmem(part.ptr, part.len, pattern, strlen(pattern)))
                         break;
         }
+        if (er_sv_starts(best, ER_SV("ssh: ")))
+                best = er_svn(best.ptr + 5, best.len - 5);
         if (best.len > 300)
                 best.len = 300;
         if (best.len)
                 er_quote_show(out, best.ptr, best.len);
+}
+
+/* The command by which an old key is forgotten: some builds of ssh print it, with the file and the name that fit. */
+static bool hint_from_ssh(const char *said, struct er_err *err)
+{
+        struct er_sv rest = er_sv(said), part;
+
+        while (er_sv_cut(&rest, '\n', &part)) {
+                er_auto(er_str) line = ER_STR_INIT;
+
+                part = er_sv_trim(part);
+                if (!er_sv_starts(part, ER_SV("ssh-keygen ")) || part.len > 300)
+                        continue;
+                er_quote_show(&line, part.ptr, part.len);
+                er_err_hint(err, "somebody may be listening in, or the machine was set up anew; if you know that it was, forget the old "
+                                 "key: %s", line.buf);
+                return true;
+        }
+        return false;
 }
 
 bool er_ssh_explain(const struct er_host *host, bool interactive, const char *said, int status, struct er_err *err)
@@ -98,7 +119,7 @@ bool er_ssh_explain(const struct er_host *host, bool interactive, const char *sa
                 return false;
         }
         er_err_set(err, found->code, "%s: %s (ssh: %s)", host->name, found->meaning, line.buf);
-        if (found->hint) {
+        if (found->hint && !(found->code == ER_HOSTKEY && hint_from_ssh(said, err))) {
                 /* ssh-keygen knows a host at another port as [host]:port, and no user. */
                 const char *at = strrchr(target, '@'), *bare = at ? at + 1 : target;
                 er_autofree char *place = NULL;
