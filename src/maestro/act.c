@@ -71,8 +71,10 @@ static int on_event(void *arg, const struct er_status *status, struct er_err *er
                 note_host(w);
         er_crashpoint("event");
         pthread_mutex_lock(&w->m->lock);
-        er_apply_status(w->m, j, status, true);
+        bool ring = er_apply_status(j, status, true) && er_carry_mark(w->m);
         pthread_mutex_unlock(&w->m->lock);
+        if (ring)
+                er_carry_ring(w->m);
         return 0;
 }
 
@@ -355,8 +357,10 @@ static void settle(struct er_carry *m, struct er_work *work)
         int rc = er_attempt_stat(conn->session, j->key, j->at.number, &status, &work->err);
         if (rc == 0) {
                 pthread_mutex_lock(&m->lock);
-                er_apply_status(m, j, &status, false);
+                bool ring = er_apply_status(j, &status, false) && er_carry_mark(m);
                 pthread_mutex_unlock(&m->lock);
+                if (ring)
+                        er_carry_ring(m);
                 er_crashpoint("settled");
                 follow(m, work, conn);
         } else if (!host_says_unknown(&work->err)) {

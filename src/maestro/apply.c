@@ -56,13 +56,13 @@ static void take_end(struct er_attempt *at, const struct er_status *status)
         set_text(&at->detail, status->detail);
 }
 
-void er_apply_status(struct er_carry *m, struct er_carried *j, const struct er_status *status, bool event)
+bool er_apply_status(struct er_carried *j, const struct er_status *status, bool event)
 {
         struct er_attempt *at = &j->at;
         all_is_well(j);
         j->row.news_ms = er_now_ms();
         if (at->end != ER_END_NONE)
-                return;
+                return false;
         at->submitted = true;
         /* Only events are counted off: a status tells their number without having brought them. */
         if (event && status->seq > at->seq)
@@ -90,9 +90,10 @@ void er_apply_status(struct er_carry *m, struct er_carried *j, const struct er_s
         } else {
                 j->row.state = job_state(at->state);
                 j->row.started_ms = at->started_ms;
-                er_carry_wake(m);
         }
+        bool first = !j->attempt_dirty;
         er_carry_dirty(j, true);
+        return first && at->end == ER_END_NONE;
 }
 
 void er_apply_end(struct er_carried *j, enum er_end end, enum er_reason reason, const char *detail)

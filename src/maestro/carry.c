@@ -14,11 +14,15 @@
 #define SLICE_MS 2000     /* a watch may be interrupted after this when others wait for a thread */
 #define NEWS_MS 60000     /* of a job that only runs on, the time of the last news is written so often */
 
-void er_carry_wake(struct er_carry *m)
+bool er_carry_mark(struct er_carry *m)
 {
-        if (m->woken)
-                return;
+        bool first = !m->woken;
         m->woken = true;
+        return first;
+}
+
+void er_carry_ring(struct er_carry *m)
+{
         ssize_t n = write(m->wake[1], "w", 1);
         (void)n;
 }

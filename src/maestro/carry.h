@@ -133,7 +133,10 @@ struct er_carry {
 /* carry.c */
 int er_carry_runs(const struct er_maestro_opts *opts, const int64_t *run_ids, size_t count, er_deadline until, size_t *ret_skipped,
                   struct er_err *err);
-void er_carry_wake(struct er_carry *m); /* under the lock */
+/* The loop is to look again. _mark under the lock; when it says so _ring after it was let go, so that the loop does not
+   wake only to wait for it. */
+bool er_carry_mark(struct er_carry *m);
+void er_carry_ring(struct er_carry *m);
 void er_carry_dirty(struct er_carried *j, bool attempt); /* under the lock */
 
 /* pool.c */
@@ -163,7 +166,8 @@ int er_travel_fetch(struct er_carry *m, struct er_work *work, struct er_conn *co
 void er_travel_release(struct er_carry *m);
 
 /* apply.c: what was learned, into the job; all under the lock. */
-void er_apply_status(struct er_carry *m, struct er_carried *j, const struct er_status *status, bool event);
+/* True when the loop has to hear of it now: it does by itself a little later of what comes right after. */
+bool er_apply_status(struct er_carried *j, const struct er_status *status, bool event);
 void er_apply_end(struct er_carried *j, enum er_end end, enum er_reason reason, const char *detail);
 void er_apply_work(struct er_carry *m, struct er_work *work);
 int er_apply_finish(struct er_carry *m, struct er_carried *j, const struct er_action *action, struct er_err *err);

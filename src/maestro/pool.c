@@ -40,7 +40,11 @@ static void *thread_main(void *arg)
                 pthread_mutex_lock(&m->lock);
                 work->next = m->done;
                 m->done = work;
-                er_carry_wake(m);
+                if (er_carry_mark(m)) {
+                        pthread_mutex_unlock(&m->lock);
+                        er_carry_ring(m);
+                        pthread_mutex_lock(&m->lock);
+                }
         }
         pthread_mutex_unlock(&m->lock);
         return NULL;

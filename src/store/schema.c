@@ -15,6 +15,8 @@ struct migration {
 /*
  * job carries what a list shows (name, host, attempt) so that `errand jobs` reads one table; specs, which may be large,
  * lie in a table of their own. The partial index `job_open` is all that is read to find the jobs that matter now.
+ * A run's id is never used twice, as it is also the number of its lease. Every index costs a page of the log per write, and
+ * the log is read whole when the first process opens the store: so there are few.
  * counter: base is a project or an explicit name, last the highest number ever given out, taken: the bare name itself was.
  */
 static const struct migration migrations[] = {
@@ -26,7 +28,7 @@ static const struct migration migrations[] = {
          " project_dir TEXT NOT NULL, number INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
          " creator INTEGER NOT NULL) STRICT;"
          "CREATE INDEX run_project ON run(project_dir);"
-         "CREATE TABLE job(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+         "CREATE TABLE job(id INTEGER PRIMARY KEY,"
          " run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE, idx INTEGER NOT NULL, name TEXT NOT NULL UNIQUE,"
          " state INTEGER NOT NULL, reason INTEGER NOT NULL DEFAULT 0, detail TEXT, exit_status INTEGER NOT NULL DEFAULT -1,"
          " command TEXT NOT NULL, host TEXT, attempt INTEGER NOT NULL DEFAULT 0, cancel_asked INTEGER NOT NULL DEFAULT 0,"
@@ -34,9 +36,8 @@ static const struct migration migrations[] = {
          " ended_ms INTEGER NOT NULL DEFAULT 0, news_ms INTEGER NOT NULL DEFAULT 0, UNIQUE(run_id, idx)) STRICT;"
          "CREATE INDEX job_open ON job(id) WHERE state < 5 OR outputs_fetched = 0;"
          "CREATE INDEX job_ended ON job(ended_ms) WHERE ended_ms > 0;"
-         "CREATE INDEX job_state ON job(state);"
          "CREATE TABLE spec(job_id INTEGER PRIMARY KEY REFERENCES job(id) ON DELETE CASCADE, data BLOB NOT NULL) STRICT;"
-         "CREATE TABLE attempt(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+         "CREATE TABLE attempt(id INTEGER PRIMARY KEY,"
          " job_id INTEGER NOT NULL REFERENCES job(id) ON DELETE CASCADE, number INTEGER NOT NULL, host TEXT NOT NULL,"
          " boot_id TEXT, dir TEXT, submitted INTEGER NOT NULL DEFAULT 0, state INTEGER NOT NULL,"
          " \"end\" INTEGER NOT NULL DEFAULT 0, reason INTEGER NOT NULL DEFAULT 0, exit_code INTEGER NOT NULL DEFAULT -1,"

@@ -75,7 +75,7 @@ static int open_db(struct er_store *store, struct er_err *err)
         /* A checkpoint at every close would cost two fsyncs per command; the WAL is kept small by checkpoints every now
            and then instead, as recovering it at the next start reads it whole. */
         sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        sqlite3_wal_autocheckpoint(store->db, 250);
+        sqlite3_wal_autocheckpoint(store->db, 128);
         return 0;
 }
 
