@@ -140,6 +140,7 @@ static void accept_watcher(struct super *s)
         if (s->watcher_count == WATCHERS_MAX)
                 drop_watcher(s, 0); /* it will see EOF, find us alive and connect again */
         s->watchers[s->watcher_count++] = (struct watcher){.fd = fd};
+        s->news = true; /* it looked when it connected, and we may have written since */
         hear_watcher(s, s->watcher_count - 1);
 }
 
