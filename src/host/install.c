@@ -219,8 +219,11 @@ static int explain_failure(const struct er_connect *connect, struct er_sv failur
         const struct er_host *host = connect->host;
         er_auto(er_str) words = ER_STR_INIT;
         er_autofree char *text = er_sv_dup(failure);
+        const char *detail;
 
-        er_quote_show(&words, text, strnlen(text, 300));
+        /* Its first word says which step it was, the rest is what the system said. */
+        detail = strchr(text, ' ') ? strchr(text, ' ') + 1 : text;
+        er_quote_show(&words, detail, strnlen(detail, 300));
         if (er_starts(text, "size")) {
                 er_err_set(err, ER_TRANSPORT, "%s: errand-agent did not arrive whole (%s)", host->name, words.buf);
                 return er_err_retry(err);

@@ -169,8 +169,10 @@ static void take_hello(struct er_session *session, struct er_sv payload)
 static int too_noisy(struct er_session *session, struct er_err *err)
 {
         er_auto(er_str) words = ER_STR_INIT;
+        struct er_sv noise = er_svn(session->in + session->start, session->end - session->start), line = {"", 0};
 
-        er_quote_show(&words, session->in + session->start, NOISE_KEPT / 2);
+        er_sv_cut(&noise, '\n', &line);
+        er_quote_show(&words, line.ptr, line.len < NOISE_KEPT ? line.len : NOISE_KEPT);
         er_err_set(err, ER_REMOTE, "%s: its login shell prints so much that errand-agent is not heard: %s", session->host.name,
                    words.buf);
         return er_err_hint(err, "let .bashrc (or what prints that) be silent when the shell is not interactive");
@@ -266,14 +268,8 @@ static int on_early_end(struct er_session *session, struct er_err *why)
         er_debug("host", "%s: ended early with %d: %s", session->host.name, status, link->said.buf);
         if (status >= 0 && (!remote || session->installed >= INSTALLS_MAX))
                 return explain_status(session, status, why);
-        if (status >= 0) {
-                er_auto(er_str) words = ER_STR_INIT;
-
-                last_words(session, &words);
-                if (install(session, why) == 0)
-                        return 0;
-                return why->code == ER_REMOTE && words.len ? er_err_wrap(why, "%s", words.buf) : -1;
-        }
+        if (status >= 0)
+                return install(session, why);
         if (!remote) {
                 er_err_set(why, ER_TRANSPORT, "%s: errand-agent was lost", session->host.name);
                 return er_err_retry(why);
