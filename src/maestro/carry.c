@@ -354,6 +354,8 @@ static int64_t plan_and_act(struct er_carry *m)
                         } else {
                                 m->trouble_ms = 0;
                                 again = true;
+                                if (j->host_new) /* over so soon that nothing was written in between */
+                                        remember_host(m, j);
                         }
                 }
         } while (again);
