@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -142,20 +143,32 @@ int er_agent_fail(const struct er_agent *agent, int errnum, struct er_err *err, 
         return -1;
 }
 
+/* mkdir -p that keeps the reason of its failure. 0, or -1 with errno. */
+static int make_dirs(const char *path)
+{
+        er_autofree char *part = er_strdup(path);
+
+        for (char *slash = part + 1;; *slash++ = '/') {
+                slash = strchr(slash, '/');
+                if (!slash)
+                        break;
+                *slash = '\0';
+                if (mkdir(part, 0700) < 0 && errno != EEXIST && !er_file_exists(AT_FDCWD, part)) {
+                        mkdir(part, 0700); /* for errno */
+                        return -1;
+                }
+        }
+        return mkdir(part, 0700) < 0 && errno != EEXIST ? -1 : 0;
+}
+
 int er_agent_dir(const struct er_agent *agent, const char *path, bool make, int *ret_fd, struct er_err *err)
 {
         er_autofree char *full = er_streq(path, ".") ? er_strdup(agent->root) : er_path_join(agent->root, path);
         int fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         if (fd < 0 && errno == ENOENT && make) {
-                struct er_err why = ER_ERR_INIT;
-
-                if (er_mkdir_p(AT_FDCWD, full, 0700, &why) < 0) {
-                        int errnum = why.sys_errno ? why.sys_errno : EIO;
-
-                        er_err_release(&why);
-                        return er_agent_fail(agent, errnum, err, "make %s", full);
-                }
+                if (make_dirs(full) < 0)
+                        return er_agent_fail(agent, errno, err, "make %s", full);
                 fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         }
         if (fd < 0)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/glob.h"
 #include "agent/serve.h"
 #include "base/io.h"
 #include "base/path.h"
@@ -85,8 +86,11 @@ int er_do_get(struct er_serve *serve, const struct er_frame *frame, struct er_er
 
         if (er_place_path(frame->payload, &path, err) < 0 || er_place_open(serve->agent, frame->payload, false, &dir, err) < 0)
                 return -1;
-        /* Without waiting: nobody may ever write into a fifo. */
-        fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+        /* Without waiting: nobody may ever write into a fifo. What a job made may not lead out of its directory. */
+        if (er_msg_get(frame->payload, ER_T_KEY).ptr)
+                fd = er_open_beneath(dir, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+        else
+                fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
         if (fd < 0 || fstat(fd, &st) < 0)
                 return er_err_errno(err, errno, "open %s", path);
         if (!S_ISREG(st.st_mode))

@@ -63,24 +63,33 @@ static void decode(const unsigned char *p, struct record *ret)
         *ret = (struct record){le64toh(end), (int64_t)le64toh(time), le32toh(stream) == ER_STDERR ? ER_STDERR : ER_STDOUT};
 }
 
+/* Every record of the block but the last is final: the last one of a log grows in place until there is another one. So they
+   are read a second time, now that those after them are known to be there. */
 static bool load(struct er_logread *log, uint64_t number)
 {
+        off_t at = (off_t)(number * ER_LOG_RECORD);
         ssize_t n;
 
+        log->block_first = number;
+        log->block_len = 0;
         if (log->idx_fd < 0)
                 return false;
-        n = er_pread_full(log->idx_fd, log->block, sizeof log->block, (off_t)(number * ER_LOG_RECORD));
-        log->block_first = number;
+        n = er_pread_full(log->idx_fd, log->block, sizeof log->block, at);
         log->block_len = n > 0 ? (size_t)n / ER_LOG_RECORD : 0;
+        if (log->block_len > 1 &&
+            er_pread_full(log->idx_fd, log->block, (log->block_len - 1) * ER_LOG_RECORD, at) < (ssize_t)ER_LOG_RECORD)
+                log->block_len = 0;
         return log->block_len > 0;
 }
 
-/* The last record of the block may have grown since it was read. */
+static bool is_final(const struct er_logread *log, uint64_t number)
+{
+        return number >= log->block_first && number + 1 < log->block_first + log->block_len;
+}
+
 static bool get_record(struct er_logread *log, uint64_t number, struct record *ret)
 {
-        bool cached = number >= log->block_first && number + 1 < log->block_first + log->block_len;
-
-        if (!cached && !load(log, number))
+        if (!is_final(log, number) && !load(log, number))
                 return false;
         decode(log->block + (number - log->block_first) * ER_LOG_RECORD, ret);
         return true;
@@ -123,18 +132,23 @@ bool er_logread_next(struct er_logread *log, bool complete, size_t max, struct e
 
         if (!open_log(log))
                 return false;
-        if (log->record == 0 && log->offset > 0)
+        if (log->record == 0 && log->offset > 0) {
                 log->record = find_record(log, ends_after, log->offset);
+                if (log->record > 0)
+                        log->record--; /* it may have been the last, and grow to cover the offset */
+        }
         for (;; log->record++) {
-                if (!get_record(log, log->record, &record)) {
+                bool there = get_record(log, log->record, &record);
+
+                if (there && record.end > log->offset)
+                        break;
+                if (!there || !is_final(log, log->record)) {
                         size = complete ? file_size(log->log_fd) : 0;
                         if (size <= log->offset)
                                 return false;
                         record = (struct record){.end = size, .stream = ER_STDOUT};
                         break;
                 }
-                if (record.end > log->offset)
-                        break;
         }
         /* An index that promises more than there is (after a crash of the host) is not believed. */
         end = record.end;

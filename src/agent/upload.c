@@ -613,6 +613,8 @@ static void bring_to_disk(struct er_upload *up)
         er_autofree char *path = er_fmt("%s/trees/%s", up->dir, up->hex);
         uint32_t synced = 1;
         pid_t child = fork();
+        struct stat st;
+        bool have_time;
         int fd;
 
         if (child > 0) {
@@ -628,9 +630,13 @@ static void bring_to_disk(struct er_upload *up)
                         close(fd);
         }
         fd = openat(up->root, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        have_time = fd >= 0 && fstat(fd, &st) == 0;
         if ((up->part < 0 || fsync(up->part) == 0) && fd >= 0 && fsync(fd) == 0 && er_fsync_parent(up->root, path) == 0 &&
             er_pwrite_full(fd, &synced, sizeof synced, offsetof(struct er_tree_header, synced)) == 0)
                 (void)fsync(fd);
+        /* The file's time says which snapshot is the newest; when the disk was done with it says nothing. */
+        if (have_time)
+                (void)!futimens(fd, (struct timespec[2]){st.st_atim, st.st_mtim});
         if (child == 0)
                 _exit(0);
         er_close(&fd);
