@@ -26,6 +26,13 @@ static bool host_says_unknown(const struct er_err *err)
         return err->code == ER_NOT_FOUND && er_streq(err->provider_code, "attempt");
 }
 
+/* Not a refusal: the same may work a moment later. A name, a port, a key that is wrong is better said at once. */
+static bool may_pass(const struct er_err *err)
+{
+        return err->code == ER_TRANSPORT || err->code == ER_CANCELLED ||
+               (err->retryable && err->code != ER_NET && err->code != ER_AUTH && err->code != ER_HOSTKEY && err->code != ER_TIMEOUT);
+}
+
 /* No connection, so nothing was sent over it. */
 static void unreached(struct er_carry *m, struct er_work *work, bool may_refuse)
 {
@@ -34,7 +41,7 @@ static void unreached(struct er_carry *m, struct er_work *work, bool may_refuse)
                 return;
         if (er_work_stopped(m, work))
                 work->outcome = ER_OUT_AGAIN;
-        else if (!may_refuse || err->code == ER_TRANSPORT || err->code == ER_CANCELLED || err->retryable)
+        else if (!may_refuse || may_pass(err))
                 work->outcome = ER_OUT_BROKEN;
         else {
                 work->outcome = ER_OUT_REFUSED;
@@ -139,7 +146,7 @@ static void judge(struct er_carry *m, struct er_work *work, struct er_conn *conn
                         work->outcome = ER_OUT_GONE;
                 return;
         }
-        if (err->code == ER_TRANSPORT || err->code == ER_TIMEOUT || err->code == ER_CANCELLED || err->retryable)
+        if (err->code == ER_TIMEOUT || may_pass(err))
                 return;
         if (greeted) {
                 /* The agent refuses. Does it know the attempt all the same? */

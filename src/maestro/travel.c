@@ -189,7 +189,13 @@ int er_travel_send(struct er_carry *m, struct er_work *work, struct er_conn *con
         }
 }
 
-/* One at a time: a pattern that matches nothing must not keep the others from coming. */
+/* A name that is not there: the job has failed for that already, or did not care. An error of a file has its errno. */
+static bool is_missing(const struct er_err *err)
+{
+        return err->code == ER_NOT_FOUND && err->sys_errno == 0 && !er_streq(err->provider_code, "attempt");
+}
+
+/* One at a time: a name that is not there must not hide what is wrong with another. What has come does not come again. */
 static int pull_each(struct er_conn *conn, const struct er_pull *all, struct er_transfer *transfer, struct er_err *err)
 {
         for (size_t i = 0; i < all->patterns->len; i++) {
@@ -198,8 +204,7 @@ static int pull_each(struct er_conn *conn, const struct er_pull *all, struct er_
                 struct er_pull pull = *all;
                 er_strv_add(&one, all->patterns->items[i]);
                 pull.patterns = &one;
-                if (er_pull(conn->session, &pull, transfer, &why) < 0 &&
-                    (why.code != ER_NOT_FOUND || er_streq(why.provider_code, "attempt")))
+                if (er_pull(conn->session, &pull, transfer, &why) < 0 && !is_missing(&why))
                         return er_err_move(err, &why);
         }
         return 0;
@@ -214,7 +219,7 @@ int er_travel_fetch(struct er_carry *m, struct er_work *work, struct er_conn *co
         const struct er_pull pull = {.key = j->key, .attempt = j->at.number, .patterns = &j->spec.outputs, .to = dir};
         er_crashpoint("fetch");
         int rc = er_pull(conn->session, &pull, &transfer, err);
-        if (rc < 0 && err->code == ER_NOT_FOUND && !er_streq(err->provider_code, "attempt")) {
+        if (rc < 0 && is_missing(err)) {
                 er_err_clear(err);
                 rc = pull_each(conn, &pull, &transfer, err);
         }
