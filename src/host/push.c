@@ -26,6 +26,7 @@ struct put {
         char *from;  /* (owned) here */
         char *path;  /* (owned) below `to` there */
         uint64_t size;
+        char type;      /* 'f', 'l', 'd' */
         bool announced; /* large: its first OK tells where to go on */
         int tries;
 };
@@ -78,6 +79,7 @@ static size_t begin_put(struct pushing *p, struct put *put, struct er_str *frame
 {
         size_t start;
 
+        put->type = type;
         put->id = er_session_next_id(p->session);
         start = er_frame_begin(frames, ER_F_PUT, put->id);
         er_msg_text(frames, ER_T_ROOT, p->to);
@@ -173,7 +175,8 @@ static int send_content(struct pushing *p, const struct put *put, uint64_t offse
 
 static int finish(struct pushing *p, struct put *put)
 {
-        p->transfer->files++;
+        if (put->type == 'f')
+                p->transfer->files++;
         if (!put->announced)
                 p->transfer->bytes += put->size;
         if (p->transfer->progress)
