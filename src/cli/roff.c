@@ -26,7 +26,7 @@ static const struct {
 } statuses[] = {
         {"0", "All went well; for run, rerun and wait: the job exited with 0 and its outputs are there."},
         {"1..199", "The job's own exit status, where a command has that of a job: 124 for its time limit, 126 not executable, 127 "
-                   "not found, 128+N ended by signal N, 137 also out of memory."},
+                   "not found, 128+N ended by signal N, 137 also out of memory. A cancelled job has that of its end, 143 as a rule."},
         {"201", "The command line is wrong."},
         {"202", "errand.yaml, an option's value or another file of the user is wrong."},
         {"203", "Credentials or permission were refused by the other side."},
@@ -39,7 +39,7 @@ static const struct {
         {"210", "The connection broke."},
         {"211", "The host failed at it."},
         {"212", "Not possible in this state; or the store is newer than this program, or damaged."},
-        {"213", "The job was cancelled, or the question was answered with no."},
+        {"213", "The question was answered with no, or the work was interrupted."},
         {"214", "Trouble with a file or a disk of this machine."},
         {"215", "The host's key is not the one that is known."},
         {"216", "Not an error: errand left while the job goes on."},
