@@ -156,6 +156,12 @@ static int hash_content(struct worker *worker, int fd, uint64_t size, const stru
 {
         uint64_t done = 0;
 
+        /* Made at the first file to be read: mostly there is none, and OpenSSL takes as long as a hundred files. */
+        if (!worker->hasher.ctx) {
+                if (er_hasher_init(&worker->hasher, err) < 0)
+                        return -1;
+                worker->buffer = er_malloc(BUFFER);
+        }
         er_hasher_begin(&worker->hasher);
         for (;;) {
                 uint64_t left = size - done;
@@ -311,12 +317,6 @@ static void work(struct worker *worker)
         er_auto(er_err) err = ER_ERR_INIT;
 
         er_steps_init(&worker->steps, crew->scan->root_fd);
-        worker->buffer = er_malloc(BUFFER);
-        if (er_hasher_init(&worker->hasher, &err) < 0) {
-                give_up(crew, &err);
-                free(worker->buffer);
-                return;
-        }
         while (!atomic_load(&crew->stop)) {
                 size_t i = atomic_fetch_add(&crew->next, CHUNK);
                 size_t end = i < crew->len && crew->len - i > CHUNK ? i + CHUNK : crew->len;

@@ -301,6 +301,8 @@ static int verify(struct sender *s, int fd, const struct er_scan_file *file, str
                 return -1;
         if (before.size != size)
                 return changed(file, err);
+        if (!s->hasher.ctx && er_hasher_init(&s->hasher, err) < 0)
+                return -1;
         er_hasher_begin(&s->hasher);
         for (uint64_t done = 0; done < size;) {
                 ssize_t n = er_pread_full(fd, s->block, size - done < BLOCK ? (size_t)(size - done) : BLOCK, (off_t)done);
@@ -418,6 +420,8 @@ static int send_contents(struct sender *s, struct er_err *err)
 {
         struct er_frame frame;
 
+        if (s->need.len > 0)
+                s->block = er_malloc(BLOCK);
         tell(s);
         for (size_t at = 0; at < s->need.len; at += NEED_PAIR) {
                 er_auto(er_err) why = ER_ERR_INIT;
@@ -524,9 +528,6 @@ int er_snapshot_send(struct er_session *session, const struct er_snapshot *snaps
 
         if (root_fd < 0)
                 return er_err_errno(err, errno, "open the project %s", dir);
-        if (er_hasher_init(&s.hasher, err) < 0)
-                return -1;
-        s.block = er_malloc(BLOCK);
         er_steps_init(&s.steps, root_fd);
         rc = send_all(&s, err);
         er_steps_release(&s.steps);

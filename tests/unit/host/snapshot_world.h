@@ -71,11 +71,10 @@ static inline void sh(const struct world *w, const char *line)
                 fail_msg("%s: status %d: %s", line, status, out.buf);
 }
 
-/* Makes everything in the project (and its .git) look as if it had been there for an hour, but not its changes of inodes. */
+/* A change within 100 ms before a snapshot is not believed to be the last one. This waits for the clock, not for somebody:
+   nothing else makes a ctime older. */
 static inline void sit_still(void)
 {
-        /* A change within 100 ms before a snapshot is not believed to be the last one. Waiting for the clock, not for
-           somebody: nothing else makes a ctime older. */
         struct timespec ts = {.tv_nsec = 150000000};
 
         while (nanosleep(&ts, &ts) < 0)
