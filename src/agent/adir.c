@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "agent/ptree.h"
@@ -15,6 +16,7 @@
 #include "proto/msg.h"
 
 #define RECORD_MAX (64u * 1024) /* an event or a record; DETAIL is cut long before */
+#define LEAVE_MS 10000          /* a disk that takes longer for an fsync is not waited for */
 #define RESERVE 4096            /* bytes kept for events and for the record */
 
 void er_adir_release(struct er_adir *dir)
@@ -346,6 +348,14 @@ bool er_adir_is_alive(const struct er_adir *dir)
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
 
         return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+void er_adir_wait_left(const struct er_adir *dir)
+{
+        er_deadline deadline = er_deadline_in(LEAVE_MS);
+
+        while (er_adir_is_alive(dir) && er_deadline_poll_ms(deadline) != 0)
+                poll(NULL, 0, 2);
 }
 
 int er_adir_settle(const struct er_agent *agent, const struct er_adir *dir, bool *ret_never_began, struct er_err *err)

@@ -60,6 +60,8 @@ void er_adir_status(const struct er_adir *dir, struct er_status *ret);
 /* The lock: an open file description lock, so that guard and supervisor share it and the kernel drops it with the last. */
 int er_alock_take(int dir_fd, int *ret_fd); /* 1: ours; 0: somebody else's; -1 with errno */
 bool er_adir_is_alive(const struct er_adir *dir);
+/* An attempt that is over: waits until its processes have left the directory, which takes some ms after the record is there. */
+void er_adir_wait_left(const struct er_adir *dir);
 
 /*
  * Makes sure that an attempt nobody looks after any more has its record: kills what is left of it and writes that it

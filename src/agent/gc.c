@@ -46,6 +46,7 @@ static int collect_attempt(void *arg, const struct er_adir *dir, struct er_err *
         } else {
                 er_autofree char *aside = er_fmt("%s/jobs/%s/.gone-%u", gc->worker->agent->root, dir->key, (unsigned)dir->attempt);
 
+                er_adir_wait_left(dir);
                 if (rename(dir->path, aside) < 0 || er_rmtree(AT_FDCWD, aside, &gc->freed, err) < 0)
                         er_err_release(err); /* the next time, perhaps */
         }

@@ -152,6 +152,7 @@ static int remove_one(void *arg, const struct er_adir *dir, struct er_err *err)
         }
         if (!removal->really)
                 return 0;
+        er_adir_wait_left(dir);
         /* Out of sight in one step; a removal that is cut off leaves something that errand gc finds. */
         er_random_hex(id);
         aside = er_fmt("%s/jobs/%s/.gone-%s", removal->agent->root, dir->key, id);
