@@ -62,22 +62,6 @@ struct er_upload {
 };
 #define NO_ITEM 0xffffffffu
 
-void er_boot_id(char ret[ER_BOOT_ID])
-{
-        static char known[ER_BOOT_ID];
-
-        if (!known[0]) {
-                const char *pretended = getenv("ERRAND_BOOT_ID");
-                er_autoclose int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-
-                if (pretended && pretended[0])
-                        memcpy(known, pretended, strnlen(pretended, sizeof known - 1));
-                else if (fd < 0 || er_read_full(fd, known, 36) != 36)
-                        memcpy(known, "unknown-", 8);
-        }
-        memcpy(ret, known, ER_BOOT_ID);
-}
-
 /* ---- The list */
 
 int er_upload_begin(int root, struct er_sv fields, struct er_upload **ret, struct er_err *err)
