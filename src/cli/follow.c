@@ -139,6 +139,7 @@ static void on_warn(void *arg, const struct er_job *job, const struct er_err *er
 static int finish(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
 {
         const struct er_cli *cli = w->cli;
+        const struct er_job *unfetched = NULL;
         int status = 0;
 
         if (er_jobs_reload(cli, jobs, err) < 0)
@@ -147,8 +148,10 @@ static int finish(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                 const struct er_job *job = &jobs->items[i];
                 er_auto(er_str) line = ER_STR_INIT;
                 er_autofree char *dir = er_job_results_dir(job), *shown = er_view_path(dir);
-                bool outputs = er_file_exists(AT_FDCWD, dir);
+                bool outputs = job->outputs_fetched && er_file_exists(AT_FDCWD, dir);
 
+                if (er_job_state_ended(job->state) && !job->outputs_fetched)
+                        unfetched = job;
                 if (status == 0)
                         status = job->exit_status;
                 er_target_result(&line, job);
@@ -174,6 +177,11 @@ static int finish(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                 return er_err_errno(err, w->output_errno, "writing the job's output");
         if (status < 0)
                 return er_err_set(err, ER_INTERNAL, "%s has not ended", jobs->items[0].name);
+        if (status == 0 && unfetched) { /* a script that goes on would not find them */
+                er_err_set(err, ER_IO, "the outputs of %s are not here; they are still on %s", unfetched->name,
+                           unfetched->host ? unfetched->host : "its host");
+                return er_err_hint(err, "`errand wait %s` tries again to fetch them, `errand pull` takes them elsewhere", unfetched->name);
+        }
         return status;
 }
 
@@ -198,6 +206,7 @@ static int cancel_now(struct watcher *w, struct er_jobs *jobs, struct er_err *er
 {
         bool ended = false;
 
+        er_live_echoed(w->live);
         er_live_say(w->live, "cancelling %s (once more Ctrl-C leaves that to the background)", subject(jobs));
         er_cancel_release(&w->again);
         interrupts = 1;
@@ -220,6 +229,8 @@ static int detached(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
 
         er_live_clear(w->live);
         hand_over(w);
+        if (interrupts > 0)
+                er_live_echoed(w->live);
         er_live_say(w->live, "detached; %s goes on", subject(jobs));
         er_live_more(w->live, "follow it: errand logs -f %s", subject(jobs));
         er_live_more(w->live, "cancel it: errand cancel %s%s", subject(jobs), ended_by_others ? "" : ", or Ctrl-C again now");

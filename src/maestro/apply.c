@@ -167,7 +167,10 @@ static void broken(struct er_carried *j, struct er_work *work)
         j->failures++;
         if (!j->failing_ms)
                 j->failing_ms = now;
-        if (work->kind == ER_ACT_PLACE && !attempt_open && now - j->failing_ms > GIVE_UP_MS) {
+        /* A name that is none, a host that is off: the user waits for that word, not for a minute of trying. A host that
+           is to get another attempt may be on its way up again. */
+        bool unknown = work->err.code == ER_NET && !j->at.id;
+        if (work->kind == ER_ACT_PLACE && !attempt_open && (unknown || now - j->failing_ms > GIVE_UP_MS)) {
                 fail_for_good(j, ER_REASON_HOST, &work->err);
                 return;
         }
