@@ -280,6 +280,10 @@ static int on_early_end(struct er_session *session, struct er_err *why)
                 return -1;
         if (++session->retried > RETRIES_MAX)
                 return -1;
+        /* Sessions open and end without a status, again and again: so ends a program that a signal kills, such as an agent
+           that a full disk or a power cut left damaged. */
+        if (link->transport == &er_transport_mux && session->retried == 4 && session->installed < INSTALLS_MAX)
+                return install(session, why);
         er_link_release(link);
         er_err_clear(why);
         return er_connect_pause(&session->connect, 50 << (session->retried < 6 ? session->retried : 6), why);
