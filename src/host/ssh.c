@@ -99,6 +99,7 @@ static enum er_mux_answer try_slot(const struct er_connect *connect, const char 
 
 /* What one round over the masters' sockets found. */
 struct round {
+        char *base; /* (owned) the sockets' path before the number */
         bool stuck[ER_SLOTS]; /* asked before, without an answer: not asked again */
         bool live[ER_SLOTS];  /* there, but full */
         int live_count;
@@ -126,11 +127,11 @@ static enum er_mux_answer try_round(const struct er_connect *connect, struct rou
         round->live_count = 0;
         for (int i = 0; i < count; i++) {
                 int slot = order[i];
-                er_autofree char *path = er_master_path(connect->host, slot);
+                er_autofree char *path = er_fmt("%s%d", round->base, slot);
                 enum er_mux_answer answer;
 
                 round->live[slot] = false;
-                if (!path || round->stuck[slot] || (slot != 0 && access(path, F_OK) < 0))
+                if (round->stuck[slot] || (slot != 0 && access(path, F_OK) < 0))
                         continue;
                 if (asked >= ask_max) {
                         round->live[slot] = true; /* so it seems: its socket is there */
@@ -155,14 +156,19 @@ static enum er_mux_answer try_round(const struct er_connect *connect, struct rou
 /* Starts one more master on the first free slot that nobody else is starting. */
 static enum er_master_result start_one(const struct er_connect *connect, struct round *round, bool has_turn, struct er_err *err)
 {
+        struct er_connect own = *connect;
         int tried = 0;
+
+        /* A person is asked once: further connections are made without asking, or not at all. */
+        if (round->live_count > 0)
+                own.interactive = false;
 
         for (int slot = 0; slot < ER_SLOTS && tried < 4; slot++) {
                 enum er_master_result result;
 
                 if (round->live[slot] || round->stuck[slot])
                         continue;
-                result = er_master_start(connect, slot, has_turn, err);
+                result = er_master_start(&own, slot, has_turn, err);
                 if (result == ER_MASTER_UP)
                         round->prefer = slot;
                 if (result != ER_MASTER_BUSY)
@@ -190,11 +196,11 @@ static void tell(const struct er_connect *connect, const char **told, const char
 }
 
 /* 0: open; 1: control sockets cannot be used; -1 with err. */
-static int open_shared(const struct er_connect *connect, const char *command, struct er_link *ret, struct er_err *err)
+static int open_through(const struct er_connect *connect, struct round *round, const char *command, struct er_link *ret,
+                        struct er_err *err)
 {
         static const char connecting[] = "connecting", refusing[] = "takes no login for the moment, trying again",
                           full_up[] = "waiting for a free session";
-        struct round round = {.prefer = -1};
         er_deadline full = er_deadline_in(connect->patience_ms * FULL_TIMES), refused = er_deadline_in(REFUSED_MS);
         er_deadline patient = er_deadline_in(2000), grow = er_deadline_in(RETRY_MS);
         er_auto(er_err) why = ER_ERR_INIT;
@@ -203,7 +209,7 @@ static int open_shared(const struct er_connect *connect, const char *command, st
         int starts = 0;
 
         for (;;) {
-                enum er_mux_answer answer = try_round(connect, &round, ASK_MAX, command, ret, &why);
+                enum er_mux_answer answer = try_round(connect, round, ASK_MAX, command, ret, &why);
                 enum er_master_result result = ER_MASTER_BUSY;
                 er_autoclose int turn = -1;
 
@@ -211,7 +217,7 @@ static int open_shared(const struct er_connect *connect, const char *command, st
                 /* With a turn for one more connection, all others are asked once more: hundreds want the same, and
                    those made a moment ago have room for nearly all of them. */
                 if (answer == ER_MUX_FULL && er_deadline_poll_ms(grow) == 0 && (turn = er_master_try_turn(connect->host)) >= 0)
-                        answer = try_round(connect, &round, ER_SLOTS, command, ret, &why);
+                        answer = try_round(connect, round, ER_SLOTS, command, ret, &why);
                 if (answer == ER_MUX_OPENED)
                         return 0;
                 if (answer == ER_MUX_CANCELLED)
@@ -221,7 +227,7 @@ static int open_shared(const struct er_connect *connect, const char *command, st
                 if (answer == ER_MUX_DEAD && !told)
                         tell(connect, &told, connecting);
                 if (answer == ER_MUX_DEAD || turn >= 0)
-                        result = start_one(connect, &round, turn >= 0, &why);
+                        result = start_one(connect, round, turn >= 0, &why);
                 er_close(&turn);
                 if (result == ER_MASTER_UP && ++starts < STARTS_MAX)
                         continue;
@@ -230,19 +236,28 @@ static int open_shared(const struct er_connect *connect, const char *command, st
                 if (er_connect_cancelled(connect, err))
                         return -1;
                 /* While connections to the host work, a login it refuses is only one too many. */
-                if (round.live_count == 0 &&
+                if (round->live_count == 0 &&
                     (result == ER_MASTER_FAILED || (result == ER_MASTER_REFUSED && er_deadline_poll_ms(refused) == 0)))
                         return er_err_move(err, &why);
                 if (er_deadline_poll_ms(full) == 0)
-                        return still_full(connect, &round, err);
-                if (round.live_count == 0 && result == ER_MASTER_REFUSED)
+                        return still_full(connect, round, err);
+                if (round->live_count == 0 && result == ER_MASTER_REFUSED)
                         tell(connect, &told, refusing);
-                else if (round.live_count > 0 && er_deadline_poll_ms(patient) == 0)
+                else if (round->live_count > 0 && er_deadline_poll_ms(patient) == 0)
                         tell(connect, &told, full_up);
                 if (er_connect_pause(connect, pause_ms, err) < 0)
                         return -1;
-                pause_ms = pause_ms < (round.live_count ? 200 : 800) ? pause_ms * 3 / 2 : pause_ms;
+                pause_ms = pause_ms < (round->live_count ? 200 : 800) ? pause_ms * 3 / 2 : pause_ms;
         }
+}
+
+static int open_shared(const struct er_connect *connect, const char *command, struct er_link *ret, struct er_err *err)
+{
+        struct round round = {.base = er_ssh_state_path(connect->host, ""), .prefer = -1};
+        int rc = open_through(connect, &round, command, ret, err);
+
+        free(round.base);
+        return rc;
 }
 
 static int open_process(const struct er_connect *connect, const char *command, struct er_link *ret, struct er_err *err)
