@@ -3,8 +3,10 @@
  * index, so that unchanged files are not read), and bringing them to a host.
  *
  * Which travel: in a git repository what git tracks and what it does not ignore; elsewhere everything but the usual
- * caches (.git, __pycache__, .venv, node_modules, .mypy_cache, .pytest_cache, .ipynb_checkpoints, .tox, .DS_Store, results/ ...).
- * .errandignore (gitignore syntax, decided by git) takes more away. Empty directories, symlinks, exec bits travel.
+ * caches (.git, .hg, .svn, __pycache__, .venv and every directory with a pyvenv.cfg, node_modules, .mypy_cache, .pytest_cache,
+ * .ruff_cache, .ipynb_checkpoints, .tox, .nox, .direnv, .DS_Store). Never: results/ of the project, errand's own directories.
+ * .errandignore (gitignore syntax, decided by git) takes more away; those of a repository inside another are its own.
+ * Empty directories, symlinks, exec bits travel; sockets, pipes and devices do not.
  */
 #ifndef ER_HOST_SNAPSHOT_H
 #define ER_HOST_SNAPSHOT_H
@@ -19,7 +21,7 @@ struct er_snapshot_opts {
         const char *dir;         /* project root */
         const char *project;     /* its name, for the cache and the host's directory */
         struct er_cancel *cancel;
-        void (*progress)(void *arg, uint64_t files, uint64_t bytes); /* hashing; may be NULL */
+        void (*progress)(void *arg, uint64_t files, uint64_t bytes); /* hashing; may be NULL; on the caller's thread */
         void *arg;
 };
 /* A file that changes while it is read is read again. ER_NOT_FOUND/AUTH/... name the file. */
