@@ -78,7 +78,7 @@ static int add_row(void *arg, const struct er_job *job, struct er_err *err)
                 json_array_append_new(list->json, er_view_job(job, list->now_ms));
                 return 0;
         }
-        er_view_state(&state, job, list->now_ms);
+        er_view_state_brief(&state, job, list->now_ms);
         took = er_view_took_ms(job, list->now_ms);
         er_table_text(list->table, job->name);
         er_table_text(list->table, state.buf);

@@ -8,6 +8,8 @@
 #include "job/config.h"
 #include "maestro/maestro.h"
 
+#define NAME_MAX_LEN 100u /* a job's key on its host is made from it, and that is at most 200 bytes */
+
 struct run_opts {
         struct er_strv on, env, secrets, outputs;
         int64_t cpus, gpus, retries, memory, time_limit_ms;
@@ -102,6 +104,27 @@ static int check_hosts(const struct er_cli *cli, const struct er_spec *spec, str
         return 0;
 }
 
+/* What may name files on a host, and cannot be mistaken for a job of another run ("mnist-12.0"). */
+static int check_name(const char *name, struct er_err *err)
+{
+        static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+        size_t len = strlen(name), end = len;
+        const char *why = NULL;
+
+        while (end > 0 && name[end - 1] >= '0' && name[end - 1] <= '9')
+                end--;
+        if (len == 0 || name[0] == '-' || name[0] == '.' || strspn(name, allowed) != len)
+                why = "a name has letters, digits, '.', '_' and '-', and begins with a letter or a digit";
+        else if (len > NAME_MAX_LEN)
+                why = "a name has at most 100 characters";
+        else if (end > 0 && end < len && name[end - 1] == '.')
+                why = "a name does not end in a dot and a number: that is how jobs of a run are called";
+        if (!why)
+                return 0;
+        er_err_set(err, ER_USAGE, "--name: \"%s\" cannot be the name of a run", name);
+        return er_err_hint(err, "%s", why);
+}
+
 static int run(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
 {
         const struct run_opts *opts = arg;
@@ -110,6 +133,8 @@ static int run(struct er_cli *cli, void *arg, char **args, int count, struct er_
         er_autofree char *dir = NULL;
         struct er_start start;
 
+        if (opts->name && check_name(opts->name, err) < 0)
+                return -1;
         if (er_target_project(&dir, err) < 0 || make_spec(opts, args, count, dir, &spec, err) < 0 || check_hosts(cli, &spec, err) < 0)
                 return -1;
         if (!opts->dry_run && er_follow_secrets(&spec.secrets, err) < 0)

@@ -107,12 +107,9 @@ static void on_note(void *arg, const struct er_job *job, const char *text)
 {
         struct watcher *w = arg;
 
-        if (w->state >= ER_JOB_STARTING && !er_job_state_ended(w->state))
-                return; /* the job speaks now */
-        if (er_starts(text, "connecting"))
-                er_live_still(w->live, "%s", text); /* ssh may be asking for a password there */
-        else
-                er_live_set(w->live, "%s: %s", job->name, text);
+        (void)job;
+        if (w->state < ER_JOB_STARTING || er_job_state_ended(w->state)) /* else the job speaks */
+                er_live_note(w->live, text);
 }
 
 static void on_transfer(void *arg, const struct er_job *job, const char *what, const struct er_transfer *transfer)
@@ -155,6 +152,8 @@ static int finish(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                 if (status == 0)
                         status = job->exit_status;
                 er_target_result(&line, job);
+                if (!w->said_start && job->host && job->started_ms > 0) /* it was too quick for a line of its own */
+                        er_str_addf(&line, " on %s", job->host);
                 if (outputs)
                         er_str_addf(&line, "%s outputs in %s/", job->state == ER_JOB_DONE ? "," : ";", shown);
                 er_live_say(w->live, "%s", line.buf);

@@ -197,9 +197,13 @@ static void probe_cells(struct er_table *table, const struct er_probe *probe)
 static void status_cell(struct er_table *table, const struct er_host_view *item, int64_t now_ms)
 {
         er_auto(er_str) text = ER_STR_INIT;
+        const char *why = item->error;
+        size_t len = strlen(item->host.name);
 
-        if (item->error)
-                er_str_add(&text, item->error);
+        if (why && er_starts(why, item->host.name) && er_starts(why + len, ": "))
+                why += len + 2; /* the row has said which host */
+        if (why)
+                er_str_add(&text, why);
         else if (item->probed_ms == 0)
                 er_str_add(&text, item->asked ? "" : "never asked");
         else if (item->answered)

@@ -66,7 +66,10 @@ static void draw(struct er_live *live)
         er_str_addf(&line, "\rerrand: %s", live->text.buf);
         if (age >= SHOW_TIME_MS) {
                 er_str_add(&line, " (");
-                er_fmt_duration(&line, age / 1000 * 1000);
+                if (age < 60000)
+                        er_str_addf(&line, "%ds", (int)(age / 1000));
+                else
+                        er_fmt_duration(&line, age / 1000 * 1000);
                 er_str_addc(&line, ')');
         }
         /* A line that wraps could not be erased again. */
@@ -194,6 +197,14 @@ void er_live_still(struct er_live *live, const char *fmt, ...)
         va_end(args);
 }
 
+void er_live_note(struct er_live *live, const char *text)
+{
+        if (strstr(text, "connecting") || strstr(text, "waiting for ssh"))
+                er_live_still(live, "%s", text);
+        else
+                er_live_set(live, "%s", text);
+}
+
 void er_live_transfer(struct er_live *live, const char *what, const struct er_transfer *transfer)
 {
         er_auto(er_str) text = ER_STR_INIT;
@@ -229,6 +240,13 @@ void er_live_clear(struct er_live *live)
         erase(live);
         er_str_reset(&live->text);
         live->rate_since_ms = 0;
+        pthread_mutex_unlock(&live->lock);
+}
+
+void er_live_echoed(struct er_live *live)
+{
+        pthread_mutex_lock(&live->lock);
+        live->half_line = live->on_terminal[STDERR_FILENO];
         pthread_mutex_unlock(&live->lock);
 }
 

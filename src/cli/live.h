@@ -25,9 +25,13 @@ int er_live_write(struct er_live *live, int fd, struct er_sv data);
 void er_live_set(struct er_live *live, const char *fmt, ...) ER_PRINTF(2, 3);
 /* The same while ssh may ask for a password or a key on the terminal: an ordinary line, said once, after a second. */
 void er_live_still(struct er_live *live, const char *fmt, ...) ER_PRINTF(2, 3);
+/* What a session says of itself: still while it connects, else on the status line. */
+void er_live_note(struct er_live *live, const char *text);
 /* "<what>: 12 MB of 40 MB, 3 of 10 files, 4 MB/s" */
 void er_live_transfer(struct er_live *live, const char *what, const struct er_transfer *transfer);
 void er_live_clear(struct er_live *live);
+/* The terminal has echoed ^C: what comes next begins on a line of its own. */
+void er_live_echoed(struct er_live *live);
 
 /* "errand: <words>", a line that stays; and a line set in under it. */
 void er_live_say(struct er_live *live, const char *fmt, ...) ER_PRINTF(2, 3);

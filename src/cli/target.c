@@ -116,7 +116,7 @@ int er_jobs_reload(const struct er_cli *cli, struct er_jobs *jobs, struct er_err
 
 static void show_note(void *arg, const char *text)
 {
-        er_live_still(arg, "%s", text);
+        er_live_note(arg, text);
 }
 
 int er_target_session(const struct er_cli *cli, const char *host, struct er_live *live, struct er_session **ret, struct er_err *err)

@@ -90,6 +90,16 @@ void er_view_state(struct er_str *out, const struct er_job *job, int64_t now_ms)
         }
 }
 
+void er_view_state_brief(struct er_str *out, const struct er_job *job, int64_t now_ms)
+{
+        bool told = job->reason == ER_REASON_EXIT || job->reason == ER_REASON_SIGNAL || job->reason == ER_REASON_NONE;
+
+        if (job->state != ER_JOB_FAILED || told)
+                er_view_state(out, job, now_ms);
+        else
+                er_str_addf(out, "failed: %s", job->reason == ER_REASON_HOST ? "no way to its host" : er_reason_name(job->reason));
+}
+
 int64_t er_view_took_ms(const struct er_job *job, int64_t now_ms)
 {
         int64_t end = job->ended_ms > 0 ? job->ended_ms : now_ms;

@@ -11,6 +11,8 @@
 void er_view_reason(struct er_str *out, const struct er_job *job);
 /* "failed: exit 3", "running", "running (no news for 5m)" */
 void er_view_state(struct er_str *out, const struct er_job *job, int64_t now_ms);
+/* The same in a few words, for a column of a table. */
+void er_view_state_brief(struct er_str *out, const struct er_job *job, int64_t now_ms);
 /* How long it has run, ms; -1: it never ran. */
 int64_t er_view_took_ms(const struct er_job *job, int64_t now_ms);
 /* Keys: job, run, index, project, project_dir, state, reason, detail, exit, host, attempt, command, created,

@@ -2,6 +2,7 @@
 #include "cli/words.h"
 
 #include <errno.h>
+#include <termios.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/io.h"
@@ -130,6 +131,7 @@ bool er_ask(const char *fmt, ...)
         er_str_addv(&line, fmt, args);
         va_end(args);
         er_str_add(&line, " [y/N] ");
+        tcflush(STDIN_FILENO, TCIFLUSH); /* what was typed before the question is no answer to it */
         write_err(&line);
         do
                 got = read(STDIN_FILENO, answer, sizeof answer); /* a terminal gives one line at a time */
