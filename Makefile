@@ -14,7 +14,7 @@ FUZZ_SETUP = -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Doptim
 .PHONY: all help run test asan lint fmt fuzz bench install clean deps
 
 all: $(BUILD)/build.ninja ## build errand into build/ (the default)
-	ninja -C $(BUILD)
+	ninja -C $(BUILD) product
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
