@@ -280,6 +280,8 @@ def test_serve_leaves_with_its_input(world):
 
 
 def test_memory_of_a_running_job(agent, world):
+    if agentfix.is_sanitized(world.program):
+        pytest.skip("measured without ASan")
     agent.submit("a.0.x", "sleep 60")
     agent.until(agent.watch("a.0.x"), "RUNNING")
     helpers.until(lambda: (world.dir("a.0.x") / "usage").exists(), what="the first sample")
@@ -307,7 +309,7 @@ def test_a_gigabyte_of_log(agent, world):
             break
     hwm = helpers.read_proc(agent.process.pid, "status").decode()
     largest = int(hwm.split("VmHWM:")[1].split()[0])
-    assert got == size and largest < 8 * 1024  # KiB
+    assert got == size and (largest < 8 * 1024 or agentfix.is_sanitized(world.program))  # KiB
 
 
 @pytest.mark.skipif(not os.access("/usr/bin/qemu-aarch64-static", os.X_OK), reason="no qemu-aarch64-static")
