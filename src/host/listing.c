@@ -406,14 +406,19 @@ int er_lister_errandignore(struct er_lister *lister, struct er_err *err)
 
 uint64_t er_listing_setting(const char *dir)
 {
+        /* Not all of GIT_ and XDG_: some are another in every terminal, and decide nothing here. */
+        static const char *const deciding[] = {
+                "GIT_CONFIG", "GIT_CEILING_DIRECTORIES=", "GIT_DISCOVERY_ACROSS_FILESYSTEM=", "HOME=",
+                "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "XDG_CACHE_HOME=", "ERRAND_HOME=",
+        };
         er_auto(er_strv) texts = ER_STRV_INIT;
         er_auto(er_str) all = ER_STR_INIT;
         er_autofree char *top = er_git_top(dir);
 
         for (char **item = environ; *item; item++)
-                if (er_starts(*item, "GIT_") || er_starts(*item, "HOME=") || er_starts(*item, "XDG_") ||
-                    er_starts(*item, "ERRAND_HOME="))
-                        er_strv_add(&texts, *item);
+                for (size_t i = 0; i < ER_LEN(deciding); i++)
+                        if (er_starts(*item, deciding[i]))
+                                er_strv_add(&texts, *item);
         er_strv_sort(&texts); /* the order of an environment means nothing */
         for (size_t i = 0; i < texts.len; i++)
                 er_str_addn(&all, texts.items[i], strlen(texts.items[i]) + 1);
