@@ -146,8 +146,13 @@ int er_agent_fail(const struct er_agent *agent, int errnum, struct er_err *err, 
 /* mkdir -p that keeps the reason of its failure. 0, or -1 with errno. */
 static int make_dirs(const char *path)
 {
-        er_autofree char *part = er_strdup(path);
+        er_autofree char *part = NULL;
 
+        if (mkdir(path, 0700) == 0 || errno == EEXIST)
+                return 0;
+        if (errno != ENOENT)
+                return -1;
+        part = er_strdup(path);
         for (char *slash = part + 1;; *slash++ = '/') {
                 slash = strchr(slash, '/');
                 if (!slash)

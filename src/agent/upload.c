@@ -68,6 +68,7 @@ int er_upload_begin(int root, struct er_sv fields, struct er_upload **ret, struc
 {
         er_autoptr(er_upload) up = er_new(struct er_upload);
         struct er_sv tree = er_msg_get(fields, ER_T_TREE), base = er_msg_get(fields, ER_T_BASE);
+        char boot[ER_BOOT_ID];
 
         up->root = root;
         up->hold = up->part = -1;
@@ -79,7 +80,9 @@ int er_upload_begin(int root, struct er_sv fields, struct er_upload **ret, struc
         memcpy(up->hash, tree.ptr, ER_TREE_HASH);
         er_tree_hex(up->hash, up->hex);
         up->dir = er_snapshots_dir(up->project);
-        up->part_path = er_fmt("%s/packs/%s.part", up->dir, up->hex);
+        /* Named after the boot: nothing in it has been brought to the disk, so after a loss of power it may hold zeros. */
+        er_boot_id(boot);
+        up->part_path = er_fmt("%s/packs/%s.%.8s.part", up->dir, up->hex, boot);
         up->count = (uint32_t)er_msg_get_u64(fields, ER_T_COUNT, 0);
         up->checksum = er_msg_get_u64(fields, ER_T_CHECKSUM, 0);
         up->hold = er_snapshots_hold(root, up->project, err);

@@ -106,6 +106,20 @@ def test_an_interrupted_upload_is_resumed(world, after):
     assert contents(world.dir("a.0.x") / "work") == ODD
 
 
+def test_what_a_reboot_may_have_eaten_is_sent_again(world):
+    tree = Tree({f"f{i}": RANDOM.randbytes(40000) for i in range(20)})
+    agent = world.start()
+    agent.put_tree(tree, stop_after=400000)
+    agent.close()
+    # The size is there, the contents never got to the disk.
+    for part in (world.root / "snapshots" / "test" / "packs").glob("*.part"):
+        part.write_bytes(part.read_bytes()[:48] + bytes(part.stat().st_size - 48))
+    later = world.start(ERRAND_BOOT_ID="another-boot")
+    assert len(later.put_tree(tree)) == 20
+    run_tree(later, "a.0.x", tree)
+    assert contents(world.dir("a.0.x") / "work") == {os.fsdecode(e[0]): e[2] for e in tree.entries}
+
+
 def tree_data(tree, index):
     return tree.entries[index][2]
 
