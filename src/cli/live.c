@@ -160,6 +160,7 @@ int er_live_write(struct er_live *live, int fd, struct er_sv data)
         return rc;
 }
 
+static void set_text(struct er_live *live, bool still, const char *fmt, va_list args) ER_PRINTF(3, 0);
 static void set_text(struct er_live *live, bool still, const char *fmt, va_list args)
 {
         er_auto(er_str) raw = ER_STR_INIT;
@@ -250,6 +251,7 @@ void er_live_echoed(struct er_live *live)
         pthread_mutex_unlock(&live->lock);
 }
 
+static void say(struct er_live *live, const char *before, const char *fmt, va_list args) ER_PRINTF(3, 0);
 static void say(struct er_live *live, const char *before, const char *fmt, va_list args)
 {
         er_auto(er_str) raw = ER_STR_INIT;
