@@ -95,11 +95,15 @@ bool er_path_is_safe(const char *path, size_t len)
         return true;
 }
 
+/* Keeps errno: it is asked while an error is being looked into. */
 static bool is_directory(int at, const char *path)
 {
         struct stat st;
+        int saved = errno;
+        bool is = fstatat(at, path, &st, 0) == 0 && S_ISDIR(st.st_mode);
 
-        return fstatat(at, path, &st, 0) == 0 && S_ISDIR(st.st_mode);
+        errno = saved;
+        return is;
 }
 
 int er_mkdir_p(int at, const char *path, mode_t mode, struct er_err *err)

@@ -1,5 +1,7 @@
 #include "unit.h"
 
+#include <errno.h>
+
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -84,6 +86,10 @@ static void test_mkdir_p(void **state)
         unit_assert_err(&err, ER_NOT_FOUND, "file");
         assert_int_equal(er_mkdir_p(AT_FDCWD, below_file, 0700, &err), -1);
         fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        /* What refused is said, not that it is missing. */
+        assert_int_equal(er_mkdir_p(AT_FDCWD, "/sys/errand-unit/x", 0700, &err), -1);
+        assert_int_not_equal(err.sys_errno, ENOENT);
+        er_err_clear(&err);
         assert_int_equal(er_mkdir_p(fd, "x/y", 0700, &err), 0);
         assert_int_equal(fstatat(fd, "x/y", &st, 0), 0);
         close(fd);
