@@ -72,18 +72,14 @@ class Bench:
     def run(self, *args):
         return self.spawn([self.errand, "run", *args], check=True)
 
-    def quiet(self, *its):
-        """Until the hosts have nothing left to do (a spare directory is made after a run, at idle priority)."""
-        for host in its:
-            # What stays is the connection and the agent that waits on it; what must go is whatever still uses the cpu.
-            def ticks():
-                return sum(sum(map(int, helpers.read_proc(p, "stat").rpartition(b")")[2].split()[11:13] or [0])) for p in host.jobs())
-            last, since = None, time.monotonic()
-            while time.monotonic() - since < 0.12:
-                now = (ticks(), tuple(host.jobs()))
-                if now != last:
-                    last, since = now, time.monotonic()
-                time.sleep(0.02)
+    @staticmethod
+    def quiet(*its):
+        """Until the hosts have nothing left to do: after a run a spare work directory is made, at idle priority. What stays is
+        the connection, and the agent that waits on it."""
+        def busy():
+            names = [helpers.read_proc(pid, "comm").strip() for host in its for pid in host.jobs()]
+            return any(name in (b"errand-spare", b"errand-guard", b"errand-super") for name in names)
+        helpers.until(lambda: not busy(), 300, "the hosts to be quiet")
 
     def in_turn(self, *functions, pairs=None, before=None):
         """Each function in turn, `pairs` times (and once more at first, not counted); functions give seconds or do the
