@@ -22,6 +22,16 @@ static void look_at_environment(void)
         atomic_store(&er_crash_state_, (at && *at) || crash_file ? 2 : 0);
 }
 
+void er_crash_named_(const char *name)
+{
+        pthread_mutex_lock(&crash_lock);
+        if (atomic_load(&er_crash_state_) == 1)
+                look_at_environment();
+        if (crash_name && er_streq(crash_name, name))
+                raise(SIGKILL);
+        pthread_mutex_unlock(&crash_lock);
+}
+
 void er_crash_hit_(const char *name)
 {
         pthread_mutex_lock(&crash_lock);

@@ -13,7 +13,16 @@
 extern atomic_int er_crash_state_; /* 1: the environment has not been looked at; 2: armed; 0: off */
 void er_crash_hit_(const char *name);
 
-/* er_crashpoint("attempt intended") : names are for the count file. */
+/* How often these come depends on the moment (news that arrive together are one step), so they are not counted: only
+   their name kills there. */
+void er_crash_named_(const char *name);
+#define er_crashpoint_named(name)                                                                                      \
+        do {                                                                                                           \
+                if (__builtin_expect(atomic_load_explicit(&er_crash_state_, memory_order_relaxed) != 0, 0))            \
+                        er_crash_named_(name);                                                                         \
+        } while (0)
+
+/* er_crashpoint("attempt intended") : a step that every such run takes in this order. */
 #define er_crashpoint(name)                                                                                            \
         do {                                                                                                           \
                 if (__builtin_expect(atomic_load_explicit(&er_crash_state_, memory_order_relaxed) != 0, 0))            \

@@ -58,6 +58,7 @@ static void note_host(struct watching *w)
         const struct er_hello *hello = NULL;
         if (er_session_hello(w->conn->session, &hello, NULL) < 0)
                 hello = NULL;
+        er_crashpoint("first word");
         w->heard = true;
         pthread_mutex_lock(&w->m->lock);
         w->work->watching = w->work->heard = true;
@@ -76,7 +77,10 @@ static int on_event(void *arg, const struct er_status *status, struct er_err *er
         (void)err;
         if (!w->heard)
                 note_host(w);
-        er_crashpoint("event");
+        if (status->state == ER_STATE_ENDED)
+                er_crashpoint("end heard");
+        else
+                er_crashpoint_named("event");
         pthread_mutex_lock(&w->m->lock);
         bool ring = er_apply_status(j, status, true) && er_carry_mark(w->m);
         pthread_mutex_unlock(&w->m->lock);
@@ -258,7 +262,7 @@ static int intend(struct er_carry *m, struct er_work *work, const struct er_host
                 j->log_offset = 0;
         }
         pthread_mutex_unlock(&m->lock);
-        er_crashpoint("intended");
+        er_crashpoint("attempt intended");
         return rc;
 }
 

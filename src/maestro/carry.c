@@ -164,12 +164,12 @@ static int write_job(struct er_carry *m, struct er_carried *j)
         er_auto(er_err) why = ER_ERR_INIT;
         if (!j->job_dirty && !j->attempt_dirty)
                 return 0;
-        er_crashpoint("flush");
+        er_crashpoint_named("flush");
         if (er_store_update(m->opts->store, j->job_dirty ? &j->row : NULL, j->attempt_dirty ? &j->at : NULL, &why) < 0) {
                 store_failed(m, &why);
                 return -1;
         }
-        er_crashpoint("flushed");
+        er_crashpoint_named("flushed");
         j->job_dirty = j->attempt_dirty = false;
         m->trouble_ms = 0;
         if (j->host_new)

@@ -178,7 +178,7 @@ static int update_job(struct er_store *store, const struct er_job *job, struct e
 int er_store_update(struct er_store *store, const struct er_job *job, const struct er_attempt *attempt, struct er_err *err)
 {
         bool both = job && attempt;
-        er_crashpoint("store update");
+        er_crashpoint_named("store update");
         if (both && er_db_begin(store, err) < 0)
                 return -1;
         if ((attempt && update_attempt(store, attempt, err) < 0) || (job && update_job(store, job, err) < 0)) {
@@ -186,6 +186,6 @@ int er_store_update(struct er_store *store, const struct er_job *job, const stru
                 return -1;
         }
         if (both)
-                er_crashpoint("store update half");
+                er_crashpoint_named("store update half");
         return both ? er_db_commit(store, err) : 0;
 }

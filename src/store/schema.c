@@ -72,7 +72,7 @@ static int apply(struct er_store *store, const struct migration *migration, stru
         er_autofree char *version = er_fmt("PRAGMA user_version=%d", migration->version);
         if (er_db_begin(store, err) < 0)
                 return -1;
-        er_crashpoint("store migrate");
+        er_crashpoint_named("store migrate");
         if (er_db_exec(store, migration->sql, err) < 0 || er_db_exec(store, version, err) < 0) {
                 er_db_rollback(store);
                 return er_err_wrap(err, "bringing the store to version %d", migration->version);
