@@ -204,13 +204,13 @@ static void hand_over(struct watcher *w)
 static int cancel_now(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
 {
         bool ended = false;
+        char seen[16];
 
         er_live_echoed(w->live);
         er_live_say(w->live, "cancelling %s (once more Ctrl-C leaves that to the background)", subject(jobs));
-        er_cancel_release(&w->again);
-        interrupts = 1;
-        if (er_cancel_init(&w->again) < 0)
-                return er_err_errno(err, errno, "making a pipe");
+        interrupts = 1; /* the next one counts as the second again; this one is taken out of the pipe */
+        if (read(w->again.fds[0], &seen, sizeof seen) < 0)
+                return er_err_errno(err, errno, "reading a pipe");
         for (size_t i = 0; i < jobs->len; i++)
                 if (er_maestro_cancel(w->cli->store, jobs->items[i].id, err) < 0)
                         return -1;

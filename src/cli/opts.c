@@ -19,6 +19,7 @@ const struct er_command er_cmd_errand = {
         .name = "errand",
         .summary = "run your script on any machine and bring the results back",
         .arguments = "COMMAND [OPTION]... [ARG]...",
+        .flags = ER_CMD_JSON | ER_CMD_QUIET,
         .stop_at_argument = true,
         .max_args = -1,
         .complete = ER_COMPLETE_NAME,
