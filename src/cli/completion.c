@@ -139,9 +139,9 @@ static const char *zsh_action(enum er_complete complete)
         case ER_COMPLETE_NONE:
                 return " ";
         case ER_COMPLETE_JOB:
-                return "_errand_names jobs";
+                return "_errand_job_names";
         case ER_COMPLETE_HOST:
-                return "_errand_names hosts";
+                return "_errand_host_names";
         case ER_COMPLETE_FILE:
                 return "_files";
         case ER_COMPLETE_DIR:
@@ -209,9 +209,9 @@ static void zsh_command(struct er_str *out, const struct er_command *command)
         if (sub_words(command)[0])
                 er_str_addf(out, "        '1:what:(%s)' \\\n", sub_words(command));
         if (er_streq(command->name, "push"))
-                er_str_add(out, "        '1:HOST:_errand_names hosts' \\\n        '*:PATH:_files'\n");
+                er_str_add(out, "        '1:HOST:_errand_host_names' \\\n        '*:PATH:_files'\n");
         else if (er_streq(command->name, "pull"))
-                er_str_add(out, "        '1:JOB:_errand_names jobs' \\\n        '*:PATH:_files'\n");
+                er_str_add(out, "        '1:JOB:_errand_job_names' \\\n        '*:PATH:_files'\n");
         else if (command->complete == ER_COMPLETE_COMMAND)
                 er_str_add(out, "        '*::command:_normal'\n");
         else if (command->max_args == 0)
@@ -228,10 +228,14 @@ static void zsh_script(struct er_str *out)
         er_str_add(out, "#compdef errand\n"
                         "# zsh completion for errand: put it into a directory of $fpath as _errand, or eval \"$(errand completion zsh)\"\n"
                         "_errand_names() {\n"
+                        "    local what=$1\n"
                         "    local -a names\n"
-                        "    names=(${(f)\"$(errand complete-names $1 2>/dev/null)\"})\n"
-                        "    compadd -a names\n"
+                        "    shift\n"
+                        "    names=(${(f)\"$(errand complete-names $what 2>/dev/null)\"})\n"
+                        "    compadd \"$@\" -a names\n"
                         "}\n"
+                        "_errand_job_names() { _errand_names jobs \"$@\" }\n"
+                        "_errand_host_names() { _errand_names hosts \"$@\" }\n"
                         "_errand_commands() {\n"
                         "    local -a commands\n"
                         "    commands=(\n");
