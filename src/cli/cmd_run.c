@@ -140,15 +140,13 @@ static int run(struct er_cli *cli, void *arg, char **args, int count, struct er_
         if (!opts->dry_run && er_follow_secrets(&spec.secrets, err) < 0)
                 return -1;
         if (spec.sync) {
-                if (er_travel_take(cli, dir, spec.project, &snapshot, err) < 0)
+                if (er_travel_take(cli, dir, spec.project, !opts->yes && !opts->dry_run, &snapshot, err) < 0)
                         return -1;
                 spec.has_tree = true;
                 memcpy(spec.tree, er_snapshot_hash(snapshot), ER_TREE_HASH);
         }
         if (opts->dry_run)
                 return er_travel_show(cli, &spec, dir, opts->name, snapshot, err);
-        if (snapshot && !opts->yes && er_travel_ask(snapshot, err) < 0)
-                return -1;
         start = (struct er_start){.spec = &spec, .project_dir = dir, .name = opts->name, .snapshot = snapshot, .detach = opts->detach};
         return er_follow_start(cli, &start, err);
 }

@@ -23,15 +23,6 @@ static void show_progress(void *arg, uint64_t files, uint64_t bytes)
         er_live_set(arg, "reading what has changed: %s", text.buf);
 }
 
-int er_travel_take(const struct er_cli *cli, const char *dir, const char *project, struct er_snapshot **ret, struct er_err *err)
-{
-        er_autoptr(er_live) live = er_live_new(cli->quiet);
-        const struct er_snapshot_opts opts = {.dir = dir, .project = project, .progress = show_progress, .arg = live};
-
-        er_live_set(live, "looking at the files of %s", project);
-        return er_snapshot_take(&opts, ret, err);
-}
-
 static void size_line(struct er_str *out, uint64_t files, uint64_t bytes)
 {
         er_fmt_size(out, bytes);
@@ -71,8 +62,9 @@ static void largest_inline(struct er_str *out, const struct er_snapshot *snapsho
                 er_str_addc(out, ')');
 }
 
-int er_travel_ask(const struct er_snapshot *snapshot, struct er_err *err)
+static int ask_first(void *arg, const struct er_snapshot *snapshot, struct er_err *err)
 {
+        struct er_live *live = arg;
         uint64_t files = er_snapshot_files(snapshot), bytes = er_snapshot_bytes(snapshot);
         er_auto(er_str) size = ER_STR_INIT;
         er_auto(er_str) more = ER_STR_INIT;
@@ -85,6 +77,7 @@ int er_travel_ask(const struct er_snapshot *snapshot, struct er_err *err)
                 er_err_set(err, ER_CONFIG, "%s would travel", size.buf);
                 return er_err_hint(err, "say --yes if they shall, or name what is to stay in .errandignore%s", more.buf);
         }
+        er_live_clear(live);
         largest_lines(&more, snapshot, "          ");
         fprintf(stderr, "errand: %s would travel; the largest directories:\n%s        What is not needed can stay: name it in "
                         ".errandignore, which is written like .gitignore.\n", size.buf, more.buf);
@@ -92,6 +85,21 @@ int er_travel_ask(const struct er_snapshot *snapshot, struct er_err *err)
                 return 0;
         er_err_set(err, ER_CANCELLED, "nothing was started");
         return er_err_hint(err, "--dry-run lists what would travel");
+}
+
+int er_travel_take(const struct er_cli *cli, const char *dir, const char *project, bool ask, struct er_snapshot **ret, struct er_err *err)
+{
+        er_autoptr(er_live) live = er_live_new(cli->quiet);
+        const struct er_snapshot_opts opts = {
+                .dir = dir,
+                .project = project,
+                .progress = show_progress,
+                .ask = ask ? ask_first : NULL,
+                .arg = live,
+        };
+
+        er_live_set(live, "looking at the files of %s", project);
+        return er_snapshot_take(&opts, ret, err);
 }
 
 /* --- dry run */

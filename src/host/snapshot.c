@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/hash.h"
@@ -111,6 +112,33 @@ static void files_from_listing(struct er_snapshot *snapshot)
         }
 }
 
+/* Reading much takes long, so the question whether that is meant comes before it. */
+static int ask_first(struct er_snapshot *snapshot, const struct er_snapshot_opts *opts, int root_fd, struct er_err *err)
+{
+        int rc;
+
+        for (size_t i = 0; i < snapshot->len; i++) {
+                struct er_scan_file *file = &snapshot->files[i];
+                struct stat st;
+
+                if (file->type == 'd')
+                        continue;
+                snapshot->file_count++;
+                if (file->known)
+                        file->stat.size = file->known->size;
+                else if (fstatat(root_fd, file->path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+                        file->stat.size = (uint64_t)st.st_size;
+                if (file->type == 'f')
+                        snapshot->bytes += file->stat.size;
+        }
+        rc = opts->ask(opts->arg, snapshot, err);
+        for (size_t i = 0; i < snapshot->len; i++)
+                snapshot->files[i].stat.size = 0;
+        snapshot->file_count = 0;
+        snapshot->bytes = 0;
+        return rc;
+}
+
 /* ---- Facts */
 
 /* Drops what is not there. True when every file is as the cache had it. */
@@ -216,6 +244,8 @@ int er_snapshot_take(const struct er_snapshot_opts *opts, struct er_snapshot **r
                         return -1;
                 files_from_listing(snapshot);
         }
+        if (opts->ask && ask_first(snapshot, opts, root_fd, err) < 0)
+                return -1;
         scan.dir = dir;
         scan.root_fd = root_fd;
         scan.taken_ns = snapshot->taken_ns;

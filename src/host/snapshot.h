@@ -22,6 +22,8 @@ struct er_snapshot_opts {
         const char *project;     /* its name, for the cache and the host's directory */
         struct er_cancel *cancel;
         void (*progress)(void *arg, uint64_t files, uint64_t bytes); /* hashing; may be NULL; on the caller's thread */
+        /* Before any file is read: sizes are known, hashes are not. -1 with err set: not to be taken. May be NULL. */
+        int (*ask)(void *arg, const struct er_snapshot *snapshot, struct er_err *err);
         void *arg;
 };
 /* A file that changes while it is read is read again. ER_NOT_FOUND/AUTH/... name the file. */
