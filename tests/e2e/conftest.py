@@ -66,6 +66,21 @@ def host(make_host):
     return make_host()
 
 
+@pytest.fixture
+def small(errand, namespaces):
+    """small(path, size): a file system in memory on that path, in the tests' own namespace."""
+    mounted = []
+
+    def mount(path, size):
+        path.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", str(path)], check=True)
+        mounted.append(path)
+        return path
+    yield mount
+    for path in reversed(mounted):
+        helpers.until(lambda: subprocess.run(["umount", str(path)], capture_output=True, check=False).returncode == 0, 20, f"umount {path}")
+
+
 SKEW = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -5,6 +5,7 @@ import os
 import pathlib
 import pty
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -73,7 +74,8 @@ def command_of(pid):
 
 def is_master(pid):
     """An ssh that keeps a connection warm: meant to stay for a while."""
-    return read_proc(pid, "comm").strip() == b"ssh" and b"[mux]" in read_proc(pid, "cmdline")
+    line = read_proc(pid, "cmdline")  # -W: the way through a jump host, which ends with the connection it carries
+    return read_proc(pid, "comm").strip() == b"ssh" and (b"[mux]" in line or b"\0-fNM\0" in line or b"\0-W\0" in line)
 
 
 def pid_namespace(pid):
@@ -119,7 +121,7 @@ class Proc:
     """A started program whose output is read as it comes."""
 
     def __init__(self, args, popen, streams):
-        self.args, self.popen, self.begin = args, popen, time.monotonic()
+        self.args, self.popen, self.begin, self.hung_up = args, popen, time.monotonic(), False
         self.data = {name: bytearray() for name in streams}
         self.threads = [threading.Thread(target=self._read, args=(name, fd), daemon=True) for name, fd in streams.items()]
         for thread in self.threads:
@@ -128,7 +130,11 @@ class Proc:
     def _read(self, name, fd):
         while True:
             try:
-                chunk = os.read(fd, 1 << 16)
+                # Not blocked in read(): that would keep a terminal open that hang_up() wants closed.
+                while not select.select([fd], [], [], 0.05)[0]:
+                    if self.hung_up:
+                        break
+                chunk = b"" if self.hung_up else os.read(fd, 1 << 16)
             except OSError:  # a terminal whose other end is gone
                 chunk = b""
             if not chunk:
@@ -169,6 +175,12 @@ class Proc:
             found = there()
         assert found, f"ended without {text!r}: {self}"
         return found
+
+    def hang_up(self):
+        """Closes the terminal the program runs in."""
+        self.hung_up = True
+        for thread in self.threads:
+            thread.join(5)
 
     def signal(self, sig):
         self.popen.send_signal(sig)

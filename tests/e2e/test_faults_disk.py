@@ -8,25 +8,6 @@ import pytest
 from helpers import until
 
 
-def tmpfs(path, size):
-    path.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", str(path)], check=True)
-
-
-@pytest.fixture
-def small(errand, namespaces):
-    """small(path, size): a small file system on that path."""
-    mounted = []
-
-    def mount(path, size):
-        tmpfs(path, size)
-        mounted.append(path)
-        return path
-    yield mount
-    for path in reversed(mounted):
-        until(lambda: subprocess.run(["umount", str(path)], capture_output=True, check=False).returncode == 0, 20, f"umount {path}")
-
-
 def test_host_disk_full_at_upload(errand, make_host):
     host = make_host("small", home="12m")
     errand.project("work", {"large": os.urandom(16 << 20)})
@@ -57,7 +38,8 @@ def test_host_disk_full_by_the_log(errand, make_host):
 def test_host_disk_full_by_the_job(errand, make_host):
     host = make_host("small", home="12m")
     done = errand("run", "--on", host.name, "--output", "o", "--", "sh", "-c", "echo yes > o; head -c 40000000 /dev/zero > fill || { echo full; exit 8; }")
-    assert done.rc == 8 and done.out.endswith(b"full\n")
+    assert done.rc == 8
+    assert done.out == b"full\n" or "No space left" in done.said  # the log has no room either, and that is said
     assert (errand.results("work-1.0") / "o").read_text() == "yes\n"
 
 

@@ -193,14 +193,14 @@ def test_too_large_on_a_terminal_asks(errand):
     with open(errand.cwd / "huge", "wb") as file:
         file.truncate(1100 << 20)
     proc = errand.start_tty("run", "--", "true")
-    proc.wait_for(b"GB")
+    proc.wait_for(b"[y/N]")
     os.write(proc.terminal, b"n\n")
     assert proc.wait().rc != 0
     assert errand.jobs() == []
 
 
-def test_too_many_files_says_which_directories(errand):
-    many = errand.project("work/cache")
+def test_too_many_files_says_which_directories(errand, small):
+    many = small(errand.project("work/cache"), "1g")
     for i in range(100):
         (many / f"d{i}").mkdir()
         for j in range(1001):
