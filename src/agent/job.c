@@ -87,10 +87,21 @@ static void set_gpus(struct er_strv *env, const struct er_charge *charge, uint64
         }
 }
 
+/* The job's name is the run's and a number; what follows in the key is the client's own. */
+static size_t job_name_len(const char *key, const char *run)
+{
+        const char *last = strrchr(key, '.');
+        size_t len = run ? strlen(run) : 0;
+
+        if (len && strncmp(key, run, len) == 0 && key[len] == '.')
+                return len + 1 + strspn(key + len + 1, "0123456789");
+        return last ? (size_t)(last - key) : strlen(key);
+}
+
 static void make_env(const struct er_charge *charge, const char *cwd, uint64_t gpu_mask, struct er_strv *env)
 {
         const struct er_spec *spec = &charge->info.spec;
-        const char *key = charge->dir.key, *owner = strrchr(key, '.');
+        const char *key = charge->dir.key;
         char *const *item;
 
         for (item = environ; *item; item++)
@@ -108,7 +119,7 @@ static void make_env(const struct er_charge *charge, const char *cwd, uint64_t g
                 set(env, charge->secrets.items[i]);
         setf(env, "PWD=%s", cwd);
         setf(env, "ERRAND_RUN=%s", spec->run ? spec->run : "");
-        setf(env, "ERRAND_JOB=%.*s", owner ? (int)(owner - key) : (int)strlen(key), key);
+        setf(env, "ERRAND_JOB=%.*s", (int)job_name_len(key, spec->run), key);
         setf(env, "ERRAND_ATTEMPT=%u", (unsigned)charge->dir.attempt);
         setf(env, "ERRAND_ATTEMPT_ID=%s", charge->info.id);
         setf(env, "ERRAND_PROJECT=%s", spec->project ? spec->project : "");

@@ -26,6 +26,7 @@ static const struct er_column columns[] = {
 
 struct visit {
         struct er_host *host;
+        struct er_strv keep; /* keys of jobs that have attempts there */
         struct er_gc gc;
         struct er_err err;
         int rc;
@@ -34,10 +35,11 @@ struct visit {
 struct sweep {
         const char *owner;
         bool dry;
-        struct er_strv keep;
+        int64_t listed_ms; /* when the keys were read */
         int64_t older_than_ms; /* ended before this: not kept; 0: all are */
         struct er_store *store;
         struct visit *visits;
+        size_t count;
 };
 
 static int add_key(void *arg, const struct er_job *job, struct er_err *err)
@@ -45,8 +47,11 @@ static int add_key(void *arg, const struct er_job *job, struct er_err *err)
         struct sweep *sweep = arg;
 
         (void)err;
-        if (job->attempt > 0 && !(er_job_state_ended(job->state) && job->outputs_fetched && job->ended_ms < sweep->older_than_ms))
-                er_strv_take(&sweep->keep, er_job_key(sweep->store, job));
+        if (job->attempt == 0 || (er_job_state_ended(job->state) && job->outputs_fetched && job->ended_ms < sweep->older_than_ms))
+                return 0;
+        for (size_t i = 0; i < sweep->count; i++) /* earlier attempts may be on any of them */
+                if (job->attempt > 1 || er_streq(job->host, sweep->visits[i].host->name))
+                        er_strv_take(&sweep->visits[i].keep, er_job_key(sweep->store, job));
         return 0;
 }
 
@@ -59,7 +64,7 @@ static void visit(void *arg, size_t index)
 
         v->rc = er_session_open(v->host, &opts, &session, &v->err);
         if (v->rc == 0)
-                v->rc = er_host_gc(session, sweep->owner, &sweep->keep, sweep->dry, &v->gc, &v->err);
+                v->rc = er_host_gc(session, sweep->owner, &v->keep, sweep->listed_ms, sweep->dry, &v->gc, &v->err);
 }
 
 static int report(const struct er_cli *cli, const struct sweep *sweep, size_t count, struct er_err *err)
@@ -111,25 +116,28 @@ static int gc(struct er_cli *cli, void *arg, char **args, int count, struct er_e
                 rc = er_hosts_find(cli->store, args[0], hosts, err);
         } else
                 rc = er_hosts_known(cli->store, &hosts, &host_count, err);
+        sweep.visits = er_calloc(host_count + 1, sizeof *sweep.visits);
+        sweep.count = rc == 0 ? host_count : 0;
+        for (size_t i = 0; i < sweep.count; i++)
+                sweep.visits[i].host = &hosts[i];
+        sweep.listed_ms = er_now_ms();
         if (rc == 0)
                 rc = er_store_each_job(cli->store, &all, add_key, &sweep, err);
         if (rc == 0) {
                 struct er_fanout *fanout;
 
-                sweep.visits = er_calloc(host_count + 1, sizeof *sweep.visits);
-                for (size_t i = 0; i < host_count; i++)
-                        sweep.visits[i].host = &hosts[i];
                 fanout = er_fanout_start(host_count, visit, &sweep);
                 er_fanout_free(fanout);
                 rc = report(cli, &sweep, host_count, err);
-                for (size_t i = 0; i < host_count; i++)
-                        er_err_release(&sweep.visits[i].err);
+        }
+        for (size_t i = 0; i < sweep.count; i++) {
+                er_err_release(&sweep.visits[i].err);
+                er_strv_release(&sweep.visits[i].keep);
         }
         for (size_t i = 0; i < host_count; i++)
                 er_host_release(&hosts[i]);
         free(hosts);
         free(sweep.visits);
-        er_strv_release(&sweep.keep);
         return rc;
 }
 

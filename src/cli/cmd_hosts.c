@@ -176,6 +176,47 @@ static int probe_new(const struct er_cli *cli, const struct er_host *host, struc
         return 0;
 }
 
+struct open_jobs {
+        const char *host;
+        char *job;
+        size_t count;
+};
+
+static int find_open(void *arg, const struct er_job *job, struct er_err *err)
+{
+        struct open_jobs *open = arg;
+
+        (void)err;
+        if (er_streq(job->host, open->host) && open->count++ == 0)
+                open->job = er_strdup(job->name);
+        return 0;
+}
+
+/* Its open jobs would be looked for where they are not. */
+static int refuse_while_used(const struct er_cli *cli, const char *host, struct er_err *err)
+{
+        const struct er_job_filter active = {.active_only = true, .without_spec = true};
+        struct open_jobs open = {.host = host};
+        int rc = er_store_each_job(cli->store, &active, find_open, &open, err);
+        er_autofree char *job = open.job;
+
+        if (rc < 0 || open.count == 0)
+                return rc;
+        er_err_set(err, ER_STATE, "%s has %zu open job%s: %s", host, open.count, open.count == 1 ? "" : "s", job);
+        return er_err_hint(err, "wait for %s, or end %s with errand cancel", open.count == 1 ? "it" : "them", open.count == 1 ? "it" : "them");
+}
+
+static int refuse_another_place(const struct er_cli *cli, const struct er_host *host, struct er_err *err)
+{
+        er_auto(er_host_row) row = {0};
+        bool same;
+
+        if (er_store_host(cli->store, host->name, &row, NULL) < 0)
+                return 0;
+        same = er_streq(row.target, host->target) && row.port == host->port && er_streq(row.root, host->root);
+        return same ? 0 : refuse_while_used(cli, host->name, err);
+}
+
 static int add(const struct er_cli *cli, const struct hosts_opts *opts, char **args, int count, struct er_err *err)
 {
         er_auto(er_host) host = ER_HOST_INIT;
@@ -199,6 +240,8 @@ static int add(const struct er_cli *cli, const struct hosts_opts *opts, char **a
         }
         host.jump = opts->jump ? er_strdup(opts->jump) : NULL;
         host.root = opts->root ? er_strdup(opts->root) : NULL;
+        if (refuse_another_place(cli, &host, err) < 0)
+                return -1;
         if (!opts->no_check)
                 return probe_new(cli, &host, err);
         if (add_row(cli, &host, err) < 0)
@@ -207,41 +250,15 @@ static int add(const struct er_cli *cli, const struct hosts_opts *opts, char **a
         return 0;
 }
 
-struct open_jobs {
-        const char *host;
-        char *job;
-        size_t count;
-};
-
-static int find_open(void *arg, const struct er_job *job, struct er_err *err)
-{
-        struct open_jobs *open = arg;
-
-        (void)err;
-        if (er_streq(job->host, open->host) && open->count++ == 0)
-                open->job = er_strdup(job->name);
-        return 0;
-}
-
 static int rm(const struct er_cli *cli, char **args, int count, struct er_err *err)
 {
-        const struct er_job_filter active = {.active_only = true, .without_spec = true};
-
         if (count == 0)
                 return er_err_set(err, ER_USAGE, "errand hosts rm NAME...");
         for (int i = 0; i < count; i++) {
-                struct open_jobs open = {.host = args[i]};
-                int rc = er_store_each_job(cli->store, &active, find_open, &open, err);
-                er_autofree char *job = open.job;
-
-                if (rc < 0)
-                        return -1;
                 if (er_streq(args[i], "local"))
                         return er_err_set(err, ER_USAGE, "this machine cannot be removed");
-                if (open.count > 0) {
-                        er_err_set(err, ER_STATE, "%s has %zu open job%s: %s", args[i], open.count, open.count == 1 ? "" : "s", job);
-                        return er_err_hint(err, "wait for them, or end them with errand cancel");
-                }
+                if (refuse_while_used(cli, args[i], err) < 0)
+                        return -1;
                 if (er_store_remove_host(cli->store, args[i], err) < 0)
                         return -1;
                 er_say(cli, "removed %s; its files there are untouched", args[i]);

@@ -1,5 +1,8 @@
 /* cmd_show.c - errand show: everything known of a job. */
+#include <fcntl.h>
+
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/json.h"
 #include "base/parse.h"
 #include "cli/target.h"
@@ -177,7 +180,9 @@ static void show_text(struct er_str *out, const struct er_job *job, const struct
                 er_autofree char *shown = er_view_path(results);
 
                 er_str_reset(&text);
-                er_str_addf(&text, "%s/%s", shown, job->outputs_fetched ? "" : "  (still being fetched)");
+                er_str_addf(&text, "%s/%s", shown, !job->outputs_fetched                      ? "  (still being fetched)"
+                                                   : !er_file_exists(AT_FDCWD, results) ? "  (not here)"
+                                                                                         : "");
                 field(out, "results", text.buf);
         }
 }

@@ -257,23 +257,27 @@ int er_attempt_log(struct er_session *session, const char *key, uint32_t attempt
         }
 }
 
-int er_host_gc(struct er_session *session, const char *owner, const struct er_strv *keep, bool dry, struct er_gc *ret,
+int er_host_gc(struct er_session *session, const char *owner, const struct er_strv *keep, int64_t listed_ms, bool dry, struct er_gc *ret,
                struct er_err *err)
 {
         er_auto(er_str) fields = ER_STR_INIT;
+        const struct er_hello *hello;
         struct er_frame answer;
         struct er_field field;
         struct er_gc gc = {0};
         uint64_t *counts[] = {&gc.attempts, &gc.trees, &gc.packs};
         size_t count = 0;
 
+        if (er_session_hello(session, &hello, err) < 0)
+                return -1;
         er_msg_text(&fields, ER_T_OWNER, owner);
+        er_msg_i64(&fields, ER_T_TIME, listed_ms + hello->clock_skew_ms);
         for (size_t i = 0; keep && i < keep->len; i++)
                 er_msg_text(&fields, ER_T_KEEP, keep->items[i]);
+        if (fields.len > ER_FRAME_MAX - 64)
+                er_str_reset(&fields); /* without an owner no attempt is taken */
         if (dry)
                 er_msg_u64(&fields, ER_T_DRY, 1);
-        if (fields.len > ER_FRAME_MAX)
-                return er_err_set(err, ER_STATE, "%s: too many jobs to keep are on it for one request", er_session_host(session));
         if (er_session_call(session, ER_F_GC, er_svn(fields.buf, fields.len), &answer, err) < 0)
                 return -1;
         while (er_msg_next(&answer.payload, &field)) {

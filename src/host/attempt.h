@@ -8,7 +8,7 @@
 #include "host/session.h"
 
 struct er_submit {
-        const char *key;   /* job key: "<run>.<n>.<store id>" */
+        const char *key;   /* job key: "<run>.<n>.<when>.<store id>" */
         uint32_t attempt;  /* from 1 */
         const struct er_spec *spec;
         const struct er_strv *secrets; /* "NAME=value", may be NULL */
@@ -55,7 +55,9 @@ struct er_gc {
         uint64_t freed;
         uint64_t attempts, trees, packs;
 };
-/* Snapshots nothing needs, and ended attempts of owner (store id) whose key is not in keep. dry: only counts. */
-int er_host_gc(struct er_session *session, const char *owner, const struct er_strv *keep, bool dry, struct er_gc *ret, struct er_err *err);
+/* Snapshots nothing needs, and ended attempts of owner (store id) whose key is not in keep, as it was at listed_ms (our clock): what
+   was submitted since is left alone. Where keep is too long for one request, only snapshots are looked at. dry: only counts. */
+int er_host_gc(struct er_session *session, const char *owner, const struct er_strv *keep, int64_t listed_ms, bool dry, struct er_gc *ret,
+               struct er_err *err);
 
 #endif

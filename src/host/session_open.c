@@ -297,9 +297,16 @@ int er_session_on_end(struct er_session *session, struct er_err *err)
         int status;
 
         if (!session->greeted) {
-                if (on_early_end(session, &why) < 0 || open_link(session, &why) < 0)
-                        return er_session_break(session, &why, err);
-                return 0;
+                bool installing = session->installed > 0;
+
+                if (on_early_end(session, &why) == 0 && open_link(session, &why) == 0)
+                        return 0;
+                /* What was sent may have arrived before the connection broke: "cannot be reached" would say that it did not. */
+                if (why.code == ER_NET && !installing && session->retried > 0) {
+                        why.code = ER_TRANSPORT;
+                        er_err_retry(&why);
+                }
+                return er_session_break(session, &why, err);
         }
         er_close(&link->to);
         status = link->transport->status(link, er_deadline_in(1000));

@@ -195,6 +195,15 @@ static void fetched(struct er_carried *j)
         er_carry_dirty(j, false);
 }
 
+/* Nothing is left to fetch, and that must not pass for a success. */
+static void outputs_are_gone(struct er_carried *j)
+{
+        er_err_clear(&j->warning);
+        er_err_set(&j->warning, ER_NOT_FOUND, "the outputs of %s are gone from %s", j->row.name, j->host.name);
+        er_err_hint(&j->warning, "something else removed them there; `errand rerun %s` makes them again", j->row.name);
+        fetched(j);
+}
+
 static void apply_outcome(struct er_carry *m, struct er_carried *j, struct er_work *work)
 {
         bool fetching = work->kind == ER_ACT_FETCH;
@@ -217,7 +226,7 @@ static void apply_outcome(struct er_carry *m, struct er_carried *j, struct er_wo
                 return;
         case ER_OUT_GONE:
                 if (fetching)
-                        fetched(j); /* nothing is left to fetch */
+                        outputs_are_gone(j);
                 else
                         er_apply_end(j, ER_END_LOST, ER_REASON_GONE, "the host knows nothing of it any more");
                 return;

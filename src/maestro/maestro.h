@@ -54,7 +54,8 @@ bool er_maestro_is_carried(struct er_store *store, int64_t run_id);
 int er_hosts_find(struct er_store *store, const char *name, struct er_host *ret, struct er_err *err);
 /* All known hosts: local first, then added ones and used ones (owned array). */
 int er_hosts_known(struct er_store *store, struct er_host **ret, size_t *ret_count, struct er_err *err);
-/* "<run>.<n>.<store id>" (owned) */
+/* "<run>.<n>.<when>.<store id>" (owned). <when> is the moment of submission: a store that was set back, or copied, gives out the
+   name of a run again, and that must not be taken for the job which had it before. */
 char *er_job_key(const struct er_store *store, const struct er_job *job);
 /* Where a job's outputs come to: <project_dir>/results/<job> (owned) */
 char *er_job_results_dir(const struct er_job *job);

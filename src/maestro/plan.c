@@ -70,12 +70,14 @@ static void plan_between_attempts(struct planner *p, size_t index, const struct 
                 return;
         bool over = job->attempt_end != ER_END_NONE;
         bool may_go_on = job->attempt_end == ER_END_LOST || job->attempt_end == ER_END_PREEMPTED;
+        /* A host that forgot an attempt does not say that it is over. */
+        bool proven = job->attempt_reason != ER_REASON_GONE;
         if (over && !may_go_on) {
                 enum er_reason reason = job->attempt_reason ? job->attempt_reason : ends[job->attempt_end].otherwise;
                 finish(p, index, ends[job->attempt_end].state, job->attempt_end == ER_END_DONE ? ER_REASON_NONE : reason);
         } else if (job->cancel_asked) {
                 finish(p, index, ER_JOB_CANCELLED, ER_REASON_USER);
-        } else if (over && job->attempts > job->retries) {
+        } else if (over && (job->attempts > job->retries || !proven)) {
                 finish(p, index, ends[job->attempt_end].state,
                        job->attempt_reason ? job->attempt_reason : ends[job->attempt_end].otherwise);
         } else if (due(p, job)) {
