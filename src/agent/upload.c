@@ -284,6 +284,10 @@ static int fail_io(struct er_upload *up, int errnum, const char *what, struct er
 
         up->failed = true;
         er_err_errno(err, errnum, "%s %s", what, up->part_path);
+        if (errnum == ENOSPC || errnum == EDQUOT) { /* what has come is of no use, and its room is missed */
+                (void)!ftruncate(up->part, 0);
+                (void)unlinkat(up->root, up->part_path, 0);
+        }
         if (errnum == ENOSPC && fstatvfs(up->root, &fs) == 0)
                 er_err_hint(err, "%llu MB are free there: make room with `errand gc`, or keep errand's files elsewhere with "
                                  "`errand hosts add NAME ... --root DIR`",
