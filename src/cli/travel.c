@@ -79,6 +79,7 @@ static int ask_first(void *arg, const struct er_snapshot *snapshot, struct er_er
         }
         er_live_clear(live);
         largest_lines(&more, snapshot, "          ");
+        er_ask_begin();
         fprintf(stderr, "errand: %s would travel; the largest directories:\n%s        What is not needed can stay: name it in "
                         ".errandignore, which is written like .gitignore.\n", size.buf, more.buf);
         if (er_ask("Send it all?"))

@@ -119,6 +119,11 @@ bool er_can_ask(void)
         return er_term_is(STDIN_FILENO) && er_term_is(STDERR_FILENO);
 }
 
+void er_ask_begin(void)
+{
+        tcflush(STDIN_FILENO, TCIFLUSH);
+}
+
 bool er_ask(const char *fmt, ...)
 {
         er_auto(er_str) line = ER_STR_INIT;
@@ -131,7 +136,6 @@ bool er_ask(const char *fmt, ...)
         er_str_addv(&line, fmt, args);
         va_end(args);
         er_str_add(&line, " [y/N] ");
-        tcflush(STDIN_FILENO, TCIFLUSH); /* what was typed before the question is no answer to it */
         write_err(&line);
         do
                 got = read(STDIN_FILENO, answer, sizeof answer); /* a terminal gives one line at a time */

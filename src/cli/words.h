@@ -25,6 +25,8 @@ void er_say_err(const struct er_err *err);
 
 /* Can a question be asked? */
 bool er_can_ask(void);
+/* Drops what was typed so far: it is no answer to what will be asked. Before a question that comes after some time. */
+void er_ask_begin(void);
 /* "errand: <question> [y/N] ": true for yes. Only where er_can_ask(). */
 bool er_ask(const char *fmt, ...) ER_PRINTF(1, 2);
 
