@@ -53,6 +53,8 @@ static const struct situation situations[] = {
         {"lost, may be tried again", {.state = ER_JOB_RUNNING, OVER(ER_END_LOST), .retries = 1}, .first = ER_ACT_PLACE, .second = NOTHING},
         {"lost, tried often enough", {.state = ER_JOB_RUNNING, .attempts = 2, .attempt_end = ER_END_LOST, .retries = 1}, .first = ER_ACT_FINISH, .second = NOTHING,
          .state = ER_JOB_FAILED, .reason = ER_REASON_GONE},
+        {"the host forgot it, which proves nothing", {.state = ER_JOB_RUNNING, OVER(ER_END_LOST), .attempt_reason = ER_REASON_GONE, .retries = 3}, .first = ER_ACT_FINISH, .second = NOTHING,
+         .state = ER_JOB_FAILED, .reason = ER_REASON_GONE},
         {"lost, cancelled", {.state = ER_JOB_RUNNING, OVER(ER_END_LOST), .retries = 1, .cancel_asked = true}, .first = ER_ACT_FINISH, .second = NOTHING,
          .state = ER_JOB_CANCELLED, .reason = ER_REASON_USER},
         {"preempted", {.state = ER_JOB_RUNNING, OVER(ER_END_PREEMPTED), .retries = 1}, .first = ER_ACT_PLACE, .second = NOTHING},
