@@ -13,8 +13,10 @@ struct cancel_opts {
 };
 
 static const struct er_opt cancel_options[] = {
-        {"all", 'a', ER_OPT_FLAG, NULL, "Every job that is not over, of all projects", offsetof(struct cancel_opts, all), ER_COMPLETE_NONE},
-        {"grace", 0, ER_OPT_DURATION, "TIME", "From TERM to KILL (10s)", offsetof(struct cancel_opts, grace_ms), ER_COMPLETE_NONE},
+        {"all", 'a', ER_OPT_FLAG, NULL, "Every job that is not over, of all projects",
+         offsetof(struct cancel_opts, all), ER_COMPLETE_NONE},
+        {"grace", 0, ER_OPT_DURATION, "TIME", "From TERM to KILL (10s)", offsetof(struct cancel_opts, grace_ms),
+         ER_COMPLETE_NONE},
         {"yes", 'y', ER_OPT_FLAG, NULL, "Do not ask, with --all", offsetof(struct cancel_opts, yes), ER_COMPLETE_NONE},
 };
 
@@ -26,7 +28,8 @@ static int add_open(void *arg, const struct er_job *job, struct er_err *err)
         return 0;
 }
 
-static int choose(const struct er_cli *cli, const struct cancel_opts *opts, char **args, int count, struct er_jobs *jobs, struct er_err *err)
+static int choose(const struct er_cli *cli, const struct cancel_opts *opts, char **args, int count,
+                  struct er_jobs *jobs, struct er_err *err)
 {
         const struct er_job_filter active = {.active_only = true, .without_spec = true};
         er_auto(er_strv) names = ER_STRV_INIT;
@@ -78,7 +81,8 @@ static int cancel(struct er_cli *cli, void *arg, char **args, int count, struct 
                 return -1;
         for (size_t i = 0; i < jobs.len; i++) {
                 if (er_job_state_ended(jobs.items[i].state)) {
-                        er_say(cli, "%s is over already: %s", jobs.items[i].name, er_job_state_name(jobs.items[i].state));
+                        er_say(cli, "%s is over already: %s", jobs.items[i].name,
+                               er_job_state_name(jobs.items[i].state));
                         continue;
                 }
                 if (er_maestro_cancel(cli->store, jobs.items[i].id, err) < 0)
@@ -112,8 +116,11 @@ static int cancel(struct er_cli *cli, void *arg, char **args, int count, struct 
                         er_live_say(live, "%s", line.buf);
                         continue;
                 }
-                er_err_set(err, ER_TIMEOUT, "%s has not ended yet: %s gives no answer", job->name, job->host ? job->host : "its host");
-                return er_err_hint(err, "the wish is noted and goes through as soon as the host can be reached; errand show %s", job->name);
+                er_err_set(err, ER_TIMEOUT, "%s has not ended yet: %s gives no answer", job->name,
+                           job->host ? job->host : "its host");
+                return er_err_hint(
+                        err, "the wish is noted and goes through as soon as the host can be reached; errand show %s",
+                        job->name);
         }
         return 0;
 }
@@ -123,8 +130,9 @@ const struct er_command er_cmd_cancel = {
         .group = "Run",
         .summary = "End jobs, with all the processes they started",
         .arguments = "[JOB]... | --all",
-        .description = "Every process of the job gets TERM, and KILL when it is still there after the grace; also those that went to "
-                       "the background. Its outputs so far come back. Without JOB: the latest run of this project.",
+        .description =
+                "Every process of the job gets TERM, and KILL when it is still there after the grace; also those that went to "
+                "the background. Its outputs so far come back. Without JOB: the latest run of this project.",
         .examples = "errand cancel mnist-12\t\n"
                     "errand cancel --all --grace 2s\t\n",
         .opts = cancel_options,

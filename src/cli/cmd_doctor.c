@@ -34,10 +34,12 @@ struct report {
         enum verdict worst;
 };
 
-static void say(struct report *r, enum verdict verdict, const char *check, const char *mend, const char *fmt, ...) ER_PRINTF(5, 6);
+static void say(struct report *r, enum verdict verdict, const char *check, const char *mend, const char *fmt, ...)
+        ER_PRINTF(5, 6);
 static void say(struct report *r, enum verdict verdict, const char *check, const char *mend, const char *fmt, ...)
 {
-        static const char *const marks[] = {"OK  ", "WARN", "FAIL"}, *const colours[] = {"\033[32m", "\033[33m", "\033[31m"};
+        static const char *const marks[] = {"OK  ", "WARN", "FAIL"}, *const colours[] = {"\033[32m", "\033[33m",
+                                                                                         "\033[31m"};
         er_auto(er_str) found = ER_STR_INIT;
         bool colour = er_term_colour(STDOUT_FILENO);
         va_list args;
@@ -58,7 +60,8 @@ static void say(struct report *r, enum verdict verdict, const char *check, const
                 json_array_append_new(r->json, one);
                 return;
         }
-        er_str_addf(&r->text, "  %s%s%s  %-10s ", colour ? colours[verdict] : "", marks[verdict], colour ? "\033[0m" : "", check);
+        er_str_addf(&r->text, "  %s%s%s  %-10s ", colour ? colours[verdict] : "", marks[verdict],
+                    colour ? "\033[0m" : "", check);
         er_quote_show(&r->text, found.buf, found.len);
         er_str_addc(&r->text, '\n');
         if (mend)
@@ -104,13 +107,17 @@ static void check_program(struct report *r, const char *name, const char *option
 
 static void check_agents(struct report *r)
 {
-        size_t x86 = (size_t)(er_agent_x86_64_end - er_agent_x86_64_start), arm = (size_t)(er_agent_aarch64_end - er_agent_aarch64_start);
+        size_t x86 = (size_t)(er_agent_x86_64_end - er_agent_x86_64_start),
+               arm = (size_t)(er_agent_aarch64_end - er_agent_aarch64_start);
 
         if (x86 > 0 && arm > 0)
                 say(r, VERDICT_OK, "agent", NULL, "build %s, for x86-64 and aarch64", er_agent_build);
         else
-                say(r, x86 + arm > 0 ? VERDICT_WARN : VERDICT_FAIL, "agent", "build errand with both compilers, see CONTRIBUTING.md", "only for %s",
-                    x86 > 0 ? "x86-64" : arm > 0 ? "aarch64" : "nothing");
+                say(r, x86 + arm > 0 ? VERDICT_WARN : VERDICT_FAIL, "agent",
+                    "build errand with both compilers, see CONTRIBUTING.md", "only for %s",
+                    x86 > 0   ? "x86-64"
+                    : arm > 0 ? "aarch64"
+                              : "nothing");
 }
 
 static void check_disk(struct report *r, uint64_t free_bytes, const char *mend)
@@ -118,8 +125,11 @@ static void check_disk(struct report *r, uint64_t free_bytes, const char *mend)
         er_auto(er_str) size = ER_STR_INIT;
 
         er_fmt_size(&size, free_bytes);
-        say(r, free_bytes < DISK_FAIL ? VERDICT_FAIL : free_bytes < DISK_WARN ? VERDICT_WARN : VERDICT_OK, "disk", free_bytes < DISK_WARN ? mend : NULL,
-            "%s free", size.buf);
+        say(r,
+            free_bytes < DISK_FAIL   ? VERDICT_FAIL
+            : free_bytes < DISK_WARN ? VERDICT_WARN
+                                     : VERDICT_OK,
+            "disk", free_bytes < DISK_WARN ? mend : NULL, "%s free", size.buf);
 }
 
 static void check_state(struct report *r)
@@ -140,11 +150,13 @@ static void check_state(struct report *r)
 
                 say(r, VERDICT_WARN, "store", mend, "%s can be read by others", dir);
         } else if (st.st_uid != geteuid())
-                say(r, VERDICT_WARN, "store", "use --state-dir or ERRAND_HOME for a directory of your own", "%s belongs to another user", dir);
+                say(r, VERDICT_WARN, "store", "use --state-dir or ERRAND_HOME for a directory of your own",
+                    "%s belongs to another user", dir);
         else
                 say(r, VERDICT_OK, "store", NULL, "%s", dir);
         if (statvfs(dir, &fs) == 0)
-                check_disk(r, (uint64_t)fs.f_bavail * fs.f_frsize, "free some space here: results and the store need it");
+                check_disk(r, (uint64_t)fs.f_bavail * fs.f_frsize,
+                           "free some space here: results and the store need it");
 }
 
 /* ssh adds a random end of 17 bytes to a control socket's name while it makes it. */
@@ -157,14 +169,16 @@ static void check_runtime(struct report *r)
         size_t len = strlen(dir) + 20 + 17;
 
         if (len >= sizeof address.sun_path) {
-                say(r, VERDICT_WARN, "sockets", "set XDG_RUNTIME_DIR to a short path: without sockets every connection is made anew, which is slower",
+                say(r, VERDICT_WARN, "sockets",
+                    "set XDG_RUNTIME_DIR to a short path: without sockets every connection is made anew, which is slower",
                     "%s is too long for a control socket", dir);
                 return;
         }
         memcpy(address.sun_path, path, strlen(path) + 1);
         unlink(path);
         if (fd < 0 || bind(fd, (const struct sockaddr *)(const void *)&address, sizeof address) < 0) {
-                say(r, VERDICT_WARN, "sockets", "set XDG_RUNTIME_DIR to a directory of yours: without sockets every connection is made anew, which is slower",
+                say(r, VERDICT_WARN, "sockets",
+                    "set XDG_RUNTIME_DIR to a directory of yours: without sockets every connection is made anew, which is slower",
                     "no socket can be made in %s: %s", dir, strerror(errno));
                 return;
         }
@@ -178,9 +192,11 @@ static void check_ssh_dir(struct report *r)
         struct stat st;
 
         if (stat(dir, &st) < 0)
-                say(r, VERDICT_OK, "ssh keys", NULL, "no ~/.ssh; for hosts without a password: ssh-keygen, then ssh-copy-id HOST");
+                say(r, VERDICT_OK, "ssh keys", NULL,
+                    "no ~/.ssh; for hosts without a password: ssh-keygen, then ssh-copy-id HOST");
         else if ((st.st_mode & 022) != 0)
-                say(r, VERDICT_WARN, "ssh keys", "chmod go-w ~/.ssh", "others may write to ~/.ssh; ssh may refuse its keys");
+                say(r, VERDICT_WARN, "ssh keys", "chmod go-w ~/.ssh",
+                    "others may write to ~/.ssh; ssh may refuse its keys");
         else
                 say(r, VERDICT_OK, "ssh keys", NULL, "~/.ssh%s", getenv("SSH_AUTH_SOCK") ? ", and an ssh-agent" : "");
 }
@@ -191,7 +207,8 @@ static void check_here(struct report *r)
         check_agents(r);
         check_program(r, "ssh", "-V", VERDICT_WARN, "install it to reach other hosts: apt install openssh-client");
         check_ssh_dir(r);
-        check_program(r, "git", "--version", VERDICT_WARN, "install it for .gitignore and .errandignore: apt install git");
+        check_program(r, "git", "--version", VERDICT_WARN,
+                      "install it for .gitignore and .errandignore: apt install git");
         check_state(r);
         check_runtime(r);
 }
@@ -208,7 +225,9 @@ static void check_clock(struct report *r, int64_t skew_ms)
                 say(r, VERDICT_OK, "clock", NULL, "agrees");
         else
                 say(r, size > SKEW_WARN_MS ? VERDICT_WARN : VERDICT_OK, "clock",
-                    size > SKEW_WARN_MS ? "switch time synchronisation on there (timedatectl set-ntp true); errand corrects for it, your files' times are off" : NULL,
+                    size > SKEW_WARN_MS
+                            ? "switch time synchronisation on there (timedatectl set-ntp true); errand corrects for it, your files' times are off"
+                            : NULL,
                     "%s %s", text.buf, skew_ms > 0 ? "ahead" : "behind");
 }
 
@@ -224,7 +243,8 @@ static void check_tools(struct report *r, const struct er_probe *probe)
 
         for (size_t i = 0; i < ER_LEN(tools); i++)
                 if (er_strv_has(&probe->absent, tools[i].name))
-                        say(r, er_streq(tools[i].name, "python3") ? VERDICT_WARN : VERDICT_OK, tools[i].name, tools[i].mend, "not there");
+                        say(r, er_streq(tools[i].name, "python3") ? VERDICT_WARN : VERDICT_OK, tools[i].name,
+                            tools[i].mend, "not there");
                 else
                         say(r, VERDICT_OK, tools[i].name, NULL, "there");
 }
@@ -238,7 +258,8 @@ static void check_gpus(struct report *r, const struct er_probe *probe)
                 return;
         }
         for (size_t i = 0; i < probe->gpu_count; i++) {
-                er_str_addf(&text, "%s%u: %s, ", i > 0 ? "; " : "", probe->gpus[i].index, probe->gpus[i].name ? probe->gpus[i].name : "?");
+                er_str_addf(&text, "%s%u: %s, ", i > 0 ? "; " : "", probe->gpus[i].index,
+                            probe->gpus[i].name ? probe->gpus[i].name : "?");
                 er_fmt_size(&text, probe->gpus[i].memory_free);
                 er_str_add(&text, " of ");
                 er_fmt_size(&text, probe->gpus[i].memory);
@@ -252,12 +273,15 @@ static void check_probe(struct report *r, const struct er_probe *probe)
         er_auto(er_str) text = ER_STR_INIT;
 
         er_hosts_view_summary(&text, probe);
-        say(r, VERDICT_OK, "machine", NULL, "%s, %s, %s", probe->os ? probe->os : "?", probe->arch ? probe->arch : "?", text.buf);
+        say(r, VERDICT_OK, "machine", NULL, "%s, %s, %s", probe->os ? probe->os : "?", probe->arch ? probe->arch : "?",
+            text.buf);
         if (!probe->writable)
-                say(r, VERDICT_FAIL, "home", "make it writable, or give another place: errand hosts add NAME TARGET --root DIR", "%s cannot be written to",
-                    probe->root);
+                say(r, VERDICT_FAIL, "home",
+                    "make it writable, or give another place: errand hosts add NAME TARGET --root DIR",
+                    "%s cannot be written to", probe->root);
         else if (probe->noexec)
-                say(r, VERDICT_WARN, "home", "programs in your project cannot be executed there; another place: errand hosts add NAME TARGET --root DIR",
+                say(r, VERDICT_WARN, "home",
+                    "programs in your project cannot be executed there; another place: errand hosts add NAME TARGET --root DIR",
                     "%s is on a file system mounted noexec", probe->root);
         else
                 say(r, VERDICT_OK, "home", NULL, "%s", probe->root);
@@ -326,9 +350,10 @@ const struct er_command er_cmd_doctor = {
         .group = "Hosts",
         .summary = "Find what could go wrong here or on a host",
         .arguments = "[HOST]",
-        .description = "Says for each thing how to mend it. Without HOST: this machine, also as a host. The exit status is 1 when something fails, 0 otherwise.\n"
-                       "\n"
-                       "With --json: an array of objects with the keys host (null: this machine as errand's own), check, verdict (ok, warn, fail), found, mend.",
+        .description =
+                "Says for each thing how to mend it. Without HOST: this machine, also as a host. The exit status is 1 when something fails, 0 otherwise.\n"
+                "\n"
+                "With --json: an array of objects with the keys host (null: this machine as errand's own), check, verdict (ok, warn, fail), found, mend.",
         .examples = "errand doctor gpu-box\t\n",
         .flags = ER_CMD_JSON,
         .max_args = 1,

@@ -13,15 +13,17 @@ struct gc_opts {
 };
 
 static const struct er_opt gc_options[] = {
-        {"dry-run", 0, ER_OPT_FLAG, NULL, "Only say what would go", offsetof(struct gc_opts, dry_run), ER_COMPLETE_NONE},
-        {"older-than", 0, ER_OPT_DURATION, "TIME", "Also the directories and logs of jobs that ended so long ago, for instance 30d; they stay in the list",
+        {"dry-run", 0, ER_OPT_FLAG, NULL, "Only say what would go", offsetof(struct gc_opts, dry_run),
+         ER_COMPLETE_NONE},
+        {"older-than", 0, ER_OPT_DURATION, "TIME",
+         "Also the directories and logs of jobs that ended so long ago, for instance 30d; they stay in the list",
          offsetof(struct gc_opts, older_ms), ER_COMPLETE_NONE},
 };
 
 static const struct er_column columns[] = {
-        {"HOST", "host", ER_CELL_TEXT, false, false},          {"FREED", "freed", ER_CELL_SIZE, false, false},
-        {"ATTEMPTS", "attempts", ER_CELL_INT, false, false},   {"SNAPSHOTS", "snapshots", ER_CELL_INT, false, false},
-        {"PACKS", "packs", ER_CELL_INT, true, false},          {"ERROR", "error", ER_CELL_TEXT, false, true},
+        {"HOST", "host", ER_CELL_TEXT, false, false},        {"FREED", "freed", ER_CELL_SIZE, false, false},
+        {"ATTEMPTS", "attempts", ER_CELL_INT, false, false}, {"SNAPSHOTS", "snapshots", ER_CELL_INT, false, false},
+        {"PACKS", "packs", ER_CELL_INT, true, false},        {"ERROR", "error", ER_CELL_TEXT, false, true},
 };
 
 struct visit {
@@ -35,7 +37,7 @@ struct visit {
 struct sweep {
         const char *owner;
         bool dry;
-        int64_t listed_ms; /* when the keys were read */
+        int64_t listed_ms;     /* when the keys were read */
         int64_t older_than_ms; /* ended before this: not kept; 0: all are */
         struct er_store *store;
         struct visit *visits;
@@ -47,7 +49,8 @@ static int add_key(void *arg, const struct er_job *job, struct er_err *err)
         struct sweep *sweep = arg;
 
         (void)err;
-        if (job->attempt == 0 || (er_job_state_ended(job->state) && job->outputs_fetched && job->ended_ms < sweep->older_than_ms))
+        if (job->attempt == 0 ||
+            (er_job_state_ended(job->state) && job->outputs_fetched && job->ended_ms < sweep->older_than_ms))
                 return 0;
         for (size_t i = 0; i < sweep->count; i++) /* earlier attempts may be on any of them */
                 if (job->attempt > 1 || er_streq(job->host, sweep->visits[i].host->name))
@@ -95,7 +98,8 @@ static int report(const struct er_cli *cli, const struct sweep *sweep, size_t co
         if (er_out_table(cli, table, NULL, err) < 0)
                 return -1;
         er_fmt_size(&size, freed);
-        er_say(cli, "%s %s%s", size.buf, sweep->dry ? "would be freed" : "freed", failed ? "; not every host could be reached" : "");
+        er_say(cli, "%s %s%s", size.buf, sweep->dry ? "would be freed" : "freed",
+               failed ? "; not every host could be reached" : "");
         return 0;
 }
 
@@ -103,7 +107,9 @@ static int gc(struct er_cli *cli, void *arg, char **args, int count, struct er_e
 {
         const struct gc_opts *opts = arg;
         const struct er_job_filter all = {.without_spec = true};
-        struct sweep sweep = {.owner = er_store_id(cli->store), .dry = opts->dry_run, .store = cli->store,
+        struct sweep sweep = {.owner = er_store_id(cli->store),
+                              .dry = opts->dry_run,
+                              .store = cli->store,
                               .older_than_ms = opts->older_ms >= 0 ? er_now_ms() - opts->older_ms : 0};
         struct er_host *hosts = NULL;
         size_t host_count = 0;
@@ -146,10 +152,11 @@ const struct er_command er_cmd_gc = {
         .group = "Keep tidy",
         .summary = "Free what hosts keep and nothing needs",
         .arguments = "[HOST]",
-        .description = "Takes the directories of jobs that were removed here, snapshots that no job left on the host was made from (but "
-                       "the newest of each project), and remains of broken uploads. Without HOST: on all known hosts at once.\n"
-                       "\n"
-                       "With --json: an array of objects with the keys host, freed (bytes), attempts, snapshots, packs, error.",
+        .description =
+                "Takes the directories of jobs that were removed here, snapshots that no job left on the host was made from (but "
+                "the newest of each project), and remains of broken uploads. Without HOST: on all known hosts at once.\n"
+                "\n"
+                "With --json: an array of objects with the keys host, freed (bytes), attempts, snapshots, packs, error.",
         .opts = gc_options,
         .opt_count = ER_LEN(gc_options),
         .opts_size = sizeof(struct gc_opts),

@@ -16,14 +16,23 @@ struct hosts_opts {
 };
 
 static const struct er_opt hosts_options[] = {
-        {"cached", 'c', ER_OPT_FLAG, NULL, "Ask nobody: show what was answered last", offsetof(struct hosts_opts, cached), ER_COMPLETE_NONE},
-        {"discover", 'd', ER_OPT_FLAG, NULL, "Ask the hosts named in ~/.ssh/config too, and offer to add those that answer", offsetof(struct hosts_opts, discover), ER_COMPLETE_NONE},
-        {"yes", 'y', ER_OPT_FLAG, NULL, "With --discover: add them without asking", offsetof(struct hosts_opts, yes), ER_COMPLETE_NONE},
-        {"port", 'p', ER_OPT_COUNT, "PORT", "add: the port of its sshd", offsetof(struct hosts_opts, port), ER_COMPLETE_NONE},
-        {"identity", 'i', ER_OPT_TEXT, "FILE", "add: the private key to use", offsetof(struct hosts_opts, identity), ER_COMPLETE_FILE},
-        {"jump", 'J', ER_OPT_TEXT, "HOST", "add: reach it by way of HOST, as ssh -J", offsetof(struct hosts_opts, jump), ER_COMPLETE_HOST},
-        {"root", 0, ER_OPT_TEXT, "DIR", "add: where errand keeps its files there, instead of ~/.errand", offsetof(struct hosts_opts, root), ER_COMPLETE_NONE},
-        {"no-check", 0, ER_OPT_FLAG, NULL, "add: do not try to reach it now", offsetof(struct hosts_opts, no_check), ER_COMPLETE_NONE},
+        {"cached", 'c', ER_OPT_FLAG, NULL, "Ask nobody: show what was answered last",
+         offsetof(struct hosts_opts, cached), ER_COMPLETE_NONE},
+        {"discover", 'd', ER_OPT_FLAG, NULL,
+         "Ask the hosts named in ~/.ssh/config too, and offer to add those that answer",
+         offsetof(struct hosts_opts, discover), ER_COMPLETE_NONE},
+        {"yes", 'y', ER_OPT_FLAG, NULL, "With --discover: add them without asking", offsetof(struct hosts_opts, yes),
+         ER_COMPLETE_NONE},
+        {"port", 'p', ER_OPT_COUNT, "PORT", "add: the port of its sshd", offsetof(struct hosts_opts, port),
+         ER_COMPLETE_NONE},
+        {"identity", 'i', ER_OPT_TEXT, "FILE", "add: the private key to use", offsetof(struct hosts_opts, identity),
+         ER_COMPLETE_FILE},
+        {"jump", 'J', ER_OPT_TEXT, "HOST", "add: reach it by way of HOST, as ssh -J", offsetof(struct hosts_opts, jump),
+         ER_COMPLETE_HOST},
+        {"root", 0, ER_OPT_TEXT, "DIR", "add: where errand keeps its files there, instead of ~/.errand",
+         offsetof(struct hosts_opts, root), ER_COMPLETE_NONE},
+        {"no-check", 0, ER_OPT_FLAG, NULL, "add: do not try to reach it now", offsetof(struct hosts_opts, no_check),
+         ER_COMPLETE_NONE},
 };
 
 /* --- list */
@@ -51,7 +60,8 @@ static int print(struct er_hosts_view *view, size_t *lines, struct er_err *err)
 
         if (*lines > 0)
                 er_str_addf(&text, "\033[%zuA\r\033[J", *lines);
-        er_hosts_view_table(view, &text, terminal ? er_term_width(STDOUT_FILENO) : 0, er_term_colour(STDOUT_FILENO), er_now_ms());
+        er_hosts_view_table(view, &text, terminal ? er_term_width(STDOUT_FILENO) : 0, er_term_colour(STDOUT_FILENO),
+                            er_now_ms());
         *lines = lines_of(&text);
         return er_out(er_svn(text.buf, text.len), err);
 }
@@ -60,7 +70,8 @@ static int print(struct er_hosts_view *view, size_t *lines, struct er_err *err)
 static int ask_all(const struct er_cli *cli, struct er_hosts_view *view, size_t *lines, struct er_err *err)
 {
         const char *term = getenv("TERM");
-        bool redraw = !cli->json && er_term_is(STDOUT_FILENO) && term && !er_streq(term, "dumb") && view->count + 2 < (size_t)screen_height();
+        bool redraw = !cli->json && er_term_is(STDOUT_FILENO) && term && !er_streq(term, "dumb") &&
+                      view->count + 2 < (size_t)screen_height();
         struct er_fanout *fanout;
         size_t done = 0;
         int rc = 0;
@@ -82,13 +93,19 @@ static int ask_all(const struct er_cli *cli, struct er_hosts_view *view, size_t 
 
 static int add_row(const struct er_cli *cli, const struct er_host *host, struct er_err *err)
 {
-        struct er_host_row row = {.name = host->name, .target = host->target, .identity = host->identity, .jump = host->jump, .root = host->root,
-                                  .port = host->port, .added = true};
+        struct er_host_row row = {.name = host->name,
+                                  .target = host->target,
+                                  .identity = host->identity,
+                                  .jump = host->jump,
+                                  .root = host->root,
+                                  .port = host->port,
+                                  .added = true};
 
         return er_store_put_host(cli->store, &row, err);
 }
 
-static int offer(const struct er_cli *cli, const struct hosts_opts *opts, struct er_hosts_view *view, struct er_err *err)
+static int offer(const struct er_cli *cli, const struct hosts_opts *opts, struct er_hosts_view *view,
+                 struct er_err *err)
 {
         er_auto(er_str) names = ER_STR_INIT;
         size_t count = 0;
@@ -146,7 +163,8 @@ static int list(const struct er_cli *cli, const struct hosts_opts *opts, struct 
 static int check_name(const char *name, struct er_err *err)
 {
         if (er_streq(name, "local") || er_streq(name, "any"))
-                return er_err_set(err, ER_USAGE, "the name %s is taken: it means %s", name, name[0] == 'l' ? "this machine" : "all known hosts");
+                return er_err_set(err, ER_USAGE, "the name %s is taken: it means %s", name,
+                                  name[0] == 'l' ? "this machine" : "all known hosts");
         if (name[0] == '\0' || name[0] == '-' || strpbrk(name, "/@: \t\n"))
                 return er_err_set(err, ER_USAGE, "a host's name has letters, digits, dots and dashes");
         return 0;
@@ -203,7 +221,8 @@ static int refuse_while_used(const struct er_cli *cli, const char *host, struct 
         if (rc < 0 || open.count == 0)
                 return rc;
         er_err_set(err, ER_STATE, "%s has %zu open job%s: %s", host, open.count, open.count == 1 ? "" : "s", job);
-        return er_err_hint(err, "wait for %s, or end %s with errand cancel", open.count == 1 ? "it" : "them", open.count == 1 ? "it" : "them");
+        return er_err_hint(err, "wait for %s, or end %s with errand cancel", open.count == 1 ? "it" : "them",
+                           open.count == 1 ? "it" : "them");
 }
 
 static int refuse_another_place(const struct er_cli *cli, const struct er_host *host, struct er_err *err)

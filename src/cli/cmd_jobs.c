@@ -21,15 +21,19 @@ struct jobs_opts {
 };
 
 static const struct er_opt jobs_options[] = {
-        {"all", 'a', ER_OPT_FLAG, NULL, "All jobs ever, not only those that are not over and the newest 20", offsetof(struct jobs_opts, all), ER_COMPLETE_NONE},
-        {"limit", 'n', ER_OPT_COUNT, "N", "The newest N, and those that are not over", offsetof(struct jobs_opts, limit), ER_COMPLETE_NONE},
-        {"project", 'p', ER_OPT_FLAG, NULL, "Only jobs of the project this directory is in", offsetof(struct jobs_opts, project), ER_COMPLETE_NONE},
-        {"watch", 'w', ER_OPT_FLAG, NULL, "Keep showing them until Ctrl-C", offsetof(struct jobs_opts, watch), ER_COMPLETE_NONE},
+        {"all", 'a', ER_OPT_FLAG, NULL, "All jobs ever, not only those that are not over and the newest 20",
+         offsetof(struct jobs_opts, all), ER_COMPLETE_NONE},
+        {"limit", 'n', ER_OPT_COUNT, "N", "The newest N, and those that are not over",
+         offsetof(struct jobs_opts, limit), ER_COMPLETE_NONE},
+        {"project", 'p', ER_OPT_FLAG, NULL, "Only jobs of the project this directory is in",
+         offsetof(struct jobs_opts, project), ER_COMPLETE_NONE},
+        {"watch", 'w', ER_OPT_FLAG, NULL, "Keep showing them until Ctrl-C", offsetof(struct jobs_opts, watch),
+         ER_COMPLETE_NONE},
 };
 
 static const struct er_column columns[] = {
-        {"JOB", "job", ER_CELL_TEXT, false, false},      {"STATE", "state", ER_CELL_TEXT, false, true},
-        {"HOST", "host", ER_CELL_TEXT, false, true},     {"STARTED", "started", ER_CELL_AGE, false, false},
+        {"JOB", "job", ER_CELL_TEXT, false, false},          {"STATE", "state", ER_CELL_TEXT, false, true},
+        {"HOST", "host", ER_CELL_TEXT, false, true},         {"STARTED", "started", ER_CELL_AGE, false, false},
         {"TIME", "seconds", ER_CELL_DURATION, false, false}, {"COMMAND", "command", ER_CELL_TEXT, false, true},
 };
 
@@ -37,7 +41,7 @@ struct list {
         struct er_table *table; /* for people, or ... */
         json_t *json;           /* ... for programs */
         int64_t now_ms;
-        int64_t *seen;          /* ids in the active part, which come once */
+        int64_t *seen; /* ids in the active part, which come once */
         size_t seen_len, seen_cap;
         bool active_part;
         size_t active;
@@ -92,11 +96,15 @@ static int add_row(void *arg, const struct er_job *job, struct er_err *err)
         return 0;
 }
 
-static int fill(const struct er_cli *cli, const struct jobs_opts *opts, const char *project, struct list *list, struct er_err *err)
+static int fill(const struct er_cli *cli, const struct jobs_opts *opts, const char *project, struct list *list,
+                struct er_err *err)
 {
         struct er_job_filter active = {.project = project, .active_only = true, .without_spec = true};
-        struct er_job_filter newest = {.project = project, .without_spec = true,
-                                       .limit = opts->all ? 0 : opts->limit >= 0 ? (size_t)opts->limit : NEWEST};
+        struct er_job_filter newest = {.project = project,
+                                       .without_spec = true,
+                                       .limit = opts->all          ? 0
+                                                : opts->limit >= 0 ? (size_t)opts->limit
+                                                                   : NEWEST};
 
         if (!opts->all) {
                 list->active_part = true;
@@ -110,8 +118,8 @@ static int fill(const struct er_cli *cli, const struct jobs_opts *opts, const ch
 }
 
 /* Everything that is to appear, in one piece, so that a redraw does not flicker. */
-static int render(const struct er_cli *cli, const struct jobs_opts *opts, const char *project, struct er_str *out, size_t *ret_active,
-                  struct er_err *err)
+static int render(const struct er_cli *cli, const struct jobs_opts *opts, const char *project, struct er_str *out,
+                  size_t *ret_active, struct er_err *err)
 {
         er_autoptr(er_table) table = cli->json ? NULL : er_table_new(columns, ER_LEN(columns));
         struct list list = {.table = table, .json = cli->json ? json_array() : NULL, .now_ms = er_now_ms()};
@@ -124,7 +132,8 @@ static int render(const struct er_cli *cli, const struct jobs_opts *opts, const 
                 er_json_dump(list.json, !opts->watch, out);
                 er_str_addc(out, '\n');
         } else if (rc == 0 && er_table_rows(table) > 0)
-                er_table_print(table, out, terminal ? er_term_width(STDOUT_FILENO) : 0, er_term_colour(STDOUT_FILENO), list.now_ms);
+                er_table_print(table, out, terminal ? er_term_width(STDOUT_FILENO) : 0, er_term_colour(STDOUT_FILENO),
+                               list.now_ms);
         json_decref(list.json);
         return rc;
 }
@@ -213,7 +222,8 @@ static void refresh(const struct er_cli *cli)
                 struct freshness fresh = {.since_ms = since};
                 int64_t now = er_store_version(cli->store);
 
-                if (now != version && (er_store_each_job(cli->store, &active, count_stale, &fresh, NULL) < 0 || fresh.stale == 0))
+                if (now != version &&
+                    (er_store_each_job(cli->store, &active, count_stale, &fresh, NULL) < 0 || fresh.stale == 0))
                         return;
                 version = now;
                 poll(NULL, 0, 20);

@@ -21,12 +21,18 @@ struct logs_opts {
 };
 
 static const struct er_opt logs_options[] = {
-        {"follow", 'f', ER_OPT_FLAG, NULL, "Go on as it grows, until the job ends", offsetof(struct logs_opts, follow), ER_COMPLETE_NONE},
-        {"tail", 'n', ER_OPT_COUNT, "N", "Only the last N lines (with -f: and what follows)", offsetof(struct logs_opts, tail), ER_COMPLETE_NONE},
-        {"since", 0, ER_OPT_TEXT, "TIME", "Only what was printed since: 10m (ago), 14:30, 2026-11-21 14:30", offsetof(struct logs_opts, since), ER_COMPLETE_NONE},
-        {"grep", 'g', ER_OPT_TEXT, "RE", "Only lines that match this extended regular expression", offsetof(struct logs_opts, grep), ER_COMPLETE_NONE},
-        {"every", 0, ER_OPT_DURATION, "SECONDS", "At most one line in so many seconds, the newest", offsetof(struct logs_opts, every_ms), ER_COMPLETE_NONE},
-        {"attempt", 0, ER_OPT_COUNT, "N", "Of this attempt instead of the latest", offsetof(struct logs_opts, attempt), ER_COMPLETE_NONE},
+        {"follow", 'f', ER_OPT_FLAG, NULL, "Go on as it grows, until the job ends", offsetof(struct logs_opts, follow),
+         ER_COMPLETE_NONE},
+        {"tail", 'n', ER_OPT_COUNT, "N", "Only the last N lines (with -f: and what follows)",
+         offsetof(struct logs_opts, tail), ER_COMPLETE_NONE},
+        {"since", 0, ER_OPT_TEXT, "TIME", "Only what was printed since: 10m (ago), 14:30, 2026-11-21 14:30",
+         offsetof(struct logs_opts, since), ER_COMPLETE_NONE},
+        {"grep", 'g', ER_OPT_TEXT, "RE", "Only lines that match this extended regular expression",
+         offsetof(struct logs_opts, grep), ER_COMPLETE_NONE},
+        {"every", 0, ER_OPT_DURATION, "SECONDS", "At most one line in so many seconds, the newest",
+         offsetof(struct logs_opts, every_ms), ER_COMPLETE_NONE},
+        {"attempt", 0, ER_OPT_COUNT, "N", "Of this attempt instead of the latest", offsetof(struct logs_opts, attempt),
+         ER_COMPLETE_NONE},
 };
 
 struct reader {
@@ -90,8 +96,13 @@ static int read_some(struct reader *r, const struct er_job *job, const struct er
         er_autofree char *key = er_job_key(r->cli->store, job);
         bool by_grep = r->opts->grep != NULL; /* then the last lines are to be found here, among those that match */
         bool part = r->opts->tail >= 0 || r->since_ms > 0;
-        const struct er_watch watch = {.key = key, .attempt = attempt->number, .seq = r->seq, .log = true, .on_event = on_event,
-                                       .on_log = on_log, .arg = r};
+        const struct er_watch watch = {.key = key,
+                                       .attempt = attempt->number,
+                                       .seq = r->seq,
+                                       .log = true,
+                                       .on_event = on_event,
+                                       .on_log = on_log,
+                                       .arg = r};
         struct er_watch from;
 
         if (er_target_session(r->cli, attempt->host, r->live, &session, err) < 0)
@@ -121,7 +132,8 @@ static int read_some(struct reader *r, const struct er_job *job, const struct er
         return er_attempt_watch(session, &from, err);
 }
 
-static int read_attempt(struct reader *r, const struct er_job *job, const struct er_attempt *attempt, struct er_err *err)
+static int read_attempt(struct reader *r, const struct er_job *job, const struct er_attempt *attempt,
+                        struct er_err *err)
 {
         int64_t pause = 250;
         bool said = false;
@@ -150,8 +162,8 @@ static int read_attempt(struct reader *r, const struct er_job *job, const struct
 
 /* --- which attempt */
 
-static int find_attempt(const struct er_cli *cli, const struct er_job *job, int64_t number, struct er_attempt *ret, bool *ret_found,
-                        struct er_err *err)
+static int find_attempt(const struct er_cli *cli, const struct er_job *job, int64_t number, struct er_attempt *ret,
+                        bool *ret_found, struct er_err *err)
 {
         struct er_attempt *attempts = NULL;
         size_t count = 0;
@@ -207,13 +219,19 @@ static int read_job(struct reader *r, struct er_job *job, struct er_err *err)
                 if (wanted > 0 && find_attempt(r->cli, job, wanted, &attempt, &found, err) < 0)
                         return -1;
                 if (!found && r->opts->attempt > 0)
-                        return er_err_set(err, ER_NOT_FOUND, "%s has no attempt %lld", job->name, (long long)r->opts->attempt);
+                        return er_err_set(err, ER_NOT_FOUND, "%s has no attempt %lld", job->name,
+                                          (long long)r->opts->attempt);
                 if (found && attempt.submitted) {
                         int64_t done = attempt.number;
 
                         if (read_attempt(r, job, &attempt, err) < 0)
-                                return err && err->code == ER_NOT_FOUND && !err->hint ? er_err_hint(err, "its files on %s have been removed, perhaps by errand gc", attempt.host) : -1;
-                        if (!r->opts->follow || r->opts->attempt > 0 || (r->end != ER_END_LOST && r->end != ER_END_PREEMPTED))
+                                return err && err->code == ER_NOT_FOUND && !err->hint
+                                               ? er_err_hint(err,
+                                                             "its files on %s have been removed, perhaps by errand gc",
+                                                             attempt.host)
+                                               : -1;
+                        if (!r->opts->follow || r->opts->attempt > 0 ||
+                            (r->end != ER_END_LOST && r->end != ER_END_PREEMPTED))
                                 return 0;
                         number = done + 1;
                         r->offset = r->seq = 0;
@@ -297,7 +315,11 @@ static int logs(struct er_cli *cli, void *arg, char **args, int count, struct er
         er_autoptr(er_live) live = er_live_new(cli->quiet);
         er_autoptr(er_filter) filter = NULL;
         struct reader r = {.cli = cli, .opts = opts, .live = live};
-        struct er_filter_opts how = {.grep = opts->grep, .every_ms = opts->every_ms, .tail = opts->grep ? opts->tail : -1, .write = write_out, .arg = &r};
+        struct er_filter_opts how = {.grep = opts->grep,
+                                     .every_ms = opts->every_ms,
+                                     .tail = opts->grep ? opts->tail : -1,
+                                     .write = write_out,
+                                     .arg = &r};
 
         if (opts->since && er_parse_since(opts->since, er_now_ms(), &r.since_ms, err) < 0)
                 return er_err_wrap(err, "--since");

@@ -14,7 +14,8 @@ struct maestro_opts {
 };
 
 static const struct er_opt maestro_options[] = {
-        {"run", 0, ER_OPT_LIST, "ID", "Only this run, by its number in the store; ends with it", offsetof(struct maestro_opts, runs), ER_COMPLETE_NONE},
+        {"run", 0, ER_OPT_LIST, "ID", "Only this run, by its number in the store; ends with it",
+         offsetof(struct maestro_opts, runs), ER_COMPLETE_NONE},
 };
 
 static struct er_cancel *signalled;
@@ -99,9 +100,10 @@ const struct er_command er_cmd_maestro = {
         .group = "Run",
         .summary = "Look after every open run, for as long as it is let",
         .arguments = "",
-        .description = "Nobody needs this for ordinary use: errand run carries its own run, one that was left is carried by a process in the "
-                       "background, and any errand jobs, show, wait or cancel takes up what has been orphaned by a crash or a reboot. As a "
-                       "service of the user it makes sure of that without anybody looking.",
+        .description =
+                "Nobody needs this for ordinary use: errand run carries its own run, one that was left is carried by a process in the "
+                "background, and any errand jobs, show, wait or cancel takes up what has been orphaned by a crash or a reboot. As a "
+                "service of the user it makes sure of that without anybody looking.",
         .opts = maestro_options,
         .opt_count = ER_LEN(maestro_options),
         .opts_size = sizeof(struct maestro_opts),

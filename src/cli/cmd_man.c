@@ -12,7 +12,8 @@ struct man_opts {
 };
 
 static const struct er_opt man_options[] = {
-        {"roff", 0, ER_OPT_FLAG, NULL, "Print the page's source, for packages", offsetof(struct man_opts, roff), ER_COMPLETE_NONE},
+        {"roff", 0, ER_OPT_FLAG, NULL, "Print the page's source, for packages", offsetof(struct man_opts, roff),
+         ER_COMPLETE_NONE},
 };
 
 /* Pages through whatever shows manuals here. */

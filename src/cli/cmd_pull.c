@@ -15,7 +15,8 @@ struct pull_opts {
 };
 
 static const struct er_opt pull_options[] = {
-        {"to", 't', ER_OPT_TEXT, "DIR", "Into DIR, which is made when missing", offsetof(struct pull_opts, to), ER_COMPLETE_DIR},
+        {"to", 't', ER_OPT_TEXT, "DIR", "Into DIR, which is made when missing", offsetof(struct pull_opts, to),
+         ER_COMPLETE_DIR},
 };
 
 struct progress {
@@ -37,8 +38,9 @@ static bool is_directory(const char *path)
         return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static int pull_patterns(struct er_session *session, const char *key, const struct er_job *job, const struct er_strv *patterns, const char *to,
-                         bool flat, struct er_transfer *transfer, struct er_err *err)
+static int pull_patterns(struct er_session *session, const char *key, const struct er_job *job,
+                         const struct er_strv *patterns, const char *to, bool flat, struct er_transfer *transfer,
+                         struct er_err *err)
 {
         const struct er_pull pull = {.key = key, .attempt = job->attempt, .patterns = patterns, .to = to, .flat = flat};
 
@@ -46,8 +48,8 @@ static int pull_patterns(struct er_session *session, const char *key, const stru
 }
 
 /* As scp does: a named file or directory lands by its own name, what a pattern finds keeps its path. */
-static int pull_each(struct er_session *session, const char *key, const struct er_job *job, const struct er_strv *patterns, const char *to,
-                     struct er_transfer *transfer, struct er_err *err)
+static int pull_each(struct er_session *session, const char *key, const struct er_job *job,
+                     const struct er_strv *patterns, const char *to, struct er_transfer *transfer, struct er_err *err)
 {
         for (size_t i = 0; i < patterns->len; i++) {
                 er_auto(er_strv) one = ER_STRV_INIT;
@@ -62,8 +64,8 @@ static int pull_each(struct er_session *session, const char *key, const struct e
         return 0;
 }
 
-static int pull_job(const struct er_cli *cli, const struct er_job *job, const struct er_strv *patterns, const char *to, struct er_live *live,
-                    struct er_err *err)
+static int pull_job(const struct er_cli *cli, const struct er_job *job, const struct er_strv *patterns, const char *to,
+                    struct er_live *live, struct er_err *err)
 {
         er_autoptr(er_session) session = NULL;
         er_auto(er_spec) spec = ER_SPEC_INIT;
@@ -92,7 +94,11 @@ static int pull_job(const struct er_cli *cli, const struct er_job *job, const st
         } else {
                 to = to ? to : ".";
                 if (pull_each(session, key, job, patterns, to, &transfer, err) < 0)
-                        return err && err->code == ER_NOT_FOUND && patterns->len > 1 ? er_err_hint(err, "a directory of this machine to put them in ends with /, or is given with --to") : -1;
+                        return err && err->code == ER_NOT_FOUND && patterns->len > 1
+                                       ? er_err_hint(
+                                                 err,
+                                                 "a directory of this machine to put them in ends with /, or is given with --to")
+                                       : -1;
         }
         shown = er_view_path(to);
         er_view_count(&size, transfer.files, "file");

@@ -11,7 +11,8 @@ struct rm_opts {
 };
 
 static const struct er_opt rm_options[] = {
-        {"force", 'f', ER_OPT_FLAG, NULL, "Forget it here also when its host cannot be reached", offsetof(struct rm_opts, force), ER_COMPLETE_NONE},
+        {"force", 'f', ER_OPT_FLAG, NULL, "Forget it here also when its host cannot be reached",
+         offsetof(struct rm_opts, force), ER_COMPLETE_NONE},
 };
 
 /* One connection serves the jobs of a host that come after each other. */
@@ -48,7 +49,8 @@ static int remove_there(struct remover *r, const struct er_job *job, const char 
                 return 0;
         }
         if (why.code != ER_STATE)
-                er_err_hint(&why, "errand rm --force %s forgets it here, and errand gc removes it there later", job->name);
+                er_err_hint(&why, "errand rm --force %s forgets it here, and errand gc removes it there later",
+                            job->name);
         return er_err_move(err, &why);
 }
 
@@ -106,7 +108,8 @@ const struct er_command er_cmd_rm = {
         .group = "Keep tidy",
         .summary = "Forget jobs that are over, here and on their hosts",
         .arguments = "JOB...",
-        .description = "Their record here, and their directory and log on the host, go for good. Results that were fetched stay. A job that is not over is refused: cancel it first.",
+        .description =
+                "Their record here, and their directory and log on the host, go for good. Results that were fetched stay. A job that is not over is refused: cancel it first.",
         .opts = rm_options,
         .opt_count = ER_LEN(rm_options),
         .opts_size = sizeof(struct rm_opts),

@@ -18,7 +18,9 @@ struct run_opts {
 };
 
 #define OPT(name, letter, type, value, member, complete, help)                                                         \
-        {name, letter, type, value, help, offsetof(struct run_opts, member), complete}
+        {                                                                                                              \
+                name, letter, type, value, help, offsetof(struct run_opts, member), complete                           \
+        }
 
 static const struct er_opt run_options[] = {
         OPT("on", 0, ER_OPT_LIST, "HOST", on, ER_COMPLETE_HOST,
@@ -26,18 +28,25 @@ static const struct er_opt run_options[] = {
         OPT("cpus", 'c', ER_OPT_COUNT, "N", cpus, ER_COMPLETE_NONE, "CPUs it needs (1)"),
         OPT("memory", 'm', ER_OPT_SIZE, "SIZE", memory, ER_COMPLETE_NONE, "Memory it needs, for instance 16G"),
         OPT("gpus", 'g', ER_OPT_COUNT, "N", gpus, ER_COMPLETE_NONE, "GPUs it needs; it sees exactly those it gets"),
-        OPT("time-limit", 't', ER_OPT_DURATION, "TIME", time_limit_ms, ER_COMPLETE_NONE, "End it after this long, for instance 2h30m"),
-        OPT("retries", 0, ER_OPT_COUNT, "N", retries, ER_COMPLETE_NONE, "Try again as often when its host loses it, never when it fails"),
-        OPT("env", 'e', ER_OPT_LIST, "NAME[=VALUE]", env, ER_COMPLETE_NONE, "Set a variable; without a value: the one it has here"),
-        OPT("env-file", 0, ER_OPT_TEXT, "FILE", env_file, ER_COMPLETE_FILE, "Set the variables that FILE lists as NAME=VALUE lines"),
+        OPT("time-limit", 't', ER_OPT_DURATION, "TIME", time_limit_ms, ER_COMPLETE_NONE,
+            "End it after this long, for instance 2h30m"),
+        OPT("retries", 0, ER_OPT_COUNT, "N", retries, ER_COMPLETE_NONE,
+            "Try again as often when its host loses it, never when it fails"),
+        OPT("env", 'e', ER_OPT_LIST, "NAME[=VALUE]", env, ER_COMPLETE_NONE,
+            "Set a variable; without a value: the one it has here"),
+        OPT("env-file", 0, ER_OPT_TEXT, "FILE", env_file, ER_COMPLETE_FILE,
+            "Set the variables that FILE lists as NAME=VALUE lines"),
         OPT("secret", 's', ER_OPT_LIST, "NAME", secrets, ER_COMPLETE_NONE,
             "Hand over this variable of your environment; its value is written nowhere"),
-        OPT("output", 'o', ER_OPT_LIST, "PATTERN", outputs, ER_COMPLETE_FILE, "Bring back what matches, into results/JOB/; must be there at the end"),
+        OPT("output", 'o', ER_OPT_LIST, "PATTERN", outputs, ER_COMPLETE_FILE,
+            "Bring back what matches, into results/JOB/; must be there at the end"),
         OPT("workdir", 'C', ER_OPT_TEXT, "DIR", workdir, ER_COMPLETE_DIR, "Run it in DIR of the project"),
         OPT("no-sync", 0, ER_OPT_FLAG, NULL, no_sync, ER_COMPLETE_NONE, "Send no files"),
         OPT("name", 'n', ER_OPT_TEXT, "NAME", name, ER_COMPLETE_NONE, "Call the run NAME instead of PROJECT-NUMBER"),
-        OPT("detach", 'd', ER_OPT_FLAG, NULL, detach, ER_COMPLETE_NONE, "Leave once it is on its host; prints the job's name"),
-        OPT("dry-run", 0, ER_OPT_FLAG, NULL, dry_run, ER_COMPLETE_NONE, "Show what would travel and happen; start nothing"),
+        OPT("detach", 'd', ER_OPT_FLAG, NULL, detach, ER_COMPLETE_NONE,
+            "Leave once it is on its host; prints the job's name"),
+        OPT("dry-run", 0, ER_OPT_FLAG, NULL, dry_run, ER_COMPLETE_NONE,
+            "Show what would travel and happen; start nothing"),
         OPT("yes", 'y', ER_OPT_FLAG, NULL, yes, ER_COMPLETE_NONE, "Ask nothing: send also more than 1 GB"),
 };
 
@@ -77,7 +86,8 @@ static void take_options(const struct run_opts *opts, char **args, int count, st
         er_strv_addall(&config->outputs, opts->outputs.items, opts->outputs.len);
 }
 
-static int make_spec(const struct run_opts *opts, char **args, int count, const char *dir, struct er_spec *ret, struct er_err *err)
+static int make_spec(const struct run_opts *opts, char **args, int count, const char *dir, struct er_spec *ret,
+                     struct er_err *err)
 {
         er_auto(er_config) config = ER_CONFIG_INIT;
         er_auto(er_config) over = ER_CONFIG_INIT;
@@ -98,7 +108,8 @@ static int check_hosts(const struct er_cli *cli, const struct er_spec *spec, str
         for (size_t i = 0; i < spec->hosts.len; i++) {
                 er_auto(er_host) host = ER_HOST_INIT;
 
-                if (!er_streq(spec->hosts.items[i], "any") && er_hosts_find(cli->store, spec->hosts.items[i], &host, err) < 0)
+                if (!er_streq(spec->hosts.items[i], "any") &&
+                    er_hosts_find(cli->store, spec->hosts.items[i], &host, err) < 0)
                         return -1;
         }
         return 0;
@@ -135,7 +146,8 @@ static int run(struct er_cli *cli, void *arg, char **args, int count, struct er_
 
         if (opts->name && check_name(opts->name, err) < 0)
                 return -1;
-        if (er_target_project(&dir, err) < 0 || make_spec(opts, args, count, dir, &spec, err) < 0 || check_hosts(cli, &spec, err) < 0)
+        if (er_target_project(&dir, err) < 0 || make_spec(opts, args, count, dir, &spec, err) < 0 ||
+            check_hosts(cli, &spec, err) < 0)
                 return -1;
         if (!opts->dry_run && er_follow_secrets(&spec.secrets, err) < 0)
                 return -1;
@@ -147,7 +159,8 @@ static int run(struct er_cli *cli, void *arg, char **args, int count, struct er_
         }
         if (opts->dry_run)
                 return er_travel_show(cli, &spec, dir, opts->name, snapshot, err);
-        start = (struct er_start){.spec = &spec, .project_dir = dir, .name = opts->name, .snapshot = snapshot, .detach = opts->detach};
+        start = (struct er_start){
+                .spec = &spec, .project_dir = dir, .name = opts->name, .snapshot = snapshot, .detach = opts->detach};
         return er_follow_start(cli, &start, err);
 }
 

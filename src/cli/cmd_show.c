@@ -155,8 +155,8 @@ static void show_attempt(struct er_str *out, const struct er_attempt *a, size_t 
         field(out, "log", place);
 }
 
-static void show_text(struct er_str *out, const struct er_job *job, const struct er_spec *spec, const struct er_attempt *attempts,
-                      size_t count, const char *results)
+static void show_text(struct er_str *out, const struct er_job *job, const struct er_spec *spec,
+                      const struct er_attempt *attempts, size_t count, const char *results)
 {
         int64_t now_ms = er_now_ms();
         er_auto(er_str) text = ER_STR_INIT;
@@ -180,9 +180,10 @@ static void show_text(struct er_str *out, const struct er_job *job, const struct
                 er_autofree char *shown = er_view_path(results);
 
                 er_str_reset(&text);
-                er_str_addf(&text, "%s/%s", shown, !job->outputs_fetched                      ? "  (still being fetched)"
-                                                   : !er_file_exists(AT_FDCWD, results) ? "  (not here)"
-                                                                                         : "");
+                er_str_addf(&text, "%s/%s", shown,
+                            !job->outputs_fetched                ? "  (still being fetched)"
+                            : !er_file_exists(AT_FDCWD, results) ? "  (not here)"
+                                                                 : "");
                 field(out, "results", text.buf);
         }
 }
@@ -194,12 +195,14 @@ static json_t *strings(const struct er_strv *list, bool names_only)
         for (size_t i = 0; i < list->len; i++) {
                 const char *equals = names_only ? strchr(list->items[i], '=') : NULL;
 
-                json_array_append_new(json, er_json_bytes(list->items[i], equals ? (size_t)(equals - list->items[i]) : strlen(list->items[i])));
+                json_array_append_new(json, er_json_bytes(list->items[i], equals ? (size_t)(equals - list->items[i])
+                                                                                 : strlen(list->items[i])));
         }
         return json;
 }
 
-static json_t *show_json(const struct er_job *job, const struct er_spec *spec, const struct er_attempt *attempts, size_t count, const char *results)
+static json_t *show_json(const struct er_job *job, const struct er_spec *spec, const struct er_attempt *attempts,
+                         size_t count, const char *results)
 {
         json_t *json = er_view_job(job, er_now_ms()), *list = json_array();
         er_auto(er_str) tree = ER_STR_INIT;
@@ -213,7 +216,8 @@ static json_t *show_json(const struct er_job *job, const struct er_spec *spec, c
         json_object_set_new(json, "cpus", json_integer(spec->cpus));
         json_object_set_new(json, "memory", json_integer((json_int_t)spec->memory));
         json_object_set_new(json, "gpus", json_integer(spec->gpus));
-        json_object_set_new(json, "time_limit_seconds", spec->time_limit_ms > 0 ? json_real((double)spec->time_limit_ms / 1000) : json_null());
+        json_object_set_new(json, "time_limit_seconds",
+                            spec->time_limit_ms > 0 ? json_real((double)spec->time_limit_ms / 1000) : json_null());
         json_object_set_new(json, "retries", json_integer(spec->retries));
         json_object_set_new(json, "env", strings(&spec->env, true));
         json_object_set_new(json, "secrets", strings(&spec->secrets, false));
@@ -231,7 +235,8 @@ static json_t *show_json(const struct er_job *job, const struct er_spec *spec, c
         return json;
 }
 
-static int show_one(const struct er_cli *cli, const struct er_job *job, struct er_str *out, json_t *array, struct er_err *err)
+static int show_one(const struct er_cli *cli, const struct er_job *job, struct er_str *out, json_t *array,
+                    struct er_err *err)
 {
         er_auto(er_spec) spec = ER_SPEC_INIT;
         er_autofree char *results = er_job_results_dir(job);
@@ -277,13 +282,14 @@ const struct er_command er_cmd_show = {
         .group = "Follow",
         .summary = "Show everything about a job",
         .arguments = "[JOB]...",
-        .description = "Needs, host, times, what it used, how it ended and why, and where its log lies. Without JOB: the latest run of "
-                       "this project. Of environment variables only the names are shown.\n"
-                       "\n"
-                       "With --json: an array of objects with the keys of errand jobs, and argv, shell, workdir, on, cpus, memory, gpus, "
-                       "time_limit_seconds, retries, env, secrets, outputs, snapshot, results_dir, and attempts: an array of objects with attempt, "
-                       "host, state, end, reason, detail, exit_code, signal, dir, log, queued, started, ended, cpu_seconds, max_memory (bytes), gpus, "
-                       "gpu_memory (bytes), gpu_percent, log_bytes.",
+        .description =
+                "Needs, host, times, what it used, how it ended and why, and where its log lies. Without JOB: the latest run of "
+                "this project. Of environment variables only the names are shown.\n"
+                "\n"
+                "With --json: an array of objects with the keys of errand jobs, and argv, shell, workdir, on, cpus, memory, gpus, "
+                "time_limit_seconds, retries, env, secrets, outputs, snapshot, results_dir, and attempts: an array of objects with attempt, "
+                "host, state, end, reason, detail, exit_code, signal, dir, log, queued, started, ended, cpu_seconds, max_memory (bytes), gpus, "
+                "gpu_memory (bytes), gpu_percent, log_bytes.",
         .needs = ER_NEED_STORE,
         .flags = ER_CMD_JSON,
         .max_args = -1,

@@ -16,7 +16,8 @@ struct ssh_opts {
 };
 
 static const struct er_opt ssh_options[] = {
-        {"tty", 't', ER_OPT_FLAG, NULL, "Give COMMAND a terminal, as ssh -t", offsetof(struct ssh_opts, tty), ER_COMPLETE_NONE},
+        {"tty", 't', ER_OPT_FLAG, NULL, "Give COMMAND a terminal, as ssh -t", offsetof(struct ssh_opts, tty),
+         ER_COMPLETE_NONE},
 };
 
 /* The directory the job's command runs in, on its host (owned); NULL when it is on none. */
@@ -27,7 +28,8 @@ static int job_dir(const struct er_cli *cli, const struct er_job *job, char **re
         struct er_attempt *attempts = NULL;
         size_t count = 0;
 
-        if (er_spec_decode(er_svn(job->spec.buf, job->spec.len), &spec, err) < 0 || er_store_attempts(cli->store, job->id, &attempts, &count, err) < 0)
+        if (er_spec_decode(er_svn(job->spec.buf, job->spec.len), &spec, err) < 0 ||
+            er_store_attempts(cli->store, job->id, &attempts, &count, err) < 0)
                 return -1;
         for (size_t i = 0; i < count; i++) {
                 if (i + 1 == count && attempts[i].dir)
@@ -84,7 +86,8 @@ static int shell_here(const char *dir, char **args, int count, struct er_err *er
         return exec_argv(&argv, err);
 }
 
-static int shell_there(const struct er_host *host, const char *dir, bool tty, char **args, int count, struct er_err *err)
+static int shell_there(const struct er_host *host, const char *dir, bool tty, char **args, int count,
+                       struct er_err *err)
 {
         er_auto(er_strv) argv = ER_STRV_INIT;
         er_auto(er_str) line = ER_STR_INIT;
@@ -131,8 +134,9 @@ const struct er_command er_cmd_ssh = {
         .group = "Hosts",
         .summary = "Open a shell on a host, or in the directory of a job",
         .arguments = "HOST|JOB [COMMAND [ARG]...]",
-        .description = "With the name of a job: in the directory its command runs in, on its host, also after it has ended. COMMAND "
-                       "is run there instead of a shell; it is passed as errand run does. Options of errand ssh come before HOST.",
+        .description =
+                "With the name of a job: in the directory its command runs in, on its host, also after it has ended. COMMAND "
+                "is run there instead of a shell; it is passed as errand run does. Options of errand ssh come before HOST.",
         .examples = "errand ssh mnist-12\tlook around in the directory of a job\n"
                     "errand ssh gpu-box nvidia-smi\t\n",
         .opts = ssh_options,

@@ -9,7 +9,8 @@ struct wait_opts {
 };
 
 static const struct er_opt wait_options[] = {
-        {"timeout", 't', ER_OPT_DURATION, "TIME", "Give up waiting after this long (exit status 209); the jobs go on", offsetof(struct wait_opts, timeout_ms), ER_COMPLETE_NONE},
+        {"timeout", 't', ER_OPT_DURATION, "TIME", "Give up waiting after this long (exit status 209); the jobs go on",
+         offsetof(struct wait_opts, timeout_ms), ER_COMPLETE_NONE},
 };
 
 static int wait_command(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
@@ -24,7 +25,8 @@ static int wait_command(struct er_cli *cli, void *arg, char **args, int count, s
                 return -1;
         er_target_adopt(cli);
         er_live_set(live, jobs.len == 1 ? "waiting for %s" : "waiting for %s and others", jobs.items[0].name);
-        if (er_target_wait(cli, &jobs, opts->timeout_ms >= 0 ? er_deadline_in(opts->timeout_ms) : ER_NEVER, -1, &ended, err) < 0)
+        if (er_target_wait(cli, &jobs, opts->timeout_ms >= 0 ? er_deadline_in(opts->timeout_ms) : ER_NEVER, -1, &ended,
+                           err) < 0)
                 return -1;
         er_live_clear(live);
         for (size_t i = 0; i < jobs.len; i++) {
@@ -42,7 +44,8 @@ static int wait_command(struct er_cli *cli, void *arg, char **args, int count, s
                 return status;
         for (size_t i = 0; i < jobs.len; i++)
                 if (!er_job_state_ended(jobs.items[i].state))
-                        return er_err_set(err, ER_TIMEOUT, "%s is still %s", jobs.items[i].name, er_job_state_name(jobs.items[i].state));
+                        return er_err_set(err, ER_TIMEOUT, "%s is still %s", jobs.items[i].name,
+                                          er_job_state_name(jobs.items[i].state));
         return er_err_set(err, ER_TIMEOUT, "outputs are still being fetched");
 }
 
@@ -51,8 +54,9 @@ const struct er_command er_cmd_wait = {
         .group = "Follow",
         .summary = "Wait until jobs are over and their outputs are here",
         .arguments = "[JOB]...",
-        .description = "The exit status is that of the first job, in the order given, that did not end with 0; or 0. Without JOB: the latest "
-                       "run of this project.",
+        .description =
+                "The exit status is that of the first job, in the order given, that did not end with 0; or 0. Without JOB: the latest "
+                "run of this project.",
         .examples = "errand wait mnist-12 && errand run ./evaluate\tone after the other\n",
         .opts = wait_options,
         .opt_count = ER_LEN(wait_options),

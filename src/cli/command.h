@@ -33,19 +33,19 @@ enum er_complete {
 };
 
 struct er_opt {
-        const char *name;   /* "time-limit" */
-        char letter;        /* 'f' or 0 */
+        const char *name; /* "time-limit" */
+        char letter;      /* 'f' or 0 */
         enum er_opt_type type;
-        const char *value;  /* "DURATION"; NULL for a flag */
-        const char *help;   /* one line, no final dot */
-        size_t offset;      /* of the member in the command's own struct of options */
+        const char *value; /* "DURATION"; NULL for a flag */
+        const char *help;  /* one line, no final dot */
+        size_t offset;     /* of the member in the command's own struct of options */
         enum er_complete complete;
 };
 
-struct er_cli {             /* what the dispatcher has made ready */
-        struct er_store *store;   /* opened when the command needs it */
-        const char *program;      /* path of this program */
-        const char *state_dir;    /* of the store */
+struct er_cli {                 /* what the dispatcher has made ready */
+        struct er_store *store; /* opened when the command needs it */
+        const char *program;    /* path of this program */
+        const char *state_dir;  /* of the store */
         bool json, quiet;
 };
 
@@ -66,11 +66,11 @@ struct er_command {
         const char *examples;    /* lines "errand run ...\twhat it does\n"; or NULL */
         const struct er_opt *opts;
         size_t opt_count;
-        size_t opts_size;        /* of the struct the offsets point into; zeroed before parsing, COUNT/SIZE/DURATION are -1 */
-        unsigned needs;          /* enum er_need */
-        unsigned flags;          /* enum er_command_flags */
-        bool stop_at_argument;   /* options end at the first argument: run, ssh, exec */
-        int min_args, max_args;  /* -1: no limit */
+        size_t opts_size; /* of the struct the offsets point into; zeroed before parsing, COUNT/SIZE/DURATION are -1 */
+        unsigned needs;   /* enum er_need */
+        unsigned flags;   /* enum er_command_flags */
+        bool stop_at_argument;  /* options end at the first argument: run, ssh, exec */
+        int min_args, max_args; /* -1: no limit */
         enum er_complete complete;
         /* Returns the exit status, or -1 with err set (printed by the dispatcher, exit status from its code). */
         int (*run)(struct er_cli *cli, void *opts, char **args, int count, struct er_err *err);

@@ -48,8 +48,8 @@ static void bash_command(struct er_str *out, const struct er_command *command)
         er_str_addf(out, "    %s)\n        opts='", command == &er_cmd_errand ? "''" : command->name);
         for (size_t i = 0; (opt = er_command_opt(command, i)); i++)
                 er_str_addf(out, "%s--%s", i > 0 ? " " : "", opt->name);
-        er_str_addf(out, "' kind=%s words='%s' stop=%d\n        case $option in\n", bash_kind(command->complete), sub_words(command),
-                    command->stop_at_argument);
+        er_str_addf(out, "' kind=%s words='%s' stop=%d\n        case $option in\n", bash_kind(command->complete),
+                    sub_words(command), command->stop_at_argument);
         for (size_t i = 0; (opt = er_command_opt(command, i)); i++) {
                 if (opt->type == ER_OPT_FLAG)
                         continue;
@@ -73,62 +73,66 @@ static void bash_script(struct er_str *out)
         for (size_t i = 0; i < er_command_count; i++)
                 if (shown(er_commands[i]))
                         bash_command(out, er_commands[i]);
-        er_str_add(out, "    *) opts='' kind=none words='' stop=0 ;;\n"
-                        "    esac\n"
-                        "}\n"
-                        "_errand_reply() { # the lines of its input; without mapfile, which an old bash has not\n"
-                        "    local line\n"
-                        "    COMPREPLY=()\n"
-                        "    while IFS= read -r line; do COMPREPLY+=(\"$line\"); done\n"
-                        "}\n"
-                        "_errand_offer() {\n"
-                        "    case $1 in\n"
-                        "    files | dirs | programs) compopt -o filenames 2>/dev/null ;;\n"
-                        "    esac\n"
-                        "    case $1 in\n"
-                        "    jobs | hosts) _errand_reply < <(compgen -W \"$words $(errand complete-names \"$1\" 2>/dev/null)\" -- \"$cur\") ;;\n"
-                        "    files) _errand_reply < <(compgen -f -- \"$cur\") ;;\n"
-                        "    dirs) _errand_reply < <(compgen -d -- \"$cur\") ;;\n"
-                        "    programs) _errand_reply < <(compgen -c -- \"$cur\"; compgen -f -- \"$cur\") ;;\n"
-                        "    commands) _errand_reply < <(compgen -W '");
+        er_str_add(
+                out,
+                "    *) opts='' kind=none words='' stop=0 ;;\n"
+                "    esac\n"
+                "}\n"
+                "_errand_reply() { # the lines of its input; without mapfile, which an old bash has not\n"
+                "    local line\n"
+                "    COMPREPLY=()\n"
+                "    while IFS= read -r line; do COMPREPLY+=(\"$line\"); done\n"
+                "}\n"
+                "_errand_offer() {\n"
+                "    case $1 in\n"
+                "    files | dirs | programs) compopt -o filenames 2>/dev/null ;;\n"
+                "    esac\n"
+                "    case $1 in\n"
+                "    jobs | hosts) _errand_reply < <(compgen -W \"$words $(errand complete-names \"$1\" 2>/dev/null)\" -- \"$cur\") ;;\n"
+                "    files) _errand_reply < <(compgen -f -- \"$cur\") ;;\n"
+                "    dirs) _errand_reply < <(compgen -d -- \"$cur\") ;;\n"
+                "    programs) _errand_reply < <(compgen -c -- \"$cur\"; compgen -f -- \"$cur\") ;;\n"
+                "    commands) _errand_reply < <(compgen -W '");
         for (size_t i = 0; i < er_command_count; i++)
                 if (shown(er_commands[i]))
                         er_str_addf(out, "%s%s", i > 0 ? " " : "", er_commands[i]->name);
-        er_str_add(out, "' -- \"$cur\") ;;\n"
-                        "    shells) _errand_reply < <(compgen -W 'bash zsh fish' -- \"$cur\") ;;\n"
-                        "    esac\n"
-                        "}\n"
-                        "_errand() {\n"
-                        "    local cur=${COMP_WORDS[COMP_CWORD]} command='' opts kind words stop value i ended='' args=0\n"
-                        "    COMPREPLY=()\n"
-                        "    _errand_table '' ''\n"
-                        "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-                        "        _errand_table \"$command\" \"${COMP_WORDS[i]}\"\n"
-                        "        if [[ -z $ended && ${COMP_WORDS[i]} == -- ]]; then ended=1\n"
-                        "        elif [[ -z $ended && -n $value && ${COMP_WORDS[i + 1]} == = ]]; then ((i += 2))\n"
-                        "        elif [[ -z $ended && -n $value ]]; then ((i++))\n"
-                        "        elif [[ -z $ended && ${COMP_WORDS[i]} == -* ]]; then :\n"
-                        "        elif [[ -z $command ]]; then command=${COMP_WORDS[i]}\n"
-                        "        else\n"
-                        "            ((args++))\n"
-                        "            if [[ $stop == 1 ]]; then ended=1; fi\n"
-                        "        fi\n"
-                        "    done\n"
-                        "    if ((i > COMP_CWORD)) && [[ -z $ended ]]; then # the value of an option\n"
-                        "        if [[ $cur == = ]]; then cur=''; fi\n"
-                        "        _errand_offer \"$value\"\n"
-                        "        return\n"
-                        "    fi\n"
-                        "    _errand_table \"$command\" ''\n"
-                        "    if [[ -z $ended && $cur == -* ]]; then\n"
-                        "        _errand_reply < <(compgen -W \"$opts\" -- \"$cur\")\n"
-                        "    elif [[ $command == pull && $args -gt 0 ]] || [[ $command == push && $args -gt 0 ]] || [[ $kind == programs && $args -gt 0 ]]; then\n"
-                        "        _errand_offer files\n"
-                        "    else\n"
-                        "        _errand_offer \"$kind\"\n"
-                        "    fi\n"
-                        "}\n"
-                        "complete -F _errand errand\n");
+        er_str_add(
+                out,
+                "' -- \"$cur\") ;;\n"
+                "    shells) _errand_reply < <(compgen -W 'bash zsh fish' -- \"$cur\") ;;\n"
+                "    esac\n"
+                "}\n"
+                "_errand() {\n"
+                "    local cur=${COMP_WORDS[COMP_CWORD]} command='' opts kind words stop value i ended='' args=0\n"
+                "    COMPREPLY=()\n"
+                "    _errand_table '' ''\n"
+                "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+                "        _errand_table \"$command\" \"${COMP_WORDS[i]}\"\n"
+                "        if [[ -z $ended && ${COMP_WORDS[i]} == -- ]]; then ended=1\n"
+                "        elif [[ -z $ended && -n $value && ${COMP_WORDS[i + 1]} == = ]]; then ((i += 2))\n"
+                "        elif [[ -z $ended && -n $value ]]; then ((i++))\n"
+                "        elif [[ -z $ended && ${COMP_WORDS[i]} == -* ]]; then :\n"
+                "        elif [[ -z $command ]]; then command=${COMP_WORDS[i]}\n"
+                "        else\n"
+                "            ((args++))\n"
+                "            if [[ $stop == 1 ]]; then ended=1; fi\n"
+                "        fi\n"
+                "    done\n"
+                "    if ((i > COMP_CWORD)) && [[ -z $ended ]]; then # the value of an option\n"
+                "        if [[ $cur == = ]]; then cur=''; fi\n"
+                "        _errand_offer \"$value\"\n"
+                "        return\n"
+                "    fi\n"
+                "    _errand_table \"$command\" ''\n"
+                "    if [[ -z $ended && $cur == -* ]]; then\n"
+                "        _errand_reply < <(compgen -W \"$opts\" -- \"$cur\")\n"
+                "    elif [[ $command == pull && $args -gt 0 ]] || [[ $command == push && $args -gt 0 ]] || [[ $kind == programs && $args -gt 0 ]]; then\n"
+                "        _errand_offer files\n"
+                "    else\n"
+                "        _errand_offer \"$kind\"\n"
+                "    fi\n"
+                "}\n"
+                "complete -F _errand errand\n");
 }
 
 /* --- zsh */
@@ -217,7 +221,8 @@ static void zsh_command(struct er_str *out, const struct er_command *command)
         else if (command->max_args == 0)
                 er_str_add(out, "        && return\n");
         else
-                er_str_addf(out, "        '%s:name:%s'\n", command->max_args == 1 ? "1" : "*", zsh_action(command->complete));
+                er_str_addf(out, "        '%s:name:%s'\n", command->max_args == 1 ? "1" : "*",
+                            zsh_action(command->complete));
         er_str_add(out, "}\n");
 }
 
@@ -225,20 +230,22 @@ static void zsh_script(struct er_str *out)
 {
         const struct er_opt *opt;
 
-        er_str_add(out, "#compdef errand\n"
-                        "# zsh completion for errand: put it into a directory of $fpath as _errand, or eval \"$(errand completion zsh)\"\n"
-                        "_errand_names() {\n"
-                        "    local what=$1\n"
-                        "    local -a names\n"
-                        "    shift\n"
-                        "    names=(${(f)\"$(errand complete-names $what 2>/dev/null)\"})\n"
-                        "    compadd \"$@\" -a names\n"
-                        "}\n"
-                        "_errand_job_names() { _errand_names jobs \"$@\" }\n"
-                        "_errand_host_names() { _errand_names hosts \"$@\" }\n"
-                        "_errand_commands() {\n"
-                        "    local -a commands\n"
-                        "    commands=(\n");
+        er_str_add(
+                out,
+                "#compdef errand\n"
+                "# zsh completion for errand: put it into a directory of $fpath as _errand, or eval \"$(errand completion zsh)\"\n"
+                "_errand_names() {\n"
+                "    local what=$1\n"
+                "    local -a names\n"
+                "    shift\n"
+                "    names=(${(f)\"$(errand complete-names $what 2>/dev/null)\"})\n"
+                "    compadd \"$@\" -a names\n"
+                "}\n"
+                "_errand_job_names() { _errand_names jobs \"$@\" }\n"
+                "_errand_host_names() { _errand_names hosts \"$@\" }\n"
+                "_errand_commands() {\n"
+                "    local -a commands\n"
+                "    commands=(\n");
         for (size_t i = 0; i < er_command_count; i++) {
                 if (!shown(er_commands[i]))
                         continue;
@@ -337,8 +344,9 @@ static void fish_command(struct er_str *out, const struct er_command *command)
 
 static void fish_script(struct er_str *out)
 {
-        er_str_add(out, "# fish completion for errand: errand completion fish > ~/.config/fish/completions/errand.fish\n"
-                        "function __errand_commands\n");
+        er_str_add(out,
+                   "# fish completion for errand: errand completion fish > ~/.config/fish/completions/errand.fish\n"
+                   "function __errand_commands\n");
         for (size_t i = 0; i < er_command_count; i++) {
                 if (!shown(er_commands[i]))
                         continue;

@@ -6,7 +6,7 @@
 #include <regex.h>
 
 #define LINE_MAX_BYTES (1u << 20) /* a longer line is taken in pieces: the log comes from outside */
-#define RING_MAX (1 << 20)       /* lines; more are not remembered */
+#define RING_MAX (1 << 20)        /* lines; more are not remembered */
 #define STREAMS 2
 
 struct line {
@@ -22,9 +22,9 @@ struct er_filter {
         struct er_str half[STREAMS]; /* lines without their end yet */
         struct line *ring;           /* the last `tail` lines */
         size_t ring_len, ring_next;
-        struct line held;            /* the newest line, not shown yet */
+        struct line held; /* the newest line, not shown yet */
         bool holding;
-        int64_t shown_ms;            /* when a line was last shown (by the log's clock) */
+        int64_t shown_ms; /* when a line was last shown (by the log's clock) */
 };
 
 int er_filter_new(const struct er_filter_opts *opts, struct er_filter **ret, struct er_err *err)
@@ -112,7 +112,8 @@ static int pass(struct er_filter *f, int stream, int64_t time_ms, struct er_sv t
         if (f->opts.every_ms < 0)
                 return show(f, stream, text);
         /* The line held back was the newest of its time: it is shown when the next one is so much later. */
-        if (f->holding && f->shown_ms != INT64_MIN && time_ms - f->shown_ms >= f->opts.every_ms && show_held(f, time_ms) < 0)
+        if (f->holding && f->shown_ms != INT64_MIN && time_ms - f->shown_ms >= f->opts.every_ms &&
+            show_held(f, time_ms) < 0)
                 return -1;
         f->held.stream = stream;
         er_str_reset(&f->held.text);

@@ -26,7 +26,7 @@ struct watcher {
         enum er_job_state state; /* last seen */
         bool said_start;         /* the line with the job's name and host */
         bool output_gone;
-        int output_errno;        /* 0, or why our own output failed */
+        int output_errno; /* 0, or why our own output failed */
 };
 
 /* What a signal handler can reach. */
@@ -97,7 +97,8 @@ static void on_state(void *arg, const struct er_job *job)
                 er_live_clear(w->live);
         else if (job->state == ER_JOB_WAITING)
                 er_live_set(w->live, "%s: waiting", job->name);
-        if (job->state >= ER_JOB_STARTING && job->host && !er_job_state_ended(job->state) && !w->said_start && !w->follow->detach) {
+        if (job->state >= ER_JOB_STARTING && job->host && !er_job_state_ended(job->state) && !w->said_start &&
+            !w->follow->detach) {
                 w->said_start = true;
                 er_live_say(w->live, "%s on %s", job->name, job->host);
         }
@@ -158,7 +159,8 @@ static int finish(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                         er_str_addf(&line, "%s outputs in %s/", job->state == ER_JOB_DONE ? "," : ";", shown);
                 er_live_say(w->live, "%s", line.buf);
                 if (job->state == ER_JOB_FAILED && job->attempt > 0 && job->started_ms > 0)
-                        er_live_more(w->live, "its log: errand logs %s    again: errand rerun %s", job->name, job->name);
+                        er_live_more(w->live, "its log: errand logs %s    again: errand rerun %s", job->name,
+                                     job->name);
                 else if (job->state == ER_JOB_FAILED)
                         er_live_more(w->live, "more: errand show %s    again: errand rerun %s", job->name, job->name);
                 if (cli->json) {
@@ -179,7 +181,9 @@ static int finish(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
         if (status == 0 && unfetched) { /* a script that goes on would not find them */
                 er_err_set(err, ER_IO, "the outputs of %s are not here; they are still on %s", unfetched->name,
                            unfetched->host ? unfetched->host : "its host");
-                return er_err_hint(err, "`errand wait %s` tries again to fetch them, `errand pull` takes them elsewhere", unfetched->name);
+                return er_err_hint(err,
+                                   "`errand wait %s` tries again to fetch them, `errand pull` takes them elsewhere",
+                                   unfetched->name);
         }
         return status;
 }
@@ -232,7 +236,8 @@ static int detached(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                 er_live_echoed(w->live);
         er_live_say(w->live, "detached; %s goes on", subject(jobs));
         er_live_more(w->live, "follow it: errand logs -f %s", subject(jobs));
-        er_live_more(w->live, "cancel it: errand cancel %s%s", subject(jobs), ended_by_others ? "" : ", or Ctrl-C again now");
+        er_live_more(w->live, "cancel it: errand cancel %s%s", subject(jobs),
+                     ended_by_others ? "" : ", or Ctrl-C again now");
         while (!ended_by_others && er_mono_ms() < until) {
                 int rc = poll(&again, 1, er_deadline_poll_ms(until));
 
@@ -288,14 +293,15 @@ static int carry(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                 .follow = !w->follow->detach,
                 .snapshot = w->follow->snapshot,
                 .stop = &w->stop,
-                .ui = {
-                        .arg = w,
-                        .log = on_log,
-                        .state = on_state,
-                        .note = on_note,
-                        .transfer = on_transfer,
-                        .warn = on_warn,
-                },
+                .ui =
+                        {
+                                .arg = w,
+                                .log = on_log,
+                                .state = on_state,
+                                .note = on_note,
+                                .transfer = on_transfer,
+                                .warn = on_warn,
+                        },
         };
         er_auto(er_err) why = ER_ERR_INIT;
         size_t skipped = 0;
@@ -404,7 +410,8 @@ int er_follow_start(const struct er_cli *cli, const struct er_start *start, stru
         shown_command(start->spec, &command);
         er_spec_encode(start->spec, &spec);
         job = (struct er_new_job){.spec = er_svn(spec.buf, spec.len), .command = command.buf};
-        if (er_store_add_run(cli->store, start->spec->project, start->project_dir, start->name, &job, 1, er_now_ms(), &run, err) < 0)
+        if (er_store_add_run(cli->store, start->spec->project, start->project_dir, start->name, &job, 1, er_now_ms(),
+                             &run, err) < 0)
                 return -1;
         return er_follow_run(cli, &follow, err);
 }

@@ -12,10 +12,9 @@
 const char *const er_groups[] = {"Run", "Follow", "Hosts", "Keep tidy", "About"};
 const size_t er_group_count = ER_LEN(er_groups);
 
-static const char first_minute[] =
-        "errand run python3 train.py\there, on this machine\n"
-        "errand run --on me@gpu-box python3 train.py\ton a host you reach by SSH\n"
-        "errand jobs\twhat ran and runs, and where\n";
+static const char first_minute[] = "errand run python3 train.py\there, on this machine\n"
+                                   "errand run --on me@gpu-box python3 train.py\ton a host you reach by SSH\n"
+                                   "errand jobs\twhat ran and runs, and where\n";
 
 static void heading(struct er_str *out, const char *text, bool colour)
 {

@@ -11,10 +11,10 @@
 #define CONNECT_MS 10000 /* a table is not worth a longer wait */
 
 static const struct er_column columns[] = {
-        {"HOST", "host", ER_CELL_TEXT, false, false},   {"CPUS", "cpus", ER_CELL_TEXT, false, false},
+        {"HOST", "host", ER_CELL_TEXT, false, false},     {"CPUS", "cpus", ER_CELL_TEXT, false, false},
         {"MEMORY", "memory", ER_CELL_TEXT, false, false}, {"GPUS", "gpus", ER_CELL_TEXT, false, true},
-        {"DISK", "disk", ER_CELL_TEXT, false, false},   {"LOAD", "load", ER_CELL_REAL, false, false},
-        {"JOBS", "jobs", ER_CELL_TEXT, false, false},   {"LATENCY", "latency", ER_CELL_TEXT, false, false},
+        {"DISK", "disk", ER_CELL_TEXT, false, false},     {"LOAD", "load", ER_CELL_REAL, false, false},
+        {"JOBS", "jobs", ER_CELL_TEXT, false, false},     {"LATENCY", "latency", ER_CELL_TEXT, false, false},
         {"STATUS", "status", ER_CELL_TEXT, false, true},
 };
 

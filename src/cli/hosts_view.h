@@ -11,15 +11,15 @@
 
 struct er_host_view {
         struct er_host host;
-        bool added, alias;     /* by `hosts add`; or merely named in ~/.ssh/config */
-        bool has_probe;        /* probe is what it answered at probed_ms */
+        bool added, alias; /* by `hosts add`; or merely named in ~/.ssh/config */
+        bool has_probe;    /* probe is what it answered at probed_ms */
         struct er_probe probe;
-        int64_t probed_ms;     /* of the last try; 0: never */
-        char *error;           /* why that failed, or NULL */
-        bool asked, answered;  /* this time */
+        int64_t probed_ms;    /* of the last try; 0: never */
+        char *error;          /* why that failed, or NULL */
+        bool asked, answered; /* this time */
 };
 struct er_hosts_view {
-        pthread_mutex_t lock;  /* over what the threads fill in */
+        pthread_mutex_t lock; /* over what the threads fill in */
         struct er_host_view *items;
         size_t count;
 };

@@ -9,7 +9,7 @@
 #include "base/parse.h"
 #include "base/term.h"
 
-#define FIRST_DRAW_MS 250  /* what is over sooner needs no status line */
+#define FIRST_DRAW_MS 250 /* what is over sooner needs no status line */
 #define STILL_MS 1000
 #define TICK_MS 100
 #define SHOW_TIME_MS 2000
@@ -229,7 +229,8 @@ void er_live_transfer(struct er_live *live, const char *what, const struct er_tr
                             (unsigned long long)transfer->total_files);
         if (now - live->rate_since_ms >= 1000) {
                 er_str_add(&text, ", ");
-                er_fmt_size(&text, (transfer->bytes - live->rate_bytes) * 1000u / (uint64_t)(now - live->rate_since_ms));
+                er_fmt_size(&text,
+                            (transfer->bytes - live->rate_bytes) * 1000u / (uint64_t)(now - live->rate_since_ms));
                 er_str_add(&text, "/s");
         }
         er_live_set(live, "%s", text.buf);

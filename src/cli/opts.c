@@ -228,8 +228,8 @@ static int check_count(const struct er_command *command, int count, struct er_er
         return usage(command, err);
 }
 
-int er_opts_parse(const struct er_command *command, char *const *argv, int count, void *opts, struct er_common_opts *common,
-                  char ***ret_args, int *ret_count, struct er_err *err)
+int er_opts_parse(const struct er_command *command, char *const *argv, int count, void *opts,
+                  struct er_common_opts *common, char ***ret_args, int *ret_count, struct er_err *err)
 {
         er_autofree char **args = er_calloc((size_t)count + 1, sizeof *args);
         int found = 0, rc = 0;

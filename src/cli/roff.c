@@ -25,8 +25,9 @@ static const struct {
         const char *status, *meaning;
 } statuses[] = {
         {"0", "All went well; for run, rerun and wait: the job exited with 0 and its outputs are there."},
-        {"1..199", "The job's own exit status, where a command has that of a job: 124 for its time limit, 126 not executable, 127 "
-                   "not found, 128+N ended by signal N, 137 also out of memory. A cancelled job has that of its end, 143 as a rule."},
+        {"1..199",
+         "The job's own exit status, where a command has that of a job: 124 for its time limit, 126 not executable, 127 "
+         "not found, 128+N ended by signal N, 137 also out of memory. A cancelled job has that of its end, 143 as a rule."},
         {"201", "The command line is wrong."},
         {"202", "errand.yaml, an option's value or another file of the user is wrong."},
         {"203", "Credentials or permission were refused by the other side."},
@@ -52,9 +53,11 @@ static const struct {
 static const struct {
         const char *name, *meaning;
 } variables[] = {
-        {"ERRAND_HOME", "Everything errand keeps on this machine goes below this directory, instead of the usual places."},
+        {"ERRAND_HOME",
+         "Everything errand keeps on this machine goes below this directory, instead of the usual places."},
         {"XDG_STATE_HOME", "Where the store is without ERRAND_HOME."},
-        {"ERRAND_LOG", "For whoever looks for a fault: debug, or a list of parts of the program (host,maestro), traces to standard error."},
+        {"ERRAND_LOG",
+         "For whoever looks for a fault: debug, or a list of parts of the program (host,maestro), traces to standard error."},
         {"ERRAND_LOG_FILE", "Where those traces go instead."},
         {"NO_COLOR", "When set, nothing is coloured."},
 };
@@ -65,7 +68,8 @@ static const struct {
         {"errand.yaml", "What a project says of its runs; see errand.yaml(5)."},
         {".errandignore", "What does not travel with a job, in the syntax of gitignore(5)."},
         {"results/JOB/", "In the project: the outputs of a job."},
-        {"~/.local/state/errand/store.db", "What errand knows of jobs and hosts. A damaged one is kept aside, never deleted."},
+        {"~/.local/state/errand/store.db",
+         "What errand knows of jobs and hosts. A damaged one is kept aside, never deleted."},
         {"~/.errand/", "On a host: the agent, snapshots, and a directory for each job."},
 };
 
@@ -276,9 +280,11 @@ void er_roff_main(struct er_str *out)
                 er_str_addf(out, ".It %s\n", statuses[i].status);
                 paragraph(out, er_sv(statuses[i].meaning));
         }
-        er_str_add(out, ".El\n.Sh EXAMPLES\nThe first minute, with any script:\n.Bd -literal -offset indent\n"
-                        "errand run python3 train.py\nerrand run \\-\\-on me@gpu\\-box python3 train.py\nerrand jobs\nerrand logs \\-f\n.Ed\n"
-                        ".Sh SEE ALSO\n");
+        er_str_add(
+                out,
+                ".El\n.Sh EXAMPLES\nThe first minute, with any script:\n.Bd -literal -offset indent\n"
+                "errand run python3 train.py\nerrand run \\-\\-on me@gpu\\-box python3 train.py\nerrand jobs\nerrand logs \\-f\n.Ed\n"
+                ".Sh SEE ALSO\n");
         for (size_t i = 0; i < er_command_count; i++)
                 if (!(er_commands[i]->flags & ER_CMD_HIDDEN))
                         er_strv_add(&names, er_commands[i]->name);

@@ -40,7 +40,8 @@ int er_target_project(char **ret_dir, struct er_err *err)
         return 0;
 }
 
-static int add_named(const struct er_cli *cli, const char *name, const char *dir, struct er_jobs *jobs, struct er_err *err)
+static int add_named(const struct er_cli *cli, const char *name, const char *dir, struct er_jobs *jobs,
+                     struct er_err *err)
 {
         er_autofree int64_t *ids = NULL;
         size_t count;
@@ -119,7 +120,8 @@ static void show_note(void *arg, const char *text)
         er_live_note(arg, text);
 }
 
-int er_target_session(const struct er_cli *cli, const char *host, struct er_live *live, struct er_session **ret, struct er_err *err)
+int er_target_session(const struct er_cli *cli, const char *host, struct er_live *live, struct er_session **ret,
+                      struct er_err *err)
 {
         er_auto(er_host) address = ER_HOST_INIT;
         struct er_session_opts opts = {.interactive = er_term_is(STDERR_FILENO)};
@@ -152,7 +154,8 @@ static bool all_over(const struct er_jobs *jobs)
         return true;
 }
 
-int er_target_wait(const struct er_cli *cli, struct er_jobs *jobs, er_deadline deadline, int stop, bool *ret_ended, struct er_err *err)
+int er_target_wait(const struct er_cli *cli, struct er_jobs *jobs, er_deadline deadline, int stop, bool *ret_ended,
+                   struct er_err *err)
 {
         er_deadline adopt_at = er_deadline_in(ADOPT_EVERY_MS);
         int64_t seen = er_store_version(cli->store);

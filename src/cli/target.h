@@ -14,7 +14,10 @@ struct er_jobs {
         struct er_job *items;
         size_t len, cap;
 };
-#define ER_JOBS_INIT {0}
+#define ER_JOBS_INIT                                                                                                   \
+        {                                                                                                              \
+                0                                                                                                      \
+        }
 void er_jobs_release(struct er_jobs *jobs);
 /* (moved) */
 void er_jobs_add(struct er_jobs *jobs, struct er_job *job);
@@ -29,12 +32,14 @@ int er_target_job(const struct er_cli *cli, const char *name, struct er_job *ret
 int er_jobs_reload(const struct er_cli *cli, struct er_jobs *jobs, struct er_err *err);
 
 /* A session to a host by its name; ssh may ask on the terminal. `live` (may be NULL) shows what it does. */
-int er_target_session(const struct er_cli *cli, const char *host, struct er_live *live, struct er_session **ret, struct er_err *err);
+int er_target_session(const struct er_cli *cli, const char *host, struct er_live *live, struct er_session **ret,
+                      struct er_err *err);
 
 /* Somebody carries every open run after this. Trouble with it is no reason to stop: the number started, or 0. */
 int er_target_adopt(const struct er_cli *cli);
 /* Until all have ended and their outputs are here. false at the deadline, or when `stop` (a descriptor, or -1) is readable. */
-int er_target_wait(const struct er_cli *cli, struct er_jobs *jobs, er_deadline deadline, int stop, bool *ret_ended, struct er_err *err);
+int er_target_wait(const struct er_cli *cli, struct er_jobs *jobs, er_deadline deadline, int stop, bool *ret_ended,
+                   struct er_err *err);
 /* One line at a job's end: "mnist-12.0 failed: exit 3 after 2.1s on gpu-box"; without "errand: ". */
 void er_target_result(struct er_str *out, const struct er_job *job);
 

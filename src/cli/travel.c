@@ -75,20 +75,24 @@ static int ask_first(void *arg, const struct er_snapshot *snapshot, struct er_er
         if (!er_can_ask()) {
                 largest_inline(&more, snapshot);
                 er_err_set(err, ER_CONFIG, "%s would travel", size.buf);
-                return er_err_hint(err, "say --yes if they shall, or name what is to stay in .errandignore%s", more.buf);
+                return er_err_hint(err, "say --yes if they shall, or name what is to stay in .errandignore%s",
+                                   more.buf);
         }
         er_live_clear(live);
         largest_lines(&more, snapshot, "          ");
         er_ask_begin();
-        fprintf(stderr, "errand: %s would travel; the largest directories:\n%s        What is not needed can stay: name it in "
-                        ".errandignore, which is written like .gitignore.\n", size.buf, more.buf);
+        fprintf(stderr,
+                "errand: %s would travel; the largest directories:\n%s        What is not needed can stay: name it in "
+                ".errandignore, which is written like .gitignore.\n",
+                size.buf, more.buf);
         if (er_ask("Send it all?"))
                 return 0;
         er_err_set(err, ER_CANCELLED, "nothing was started");
         return er_err_hint(err, "--dry-run lists what would travel");
 }
 
-int er_travel_take(const struct er_cli *cli, const char *dir, const char *project, bool ask, struct er_snapshot **ret, struct er_err *err)
+int er_travel_take(const struct er_cli *cli, const char *dir, const char *project, bool ask, struct er_snapshot **ret,
+                   struct er_err *err)
 {
         er_autoptr(er_live) live = er_live_new(cli->quiet);
         const struct er_snapshot_opts opts = {
@@ -128,7 +132,8 @@ static void list_field(struct er_str *out, const char *name, const struct er_str
 
                 if (i > 0)
                         er_str_add(&text, " ");
-                er_quote_show(&text, list->items[i], equals ? (size_t)(equals - list->items[i]) : strlen(list->items[i]));
+                er_quote_show(&text, list->items[i],
+                              equals ? (size_t)(equals - list->items[i]) : strlen(list->items[i]));
         }
         field(out, name, "%s", text.buf);
 }
@@ -200,7 +205,8 @@ static json_t *strings(const struct er_strv *list, bool names_only)
         for (size_t i = 0; i < list->len; i++) {
                 const char *equals = names_only ? strchr(list->items[i], '=') : NULL;
 
-                json_array_append_new(json, er_json_bytes(list->items[i], equals ? (size_t)(equals - list->items[i]) : strlen(list->items[i])));
+                json_array_append_new(json, er_json_bytes(list->items[i], equals ? (size_t)(equals - list->items[i])
+                                                                                 : strlen(list->items[i])));
         }
         return json;
 }
@@ -214,7 +220,10 @@ static json_t *files_json(const struct er_snapshot *snapshot)
                 json_t *file = json_object();
 
                 json_object_set_new(file, "path", er_json_bytes(entry.path.ptr, entry.path.len));
-                json_object_set_new(file, "type", json_string(entry.type == 'f' ? "file" : entry.type == 'd' ? "directory" : "link"));
+                json_object_set_new(file, "type",
+                                    json_string(entry.type == 'f'   ? "file"
+                                                : entry.type == 'd' ? "directory"
+                                                                    : "link"));
                 json_object_set_new(file, "bytes", json_integer((json_int_t)entry.size));
                 json_object_set_new(file, "executable", json_boolean(entry.type == 'f' && entry.mode & 0100));
                 json_array_append_new(json, file);
@@ -222,7 +231,8 @@ static json_t *files_json(const struct er_snapshot *snapshot)
         return json;
 }
 
-static int show_json(const struct er_spec *spec, const char *dir, const char *name, const struct er_snapshot *snapshot, struct er_err *err)
+static int show_json(const struct er_spec *spec, const char *dir, const char *name, const struct er_snapshot *snapshot,
+                     struct er_err *err)
 {
         json_t *json = json_object();
         int rc;
@@ -237,7 +247,8 @@ static int show_json(const struct er_spec *spec, const char *dir, const char *na
         json_object_set_new(json, "cpus", json_integer(spec->cpus));
         json_object_set_new(json, "memory", json_integer((json_int_t)spec->memory));
         json_object_set_new(json, "gpus", json_integer(spec->gpus));
-        json_object_set_new(json, "time_limit_seconds", spec->time_limit_ms > 0 ? json_real((double)spec->time_limit_ms / 1000) : json_null());
+        json_object_set_new(json, "time_limit_seconds",
+                            spec->time_limit_ms > 0 ? json_real((double)spec->time_limit_ms / 1000) : json_null());
         json_object_set_new(json, "env", strings(&spec->env, true));
         json_object_set_new(json, "secrets", strings(&spec->secrets, false));
         json_object_set_new(json, "outputs", strings(&spec->outputs, false));

@@ -16,9 +16,10 @@ static const char *signal_name(int number)
                 int number;
                 const char *name;
         } names[] = {
-                {SIGHUP, "HUP"},   {SIGINT, "INT"},   {SIGQUIT, "QUIT"}, {SIGILL, "ILL"},   {SIGTRAP, "TRAP"}, {SIGABRT, "ABRT"},
-                {SIGBUS, "BUS"},   {SIGFPE, "FPE"},   {SIGKILL, "KILL"}, {SIGUSR1, "USR1"}, {SIGSEGV, "SEGV"}, {SIGUSR2, "USR2"},
-                {SIGPIPE, "PIPE"}, {SIGALRM, "ALRM"}, {SIGTERM, "TERM"}, {SIGXCPU, "XCPU"}, {SIGXFSZ, "XFSZ"}, {SIGSYS, "SYS"},
+                {SIGHUP, "HUP"},   {SIGINT, "INT"},   {SIGQUIT, "QUIT"}, {SIGILL, "ILL"},   {SIGTRAP, "TRAP"},
+                {SIGABRT, "ABRT"}, {SIGBUS, "BUS"},   {SIGFPE, "FPE"},   {SIGKILL, "KILL"}, {SIGUSR1, "USR1"},
+                {SIGSEGV, "SEGV"}, {SIGUSR2, "USR2"}, {SIGPIPE, "PIPE"}, {SIGALRM, "ALRM"}, {SIGTERM, "TERM"},
+                {SIGXCPU, "XCPU"}, {SIGXFSZ, "XFSZ"}, {SIGSYS, "SYS"},
         };
 
         for (size_t i = 0; i < ER_LEN(names); i++)
@@ -97,7 +98,8 @@ void er_view_state_brief(struct er_str *out, const struct er_job *job, int64_t n
         if (job->state != ER_JOB_FAILED || told)
                 er_view_state(out, job, now_ms);
         else
-                er_str_addf(out, "failed: %s", job->reason == ER_REASON_HOST ? "no way to its host" : er_reason_name(job->reason));
+                er_str_addf(out, "failed: %s",
+                            job->reason == ER_REASON_HOST ? "no way to its host" : er_reason_name(job->reason));
 }
 
 int64_t er_view_took_ms(const struct er_job *job, int64_t now_ms)
@@ -124,9 +126,11 @@ json_t *er_view_job(const struct er_job *job, int64_t now_ms)
         json_object_set_new(json, "project", er_json_text(job->project));
         json_object_set_new(json, "project_dir", er_json_text(job->project_dir));
         json_object_set_new(json, "state", er_json_text(er_job_state_name(job->state)));
-        json_object_set_new(json, "reason", job->reason == ER_REASON_NONE ? json_null() : er_json_text(er_reason_name(job->reason)));
+        json_object_set_new(json, "reason",
+                            job->reason == ER_REASON_NONE ? json_null() : er_json_text(er_reason_name(job->reason)));
         json_object_set_new(json, "detail", er_json_text(job->detail));
-        json_object_set_new(json, "exit", er_job_state_ended(job->state) ? json_integer(job->exit_status) : json_null());
+        json_object_set_new(json, "exit",
+                            er_job_state_ended(job->state) ? json_integer(job->exit_status) : json_null());
         json_object_set_new(json, "host", er_json_text(job->host));
         json_object_set_new(json, "attempt", json_integer(job->attempt));
         json_object_set_new(json, "command", er_json_text(job->command));
@@ -151,9 +155,11 @@ json_t *er_view_attempt(const struct er_attempt *a)
         json_object_set_new(json, "host", er_json_text(a->host));
         json_object_set_new(json, "state", er_json_text(er_state_name(a->state)));
         json_object_set_new(json, "end", a->end == ER_END_NONE ? json_null() : er_json_text(er_end_name(a->end)));
-        json_object_set_new(json, "reason", a->reason == ER_REASON_NONE ? json_null() : er_json_text(er_reason_name(a->reason)));
+        json_object_set_new(json, "reason",
+                            a->reason == ER_REASON_NONE ? json_null() : er_json_text(er_reason_name(a->reason)));
         json_object_set_new(json, "detail", er_json_text(a->detail));
-        json_object_set_new(json, "exit_code", a->state == ER_STATE_ENDED && a->exit_code >= 0 ? json_integer(a->exit_code) : json_null());
+        json_object_set_new(json, "exit_code",
+                            a->state == ER_STATE_ENDED && a->exit_code >= 0 ? json_integer(a->exit_code) : json_null());
         json_object_set_new(json, "signal", a->signal > 0 ? json_integer(a->signal) : json_null());
         json_object_set_new(json, "dir", er_json_text(a->dir));
         json_object_set_new(json, "queued", er_json_time(a->queued_ms));
@@ -163,7 +169,8 @@ json_t *er_view_attempt(const struct er_attempt *a)
         json_object_set_new(json, "max_memory", json_integer((json_int_t)a->max_rss));
         json_object_set_new(json, "gpus", gpus);
         json_object_set_new(json, "gpu_memory", json_integer((json_int_t)a->gpu_mem));
-        json_object_set_new(json, "gpu_percent", a->gpu_util >= 0 && a->gpu_mask ? json_integer(a->gpu_util) : json_null());
+        json_object_set_new(json, "gpu_percent",
+                            a->gpu_util >= 0 && a->gpu_mask ? json_integer(a->gpu_util) : json_null());
         json_object_set_new(json, "log_bytes", json_integer((json_int_t)a->log_size));
         return json;
 }

@@ -32,7 +32,8 @@ static void test_names_are_unique_and_found(void **state)
 static void test_tables_are_complete(void **state)
 {
         (void)state;
-        EACH(command) {
+        EACH(command)
+        {
                 bool in_group = false;
 
                 assert_non_null(command->summary);
@@ -51,7 +52,8 @@ static void test_tables_are_complete(void **state)
 static void test_options_are_sound(void **state)
 {
         (void)state;
-        EACH(command) {
+        EACH(command)
+        {
                 const struct er_opt *opt, *other;
 
                 for (size_t i = 0; (opt = er_command_opt(command, i)); i++) {
@@ -79,7 +81,8 @@ static void contains(const struct er_str *text, const char *what)
 static void test_help_has_every_option(void **state)
 {
         (void)state;
-        EACH(command) {
+        EACH(command)
+        {
                 er_auto(er_str) text = ER_STR_INIT;
                 const struct er_opt *opt;
 
@@ -97,7 +100,8 @@ static void test_help_has_every_option(void **state)
 static void test_help_fits_the_terminal(void **state)
 {
         (void)state;
-        EACH(command) {
+        EACH(command)
+        {
                 er_auto(er_str) text = ER_STR_INIT;
                 struct er_sv rest, line;
 
@@ -116,7 +120,8 @@ static void test_overview_has_every_command(void **state)
 
         (void)state;
         er_help_overview(&text, false, 80);
-        EACH(command) {
+        EACH(command)
+        {
                 er_autofree char *line = er_fmt("\n  %s ", command->name);
 
                 assert_int_equal(strstr(text.buf, line) != NULL, !hidden(command));
@@ -135,7 +140,8 @@ static void roff_escape(struct er_str *out, const char *text)
 static void test_manual_has_every_option(void **state)
 {
         (void)state;
-        EACH(command) {
+        EACH(command)
+        {
                 er_auto(er_str) page = ER_STR_INIT;
                 const struct er_opt *opt;
 
@@ -156,7 +162,8 @@ static void test_manual_of_errand_has_every_command(void **state)
 
         (void)state;
         er_roff_main(&page);
-        EACH(command) {
+        EACH(command)
+        {
                 er_autofree char *item = er_fmt(".It Cm %s\n", command->name);
 
                 assert_int_equal(strstr(page.buf, item) != NULL, !hidden(command));
@@ -183,7 +190,8 @@ static void test_every_command_is_in_the_build_of_the_manual(void **state)
         if (!er_file_exists(AT_FDCWD, path))
                 skip(); /* not run from the build directory */
         assert_int_equal(er_file_read(AT_FDCWD, path, 65536, &build, NULL), 0);
-        EACH(command) {
+        EACH(command)
+        {
                 er_autofree char *item = er_fmt("'%s'", command->name);
 
                 assert_int_equal(strstr(build.buf, item) != NULL, !hidden(command));
@@ -199,7 +207,8 @@ static void test_completion_has_every_command_and_option(void **state)
                 er_auto(er_str) script = ER_STR_INIT;
 
                 assert_int_equal(er_completion_script(shells[s], &script, NULL), 0);
-                EACH(command) {
+                EACH(command)
+                {
                         const struct er_opt *opt;
 
                         if (hidden(command))
@@ -218,7 +227,9 @@ static void test_completion_has_every_command_and_option(void **state)
 /* The shells themselves say whether they can read the scripts. */
 static void test_completion_is_read_by_its_shell(void **state)
 {
-        static char *const shells[][4] = {{(char *)"bash", (char *)"-n", NULL}, {(char *)"zsh", (char *)"-n", NULL}, {(char *)"fish", (char *)"-n", NULL}};
+        static char *const shells[][4] = {{(char *)"bash", (char *)"-n", NULL},
+                                          {(char *)"zsh", (char *)"-n", NULL},
+                                          {(char *)"fish", (char *)"-n", NULL}};
 
         (void)state;
         for (size_t s = 0; s < ER_LEN(shells); s++) {
@@ -231,7 +242,9 @@ static void test_completion_is_read_by_its_shell(void **state)
                 if (!there)
                         continue;
                 assert_int_equal(er_completion_script(shells[s][0], &script, NULL), 0);
-                assert_int_equal(er_proc_run(&opts, er_svn(script.buf, script.len), NULL, &said, 4096, er_deadline_in(20000), &status, NULL), 0);
+                assert_int_equal(er_proc_run(&opts, er_svn(script.buf, script.len), NULL, &said, 4096,
+                                             er_deadline_in(20000), &status, NULL),
+                                 0);
                 if (status != 0)
                         fail_msg("%s: %s", shells[s][0], said.buf);
         }
@@ -247,9 +260,14 @@ static void bash_offers(const char *line, const char *expected)
         int status = -1;
 
         assert_int_equal(er_completion_script("bash", &script, NULL), 0);
-        er_str_addf(&script, "errand() { echo job-1; echo job-2; }\nCOMP_WORDS=(%s)\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_errand\n"
-                             "printf '%%s ' \"${COMPREPLY[@]}\"\n", line);
-        assert_int_equal(er_proc_run(&opts, er_svn(script.buf, script.len), &out, NULL, 65536, er_deadline_in(20000), &status, NULL), 0);
+        er_str_addf(
+                &script,
+                "errand() { echo job-1; echo job-2; }\nCOMP_WORDS=(%s)\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_errand\n"
+                "printf '%%s ' \"${COMPREPLY[@]}\"\n",
+                line);
+        assert_int_equal(er_proc_run(&opts, er_svn(script.buf, script.len), &out, NULL, 65536, er_deadline_in(20000),
+                                     &status, NULL),
+                         0);
         assert_string_equal(out.buf, expected);
 }
 
@@ -333,7 +351,8 @@ static void done(void)
 static void test_values_in_every_spelling(void **state)
 {
         (void)state;
-        assert_int_equal(PARSE("--text", "a", "--list=x", "-l", "y", "-lz", "--count=7", "--size", "2G", "--duration", "1m"), 0);
+        assert_int_equal(
+                PARSE("--text", "a", "--list=x", "-l", "y", "-lz", "--count=7", "--size", "2G", "--duration", "1m"), 0);
         assert_string_equal(sample.text, "a");
         assert_int_equal(sample.list.len, 3);
         assert_string_equal(sample.list.items[2], "z");
