@@ -43,7 +43,7 @@ static int add_piece(const char *piece, size_t len, void *data)
 
 void er_json_dump(const json_t *json, bool pretty, struct er_str *out)
 {
-        size_t flags = JSON_ENCODE_ANY | (pretty ? JSON_INDENT(2) : JSON_COMPACT);
+        size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(12) | (pretty ? JSON_INDENT(2) : JSON_COMPACT);
 
         if (json_dump_callback(json, add_piece, out, flags) < 0)
                 abort(); /* a NULL or a loop: ours */
