@@ -10,6 +10,7 @@
 #include "base/map.h"
 
 #define FLUSH_AT (64u * 1024)
+#define MISSED_MAX (ER_FRAME_MAX - 1024u) /* END is one frame */
 
 struct listing {
         struct er_worker *worker;
@@ -70,10 +71,12 @@ static int list(struct er_worker *worker, struct er_err *err)
 
                 if (field.tag != ER_T_PATTERN)
                         continue;
-                if (!er_glob_any(dir, pattern))
+                if (er_glob_any(dir, pattern)) {
+                        if (er_glob_walk(dir, pattern, add, &listing, err) < 0)
+                                return -1;
+                } else if (missed.len + field.value.len < MISSED_MAX) {
                         er_msg_text(&missed, ER_T_PATTERN, pattern);
-                else if (er_glob_walk(dir, pattern, add, &listing, err) < 0)
-                        return -1;
+                }
         }
         start = er_frame_begin(&worker->out, ER_F_END, worker->id);
         er_msg_u64(&worker->out, ER_T_COUNT, listing.count);

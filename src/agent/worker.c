@@ -6,9 +6,7 @@
 #include "agent/serve.h"
 #include "base/io.h"
 
-#define GOT_MAX (256u * 1024) /* with so much not passed on, no more is read from the child */
-
-#define GOT_ENOUGH (256u * 1024)
+#define GOT_ENOUGH (256u * 1024) /* with so much not passed on, and a whole frame in it, no more is read from the child */
 
 struct worker_stream {
         struct er_stream stream;
@@ -31,9 +29,13 @@ static bool is_closing(enum er_frame_type type)
         return type == ER_F_OK || type == ER_F_END || type == ER_F_ERROR || type == ER_F_PROBE_OK;
 }
 
+/* A frame may be larger than what is enough: only a whole one can be passed on and make room. */
 static void listen_again(struct worker_stream *w)
 {
-        w->stream.fd = w->eof || w->got.len >= GOT_MAX ? -1 : w->pipe_fd;
+        struct er_frame frame;
+        bool enough = w->got.len >= GOT_ENOUGH && er_frame_parse(w->got.buf, w->got.len, &frame, NULL) != 0;
+
+        w->stream.fd = w->eof || enough ? -1 : w->pipe_fd;
 }
 
 static int look(struct er_stream *stream, struct er_err *err)
