@@ -55,7 +55,8 @@ struct er_status {
         int gpu_util;     /* percent, -1: not known */
         uint64_t gpu_mask; /* GPUs given, bit n = index n */
         uint64_t log_size;
-        int64_t pid;
+        int64_t pid;        /* of the job's first process */
+        uint64_t pid_start; /* when it started, in the kernel's ticks since the boot; 0: not known */
 };
 #define ER_STATUS_INIT {.exit_code = -1, .gpu_util = -1}
 void er_status_release(struct er_status *status);

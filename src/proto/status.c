@@ -40,11 +40,29 @@ void er_status_encode(const struct er_status *s, struct er_str *out)
                         er_msg_u64(out, ER_T_GPU_INDEX, i);
         add_nonzero(out, ER_T_LOG_SIZE, s->log_size);
         add_nonzero(out, ER_T_PID, (uint64_t)s->pid);
+        add_nonzero(out, ER_T_PID_START, s->pid_start);
 }
 
 static int small_number(uint64_t value, int max)
 {
         return value > (uint64_t)max ? max : (int)value;
+}
+
+/* A newer agent may use numbers that this build does not know, a damaged one any. They become known ones, so that no reader
+   has to doubt them. */
+static void know_numbers(struct er_status *s)
+{
+        if (s->end > ER_END_LOST)
+                s->end = ER_END_LOST;
+        if (s->state > ER_STATE_ENDED)
+                s->state = s->end == ER_END_NONE ? ER_STATE_RUNNING : ER_STATE_ENDED;
+        if (s->state == ER_STATE_ENDED && s->end == ER_END_NONE)
+                s->end = ER_END_LOST;
+        if (s->reason > ER_REASON_ROOM) {
+                if (!s->detail)
+                        s->detail = er_fmt("for a reason that this errand does not know (number %u)", s->reason);
+                s->reason = ER_REASON_NONE;
+        }
 }
 
 void er_status_decode(struct er_sv data, struct er_status *ret)
@@ -116,10 +134,14 @@ void er_status_decode(struct er_sv data, struct er_status *ret)
                 case ER_T_PID:
                         s.pid = (int64_t)v;
                         break;
+                case ER_T_PID_START:
+                        s.pid_start = v;
+                        break;
                 default: /* not a fact we know */
                         break;
                 }
         }
+        know_numbers(&s);
         *ret = s;
 }
 

@@ -140,6 +140,7 @@ enum er_tag {
         ER_T_OS = 84,          /* s: PRETTY_NAME of /etc/os-release */
         ER_T_ATTEMPT_ID = 85,  /* s: random, unique for ever: ERRAND_ATTEMPT_ID of the job's processes */
         ER_T_RETRYABLE = 86,   /* u: 1: trying the same again can help */
+        ER_T_PID_START = 88,   /* u: field 22 of /proc/PID/stat, so that the same number is not taken for the same process */
         ER_T_PROVIDER_CODE = 87, /* s: of an ERROR: "snapshot" */
 };
 

@@ -150,12 +150,34 @@ static void every_number_has_a_name(void **state)
         assert_string_equal(er_reason_name((enum er_reason)9999), "unknown");
 }
 
+static void unknown_numbers_become_known_ones(void **state)
+{
+        er_auto(er_status) status = ER_STATUS_INIT;
+        er_auto(er_status) ended = ER_STATUS_INIT;
+        er_auto(er_str) out = ER_STR_INIT;
+
+        (void)state;
+        er_msg_u64(&out, ER_T_STATE, 77);
+        er_msg_u64(&out, ER_T_REASON, UINT64_MAX);
+        er_status_decode(er_svn(out.buf, out.len), &status);
+        assert_int_equal(status.state, ER_STATE_RUNNING);
+        assert_int_equal(status.reason, ER_REASON_NONE);
+        assert_non_null(strstr(status.detail, "255"));
+        er_msg_u64(&out, ER_T_END, 6);
+        er_status_decode(er_svn(out.buf, out.len), &ended);
+        assert_int_equal(ended.state, ER_STATE_ENDED);
+        assert_int_equal(ended.end, ER_END_LOST);
+        assert_string_equal(er_end_name((enum er_end)1000), "unknown");
+        assert_string_equal(er_state_name((enum er_state)-1), "unknown");
+        assert_string_equal(er_reason_name((enum er_reason)255), "unknown");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_spec_comes_back), cmocka_unit_test(damaged_specs_are_refused),
                 cmocka_unit_test(a_status_comes_back), cmocka_unit_test(exit_statuses),
-                cmocka_unit_test(every_number_has_a_name),
+                cmocka_unit_test(every_number_has_a_name), cmocka_unit_test(unknown_numbers_become_known_ones),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
