@@ -38,7 +38,8 @@ int er_capture_pipes(struct er_capture *c, int ret_write[2])
 
 static void put_record(struct er_capture *c, unsigned stream)
 {
-        int64_t now = er_now_ms();
+        int64_t now = er_now_ms(), time = c->record_ms;
+        uint64_t number = c->records; /* from 1 */
         struct {
                 uint64_t end, time;
                 uint32_t stream, zero;
@@ -47,18 +48,20 @@ static void put_record(struct er_capture *c, unsigned stream)
         _Static_assert(sizeof record == ER_LOG_RECORD, "the index's layout");
         /* What nobody described (a full disk) belongs to no record. */
         if (c->records == 0 || stream != c->record_stream || now - c->record_ms >= SAME_RECORD_MS || now < c->record_ms) {
-                c->records++;
-                c->record_stream = stream;
-                c->record_ms = now;
+                number++;
+                time = now;
         }
         record.end = htole64(c->size);
-        record.time = htole64((uint64_t)c->record_ms);
+        record.time = htole64((uint64_t)time);
         record.stream = htole32(stream);
         record.zero = 0;
         if (c->idx_fd < 0)
                 c->idx_fd = openat(c->dir_fd, "log.idx", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-        if (c->idx_fd < 0 || er_pwrite_full(c->idx_fd, &record, sizeof record, (off_t)((c->records - 1) * sizeof record)) < 0)
-                c->records--;
+        if (c->idx_fd < 0 || er_pwrite_full(c->idx_fd, &record, sizeof record, (off_t)((number - 1) * sizeof record)) < 0)
+                return; /* nothing was said: the next record is as if this had not been */
+        c->records = number;
+        c->record_stream = stream;
+        c->record_ms = time;
 }
 
 static ssize_t copy_some(struct er_capture *c, int fd)
