@@ -111,6 +111,7 @@ void er_ainfo_release(struct er_ainfo *info)
         free(info->id);
         free(info->boot_id);
         free(info->host_name);
+        free(info->hostname);
         er_spec_release(&info->spec);
         *info = (struct er_ainfo)ER_AINFO_INIT;
 }
@@ -132,10 +133,16 @@ int er_adir_info(const struct er_adir *dir, struct er_ainfo *ret, struct er_err 
         info.id = er_msg_dup(all, ER_T_ATTEMPT_ID);
         info.boot_id = er_msg_dup(all, ER_T_BOOT_ID);
         info.host_name = er_msg_dup(all, ER_T_NAME);
+        info.hostname = er_msg_dup(all, ER_T_HOSTNAME);
         info.time_ms = er_msg_get_i64(all, ER_T_TIME, 0);
         *ret = info;
         info = (struct er_ainfo)ER_AINFO_INIT;
         return 0;
+}
+
+bool er_ainfo_is_foreign(const struct er_agent *agent, const struct er_ainfo *info)
+{
+        return info->hostname && info->boot_id && !er_streq(info->hostname, agent->hostname) && !er_streq(info->boot_id, agent->boot_id);
 }
 
 /* --- events */
@@ -176,6 +183,7 @@ static void keep_last(void *arg, const struct er_status *event)
         int64_t started_ms = event->started_ms ? event->started_ms : last->started_ms;
         uint64_t gpu_mask = event->gpu_mask ? event->gpu_mask : last->gpu_mask;
         int64_t pid = event->pid ? event->pid : last->pid;
+        uint64_t pid_start = event->pid_start ? event->pid_start : last->pid_start;
 
         er_status_release(last);
         *last = *event;
@@ -184,6 +192,7 @@ static void keep_last(void *arg, const struct er_status *event)
         last->started_ms = started_ms;
         last->gpu_mask = gpu_mask;
         last->pid = pid;
+        last->pid_start = pid_start;
 }
 
 void er_events_last(const struct er_adir *dir, struct er_status *ret)
@@ -350,6 +359,19 @@ bool er_adir_is_alive(const struct er_adir *dir)
         return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
+bool er_adir_is_gone(const struct er_adir *dir)
+{
+        struct stat open_one, named;
+
+        if (fstat(dir->fd, &open_one) < 0)
+                return errno == ESTALE;
+        if (open_one.st_nlink == 0)
+                return true;
+        if (stat(dir->path, &named) < 0)
+                return errno == ENOENT || errno == ENOTDIR || errno == ESTALE;
+        return named.st_ino != open_one.st_ino || named.st_dev != open_one.st_dev;
+}
+
 void er_adir_wait_left(const struct er_adir *dir)
 {
         er_deadline deadline = er_deadline_in(LEAVE_MS);
@@ -358,12 +380,34 @@ void er_adir_wait_left(const struct er_adir *dir)
                 poll(NULL, 0, 2);
 }
 
+/* Guard and supervisor have been killed: so nobody holds the job's processes together any more. */
+static void kill_what_is_left(const struct er_adir *dir, const char *id, const struct er_status *last)
+{
+        er_auto(er_status) usage = ER_STATUS_INIT;
+        er_auto(er_str) text = ER_STR_INIT;
+        struct er_traces traces = {.id = id, .session = (pid_t)last->pid, .session_start = last->pid_start};
+        char link[64], path[4096];
+        ssize_t len;
+
+        if (er_file_read(dir->fd, "usage", RECORD_MAX, &text, NULL) == 0)
+                er_status_decode(er_svn(text.buf, text.len), &usage);
+        traces.session_seen_ms = usage.time_ms > last->time_ms ? usage.time_ms : last->time_ms;
+        snprintf(link, sizeof link, "/proc/self/fd/%d", dir->fd); /* as the kernel calls it: no symlinks */
+        len = readlink(link, path, sizeof path - 6);
+        if (len > 0) {
+                memcpy(path + len, "/work", 6);
+                traces.dir = path;
+        }
+        er_ptree_kill_traces(&traces);
+}
+
 int er_adir_settle(const struct er_agent *agent, const struct er_adir *dir, bool *ret_never_began, struct er_err *err)
 {
         er_auto(er_status) last = ER_STATUS_INIT;
         er_auto(er_ainfo) info = ER_AINFO_INIT;
         er_autoclose int lock_fd = -1;
         bool rebooted, known;
+        int rc;
 
         if (ret_never_began)
                 *ret_never_began = false;
@@ -371,11 +415,21 @@ int er_adir_settle(const struct er_agent *agent, const struct er_adir *dir, bool
                 return 1;
         if (er_adir_is_alive(dir))
                 return 0;
-        if (er_alock_take(dir->fd, &lock_fd) != 1)
+        known = er_adir_info(dir, &info, NULL) == 0;
+        if (known && er_ainfo_is_foreign(agent, &info))
+                return 0;
+        rc = er_alock_take(dir->fd, &lock_fd);
+        if (er_adir_is_gone(dir)) {
+                if (ret_never_began)
+                        *ret_never_began = true;
+                return 0;
+        }
+        if (rc != 1)
                 return 0;
         if (er_exit_read(dir, &last)) /* it ended between the two looks */
                 return 1;
-        known = er_adir_info(dir, &info, NULL) == 0;
+        if (!known)
+                known = er_adir_info(dir, &info, NULL) == 0;
         rebooted = known && info.boot_id && info.boot_id[0] && agent->boot_id[0] && !er_streq(info.boot_id, agent->boot_id);
         er_events_last(dir, &last);
         if (last.state == 0 && !rebooted) {
@@ -384,7 +438,7 @@ int er_adir_settle(const struct er_agent *agent, const struct er_adir *dir, bool
                 return 0;
         }
         if (known && info.id && !rebooted)
-                er_ptree_kill_marked(info.id);
+                kill_what_is_left(dir, info.id, &last);
         er_status_release(&last);
         er_adir_status(dir, &last);
         last.end = ER_END_LOST;

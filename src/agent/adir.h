@@ -32,6 +32,7 @@ struct er_ainfo {
         char *id;        /* ERRAND_ATTEMPT_ID */
         char *boot_id;
         char *host_name; /* as the user calls this host, or NULL */
+        char *hostname;  /* of the machine, as it calls itself */
         int64_t time_ms; /* of the submission */
         struct er_spec spec;
 };
@@ -45,6 +46,9 @@ int er_events_append(const struct er_adir *dir, struct er_status *event, struct 
 void er_events_read(int fd, uint64_t *offset, void (*fn)(void *arg, const struct er_status *event), void *arg);
 /* The last event (state 0: none). */
 void er_events_last(const struct er_adir *dir, struct er_status *ret);
+
+/* Made on a machine that is not this one: neither in this boot, nor under this hostname. */
+bool er_ainfo_is_foreign(const struct er_agent *agent, const struct er_ainfo *info);
 
 /* The record of the end. */
 int er_exit_reserve(int dir_fd); /* room for it, so that a full disk does not matter; 0, or -1 with errno */
@@ -60,12 +64,16 @@ void er_adir_status(const struct er_adir *dir, struct er_status *ret);
 /* The lock: an open file description lock, so that guard and supervisor share it and the kernel drops it with the last. */
 int er_alock_take(int dir_fd, int *ret_fd); /* 1: ours; 0: somebody else's; -1 with errno */
 bool er_adir_is_alive(const struct er_adir *dir);
+/* The open directory is no longer the one of its path: it was removed, or is being removed. */
+bool er_adir_is_gone(const struct er_adir *dir);
 /* An attempt that is over: waits until its processes have left the directory, which takes some ms after the record is there. */
 void er_adir_wait_left(const struct er_adir *dir);
 
 /*
  * Makes sure that an attempt nobody looks after any more has its record: kills what is left of it and writes that it
- * was lost. Returns 1 when it is over, 0 when it is alive, or never began (*ret_never_began, may be NULL).
+ * was lost. Returns 1 when it is over, 0 when it is alive, or never began (*ret_never_began, may be NULL; also when the
+ * directory has been removed). An attempt that another machine made (a home that several share) counts as alive: the
+ * locks of its processes need not be seen here.
  */
 int er_adir_settle(const struct er_agent *agent, const struct er_adir *dir, bool *ret_never_began, struct er_err *err);
 

@@ -64,6 +64,7 @@ static char *from_environment(const char *name)
 int er_agent_init(struct er_agent *agent, const char *root, struct er_err *err)
 {
         const char *pretended = getenv("ERRAND_BOOT_ID"); /* for the tests of what a reboot does */
+        const char *hostname = getenv("ERRAND_HOSTNAME");  /* and of homes that several machines share */
 
         agent->user = from_environment("USER");
         if (!agent->user)
@@ -95,7 +96,9 @@ int er_agent_init(struct er_agent *agent, const char *root, struct er_err *err)
                 snprintf(agent->boot_id, sizeof agent->boot_id, "%s", pretended);
         else if (er_read_small(AT_FDCWD, "/proc/sys/kernel/random/boot_id", agent->boot_id, sizeof agent->boot_id) < 0)
                 agent->boot_id[0] = '\0';
-        if (gethostname(agent->hostname, sizeof agent->hostname - 1) < 0)
+        if (hostname && hostname[0])
+                snprintf(agent->hostname, sizeof agent->hostname, "%s", hostname);
+        else if (gethostname(agent->hostname, sizeof agent->hostname - 1) < 0)
                 snprintf(agent->hostname, sizeof agent->hostname, "unknown");
         return 0;
 }

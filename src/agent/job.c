@@ -4,8 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "agent/gpu.h"
 #include "base/io.h"
@@ -161,27 +162,57 @@ static char *find_program(const char *name, const struct er_strv *env, int dir_f
         return NULL;
 }
 
+/* In the new process. What goes wrong is told through the pipe, which a successful exec closes. */
+static _Noreturn void become(const struct er_job_start *start, pid_t parent, int dir_fd, int tell_fd, const char *path, char *const argv[],
+                             char *const env[])
+{
+        sigset_t none;
+        int why;
+
+        /* Should the supervisor be killed, nobody is left to end the job: it goes too (and if the guard is there, all it started). */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+                _exit(NOT_EXECUTABLE);
+        for (int sig = 1; sig < NSIG; sig++)
+                signal(sig, SIG_DFL); /* those that cannot be set stay */
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        setsid();
+        if (fchdir(dir_fd) == 0 && dup2(start->out_fd, 1) == 1 && dup2(start->err_fd, 2) == 2)
+                execve(path, argv, env);
+        why = errno;
+        (void)!write(tell_fd, &why, sizeof why);
+        _exit(NOT_EXECUTABLE);
+}
+
+/* 0, or what went wrong. */
 static int spawn(const struct er_job_start *start, int dir_fd, const char *path, char *const argv[], char *const env[], pid_t *ret_pid)
 {
-        posix_spawn_file_actions_t actions;
-        posix_spawnattr_t attr;
-        sigset_t none, all;
-        int rc;
+        pid_t parent = getpid(), pid;
+        int fds[2], why = 0;
 
-        sigemptyset(&none);
-        sigfillset(&all);
-        posix_spawn_file_actions_init(&actions);
-        posix_spawn_file_actions_addfchdir_np(&actions, dir_fd);
-        posix_spawn_file_actions_adddup2(&actions, start->out_fd, 1);
-        posix_spawn_file_actions_adddup2(&actions, start->err_fd, 2);
-        posix_spawnattr_init(&attr);
-        posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-        posix_spawnattr_setsigmask(&attr, &none);
-        posix_spawnattr_setsigdefault(&attr, &all);
-        rc = posix_spawn(ret_pid, path, &actions, &attr, argv, env);
-        posix_spawnattr_destroy(&attr);
-        posix_spawn_file_actions_destroy(&actions);
-        return rc;
+        if (er_pipe(fds) < 0)
+                return errno;
+        pid = fork();
+        if (pid < 0)
+                why = errno;
+        else if (pid == 0)
+                become(start, parent, dir_fd, fds[1], path, argv, env);
+        close(fds[1]);
+        if (pid > 0 && er_read_full(fds[0], &why, sizeof why) == (ssize_t)sizeof why)
+                while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                        ;
+        close(fds[0]);
+        if (why == 0)
+                *ret_pid = pid;
+        return why;
+}
+
+/* The copies of the secrets' values with it. */
+static void wipe(struct er_strv *env)
+{
+        for (size_t i = 0; i < env->len; i++)
+                explicit_bzero(env->items[i], strlen(env->items[i]));
 }
 
 static int cannot(int errnum, const char *name, int *ret_exit_code, struct er_err *err)
@@ -214,11 +245,14 @@ int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit
                 char *shell[] = {sh, minus_c, dashes, spec->argv.items[0], NULL};
 
                 rc = spawn(start, dir_fd, sh, shell, env.items, ret_pid);
+                wipe(&env);
                 return rc ? cannot(rc, sh, ret_exit_code, err) : 0;
         }
         program = find_program(spec->argv.items[0], &env, dir_fd, &why);
-        if (!program)
+        if (!program) {
+                wipe(&env);
                 return cannot(why, spec->argv.items[0], ret_exit_code, err);
+        }
         rc = spawn(start, dir_fd, program, spec->argv.items, env.items, ret_pid);
         if (rc == ENOEXEC) {
                 /* A script without "#!": as every shell does. */
@@ -227,5 +261,6 @@ int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit
                 er_strv_addall(&argv, spec->argv.items + 1, spec->argv.len - 1);
                 rc = spawn(start, dir_fd, sh, argv.items, env.items, ret_pid);
         }
+        wipe(&env);
         return rc ? cannot(rc, spec->argv.items[0], ret_exit_code, err) : 0;
 }

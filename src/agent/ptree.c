@@ -7,7 +7,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "agent/agent.h"
 #include "base/io.h"
@@ -282,28 +284,111 @@ static bool is_marked(pid_t pid, const char *wanted)
         return false;
 }
 
-void er_ptree_kill_marked(const char *id)
+uint64_t er_process_start(pid_t pid)
 {
-        er_autofree char *wanted = er_fmt("ERRAND_ATTEMPT_ID=%s", id);
-        er_deadline deadline = er_deadline_in(5000);
+        char buf[1024];
+        const char *rest;
 
-        /* Again until a pass finds none: one that forks while we look may escape the first. */
-        for (bool any = true; any && er_deadline_poll_ms(deadline) != 0;) {
-                const struct dirent *entry;
-                DIR *proc = opendir("/proc");
+        return read_stat(pid, buf, sizeof buf, &rest) ? stat_field(rest, 22) : 0;
+}
 
-                if (!proc)
-                        return;
-                any = false;
-                while ((entry = readdir(proc))) {
-                        pid_t pid;
+static bool is_in(pid_t pid, const char *dir)
+{
+        size_t len = strlen(dir);
+        char path[64], cwd[4096];
+        ssize_t n;
 
-                        if (!parse_pid(entry->d_name, &pid) || pid == getpid() || !is_marked(pid, wanted))
-                                continue;
+        snprintf(path, sizeof path, "/proc/%d/cwd", (int)pid);
+        n = readlink(path, cwd, sizeof cwd - 1);
+        if (n < (ssize_t)len || memcmp(cwd, dir, len) != 0)
+                return false;
+        cwd[n] = '\0';
+        return cwd[len] == '\0' || cwd[len] == '/' || cwd[len] == ' '; /* "... (deleted)" */
+}
+
+static bool is_our_users(pid_t pid)
+{
+        char path[64];
+        struct stat st;
+
+        snprintf(path, sizeof path, "/proc/%d", (int)pid);
+        return stat(path, &st) == 0 && st.st_uid == geteuid();
+}
+
+/* The clock's time in ticks since the boot. */
+static uint64_t ticks_of(int64_t time_ms)
+{
+        struct timespec since_boot;
+        long hz = sysconf(_SC_CLK_TCK);
+        int64_t ms;
+
+        clock_gettime(CLOCK_BOOTTIME, &since_boot);
+        ms = (int64_t)since_boot.tv_sec * 1000 + since_boot.tv_nsec / 1000000 - (er_now_ms() - time_ms);
+        return ms <= 0 ? 0 : (uint64_t)ms * (uint64_t)(hz > 0 ? hz : 100) / 1000;
+}
+
+/* The number of a session is given out again only when none of its processes is left. So it is still the job's when the
+   first process is, or when one of the others is as old as our last sight of it. */
+struct session_look {
+        bool is_another, is_ours;
+        uint64_t limit; /* ticks */
+};
+
+static void look_at_member(const struct er_traces *traces, struct session_look *look, pid_t pid, uint64_t start)
+{
+        if (pid == traces->session && start != traces->session_start)
+                look->is_another = true;
+        else if (pid == traces->session || (start >= traces->session_start && start <= look->limit))
+                look->is_ours = true;
+}
+
+/* One look at all processes. Those known by themselves are killed, those of the session collected. True: some were killed. */
+static bool kill_known(const struct er_traces *traces, const char *mark, struct session_look *look, struct er_pids *members)
+{
+        const struct dirent *entry;
+        DIR *proc = opendir("/proc");
+        bool any = false;
+
+        while (proc && (entry = readdir(proc))) {
+                char buf[1024];
+                const char *rest;
+                pid_t pid;
+
+                if (!parse_pid(entry->d_name, &pid) || pid == getpid() || !is_our_users(pid) ||
+                    !read_stat(pid, buf, sizeof buf, &rest) || rest[0] == 'Z')
+                        continue;
+                if (is_marked(pid, mark) || (traces->dir && stat_field(rest, 7) == 0 && is_in(pid, traces->dir))) {
                         kill(pid, SIGKILL);
                         any = true;
                 }
+                /* 5 process group, 6 session, 22 start */
+                if (traces->session > 0 && traces->session_start > 0 &&
+                    (stat_field(rest, 5) == (uint64_t)traces->session || stat_field(rest, 6) == (uint64_t)traces->session)) {
+                        look_at_member(traces, look, pid, stat_field(rest, 22));
+                        add(members, pid);
+                }
+        }
+        if (proc)
                 closedir(proc);
+        return any;
+}
+
+void er_ptree_kill_traces(const struct er_traces *traces)
+{
+        er_autofree char *mark = er_fmt("ERRAND_ATTEMPT_ID=%s", traces->id);
+        struct session_look look = {.limit = ticks_of(traces->session_seen_ms)};
+        er_deadline deadline = er_deadline_in(5000);
+
+        /* Again until a look finds none: one that forks while we look may escape the first. */
+        for (bool any = true; any && er_deadline_poll_ms(deadline) != 0;) {
+                struct er_pids members = ER_PIDS_INIT;
+
+                any = kill_known(traces, mark, &look, &members);
+                for (size_t i = 0; look.is_ours && !look.is_another && i < members.len; i++) {
+                        kill(members.items[i], SIGKILL);
+                        any = true;
+                }
+                er_pids_release(&members);
                 if (any)
                         poll(NULL, 0, 5);
         }

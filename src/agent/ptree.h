@@ -33,7 +33,18 @@ struct er_ptree_use {
 };
 void er_ptree_measure(pid_t root, struct er_ptree_use *ret);
 
-/* Kills every process of ours whose environment has ERRAND_ATTEMPT_ID=<id>, wherever it is. */
-void er_ptree_kill_marked(const char *id);
+/* When a process started, in the kernel's ticks since the boot; 0: there is none. */
+uint64_t er_process_start(pid_t pid);
+
+/* By what a process of an attempt is known when nobody is left who started it. */
+struct er_traces {
+        const char *id;           /* ERRAND_ATTEMPT_ID in its environment */
+        const char *dir;          /* its directory is this or below, and it has no terminal (that would be a person's shell); or NULL */
+        pid_t session;            /* its session or process group, that of the job's first process; 0: not known */
+        uint64_t session_start;   /* er_process_start of that one */
+        int64_t session_seen_ms;  /* clock: it was certainly still there */
+};
+/* Kills every process of ours that has one of them, wherever it is. */
+void er_ptree_kill_traces(const struct er_traces *traces);
 
 #endif

@@ -72,6 +72,7 @@ static int write_spec(const struct er_agent *agent, int dir_fd, const struct sub
         er_msg_u64(&text, ER_T_ATTEMPT, sub->attempt);
         er_msg_text(&text, ER_T_ATTEMPT_ID, id);
         er_msg_text(&text, ER_T_BOOT_ID, agent->boot_id);
+        er_msg_text(&text, ER_T_HOSTNAME, agent->hostname);
         er_msg_text(&text, ER_T_NAME, info->host_name);
         er_msg_i64(&text, ER_T_TIME, info->time_ms);
         er_msg_bytes(&text, ER_T_SPEC, sub->spec.ptr, sub->spec.len);

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "agent/capture.h"
@@ -25,10 +26,11 @@
 #define LEFTOVER_GRACE_MS 2000  /* the same for what a job left behind */
 #define KILL_PATIENCE_MS 20000
 #define NO_CTL_LOOK_MS 100
+#define LOOK_MS 2000
 #define WATCHERS_MAX 64
 #define CANCEL_LEN 9 /* 'c' and an i64 */
 
-enum why { GO_ON, CANCEL, TIME_UP, SHUTDOWN };
+enum why { GO_ON, CANCEL, TIME_UP, SHUTDOWN, VANISHED };
 
 struct watcher {
         int fd;
@@ -44,7 +46,7 @@ struct super {
         bool news; /* watchers are to be told */
         struct er_capture capture;
         struct er_usage usage;
-        er_deadline cancel_file_due; /* where there is no ctl */
+        er_deadline look_due; /* into the directory */
         pid_t job;
         bool job_ended;
         int job_status;
@@ -77,6 +79,7 @@ static void add_event(struct super *s, enum er_state state)
         if (state == ER_STATE_RUNNING) {
                 event.started_ms = event.time_ms = s->started_ms;
                 event.pid = s->job;
+                event.pid_start = er_process_start(s->job);
         }
         er_events_append(&s->charge->dir, &event, NULL);
         s->news = true;
@@ -144,14 +147,21 @@ static void accept_watcher(struct super *s)
         hear_watcher(s, s->watcher_count - 1);
 }
 
-static void look_for_cancel_file(struct super *s)
+/* A cancel from where our socket cannot be reached (no sockets, another machine with the same home). And is the directory
+   still there? When it is not, nobody can ever hear of the attempt. */
+static void look_into_dir(struct super *s)
 {
         unsigned char bytes[8];
         er_autoclose int fd = -1;
+        struct stat st;
 
-        if (er_deadline_poll_ms(s->cancel_file_due) != 0)
+        if (er_deadline_poll_ms(s->look_due) != 0)
                 return;
-        s->cancel_file_due = er_deadline_in(NO_CTL_LOOK_MS);
+        s->look_due = er_deadline_in(s->charge->ctl_fd < 0 ? NO_CTL_LOOK_MS : LOOK_MS);
+        if (s->why != VANISHED && fstat(s->charge->dir.fd, &st) == 0 && st.st_nlink == 0) {
+                begin_end(s, VANISHED, LEFTOVER_GRACE_MS);
+                return;
+        }
         fd = openat(s->charge->dir.fd, "cancel", O_RDONLY | O_CLOEXEC);
         if (fd >= 0 && er_read_full(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes) {
                 unlinkat(s->charge->dir.fd, "cancel", 0);
@@ -203,7 +213,7 @@ static void turn(struct super *s, er_deadline deadline)
 {
         struct pollfd p[6 + WATCHERS_MAX];
         size_t count = s->watcher_count;
-        er_deadline times[] = {deadline, er_usage_due(&s->usage), s->cancel_file_due, s->time_up, s->kill_at};
+        er_deadline times[] = {deadline, er_usage_due(&s->usage), s->look_due, s->time_up, s->kill_at};
         er_deadline due = ER_NEVER;
 
         tell_watchers(s);
@@ -235,7 +245,7 @@ static void turn(struct super *s, er_deadline deadline)
         if (p[0].revents)
                 hear_signals(s);
         er_usage_tick(&s->usage, &s->charge->dir);
-        look_for_cancel_file(s);
+        look_into_dir(s);
 }
 
 /* Between two steps of something long. */
@@ -316,6 +326,10 @@ static void judge(struct super *s, struct er_status *status)
                 return;
         case TIME_UP:
                 status->reason = ER_REASON_TIME_LIMIT;
+                return;
+        case VANISHED: /* there is no place for a record any more */
+                status->end = ER_END_LOST;
+                status->reason = ER_REASON_GONE;
                 return;
         case SHUTDOWN:
                 status->end = ER_END_LOST;
@@ -467,7 +481,7 @@ _Noreturn void er_supervise(struct er_charge *charge)
         s->capture = (struct er_capture)ER_CAPTURE_INIT;
         s->usage = (struct er_usage)ER_USAGE_INIT;
         s->time_up = s->kill_at = ER_NEVER;
-        s->cancel_file_due = charge->ctl_fd >= 0 ? ER_NEVER : 0;
+        s->look_due = charge->ctl_fd >= 0 ? er_deadline_in(LOOK_MS) : 0;
         er_str_init(&s->detail);
         sigemptyset(&set);
         sigaddset(&set, SIGCHLD);

@@ -79,6 +79,7 @@ static void write_usage(const struct er_usage *usage, const struct er_adir *dir,
 
         er_usage_fill(usage, &status);
         status.cpu_ms += cpu_ms;
+        status.time_ms = er_now_ms();
         er_status_encode(&status, &text);
         if (fd >= 0 && er_pwrite_full(fd, text.buf, text.len, 0) < 0) {
                 /* a full disk: the next look may have more luck */

@@ -157,12 +157,12 @@ def test_both_killed(agent, world, tmp_path, request_):
     if request_ == "WATCH":
         assert reason(later.finish(later.watch("a.0.x"))[0]) == (END["LOST"], REASON["KILLED"])
     elif request_ == "SUBMIT":
-        later.submit("a.0.x", family(tmp_path / "again", "stay"))
+        later.submit("a.0.x", family(tmp_path / "pids", "stay"))
     else:
         later.collect(later.request(request_, KEY="a.0.x", ATTEMPT=1))
     assert reason(later.stat("a.0.x")) == (END["LOST"], REASON["KILLED"])
     all_gone(pids)
-    assert not (tmp_path / "again").exists()  # never a second time
+    assert members(tmp_path / "pids") == pids  # never a second time
 
 
 def test_reboot(agent, world):
@@ -179,7 +179,7 @@ def test_reboot(agent, world):
     later = world.start(ERRAND_BOOT_ID="another-boot")
     event, log = later.finish(later.watch("a.0.x"))
     assert reason(event) == (END["LOST"], REASON["REBOOT"]) and log == b"before\n"
-    later.submit("a.0.x", "echo again")
+    later.submit("a.0.x", "echo before; exec sleep 100")
     assert reason(later.stat("a.0.x")) == (END["LOST"], REASON["REBOOT"])
 
 

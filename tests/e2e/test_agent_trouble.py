@@ -1,0 +1,119 @@
+"""The agent: rare troubles, each of which once had no end or a wrong one."""
+import os
+import shutil
+import signal
+
+import pytest
+
+import helpers
+from agentfix import agent, marked, world  # noqa: F401
+from agentlib import CODE, END, REASON, STATE, AgentError, Tree, field, frame, message, spec
+
+
+def reason(status):
+    return status["END"], status["REASON"]
+
+
+def kill_pair(world, key):
+    pair = world.pair(key)
+    for pid in pair:
+        os.kill(pid, signal.SIGKILL)
+    helpers.until(lambda: not any(helpers.is_alive(pid) for pid in pair), what="their end")
+
+
+def start(agent, key, argv, **items):
+    """Returns the id of a watch that has seen it run."""
+    agent.submit(key, argv, **items)
+    id_ = agent.watch(key)
+    agent.until(id_, "RUNNING")
+    return id_
+
+
+def test_an_answer_larger_than_a_pipe_and_than_what_is_enough(agent, tmp_path):
+    patterns = [f"missing-{i:04}-{'x' * 180}" for i in range(5000)]  # with their headers a little less than a frame
+    end = agent.collect(agent.request("LIST", ROOT=str(tmp_path), PATTERN=patterns))[-1]
+    assert end["COUNT"] == 0 and end.all("PATTERN") == [p.encode() for p in patterns]
+    room = (1 << 20) - 6 - len(os.fsencode(tmp_path)) - 6 * 100  # as full as a request can be: not all of it fits beside COUNT
+    patterns = ["y" * (room // 100 - 1) for _ in range(100)]
+    end = agent.collect(agent.request("LIST", ROOT=str(tmp_path), PATTERN=patterns))[-1]
+    assert len(patterns) > len(end.all("PATTERN")) >= 98
+    assert agent.call("PING")
+
+
+@pytest.mark.parametrize("who", ["all", "nobody"])
+def test_the_directory_is_removed_under_a_job(agent, world, who):
+    """Nobody could hear of its end: the job goes, and who watches is told."""
+    id_ = start(agent, "a.0.x", "exec sleep 1000")
+    job = agent.stat("a.0.x")["PID"]
+    if who == "nobody":
+        os.kill(world.pair("a.0.x")[1], signal.SIGSTOP)  # nor does a supervisor help
+        os.kill(world.pair("a.0.x")[0], signal.SIGKILL)
+    supervisor = [pid for pid in marked(world.root) if helpers.read_proc(pid, "comm").startswith(b"errand-super")]
+    shutil.rmtree(world.dir("a.0.x"))
+    if who == "nobody":
+        helpers.end_process(supervisor[0])
+    with pytest.raises(AgentError) as caught:
+        agent.finish(id_)
+    assert caught.value.code == CODE["NOT_FOUND"] and caught.value.provider_code == "attempt"
+    helpers.until(lambda: not helpers.is_alive(job), what="the job's end")
+
+
+def test_a_queued_job_whose_directory_is_removed(agent, world):
+    id_ = start(agent, "a.0.x", "sleep 1000", CPUS=4)
+    agent.submit("a.1.x", "touch started", CPUS=4)
+    queued = agent.watch("a.1.x")
+    agent.until(queued, "QUEUED")
+    shutil.rmtree(world.dir("a.1.x"))
+    with pytest.raises(AgentError) as caught:
+        agent.finish(queued)
+    assert caught.value.provider_code == "attempt"
+    agent.call("CANCEL", KEY="a.0.x", ATTEMPT=1, GRACE=0)
+    agent.finish(id_)
+
+
+def test_cancelled_by_a_file(agent, world):
+    """From where the supervisor's socket cannot be reached."""
+    id_ = start(agent, "a.0.x", "sleep 1000")
+    os.unlink(world.dir("a.0.x") / "ctl")
+    agent.call("CANCEL", KEY="a.0.x", ATTEMPT=1, GRACE=0)
+    assert reason(agent.finish(id_, timeout=20)[0]) == (END["CANCELLED"], REASON["USER"])
+
+
+@pytest.mark.parametrize("line", ["setsid env -i sleep 1000.{} & wait", "(cd /; exec env -i sleep 1000.{}) & wait",
+                                  "exec env -i sleep 1000.{}"])
+def test_both_killed_and_the_environment_changed(agent, world, line):
+    number = os.getpid()
+    start(agent, "a.0.x", line.format(number))
+
+    def sleepers():
+        return [pid for pid in helpers.pids() if f"1000.{number}".encode() in helpers.read_proc(pid, "cmdline").split(b"\0")]
+    helpers.until(sleepers, what="the child")
+    kill_pair(world, "a.0.x")
+    assert reason(agent.stat("a.0.x")) == (END["LOST"], REASON["KILLED"])
+    helpers.until(lambda: not sleepers(), what="the child's end")
+
+
+def test_the_job_goes_with_both(agent, world):
+    """Without anybody looking."""
+    start(agent, "a.0.x", "exec sleep 1000")
+    job = agent.stat("a.0.x")["PID"]
+    agent.kill()
+    kill_pair(world, "a.0.x")
+    helpers.until(lambda: not helpers.is_alive(job), what="the job's end")
+
+
+def test_another_machine_with_the_same_home(agent, world):
+    """Its locks need not be seen here: what cannot be judged is not judged."""
+    start(agent, "a.0.x", "sleep 1000")
+    agent.kill()  # it would judge
+    kill_pair(world, "a.0.x")
+    there = world.start(ERRAND_HOSTNAME="elsewhere", ERRAND_BOOT_ID="another-boot")
+    assert there.stat("a.0.x")["STATE"] == STATE["RUNNING"]
+    there.submit("a.0.x", "sleep 1000")
+    assert there.stat("a.0.x")["STATE"] == STATE["RUNNING"]
+    with pytest.raises(AgentError) as caught:
+        there.call("REMOVE", KEY="a.0.x")
+    assert caught.value.provider_code == "running"
+    renamed = world.start(ERRAND_HOSTNAME="elsewhere")  # the same boot: it only has another name now
+    assert reason(renamed.stat("a.0.x")) == (END["LOST"], REASON["KILLED"])
+    assert reason(there.stat("a.0.x")) == (END["LOST"], REASON["KILLED"])
