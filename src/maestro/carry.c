@@ -259,20 +259,24 @@ static bool is_watch(const struct er_work *work)
         return work && (work->kind == ER_ACT_PLACE || work->kind == ER_ACT_WATCH || work->kind == ER_ACT_SETTLE);
 }
 
-/* Watches take a thread each, for as long as their jobs run; with more jobs than threads they take turns. */
-static bool make_room(struct er_carry *m)
+/* Watches take a thread each, for as long as their jobs run; with more jobs than threads they take turns. Looked at once
+   per round of planning. */
+static size_t count_watches(const struct er_carry *m)
 {
         size_t watches = 0;
         for (size_t i = 0; i < m->job_count; i++)
                 watches += is_watch(m->jobs[i]->work);
-        if (watches < ER_WORKERS_MAX - ER_WORKERS_SPARE)
-                return true;
+        return watches;
+}
+
+static void make_room(struct er_carry *m)
+{
         int64_t now = er_mono_ms();
         struct er_work *oldest = NULL;
         for (size_t i = 0; i < m->job_count; i++) {
                 struct er_work *work = m->jobs[i]->work;
                 if (is_watch(work) && work->stop)
-                        return false; /* one is about to make room */
+                        return; /* one is about to make room */
                 if (is_watch(work) && work->watching && now - work->started_ms > SLICE_MS &&
                     (!oldest || work->started_ms < oldest->started_ms))
                         oldest = work;
@@ -281,15 +285,18 @@ static bool make_room(struct er_carry *m)
                 oldest->sliced = true;
                 er_conn_stop(m, oldest);
         }
-        return false;
 }
 
 /* 1: under way; 0: no thread for it now. */
 static int start(struct er_carry *m, struct er_carried *j, enum er_action_kind kind, struct er_err *err)
 {
         bool watches = kind == ER_ACT_PLACE || kind == ER_ACT_WATCH || kind == ER_ACT_SETTLE;
-        if (watches && !make_room(m))
+        if (watches && m->watches >= ER_WORKERS_MAX - ER_WORKERS_SPARE) {
+                if (!m->crowded)
+                        make_room(m);
+                m->crowded = true;
                 return 0;
+        }
         if (kind == ER_ACT_PLACE) {
                 /* The end of the attempt before must be in the store before there is another. */
                 if (j->row.state != ER_JOB_WAITING) {
@@ -305,6 +312,7 @@ static int start(struct er_carry *m, struct er_carried *j, enum er_action_kind k
         if (er_pool_give(m, work, err) < 0)
                 return -1;
         er_debug("maestro", "%s: action %d", j->row.name, (int)kind);
+        m->watches += watches;
         if (kind == ER_ACT_CANCEL)
                 j->cancel = work;
         else
@@ -326,6 +334,8 @@ static int64_t plan_and_act(struct er_carry *m)
         do {
                 size_t open = 0;
                 again = false;
+                m->crowded = false;
+                m->watches = count_watches(m);
                 for (size_t i = 0; i < m->job_count; i++) {
                         struct er_carried *j = m->jobs[i];
                         j->closed = j->closed || is_closed(j);
@@ -426,12 +436,18 @@ static bool all_closed(const struct er_carry *m)
 
 static void wait_for_news(struct er_carry *m, int64_t until)
 {
+        bool quiet;
         struct pollfd fds[2] = {
                 {.fd = m->wake[0], .events = POLLIN},
                 {.fd = m->opts->stop && !m->stopping ? m->opts->stop->fds[0] : -1, .events = POLLIN},
         };
         int64_t left = until - er_mono_ms();
-        poll(fds, 2, left <= 0 ? 0 : (int)left);
+        quiet = poll(fds, 2, left <= 0 ? 0 : (int)left) == 0 && left >= LOOK_MS / 2;
+        if (quiet) {
+                pthread_mutex_lock(&m->lock);
+                er_store_tidy(m->opts->store);
+                pthread_mutex_unlock(&m->lock);
+        }
 }
 
 static void drain_wake(struct er_carry *m)

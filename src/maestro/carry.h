@@ -123,7 +123,8 @@ struct er_carry {
         bool snapshot_stale;        /* opts->snapshot is no longer what the files are */
 
         bool stopping;
-        bool crowded;               /* a watch had to wait for a thread */
+        size_t watches;             /* under way, as of this round of planning */
+        bool crowded;               /* one had to wait for a thread in this round */
         int64_t trouble_ms;         /* the store cannot be written since (monotonic); 0: it can */
         int64_t looked_ms;          /* the last look for cancels (monotonic) */
         struct er_err fatal;

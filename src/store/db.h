@@ -26,6 +26,7 @@ struct er_store {
         struct er_db_stmt stmts[64];
         size_t stmt_count;
         bool in_tx;
+        int log_pages; /* in the WAL after our last commit; 0: we wrote nothing */
 };
 
 /* Any result but OK, ROW, DONE made into an error. A corrupt file is set aside here. Returns -1. */

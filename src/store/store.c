@@ -28,6 +28,41 @@ static int on_busy(void *arg, int count)
         return 1;
 }
 
+/*
+ * When the WAL goes into the file. A checkpoint costs two fsyncs, so not while somebody waits: a maestro does it while its
+ * job runs (er_store_tidy), and at the end only when much has piled up. A WAL left long costs every first opening, which
+ * reads it whole: some 4 us a page.
+ */
+#define TIDY_PAGES 64
+#define CLOSE_PAGES 400
+#define COMMIT_PAGES 2000 /* in the middle of it all, at last */
+
+static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
+{
+        struct er_store *store = arg;
+        store->log_pages = pages;
+        if (pages >= COMMIT_PAGES)
+                sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        return SQLITE_OK;
+}
+
+static void checkpoint(struct er_store *store, int least_pages)
+{
+        if (!store->db || store->in_tx || store->log_pages < least_pages)
+                return;
+        /* Emptied, not only copied: the next first opening cannot know what has been copied. When others are in the way,
+           one of them will do it. */
+        sqlite3_busy_handler(store->db, NULL, NULL);
+        sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        sqlite3_busy_handler(store->db, on_busy, store);
+        store->log_pages = 0;
+}
+
+void er_store_tidy(struct er_store *store)
+{
+        checkpoint(store, TIDY_PAGES);
+}
+
 static int make_file(struct er_store *store, struct er_err *err)
 {
         if (er_mkdir_p(AT_FDCWD, store->dir, 0700, err) < 0) {
@@ -72,10 +107,8 @@ static int open_db(struct er_store *store, struct er_err *err)
         sqlite3_extended_result_codes(store->db, 1);
         sqlite3_busy_handler(store->db, on_busy, store);
         sqlite3_db_config(store->db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
-        /* A checkpoint at every close would cost two fsyncs per command; the WAL is kept small by checkpoints every now
-           and then instead, as recovering it at the next start reads it whole. */
         sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        sqlite3_wal_autocheckpoint(store->db, 128);
+        sqlite3_wal_hook(store->db, on_commit, store);
         return 0;
 }
 
@@ -117,6 +150,7 @@ void er_store_close(struct er_store *store)
         if (!store)
                 return;
         er_db_rollback(store);
+        checkpoint(store, CLOSE_PAGES);
         for (size_t i = 0; i < store->stmt_count; i++)
                 sqlite3_finalize(store->stmts[i].stmt);
         sqlite3_close(store->db);

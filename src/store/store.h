@@ -21,6 +21,8 @@ struct er_store;
 /* Opens (and makes) <dir>/store.db. */
 int er_store_open(const char *dir, struct er_store **ret, struct er_err *err);
 void er_store_close(struct er_store *store);
+/* For a moment when nobody waits: moves what the log holds into the file, when it is worth the fsync. */
+void er_store_tidy(struct er_store *store);
 const char *er_store_id(const struct er_store *store);  /* 6 hex digits, random at birth: the owner part of job keys */
 const char *er_store_dir(const struct er_store *store);
 

@@ -414,6 +414,29 @@ static void test_opening(void **state)
         er_store_close(other);
 }
 
+/* A log that is left long would be read whole by the next who opens the store. */
+static void test_the_log_stays_short(void **state)
+{
+        struct world *w = *state;
+        struct stat st;
+        er_autofree char *wal = er_fmt("%s/store.db-wal", w->dir);
+        for (int i = 0; i < 20; i++)
+                add(w->store, "p", "/p", NULL, 1, NULL);
+        assert_int_equal(stat(wal, &st), 0);
+        assert_true(st.st_size > 0);
+        er_store_tidy(w->store);
+        assert_int_equal(stat(wal, &st), 0);
+        assert_int_equal(st.st_size, 0);
+        for (int i = 0; i < 60; i++)
+                add(w->store, "p", "/p", NULL, 1, NULL);
+        er_store_close(w->store);
+        w->store = NULL;
+        assert_int_equal(stat(wal, &st), 0);
+        assert_int_equal(st.st_size, 0);
+        assert_int_equal(er_store_open(w->dir, &w->store, NULL), 0);
+        assert_true(job_id(w->store, "p-80") > 0);
+}
+
 static void reopen_raw(struct world *w, const char *sql)
 {
         sqlite3 *db;
@@ -583,6 +606,7 @@ int main(void)
                 WITH_STORE(test_remove),
                 WITH_STORE(test_hosts),
                 WITH_STORE(test_opening),
+                WITH_STORE(test_the_log_stays_short),
                 WITH_STORE(test_newer_is_refused),
                 WITH_STORE(test_garbage_is_set_aside),
                 WITH_STORE(test_damaged_page_is_set_aside),
