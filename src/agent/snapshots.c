@@ -125,8 +125,32 @@ static bool tree_header_is_sound(const struct er_tree_file *tree)
 
         memcpy(&header, tree->map, sizeof header);
         return memcmp(header.magic, ER_TREE_MAGIC, sizeof header.magic) == 0 &&
-               header.packs <= (tree->size - sizeof header) / ER_PACK_NAME &&
-               header.body == tree->size - sizeof header - (size_t)header.packs * ER_PACK_NAME;
+               header.packs <= (tree->size - sizeof header) / sizeof(struct er_tree_pack) &&
+               header.body == tree->size - sizeof header - (size_t)header.packs * sizeof(struct er_tree_pack);
+}
+
+static struct er_tree_pack tree_pack(const struct er_tree_file *tree, uint32_t pack)
+{
+        struct er_tree_pack ret;
+
+        memcpy(&ret, tree->map + sizeof(struct er_tree_header) + (size_t)pack * sizeof ret, sizeof ret);
+        return ret;
+}
+
+static bool packs_are_there(int root, const char *dir, const struct er_tree_file *tree)
+{
+        er_autofree char *path = er_fmt("%s/packs", dir);
+        er_autoclose int packs = tree->packs ? openat(root, path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+
+        for (uint32_t i = 0; i < tree->packs; i++) {
+                const char *name = er_tree_file_pack(tree, i);
+                struct stat st;
+
+                if (!name || packs < 0 || fstatat(packs, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+                    (uint64_t)st.st_size < tree_pack(tree, i).size)
+                        return false;
+        }
+        return true;
 }
 
 static int open_hex(int root, const char *dir, const char *hex, struct er_tree_file *ret, struct er_err *err)
@@ -157,6 +181,10 @@ static int open_hex(int root, const char *dir, const char *hex, struct er_tree_f
         tree.checksum = header.checksum;
         tree.bytes = header.bytes;
         tree.body = er_svn(tree.map + tree.size - header.body, (size_t)header.body);
+        if (!packs_are_there(root, dir, &tree)) {
+                er_tree_file_release(&tree);
+                return absent(err, hex);
+        }
         *ret = tree;
         return 0;
 }
@@ -183,8 +211,19 @@ const char *er_tree_file_pack(const struct er_tree_file *tree, uint32_t pack)
 
         if (pack >= tree->packs)
                 return NULL;
-        name = (const char *)tree->map + sizeof(struct er_tree_header) + (size_t)pack * ER_PACK_NAME;
+        name = (const char *)tree->map + sizeof(struct er_tree_header) + (size_t)pack * sizeof(struct er_tree_pack);
         return name[ER_PACK_NAME - 1] == '\0' && name[0] && !strchr(name, '/') ? name : NULL;
+}
+
+void er_tree_file_condemn(int root, const char *project, const unsigned char hash[ER_TREE_HASH])
+{
+        er_autofree char *dir = er_snapshots_dir(project);
+        er_autofree char *path = NULL;
+        char hex[ER_TREE_HEX];
+
+        er_tree_hex(hash, hex);
+        path = er_fmt("%s/trees/%s", dir, hex);
+        (void)unlinkat(root, path, 0);
 }
 
 int er_tree_file_next(struct er_sv *rest, struct er_tree_entry *ret, struct er_tree_place *ret_place, struct er_err *err)
@@ -302,14 +341,10 @@ static void remove_counted(int at, const char *name, bool dry, uint64_t *freed)
 
 static void claim_packs(const struct er_tree_file *tree, struct er_map *claimed)
 {
-        struct er_sv rest = tree->body;
-        struct er_tree_entry entry;
-        struct er_tree_place place = {0};
+        for (uint32_t i = 0; i < tree->packs; i++) {
+                const char *name = er_tree_file_pack(tree, i);
 
-        while (er_tree_file_next(&rest, &entry, &place, NULL) == 1) {
-                const char *name = place.pack == ER_NO_PACK ? NULL : er_tree_file_pack(tree, place.pack);
-
-                if (name && !er_map_gets(claimed, name))
+                if (name)
                         er_map_sets(claimed, name, claimed);
         }
 }

@@ -10,12 +10,13 @@
  * A pack is "ERPACK1\n" and then for each content: 32 bytes hash | u64 size | data, where data of 64 KiB and more begins at
  * a multiple of 4096, so that copy_file_range(2) can share its blocks on file systems that do.
  *
- * A tree file is "ERTREE1\n" | u32 entries | u32 packs | u64 checksum | u64 bytes of all contents | u32 synced | u32 0 |
- * 40 bytes boot id | packs x 96 bytes name | body, where the body is for each entry its packed form (proto/tree.h) and then
+ * A tree file is "ERTREE2\n" | u32 entries | u32 packs | u64 checksum | u64 bytes of all contents | u32 synced | u32 0 |
+ * 40 bytes boot id | packs x { 88 bytes name | u64 size it has at least } | body, where the body is for each entry its packed form (proto/tree.h) and then
  * u32 pack | u32 0 | u64 offset. A file of no bytes, a link and a directory have pack 0xffffffff.
  *
- * A tree is used when it is whole: the pack is renamed before the tree is. Neither waits for the disk: a child of the
- * agent does the fsync afterwards and then sets `synced`; a tree that is not synced and was written before the last boot counts
+ * Every pack in the list is needed by some entry. A tree is used when it is whole: the packs are there and as large as needed,
+ * for the pack is renamed before the tree is. Neither waits for the disk: a child of the
+ * agent does the fsync of all its packs afterwards and then sets `synced`; a tree that is not synced and was written before the last boot counts
  * as absent, and is sent again.
  */
 #ifndef ER_AGENT_SNAPSHOTS_H
@@ -47,10 +48,12 @@ struct er_tree_file {
         struct er_sv body;
 };
 #define ER_TREE_FILE_INIT {0}
-/* ER_NOT_FOUND with provider_code "snapshot" when absent, damaged, or lost with the power. */
+/* ER_NOT_FOUND with provider_code "snapshot" when absent, damaged, without one of its packs, or lost with the power. */
 int er_tree_file_open(int root, const char *project, const unsigned char hash[ER_TREE_HASH], struct er_tree_file *ret, struct er_err *err);
 void er_tree_file_release(struct er_tree_file *tree);
 const char *er_tree_file_pack(const struct er_tree_file *tree, uint32_t pack); /* its file name; NULL out of range */
+/* The tree turned out to be damaged: it counts as absent from now on. */
+void er_tree_file_condemn(int root, const char *project, const unsigned char hash[ER_TREE_HASH]);
 struct er_tree_place {
         uint32_t pack;
         uint64_t offset;

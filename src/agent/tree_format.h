@@ -8,9 +8,9 @@
 #include <stdint.h>
 #include "proto/spec.h"
 
-#define ER_TREE_MAGIC "ERTREE1\n"
+#define ER_TREE_MAGIC "ERTREE2\n"
 #define ER_PACK_MAGIC "ERPACK1\n"
-#define ER_PACK_NAME 96u
+#define ER_PACK_NAME 88u /* NUL-padded, at least one */
 #define ER_BOOT_ID 40u
 #define ER_TREE_FILE_MAX ((uint64_t)4 << 30)
 #define ER_PACK_ALIGN_FROM ((uint64_t)64 << 10)
@@ -22,6 +22,10 @@ struct er_tree_header {
         uint64_t checksum, bytes, body;
         uint32_t synced, reserved;
         char boot_id[ER_BOOT_ID];
+};
+struct er_tree_pack {
+        char name[ER_PACK_NAME];
+        uint64_t size; /* it has at least so many bytes */
 };
 struct er_tree_place_record {
         uint32_t pack, reserved;

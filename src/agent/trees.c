@@ -1,11 +1,15 @@
 /* trees.c - TREES and TREE_PUT: the requests about snapshots (PROTOCOL.md section 4). The work is done by upload.c. */
 #include "agent/serve.h"
 
+#include <poll.h>
+
 #include "agent/snapshots.h"
 #include "base/io.h"
+#include "base/parse.h"
 
 #define LISTED_MAX 16u
 #define BUSY_MS 50
+#define SILENCE_MS 20000 /* a client that sleeps must not keep others from bringing the same snapshot; $ERRAND_SILENCE_MS in tests */
 
 int er_do_trees(struct er_serve *serve, const struct er_frame *frame, struct er_err *err)
 {
@@ -26,7 +30,18 @@ struct put {
         struct er_stream stream;
         int root;
         struct er_upload *upload;
+        bool busy; /* somebody else brings the same one: it is not the client who is silent */
 };
+
+static er_deadline silence(void)
+{
+        const char *pretended = getenv("ERRAND_SILENCE_MS");
+        uint64_t ms = SILENCE_MS;
+
+        if (pretended)
+                (void)er_parse_u64(pretended, SILENCE_MS, &ms, NULL);
+        return er_deadline_in((int64_t)ms);
+}
 
 static int answer_need(struct put *put, struct er_err *err)
 {
@@ -35,7 +50,8 @@ static int answer_need(struct put *put, struct er_err *err)
         size_t sent = 0;
         int rc = er_upload_list(put->upload, &need, err);
 
-        put->stream.due = rc == 1 ? er_deadline_in(BUSY_MS) : ER_NEVER;
+        put->busy = rc == 1;
+        put->stream.due = put->busy ? er_deadline_in(BUSY_MS) : silence();
         if (rc != 0)
                 return rc < 0 ? -1 : 0;
         /* More than a frame holds goes out as several fields' worth of frames; the last one is short of the limit. */
@@ -55,6 +71,8 @@ static int take_frame(struct er_stream *stream, const struct er_frame *frame, st
 {
         struct put *put = (struct put *)stream;
 
+        if (!put->busy)
+                stream->due = silence();
         switch ((unsigned)frame->type) {
         case ER_F_TREE_PART:
                 return er_upload_part(put->upload, frame->payload, err);
@@ -75,7 +93,22 @@ static int take_frame(struct er_stream *stream, const struct er_frame *frame, st
 
 static int look_again(struct er_stream *stream, struct er_err *err)
 {
-        return answer_need((struct put *)stream, err);
+        struct put *put = (struct put *)stream;
+        struct pollfd input = {.fd = 0, .events = POLLIN};
+
+        if (put->busy)
+                return answer_need(put, err);
+        if (poll(&input, 1, 0) > 0) { /* it may be we who were slow */
+                stream->due = er_deadline_in(BUSY_MS);
+                return 0;
+        }
+        /* What has come is kept (er_upload_free), so that the next TREE_PUT goes on there. */
+        er_err_set(err, ER_TRANSPORT, "nothing more came of the snapshot");
+        if (err) {
+                err->retryable = true;
+                err->provider_code = er_strdup("silent");
+        }
+        return -1;
 }
 
 static void free_put(struct er_stream *stream)
@@ -101,7 +134,7 @@ int er_do_tree_put(struct er_serve *serve, const struct er_frame *frame, struct 
         put->root = er_take_fd(&root);
         put->upload = upload;
         put->stream.fd = -1;
-        put->stream.due = ER_NEVER;
+        put->stream.due = silence();
         er_stream_add(serve, &put->stream, &put_ops, frame->id);
         return 0;
 }

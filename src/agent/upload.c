@@ -50,7 +50,7 @@ struct er_upload {
         size_t resolved; /* wanted contents that were found or have come */
         size_t wanted;
 
-        struct er_str pack_names; /* 96 bytes each; the base's first */
+        struct er_str packs; /* struct er_tree_pack, the base's first; their sizes are those that the new tree needs, known at the end */
         bool has_own_pack;
         uint32_t own_pack;        /* index of what the part becomes in them */
         int part;
@@ -73,7 +73,7 @@ int er_upload_begin(int root, struct er_sv fields, struct er_upload **ret, struc
         up->root = root;
         up->hold = up->part = -1;
         up->open_item = NO_ITEM;
-        up->list = up->gone = up->pack_names = up->pending = (struct er_str)ER_STR_INIT;
+        up->list = up->gone = up->packs = up->pending = (struct er_str)ER_STR_INIT;
         up->project = er_msg_dup(fields, ER_T_PROJECT);
         if (!up->project || tree.len != ER_TREE_HASH || (base.ptr && base.len != ER_TREE_HASH))
                 return er_err_set(err, ER_REMOTE, "a damaged request to take a snapshot");
@@ -107,7 +107,7 @@ void er_upload_free(struct er_upload *up)
         er_tree_file_release(&up->base);
         er_str_release(&up->list);
         er_str_release(&up->gone);
-        er_str_release(&up->pack_names);
+        er_str_release(&up->packs);
         er_str_release(&up->pending);
         free(up->items);
         free(up->table);
@@ -217,16 +217,32 @@ static void index_contents(struct er_upload *up)
         }
 }
 
+static uint32_t pack_count(const struct er_upload *up)
+{
+        return (uint32_t)(up->packs.len / sizeof(struct er_tree_pack));
+}
+
+static struct er_tree_pack get_pack(const struct er_upload *up, uint32_t pack)
+{
+        struct er_tree_pack ret;
+
+        memcpy(&ret, up->packs.buf + (size_t)pack * sizeof ret, sizeof ret);
+        return ret;
+}
+
 static uint32_t add_pack_name(struct er_upload *up, const char *name)
 {
-        char field[ER_PACK_NAME] = {0};
-        uint32_t count = (uint32_t)(up->pack_names.len / ER_PACK_NAME);
+        struct er_tree_pack pack = {0};
+        uint32_t count = pack_count(up);
 
-        for (uint32_t i = 0; i < count; i++)
-                if (strncmp(up->pack_names.buf + (size_t)i * ER_PACK_NAME, name, ER_PACK_NAME) == 0)
+        for (uint32_t i = 0; i < count; i++) {
+                pack = get_pack(up, i);
+                if (strncmp(pack.name, name, sizeof pack.name) == 0)
                         return i;
-        memcpy(field, name, strnlen(name, ER_PACK_NAME - 1));
-        er_str_addn(&up->pack_names, field, sizeof field);
+        }
+        pack = (struct er_tree_pack){0};
+        memcpy(pack.name, name, strnlen(name, sizeof pack.name - 1));
+        er_str_addn(&up->packs, &pack, sizeof pack);
         return count;
 }
 
@@ -393,7 +409,7 @@ int er_upload_list(struct er_upload *up, struct er_str *need, struct er_err *err
                 up->listed = true;
                 index_contents(up);
                 if (up->has_base)
-                        er_str_addn(&up->pack_names, up->base.map + sizeof(struct er_tree_header), (size_t)up->base.packs * ER_PACK_NAME);
+                        er_str_addn(&up->packs, up->base.map + sizeof(struct er_tree_header), (size_t)up->base.packs * sizeof(struct er_tree_pack));
         }
         if (!up->present)
                 up->present = er_snapshots_have(up->root, up->project, up->hash); /* the other upload brought it */
@@ -500,12 +516,33 @@ struct merge {
         struct er_str body;
         uint32_t count;
         uint64_t sum, bytes;
+        uint64_t *needs; /* (owned) by pack: bytes of it; 0: none */
+        uint32_t packs;
 };
+
+static void merge_release(struct merge *merge)
+{
+        er_str_release(&merge->body);
+        free(merge->needs);
+}
+
+/* False: there is no such pack. */
+static bool merge_need(struct merge *merge, const struct er_tree_entry *entry, struct er_tree_place place)
+{
+        if (place.pack == ER_NO_PACK)
+                return true;
+        if (place.pack >= merge->packs || place.offset > INT64_MAX || entry->size > INT64_MAX)
+                return false;
+        if (merge->needs[place.pack] < place.offset + entry->size)
+                merge->needs[place.pack] = place.offset + entry->size;
+        return true;
+}
 
 static void merge_add(struct merge *merge, const struct er_tree_entry *entry, struct er_tree_place place)
 {
         struct er_tree_place_record record = {.pack = place.pack, .offset = place.offset};
 
+        (void)merge_need(merge, entry, place); /* it is one that we made */
         er_tree_pack(&merge->body, entry);
         er_str_addn(&merge->body, &record, sizeof record);
         merge->count++;
@@ -561,8 +598,11 @@ static int merge_base(struct er_upload *up, struct merge *merge, struct er_err *
                         kept = begin;
                         merge_item(up, next, merge);
                 }
-                if (!(next < up->item_count && order == 0) && !(has_gone == 1 && er_sv_eq(gone_path, old.path)))
+                if (!(next < up->item_count && order == 0) && !(has_gone == 1 && er_sv_eq(gone_path, old.path))) {
+                        if (!merge_need(merge, &old, place))
+                                return er_err_set(err, ER_REMOTE, "a damaged list of files");
                         continue;
+                }
                 er_str_addn(&merge->body, kept, (size_t)(begin - kept)); /* replaced, or gone */
                 kept = rest.ptr;
                 merge_drop(merge, &old);
@@ -574,11 +614,46 @@ static int merge_base(struct er_upload *up, struct merge *merge, struct er_err *
         return more;
 }
 
+/* Only packs that some entry needs stay in the list: one that is named for nothing would be missed when it is gone. */
+static int choose_packs(struct er_upload *up, struct merge *merge, struct er_err *err)
+{
+        er_autofree uint32_t *numbers = er_calloc(merge->packs + 1, sizeof *numbers);
+        er_auto(er_str) chosen = ER_STR_INIT;
+        struct er_sv rest = er_svn(merge->body.buf, merge->body.len);
+        struct er_tree_place_record record;
+        struct er_tree_place place;
+        struct er_tree_entry entry;
+        uint32_t count = 0;
+        int more = 0;
+
+        for (uint32_t i = 0; i < merge->packs; i++) {
+                struct er_tree_pack pack = get_pack(up, i);
+
+                pack.size = merge->needs[i];
+                numbers[i] = count;
+                if (pack.size == 0)
+                        continue;
+                er_str_addn(&chosen, &pack, sizeof pack);
+                count++;
+        }
+        while (count < merge->packs && (more = er_tree_file_next(&rest, &entry, &place, err)) == 1) {
+                size_t at = merge->body.len - rest.len - sizeof record;
+
+                if (place.pack == ER_NO_PACK)
+                        continue;
+                record = (struct er_tree_place_record){.pack = numbers[place.pack], .offset = place.offset};
+                memcpy(merge->body.buf + at, &record, sizeof record);
+        }
+        er_str_reset(&up->packs);
+        er_str_addn(&up->packs, chosen.buf, chosen.len);
+        return more;
+}
+
 static int write_tree(struct er_upload *up, struct merge *merge, struct er_err *err)
 {
         struct er_tree_header header = {
                 .count = merge->count,
-                .packs = (uint32_t)(up->pack_names.len / ER_PACK_NAME),
+                .packs = pack_count(up),
                 .checksum = merge->sum,
                 .bytes = merge->bytes,
                 .body = merge->body.len,
@@ -589,13 +664,29 @@ static int write_tree(struct er_upload *up, struct merge *merge, struct er_err *
 
         memcpy(header.magic, ER_TREE_MAGIC, sizeof header.magic);
         er_boot_id(header.boot_id);
-        er_str_reserve(&file, sizeof header + up->pack_names.len + merge->body.len);
+        er_str_reserve(&file, sizeof header + up->packs.len + merge->body.len);
         er_str_addn(&file, &header, sizeof header);
-        er_str_addn(&file, up->pack_names.buf, up->pack_names.len);
+        er_str_addn(&file, up->packs.buf, up->packs.len);
         er_str_addn(&file, merge->body.buf, merge->body.len);
         if (er_mkdir_p(up->root, dir, 0700, err) < 0)
                 return -1;
         return er_file_write(up->root, path, file.buf, file.len, 0600, false, err);
+}
+
+static bool sync_packs(const struct er_upload *up)
+{
+        er_autofree char *dir = er_fmt("%s/packs", up->dir);
+        er_autoclose int dir_fd = openat(up->root, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        for (uint32_t i = 0; i < pack_count(up); i++) {
+                struct er_tree_pack pack = get_pack(up, i);
+                er_autoclose int fd = openat(dir_fd, pack.name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+                /* Also those of other trees: their own child may have been killed. It costs nothing where nothing is to be written. */
+                if (fd < 0 || fsync(fd) < 0)
+                        return false;
+        }
+        return pack_count(up) == 0 || fsync(dir_fd) == 0;
 }
 
 /* In a child, so that nobody waits for the disk: contents first, then the list, then the mark that says so. */
@@ -622,12 +713,12 @@ static void bring_to_disk(struct er_upload *up)
         }
         fd = openat(up->root, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
         have_time = fd >= 0 && fstat(fd, &st) == 0;
-        if ((up->part < 0 || fsync(up->part) == 0) && fd >= 0 && fsync(fd) == 0 && er_fsync_parent(up->root, path) == 0 &&
-            er_pwrite_full(fd, &synced, sizeof synced, offsetof(struct er_tree_header, synced)) == 0)
-                (void)fsync(fd);
-        /* The file's time says which snapshot is the newest; when the disk was done with it says nothing. */
-        if (have_time)
+        if (sync_packs(up) && have_time && fsync(fd) == 0 && er_fsync_parent(up->root, path) == 0 &&
+            er_pwrite_full(fd, &synced, sizeof synced, offsetof(struct er_tree_header, synced)) == 0) {
+                /* The file's time says which snapshot is the newest; when the disk was done with it says nothing. */
                 (void)!futimens(fd, (struct timespec[2]){st.st_atim, st.st_mtim});
+                (void)fsync(fd);
+        }
         if (child == 0)
                 _exit(0);
         er_close(&fd);
@@ -635,7 +726,7 @@ static void bring_to_disk(struct er_upload *up)
 
 int er_upload_finish(struct er_upload *up, struct er_err *err)
 {
-        struct merge merge = {.body = ER_STR_INIT};
+        er_auto(merge) merge = {.body = ER_STR_INIT, .packs = pack_count(up)};
         int result;
 
         if (!up->listed || up->failed)
@@ -644,12 +735,10 @@ int er_upload_finish(struct er_upload *up, struct er_err *err)
                 return 0;
         if (up->resolved != up->wanted)
                 return er_err_set(err, ER_REMOTE, "a snapshot with %zu contents missing", up->wanted - up->resolved);
-        if (merge_base(up, &merge, err) < 0) {
-                er_str_release(&merge.body);
+        merge.needs = er_calloc(merge.packs + 1, sizeof *merge.needs);
+        if (merge_base(up, &merge, err) < 0)
                 return -1;
-        }
         if (merge.count != up->count || merge.sum != up->checksum) {
-                er_str_release(&merge.body);
                 er_err_set(err, ER_NOT_FOUND, "the difference does not fit the snapshot it was made for");
                 if (err)
                         err->provider_code = er_strdup("snapshot");
@@ -657,14 +746,16 @@ int er_upload_finish(struct er_upload *up, struct er_err *err)
         }
         result = up->part >= 0 ? flush(up, err) : 0;
         if (result == 0 && up->part >= 0) {
-                er_autofree char *path = er_fmt("%s/packs/%s", up->dir, up->pack_names.buf + (size_t)up->own_pack * ER_PACK_NAME);
+                struct er_tree_pack own = get_pack(up, up->own_pack);
+                er_autofree char *path = er_fmt("%s/packs/%s", up->dir, own.name);
 
                 if (renameat(up->root, up->part_path, up->root, path) < 0)
                         result = fail_io(up, errno, "rename", err);
         }
         if (result == 0)
+                result = choose_packs(up, &merge, err);
+        if (result == 0)
                 result = write_tree(up, &merge, err);
-        er_str_release(&merge.body);
         if (result < 0)
                 return -1;
         er_close(&up->hold); /* all is in place; the child must not keep garbage collection away */

@@ -35,6 +35,7 @@ struct packs {
         const char *dir; /* (borrowed) the project's */
         const struct er_tree_file *tree;
         struct pack *items; /* (owned) tree->packs of them */
+        bool *damaged;      /* (borrowed) set when the fault is the snapshot's; may be NULL */
 };
 
 static void packs_release(struct packs *packs)
@@ -59,15 +60,21 @@ static int pack_get(struct packs *packs, struct er_tree_place place, uint64_t si
                 er_autoclose int fd = openat(packs->root, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
                 void *map;
 
-                if (fd < 0 || fstat(fd, &st) < 0)
+                if (fd < 0 || fstat(fd, &st) < 0) {
+                        if (errno == ENOENT && packs->damaged)
+                                *packs->damaged = true;
                         return er_err_errno(err, errno, "open %s", path);
+                }
                 map = st.st_size ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
                 if (map == MAP_FAILED)
                         return er_err_errno(err, errno, "read %s", path);
                 *pack = (struct pack){.fd = er_take_fd(&fd), .map = map, .size = (size_t)st.st_size};
         }
-        if (!pack || place.offset > pack->size || size > pack->size - place.offset)
+        if (!pack || place.offset > pack->size || size > pack->size - place.offset) {
+                if (packs->damaged)
+                        *packs->damaged = true;
                 return er_err_set(err, ER_STATE, "the snapshot is damaged: %s is too short", path);
+        }
         *ret = pack;
         return 0;
 }
@@ -205,6 +212,7 @@ static void packs_init(struct packs *packs, int root, const char *dir, const str
 struct asker {
         bool (*go_on)(void *arg);
         void *arg;
+        bool damaged; /* what came of it */
         uint64_t entries, bytes;
 };
 #define ASK_ENTRIES 256u
@@ -229,9 +237,12 @@ static int write_all(int root, const char *dir, const struct er_tree_file *tree,
         int more;
 
         packs_init(&packs, root, dir, tree);
+        packs.damaged = &asker->damaged;
         while ((more = er_tree_file_next(&rest, &entry, &place, err)) == 1)
                 if (write_entry(&packs, &trail, &entry, place, err) < 0 || ask(asker, &entry, err) < 0)
                         return -1;
+        if (more < 0)
+                asker->damaged = true;
         return more;
 }
 
@@ -472,6 +483,8 @@ int er_worktree_make(int root, const char *project, const unsigned char hash[ER_
                 return -1;
         if (!take_near_spare(root, dir, project, &tree, at, name))
                 result = materialise(root, dir, &tree, at, name, &asker, err);
+        if (result < 0 && asker.damaged)
+                er_tree_file_condemn(root, project, hash); /* the next one sends it again */
         er_tree_file_release(&tree);
         return result;
 }

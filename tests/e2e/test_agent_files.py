@@ -174,13 +174,69 @@ def test_damaged_lists_count_as_absent(agent, world):
     assert run_tree(later, "a.0.x", tree)[0]["END"] == END["DONE"]
 
 
-def test_a_lost_pack_is_no_crash(agent, world):
+@pytest.mark.parametrize("how", ["short", "gone"])
+def test_a_lost_pack(agent, world, how):
+    """The list counts as absent, so that the snapshot is sent again."""
     tree = Tree(ODD)
     agent.put_tree(tree)
     for pack in (world.root / "snapshots" / "test" / "packs").glob("*.pack"):
-        pack.write_bytes(pack.read_bytes()[:1000])
-    event, _ = run_tree(agent, "a.0.x", tree)
+        if how == "gone":
+            pack.unlink()
+        else:
+            os.truncate(pack, pack.stat().st_size - 1)
+    assert agent.call("TREES", PROJECT="test").all("TREE") == []
+    with pytest.raises(AgentError) as caught:
+        run_tree(agent, "a.0.x", tree)
+    assert caught.value.provider_code == "snapshot"
+    assert agent.put_tree(tree)
+    assert run_tree(agent, "a.0.x", tree)[0]["END"] == END["DONE"]
+    assert contents(world.dir("a.0.x") / "work") == ODD
+
+
+def test_a_pack_lost_while_the_job_waits(agent, world):
+    tree = Tree(ODD)
+    agent.put_tree(tree)
+    agent.submit("a.0.x", "sleep 1000", CPUS=4)
+    agent.until(agent.watch("a.0.x"), "RUNNING")
+    agent.submit("a.1.x", "true", CPUS=4, SYNC=1, TREE=tree.hash)
+    for pack in (world.root / "snapshots" / "test" / "packs").glob("*.pack"):
+        text = pack.read_bytes()
+        pack.unlink()
+    id_ = agent.watch("a.1.x")
+    agent.call("CANCEL", KEY="a.0.x", ATTEMPT=1, GRACE=0)
+    event, _ = agent.finish(id_)
     assert (event["END"], event["REASON"]) == (END["FAILED"], REASON["FILES"]) and event["DETAIL"]
+    pack.write_bytes(text[:1000])
+    assert agent.put_tree(tree)
+    assert run_tree(agent, "a.2.x", tree)[0]["END"] == END["DONE"]
+
+
+def test_only_packs_that_are_needed_are_named(agent, world):
+    packs = world.root / "snapshots" / "test" / "packs"
+    old = Tree({"a": b"first " * 20000, "b": b"second", "c": b"third"})
+    agent.put_tree(old)
+    old_pack = next(packs.glob("*.pack"))
+    middle = Tree({"a": b"other " * 20000, "b": b"second", "c": b"third"})
+    agent.put_tree(middle, base=old)
+    files = {"a": b"other " * 20000, "b": b"fourth", "c": b"fifth"}
+    new = Tree(files)
+    agent.put_tree(new, base=middle)  # nothing of the first pack is left in it
+    old_pack.unlink()
+    assert agent.call("TREES", PROJECT="test").all("TREE") == [new.hash]
+    run_tree(agent, "a.0.x", new)
+    assert contents(world.dir("a.0.x") / "work") == files
+
+
+def test_who_is_silent_keeps_nobody_waiting(world):
+    tree = Tree({f"f{i}": RANDOM.randbytes(40000) for i in range(20)})
+    one, two = world.start(ERRAND_SILENCE_MS="300"), world.start()
+    one.put_tree(tree, stop_after=100000)  # and then its machine sleeps
+    assert len(two.put_tree(tree)) < 20
+    with pytest.raises(AgentError) as caught:
+        one.next(next(one.ids) - 1)
+    assert caught.value.code == CODE["TRANSPORT"] and caught.value.answer["RETRYABLE"] == 1
+    assert one.put_tree(tree) == []
+    run_tree(two, "a.0.x", tree)
 
 
 def test_spares(agent, world):
