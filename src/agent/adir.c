@@ -451,3 +451,17 @@ int er_adir_settle(const struct er_agent *agent, const struct er_adir *dir, bool
         er_exit_sync(dir);
         return 1;
 }
+
+bool er_adir_claim(const struct er_adir *dir, int *ret_lock_fd)
+{
+        er_auto(er_status) last = ER_STATUS_INIT;
+        er_autoclose int fd = -1;
+
+        if (er_alock_take(dir->fd, &fd) != 1)
+                return er_adir_is_gone(dir);
+        er_events_last(dir, &last);
+        if (last.state != 0)
+                return false;
+        *ret_lock_fd = er_take_fd(&fd);
+        return true;
+}

@@ -76,5 +76,7 @@ void er_adir_wait_left(const struct er_adir *dir);
  * locks of its processes need not be seen here.
  */
 int er_adir_settle(const struct er_agent *agent, const struct er_adir *dir, bool *ret_never_began, struct er_err *err);
+/* One that never began, and is to be removed: takes its lock, so that no SUBMIT begins it meanwhile. False: one did. */
+bool er_adir_claim(const struct er_adir *dir, int *ret_lock_fd);
 
 #endif

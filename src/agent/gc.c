@@ -18,6 +18,7 @@ struct collection {
         struct er_sv owner;
         struct er_map keep;
         bool dry;
+        int64_t until_ms; /* attempts submitted later are newer than KEEP; 0: take all */
         uint64_t freed, attempts;
         struct er_map needed; /* "<directory of the project>/<hex>" */
 };
@@ -29,24 +30,35 @@ static bool is_owned_and_forgotten(struct collection *gc, const char *key)
         return dot && gc->owner.len > 0 && er_sv_eq(er_sv(dot + 1), gc->owner) && !er_map_gets(&gc->keep, key);
 }
 
+static bool is_newer(const struct collection *gc, const struct er_adir *dir)
+{
+        er_auto(er_ainfo) info = ER_AINFO_INIT;
+
+        return gc->until_ms > 0 && er_adir_info(dir, &info, NULL) == 0 && info.time_ms > gc->until_ms;
+}
+
 static int collect_attempt(void *arg, const struct er_adir *dir, struct er_err *err)
 {
         struct collection *gc = arg;
+        er_autoclose int lock_fd = -1;
         bool never_began = false;
 
-        if (!is_owned_and_forgotten(gc, dir->key))
+        if (!is_owned_and_forgotten(gc, dir->key) || is_newer(gc, dir))
                 return 0;
         if (er_adir_settle(gc->worker->agent, dir, &never_began, err) != 1 && !never_began) {
                 er_err_release(err);
                 return 0; /* it runs, or cannot be judged: it stays */
         }
+        if (never_began && !gc->dry && !er_adir_claim(dir, &lock_fd))
+                return 0;
         gc->attempts++;
         if (gc->dry) {
                 gc->freed += er_du(AT_FDCWD, dir->path);
         } else {
                 er_autofree char *aside = er_fmt("%s/jobs/%s/.gone-%u", gc->worker->agent->root, dir->key, (unsigned)dir->attempt);
 
-                er_adir_wait_left(dir);
+                if (!never_began)
+                        er_adir_wait_left(dir);
                 if (rename(dir->path, aside) < 0 || er_rmtree(AT_FDCWD, aside, &gc->freed, err) < 0)
                         er_err_release(err); /* the next time, perhaps */
         }
@@ -98,7 +110,7 @@ static int note_need(void *arg, const struct er_adir *dir, struct er_err *err)
         /* What a dry run only counts as removed needs nothing either, unless it still runs; then it is kept for certain below. */
         if (er_adir_info(dir, &info, NULL) < 0 || !info.spec.has_tree)
                 return 0;
-        if (gc->dry && is_owned_and_forgotten(gc, dir->key) && !er_adir_is_alive(dir))
+        if (gc->dry && is_owned_and_forgotten(gc, dir->key) && !is_newer(gc, dir) && !er_adir_is_alive(dir))
                 return 0;
         project_dir = er_snapshots_dir(info.spec.project ? info.spec.project : "");
         er_tree_hex(info.spec.tree, hex);
@@ -133,6 +145,7 @@ static int collect(struct er_worker *worker, struct er_err *err)
         struct er_field field;
         size_t start;
 
+        gc.until_ms = er_msg_get_i64(worker->payload, ER_T_TIME, 0);
         gc.dry = er_msg_get_u64(worker->payload, ER_T_DRY, 0) != 0;
         while (er_msg_next(&rest, &field))
                 if (field.tag == ER_T_KEEP)

@@ -181,6 +181,8 @@ static void dispatch(struct er_serve *serve, const struct er_frame *frame)
                         if (requests[i].type == frame->type) {
                                 er_err_release(&err);
                                 rc = requests[i].fn(serve, frame, &err);
+                                if (frame->type == ER_F_SUBMIT)
+                                        er_serve_wipe(serve, frame);
                                 break;
                         }
                 }
@@ -188,6 +190,15 @@ static void dispatch(struct er_serve *serve, const struct er_frame *frame)
         if (rc < 0)
                 answer_error(serve, frame->id, &err);
         er_err_release(&err);
+}
+
+/* What is not whole yet comes to the front, and nothing of it stays behind: it may be half of a SUBMIT with secrets. */
+static void keep_rest(struct er_serve *serve, size_t used)
+{
+        size_t from = used > serve->in_len ? used : serve->in_len;
+
+        memmove(serve->in, serve->in + used, serve->in_len);
+        explicit_bzero(serve->in + from, used + serve->in_len - from);
 }
 
 /* Everything that has arrived. False: the input is not our protocol, or has ended. */
@@ -200,8 +211,15 @@ static bool read_input(struct er_serve *serve)
         int rc = 0;
 
         if (serve->in_cap - serve->in_len < IN_FIRST / 2 && serve->in_cap < IN_MAX) {
+                unsigned char *old = serve->in;
+
                 serve->in_cap = serve->in_cap ? IN_MAX : IN_FIRST;
-                serve->in = er_realloc(serve->in, serve->in_cap);
+                serve->in = er_malloc(serve->in_cap);
+                if (old) {
+                        memcpy(serve->in, old, serve->in_len);
+                        explicit_bzero(old, serve->in_len); /* it may be half of a SUBMIT with secrets */
+                        free(old);
+                }
         }
         n = read(0, serve->in + serve->in_len, serve->in_cap - serve->in_len);
         if (n < 0)
@@ -220,7 +238,7 @@ static bool read_input(struct er_serve *serve)
         er_err_release(&err);
         serve->in_len -= used;
         if (serve->in_len > 0 && used > 0)
-                memmove(serve->in, serve->in + used, serve->in_len);
+                keep_rest(serve, used);
         return true;
 }
 
@@ -355,6 +373,14 @@ int er_serve_run(const struct er_agent *agent)
         free(serve.in);
         free(polled.items);
         return 0;
+}
+
+void er_serve_wipe(struct er_serve *serve, const struct er_frame *frame)
+{
+        const unsigned char *payload = (const unsigned char *)frame->payload.ptr;
+
+        if (frame->payload.len > 0)
+                explicit_bzero(serve->in + (payload - serve->in), frame->payload.len);
 }
 
 void er_serve_forget(struct er_serve *serve)

@@ -59,6 +59,8 @@ void er_serve_ok(struct er_serve *serve, uint32_t id);
 void er_serve_answer(struct er_serve *serve, enum er_frame_type type, uint32_t id, const struct er_str *fields);
 /* The stream joins the session, which frees it. */
 void er_stream_add(struct er_serve *serve, struct er_stream *stream, const struct er_stream_ops *ops, uint32_t id);
+/* The bytes of a request that held secrets. Its views point to zeros afterwards. */
+void er_serve_wipe(struct er_serve *serve, const struct er_frame *frame);
 /* Before a fork that stays: gives memory back that is the session's alone. */
 void er_serve_forget(struct er_serve *serve);
 

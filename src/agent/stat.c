@@ -138,13 +138,14 @@ static int remove_one(void *arg, const struct er_adir *dir, struct er_err *err)
 {
         struct removal *removal = arg;
         er_autofree char *aside = NULL;
+        er_autoclose int lock_fd = -1;
         char id[ER_RANDOM_HEX];
         bool never_began;
         int rc = er_adir_settle(removal->agent, dir, &never_began, err);
 
         if (rc < 0)
                 return -1;
-        if (rc == 0 && !never_began) {
+        if (rc == 0 && (!never_began || (removal->really && !er_adir_claim(dir, &lock_fd)))) {
                 er_err_set(err, ER_STATE, "attempt %u of %s has not ended", (unsigned)dir->attempt, dir->key);
                 if (err)
                         err->provider_code = er_strdup("running");
@@ -152,7 +153,8 @@ static int remove_one(void *arg, const struct er_adir *dir, struct er_err *err)
         }
         if (!removal->really)
                 return 0;
-        er_adir_wait_left(dir);
+        if (!never_began)
+                er_adir_wait_left(dir);
         /* Out of sight in one step; a removal that is cut off leaves something that errand gc finds. */
         er_random_hex(id);
         aside = er_fmt("%s/jobs/%s/.gone-%s", removal->agent->root, dir->key, id);

@@ -15,6 +15,7 @@
 #include "base/path.h"
 
 #define SECRETS_MAX (512u * 1024)
+#define TRIES 5
 
 struct submission {
         struct er_sv key;
@@ -58,6 +59,13 @@ static int read_request(struct er_serve *serve, const struct er_frame *frame, st
         return er_capacity_check(&sub->needs, &sub->capacity, serve->agent->hostname, err);
 }
 
+/* A try before this one has failed. */
+static void forget_try(struct er_ainfo *info)
+{
+        free(info->id);
+        free(info->host_name);
+}
+
 static int write_spec(const struct er_agent *agent, int dir_fd, const struct submission *sub, struct er_ainfo *info)
 {
         er_auto(er_str) text = ER_STR_INIT;
@@ -65,6 +73,7 @@ static int write_spec(const struct er_agent *agent, int dir_fd, const struct sub
         char id[ER_RANDOM_HEX];
 
         er_random_hex(id);
+        forget_try(info);
         info->id = er_strdup(id);
         info->time_ms = er_now_ms();
         info->host_name = sub->host_name.ptr ? er_sv_dup(sub->host_name) : NULL;
@@ -144,21 +153,48 @@ static int make_new(const struct er_agent *agent, const struct submission *sub, 
         return er_agent_fail(agent, saved, err, "write to %s/%s", agent->root, jobs);
 }
 
-/* It was there: 1 when nobody looks after it and the command cannot have been started; else 0. */
+/* The same name for another job would be answered with that one's results. */
+static int check_same_spec(const struct er_adir *dir, const struct submission *sub, struct er_err *err)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+        struct er_sv stored;
+
+        if (er_file_read(dir->fd, "spec", ER_SPEC_MAX + 64u * 1024, &text, NULL) < 0)
+                return 0; /* what is there of it is judged by others */
+        stored = er_msg_get(er_svn(text.buf, text.len), ER_T_SPEC);
+        if (!stored.ptr || er_sv_eq(stored, sub->spec))
+                return 0;
+        er_err_set(err, ER_EXISTS, "attempt %u of %s is on this host already, and is another job", (unsigned)dir->attempt, dir->key);
+        return er_err_hint(err, "two stores have given the same name, or one was put back to an older state: submit it as a new job");
+}
+
+#define GONE 2 /* the directory was removed meanwhile */
+
+/* It was there: 1 when nobody looks after it and the command cannot have been started; else 0, or GONE. */
 static int take_over(const struct er_agent *agent, const struct submission *sub, struct er_charge *charge, struct er_err *err)
 {
         er_auto(er_status) status = ER_STATUS_INIT;
         er_auto(er_ainfo) info = ER_AINFO_INIT;
-        int rc;
+        int rc, saved;
 
         if (er_adir_open(agent, sub->key, sub->attempt, &charge->dir, err) < 0)
+                return err && err->code == ER_NOT_FOUND ? GONE : -1;
+        if (check_same_spec(&charge->dir, sub, err) < 0)
                 return -1;
+        if (er_adir_info(&charge->dir, &info, NULL) == 0 && er_ainfo_is_foreign(agent, &info))
+                return 0;
         if (er_exit_read(&charge->dir, &status) || er_adir_is_alive(&charge->dir))
                 return 0;
         rc = er_alock_take(charge->dir.fd, &charge->lock_fd);
-        if (rc <= 0)
-                return rc;
+        saved = errno;
+        if (er_adir_is_gone(&charge->dir))
+                return GONE;
+        if (rc < 0)
+                return er_agent_fail(agent, saved, err, "lock %s", charge->dir.path);
+        if (rc == 0)
+                return 0;
         er_status_release(&status);
+        er_ainfo_release(&info);
         er_events_last(&charge->dir, &status);
         if (er_exit_read(&charge->dir, &status) || status.state >= ER_STATE_STARTING || er_adir_info(&charge->dir, &info, NULL) < 0 ||
             !er_streq(info.boot_id, agent->boot_id)) {
@@ -204,18 +240,26 @@ int er_do_submit(struct er_serve *serve, const struct er_frame *frame, struct er
         er_auto(er_str) answer = ER_STR_INIT;
         er_autoclose int hold = -1; /* no garbage collection until the spec that names the snapshot is in place */
         struct submission sub = {0};
-        int mine;
+        int mine = GONE;
 
         charge.agent = serve->agent;
         if (read_request(serve, frame, &sub, &charge, err) < 0)
                 return -1;
         if (charge.info.spec.has_tree && hold_snapshot(serve->agent, &charge.info.spec, &hold, err) < 0)
                 return -1;
-        mine = make_new(serve->agent, &sub, &charge, err);
-        if (mine == 0)
-                mine = take_over(serve->agent, &sub, &charge, err);
-        if (mine < 0)
+        for (int tries = 0; mine == GONE && tries < TRIES; tries++) {
+                er_adir_release(&charge.dir);
+                er_close(&charge.lock_fd);
+                er_err_clear(err);
+                mine = make_new(serve->agent, &sub, &charge, err);
+                if (mine == 0)
+                        mine = take_over(serve->agent, &sub, &charge, err);
+        }
+        if (mine == GONE)
+                er_err_set(err, ER_STATE, "attempt %u of %.*s is being removed", (unsigned)sub.attempt, (int)sub.key.len, sub.key.ptr);
+        if (mine < 0 || mine == GONE)
                 return -1;
+        er_serve_wipe(serve, frame); /* its secrets are in the charge now; the guard needs no second copy */
         if (mine > 0) {
                 if (er_ticket_enter(serve->agent, &sub.needs, &sub.capacity, &charge.ticket, err) < 0)
                         return -1;

@@ -117,3 +117,94 @@ def test_another_machine_with_the_same_home(agent, world):
     renamed = world.start(ERRAND_HOSTNAME="elsewhere")  # the same boot: it only has another name now
     assert reason(renamed.stat("a.0.x")) == (END["LOST"], REASON["KILLED"])
     assert reason(there.stat("a.0.x")) == (END["LOST"], REASON["KILLED"])
+
+
+def test_the_same_name_for_another_job(agent, world):
+    agent.run("a.0.x", "echo first")
+    assert agent.submit("a.0.x", "echo first")["PATH"] == os.fsencode(world.dir("a.0.x"))
+    with pytest.raises(AgentError) as caught:
+        agent.submit("a.0.x", "echo second")
+    assert caught.value.code == CODE["EXISTS"] and "another job" in str(caught.value)
+    assert agent.finish(agent.watch("a.0.x"))[1] == b"first\n"
+
+
+def memory_holds(pid, needle):
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            span, mode = line.split()[:2]
+            begin, end = (int(x, 16) for x in span.split("-"))
+            if not mode.startswith("rw") or "[v" in line:
+                continue
+            memory.seek(begin)
+            try:
+                if needle in memory.read(end - begin):
+                    return True
+            except OSError:
+                continue
+    return False
+
+
+def test_secrets_do_not_stay_in_memory(agent, world):
+    value = "s3cret-" + os.urandom(8).hex()
+    big = frame("SUBMIT", 1000, message(KEY="a.0.x", ATTEMPT=1, SPEC=spec("exec sleep 1000", ENV=["A=" + "x" * 100000]),
+                                        SECRET=[f"TOKEN={value}"]))
+    agent.send(big[:-5])  # half of it lies there for a while
+    agent.send(big[-5:] + frame("PING", 1001))
+    assert agent.next(1000).type == "OK" and agent.next(1001).type == "OK"
+    agent.until(agent.watch("a.0.x"), "RUNNING")
+    job = agent.stat("a.0.x")["PID"]
+    try:
+        assert memory_holds(job, value.encode())  # that is where it belongs
+    except PermissionError:
+        pytest.skip("this user may not look into memory")
+    guard, supervisor = world.pair("a.0.x")
+    assert [memory_holds(pid, value.encode()) for pid in (agent.process.pid, guard, supervisor)] == [False] * 3
+    agent.call("CANCEL", KEY="a.0.x", ATTEMPT=1, GRACE=0)
+
+
+def test_gc_leaves_what_came_after_its_list(agent, world):
+    agent.run("a.0.me", "true")
+    time = agent.stat("a.0.me")["STARTED"]
+    assert agent.collect(agent.request("GC", OWNER="me", TIME=time - 60000))[-1].all("COUNT")[0] == 0
+    assert agent.collect(agent.request("GC", OWNER="me", TIME=time - 60000, DRY=1))[-1].all("COUNT")[0] == 0
+    assert world.dir("a.0.me").exists()
+    assert agent.collect(agent.request("GC", OWNER="me", TIME=time + 1))[-1].all("COUNT")[0] == 1
+    assert not world.dir("a.0.me").exists()
+
+
+def test_what_never_began_is_removed_and_begun_but_never_both(world, tmp_path):
+    """A SUBMIT that takes over an attempt that never began, and a REMOVE of it at the same moment."""
+    one, two = world.start(), world.start()
+    for i in range(15):
+        key, line = f"a.{i}.x", f"echo {i} >> {tmp_path}/ran; exec sleep 1000"
+        id_ = start(one, key, line)
+        helpers.until((tmp_path / "ran").exists, what="its start")
+        one.call("CANCEL", KEY=key, ATTEMPT=1, GRACE=0)
+        one.finish(id_)
+        helpers.until(lambda: not [p for p in marked(world.root) if helpers.read_proc(p, "comm").startswith(b"errand-")
+                                   and not p == one.process.pid and not p == two.process.pid], what="the guard's end")
+        for name in ("exit", "events"):
+            (world.dir(key) / name).unlink()
+        (tmp_path / "ran").unlink()
+        submit, remove = one.request("SUBMIT", KEY=key, ATTEMPT=1, SPEC=spec(line)), two.request("REMOVE", KEY=key)
+        try:
+            submitted = one.next(submit).type == "OK"
+        except AgentError:
+            submitted = False
+        try:
+            two.next(remove)
+            removed = True
+        except AgentError as error:
+            assert error.provider_code == "running"
+            removed = False
+        assert submitted or removed
+        if world.dir(key).exists():
+            assert submitted  # begun, or made anew after it was removed
+            id_ = one.watch(key)
+            one.until(id_, "RUNNING")
+            helpers.until((tmp_path / "ran").exists, what="its start")
+            one.call("CANCEL", KEY=key, ATTEMPT=1, GRACE=0)
+            one.finish(id_)
+            (tmp_path / "ran").unlink()
+        else:
+            assert removed and not (tmp_path / "ran").exists()
