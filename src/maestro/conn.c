@@ -6,9 +6,10 @@
 static void unlink_conn(struct er_carry *m, struct er_conn *conn)
 {
         struct er_conn **at = &m->conns;
-        while (*at != conn)
+        while (*at && *at != conn)
                 at = &(*at)->next;
-        *at = conn->next;
+        if (*at)
+                *at = conn->next;
 }
 
 static void free_conn(struct er_conn *conn)

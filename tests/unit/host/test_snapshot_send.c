@@ -288,7 +288,6 @@ static void test_long_list(void **state)
 {
         struct world w;
         struct er_session *host = host_new();
-        er_autofree char *name = NULL;
 
         (void)state;
         world_init(&w);
