@@ -42,7 +42,7 @@ struct er_traces {
         const char *dir;          /* its directory is this or below, and it has no terminal (that would be a person's shell); or NULL */
         pid_t session;            /* its session or process group, that of the job's first process; 0: not known */
         uint64_t session_start;   /* er_process_start of that one */
-        int64_t session_seen_ms;  /* clock: it was certainly still there */
+        int64_t session_seen_ms;  /* clock: till then its number cannot have become another's */
 };
 /* Kills every process of ours that has one of them, wherever it is. */
 void er_ptree_kill_traces(const struct er_traces *traces);
