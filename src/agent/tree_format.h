@@ -6,6 +6,7 @@
 #define ER_AGENT_TREE_FORMAT_H
 
 #include <stdint.h>
+#include "base/str.h"
 #include "proto/spec.h"
 
 #define ER_TREE_MAGIC "ERTREE2\n"
@@ -41,6 +42,10 @@ static inline uint64_t er_pack_data_offset(uint64_t at, uint64_t size)
 {
         return size >= ER_PACK_ALIGN_FROM ? (at + ER_PACK_ALIGN - 1) & ~(ER_PACK_ALIGN - 1) : at;
 }
+
+/* In a child, so that nobody waits for the disk: contents first, then the list, then the mark that says so. packs: struct
+   er_tree_pack of each that the list needs. */
+void er_tree_sync(int root, const char *dir, const char *hex, const struct er_str *packs);
 
 /* The kernel's boot id, NUL-padded; $ERRAND_BOOT_ID stands for it in tests. */
 void er_boot_id(char ret[ER_BOOT_ID]);

@@ -7,7 +7,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/tree_format.h"
@@ -673,57 +672,6 @@ static int write_tree(struct er_upload *up, struct merge *merge, struct er_err *
         return er_file_write(up->root, path, file.buf, file.len, 0600, false, err);
 }
 
-static bool sync_packs(const struct er_upload *up)
-{
-        er_autofree char *dir = er_fmt("%s/packs", up->dir);
-        er_autoclose int dir_fd = openat(up->root, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-        for (uint32_t i = 0; i < pack_count(up); i++) {
-                struct er_tree_pack pack = get_pack(up, i);
-                er_autoclose int fd = openat(dir_fd, pack.name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-                /* Also those of other trees: their own child may have been killed. It costs nothing where nothing is to be written. */
-                if (fd < 0 || fsync(fd) < 0)
-                        return false;
-        }
-        return pack_count(up) == 0 || fsync(dir_fd) == 0;
-}
-
-/* In a child, so that nobody waits for the disk: contents first, then the list, then the mark that says so. */
-static void bring_to_disk(struct er_upload *up)
-{
-        er_autofree char *path = er_fmt("%s/trees/%s", up->dir, up->hex);
-        uint32_t synced = 1;
-        pid_t child = fork();
-        struct stat st;
-        bool have_time;
-        int fd;
-
-        if (child > 0) {
-                while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-                        ;
-                return;
-        }
-        if (child == 0) {
-                /* Twice, so that nobody has to wait for it; without the descriptors, so that the connection can end. */
-                if (fork() != 0)
-                        _exit(0);
-                for (fd = 0; fd < 3; fd++)
-                        close(fd);
-        }
-        fd = openat(up->root, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-        have_time = fd >= 0 && fstat(fd, &st) == 0;
-        if (sync_packs(up) && have_time && fsync(fd) == 0 && er_fsync_parent(up->root, path) == 0 &&
-            er_pwrite_full(fd, &synced, sizeof synced, offsetof(struct er_tree_header, synced)) == 0) {
-                /* The file's time says which snapshot is the newest; when the disk was done with it says nothing. */
-                (void)!futimens(fd, (struct timespec[2]){st.st_atim, st.st_mtim});
-                (void)fsync(fd);
-        }
-        if (child == 0)
-                _exit(0);
-        er_close(&fd);
-}
-
 int er_upload_finish(struct er_upload *up, struct er_err *err)
 {
         er_auto(merge) merge = {.body = ER_STR_INIT, .packs = pack_count(up)};
@@ -759,6 +707,6 @@ int er_upload_finish(struct er_upload *up, struct er_err *err)
         if (result < 0)
                 return -1;
         er_close(&up->hold); /* all is in place; the child must not keep garbage collection away */
-        bring_to_disk(up);
+        er_tree_sync(up->root, up->dir, up->hex, &up->packs);
         return 0;
 }
