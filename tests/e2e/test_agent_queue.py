@@ -165,12 +165,11 @@ def test_gpus(smi, world, tmp_path):
     agent = world.start()
     jobs = Jobs(agent, tmp_path)
     show = "echo gpus=$CUDA_VISIBLE_DEVICES order=$CUDA_DEVICE_ORDER; "
+    logs = {}
     for name, count in (("a", 2), ("b", 1)):
         agent.submit(f"{name}.0.x", show + HOLD.format(tmp_path / name), GPUS=count)
         jobs.watches[name] = agent.watch(f"{name}.0.x")
-    logs = {}
-    for name in "ab":
-        while name not in logs:
+        while name not in logs:  # b fits beside a, so it could be the first
             answer = agent.next(jobs.watches[name])
             if answer.type == "LOG_DATA":
                 logs[name] = answer["DATA"]
