@@ -9,13 +9,13 @@ import pytest
 from helpers import TOP, until
 
 
-def tour():
-    """Lines of the ```sh blocks of README.md that a reader types, without prompts and comments."""
+def tour(kinds="sh|console"):
+    """Lines with errand in the blocks of README.md that a reader types, without prompts and comments."""
     readme = TOP / "README.md"
     if not readme.exists():
         return []
     lines = []
-    for block in re.findall(r"```(?:sh|console|shell|bash)\n(.*?)```", readme.read_text(), re.S):
+    for block in re.findall(rf"```(?:{kinds})\n(.*?)```", readme.read_text(), re.S):
         for line in block.splitlines():
             line = re.sub(r"^\$ ", "", line.strip())
             if line.startswith("errand "):
@@ -35,6 +35,25 @@ def test_every_errand_command_of_the_readme_is_understood(errand):
                 break
             if word.startswith("--"):
                 assert word.split("=")[0] in text, f"{line}: {word}"
+
+
+def example(errand):
+    """examples/digits in the world's home."""
+    project = errand.project("digits")
+    for name in ("train.py", "digits.txt", "errand.yaml"):
+        (project / name).write_bytes((TOP / "examples" / "digits" / name).read_bytes())
+    return project
+
+
+def test_the_tour_of_the_readme_works(errand, make_host):
+    """Typed in order, in the example, with a host called box, after the run that `make run` did."""
+    project, box = example(errand), make_host("box")
+    errand("run", cwd=project, timeout=180).ok()
+    lines = tour("console")
+    assert len(lines) >= 5 and box
+    for line in lines:
+        done = errand(*shlex.split(line)[1:], cwd=project, timeout=180)
+        assert done.rc == 0, f"{line}: {done}"
 
 
 def test_a_new_users_first_day(errand, host):
@@ -59,9 +78,7 @@ def test_a_new_users_first_day(errand, host):
 
 def test_the_example_learns(errand):
     """What `make run` does, in a world of its own."""
-    project = errand.project("digits")
-    for name in ("train.py", "digits.txt", "errand.yaml"):
-        (project / name).write_bytes((TOP / "examples" / "digits" / name).read_bytes())
+    project = example(errand)
     done = errand("run", "--env", "PATH=/usr/bin:/bin", cwd=project, timeout=120).ok()
     accuracies = [float(a) for a in re.findall(r"test accuracy ([\d.]+)%", done.text)]
     assert len(accuracies) == 20 and accuracies[-1] > 94
