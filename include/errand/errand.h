@@ -150,8 +150,8 @@ struct errand_job {
 #define ERRAND_JOB_INIT {sizeof(struct errand_job), NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, NULL, 0, 0, 0, 0}
 void errand_job_clear(struct errand_job *job);
 
-/* job: "mnist-12.0", or "mnist-12" for the first job of a run. ERRAND_NOT_FOUND has the nearest right names in the hint. */
-int errand_job(errand_t *errand, const char *job, struct errand_job *ret, struct errand_error *error);
+/* name: "mnist-12.0", or "mnist-12" for the first job of a run. ERRAND_NOT_FOUND has the nearest right names in the hint. */
+int errand_job(errand_t *errand, const char *name, struct errand_job *ret, struct errand_error *error);
 
 /* Calls fn with each job, newest first; fn returns other than 0 to stop (which is no error). limit 0: all. */
 int errand_jobs(errand_t *errand, int active_only, size_t limit, int (*fn)(void *arg, const struct errand_job *job), void *arg,
@@ -159,17 +159,17 @@ int errand_jobs(errand_t *errand, int active_only, size_t limit, int (*fn)(void 
 
 /* Waits until the job has ended and its outputs are here, carrying it on if nobody does. timeout_ms < 0: for ever;
    ERRAND_TIMEOUT when it is over first. ret may be NULL. */
-int errand_wait(errand_t *errand, const char *job, int64_t timeout_ms, struct errand_job *ret, struct errand_error *error);
+int errand_wait(errand_t *errand, const char *name, int64_t timeout_ms, struct errand_job *ret, struct errand_error *error);
 
 /* Acting */
 
 /* Ends the whole process tree: TERM, then KILL. Returns when the wish is stored; errand_wait sees the end. */
-int errand_cancel(errand_t *errand, const char *job, struct errand_error *error);
+int errand_cancel(errand_t *errand, const char *name, struct errand_error *error);
 
 /* The job's output in order, from byte `offset` of its log (0: the beginning). stream: 1 stdout, 2 stderr. follow: goes on
    until the job ends; else what is there now. fn returns other than 0 to stop (which is no error). *ret_next (may be NULL)
    is where to go on another time. A broken connection is taken up again where it was, without gap or repeat. */
-int errand_logs(errand_t *errand, const char *job, uint64_t offset, int follow,
+int errand_logs(errand_t *errand, const char *name, uint64_t offset, int follow,
                 int (*fn)(void *arg, int stream, const void *data, size_t len), void *arg, uint64_t *ret_next,
                 struct errand_error *error);
 

@@ -172,14 +172,14 @@ static int submit(struct errand *errand, const struct errand_request *request, c
         return rc;
 }
 
-int errand_submit(errand_t *errand, const struct errand_request *given, char **ret_job, struct errand_error *error)
+int errand_submit(errand_t *errand, const struct errand_request *request, char **ret_job, struct errand_error *error)
 {
         er_auto(er_err) err = ER_ERR_INIT;
-        struct errand_request request = ERRAND_REQUEST_INIT;
-        if (given->size < offsetof(struct errand_request, shell)) {
+        struct errand_request ours = ERRAND_REQUEST_INIT;
+        if (request->size < offsetof(struct errand_request, shell)) {
                 er_err_set(&err, ER_USAGE, "the request's size is not set: begin with ERRAND_REQUEST_INIT");
                 return er_api_fail(error, &err);
         }
-        memcpy(&request, given, given->size < sizeof request ? given->size : sizeof request);
-        return submit(errand, &request, ret_job, &err) < 0 ? er_api_fail(error, &err) : 0;
+        memcpy(&ours, request, request->size < sizeof ours ? request->size : sizeof ours);
+        return submit(errand, &ours, ret_job, &err) < 0 ? er_api_fail(error, &err) : 0;
 }
