@@ -27,7 +27,7 @@
  */
 static const char script[] =
         "umask 077; "
-        "fail() { echo \"errand-fail $*\"; rm -f \"$t\"; exit 1; }; "
+        "fail() { rm -f \"$t\"; echo \"errand-fail $*\"; exit 1; }; "
         "t=; "
         "echo; echo \"errand-arch $(uname -s) $(uname -m)\"; "
         "d=$1/bin; n=errand-agent-$2; "

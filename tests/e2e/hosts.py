@@ -103,6 +103,8 @@ class SshHost:
         config.write_text(SSHD_CONFIG.format(port=self.port, address=self.address, key=self.key, authorized=self.authorized,
                                              limits=self.limits, more=more))
         self.boot_id.write_text(str(uuid.uuid4()) + "\n")
+        with open(self.dir / "sshd.log", "a") as log:
+            log.write("--- reboot ---\n")  # what an earlier sshd said is not this one's word
         q = shlex.quote
         lines = ["mount --make-rprivate /", "mount -t proc proc /proc",
                  f"mount --bind {q(str(self.boot_id))} /proc/sys/kernel/random/boot_id",
@@ -150,8 +152,6 @@ class SshHost:
 
     def reboot(self):
         self.power_cut()
-        with open(self.dir / "sshd.log", "a") as file:
-            file.write("--- reboot ---\n")
         self.start()
 
     def processes(self):

@@ -201,5 +201,5 @@ def test_agent_install_interrupted(errand, host):
     proxy.cut_after(60000)
     errand("run", "--quiet", "--on", proxy.name, "--", "true").ok()
     assert proxy.was_cut()
-    agents = list((host.home / ".errand" / "bin").iterdir())
-    assert len(agents) == 1, agents
+    # The interrupted one tidies up when it notices, which may be after the second one is done.
+    until(lambda: len(list((host.home / ".errand" / "bin").iterdir())) == 1, 20, "the half agent to be gone")

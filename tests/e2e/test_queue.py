@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from helpers import until
+from helpers import end_process, until
 
 CPUS = os.cpu_count()
 
@@ -71,7 +71,7 @@ def test_slots_of_a_killed_job_are_free_again(errand, host):
     holder(errand, host, "first", CPUS, "never")
     errand.wait_state("running", name="first.0")
     for pid in host.find("errand-agent"):
-        os.kill(pid, 9)
+        end_process(pid)
     errand.cwd = errand.project("other")
     assert errand("run", "--quiet", "--on", host.name, "--cpus", CPUS, "--", "echo", "ran").ok().out == b"ran\n"
     errand.wait_state("failed", "done", name="first.0")
