@@ -110,13 +110,13 @@ def median(values):
 
 
 def row(goal, ours, peer_name, peer, bar, unit="ms", note=""):
-    """bar: at most this ratio; or with peer None: at most this value (in seconds, or in the unit when it is not a time)."""
+    """bar: at most this ratio, None for no bar; or with peer None: at most this value (in seconds, or in the unit when it is not a time)."""
     def one(value):
         return median(value) if isinstance(value, list) else value
     ours_m, peer_m = one(ours), None if peer is None else one(peer)
     ratio = None if peer_m is None else ours_m / peer_m
     return {"goal": goal, "ours": ours_m, "peer_name": peer_name, "peer": peer_m, "ratio": ratio, "bar": bar, "unit": unit, "note": note,
-            "pass": (ours_m if ratio is None else ratio) <= bar,
+            "pass": bar is None or (ours_m if ratio is None else ratio) <= bar,
             "all": {"ours": ours if isinstance(ours, list) else [ours], "peer": peer if isinstance(peer, list) else [] if peer is None else [peer]}}
 
 
@@ -133,10 +133,11 @@ def show(value, unit):
 def table(rows):
     lines = ["| goal | errand | peer | ratio | bar | |", "|---|---|---|---|---|---|"]
     for r in rows:
-        bar = show(r["bar"], r["unit"]) if r["ratio"] is None else f"{r['bar']:g} x"
+        bar = "" if r["bar"] is None else show(r["bar"], r["unit"]) if r["ratio"] is None else f"{r['bar']:.3g} x"
+        verdict = "" if r["bar"] is None else "pass" if r["pass"] else "**miss**"
         ratio = "" if r["ratio"] is None else f"{r['ratio']:.2f} x"
         peer = f"{r['peer_name']}: {show(r['peer'], r['unit'])}" if r["peer"] is not None else r["peer_name"]
-        lines.append(f"| {r['goal']} | {show(r['ours'], r['unit'])} | {peer} | {ratio} | {bar} | {'pass' if r['pass'] else '**miss**'}{': ' + r['note'] if r['note'] else ''} |")
+        lines.append(f"| {r['goal']} | {show(r['ours'], r['unit'])} | {peer} | {ratio} | {bar} | {verdict}{': ' + r['note'] if r['note'] else ''} |")
     return "\n".join(lines)
 
 

@@ -28,6 +28,7 @@ def rows(bench):
 
     def quiet():
         bench.quiet(host)
+        os.sync()  # what was written before must not be paid for by what comes next
 
     # All new
     new_ours, new_rsync, new_tar = [], [], []
@@ -35,13 +36,14 @@ def rows(bench):
         project = bench.world.home / f"new{n}"
         fill(project, 10000, 4096)
         os.chdir(project)
-        quiet()
-        ours = bench.run("--quiet", "--on", "box", "--", "true").seconds
-        quiet()
-        theirs = rsync(bench, project, f"rsync{n}").seconds
-        quiet()
         ssh = " ".join(bench.ssh_mux("box"))
-        tar = bench.spawn(["/bin/sh", "-c", f"tar -C {project} -cf - . | {ssh} 'mkdir tar{n} && tar -C tar{n} -xf -'"], check=True).seconds
+        ways = {"ours": lambda: bench.run("--quiet", "--on", "box", "--", "true"), "rsync": lambda: rsync(bench, project, f"rsync{n}"),
+                "tar": lambda: bench.spawn(["/bin/sh", "-c", f"tar -C {project} -cf - . | {ssh} 'mkdir tar{n} && tar -C tar{n} -xf -'"], check=True)}
+        took = {}
+        for name in (list(ways) * 2)[n % 3:n % 3 + 3]:  # each is the first in its turn
+            quiet()
+            took[name] = ways[name]().seconds
+        ours, theirs, tar = took["ours"], took["rsync"], took["tar"]
         if n:
             new_ours.append(ours), new_rsync.append(theirs), new_tar.append(tar)
             shutil.rmtree(project)
@@ -72,5 +74,5 @@ def rows(bench):
     os.chdir("/")
     return [row("10,000 files unchanged", noop_ours, "rsync", noop_rsync, 0.5),
             row("10,000 new files of 4 KiB", new_ours, "rsync", new_rsync, 0.7),
-            row("the same", new_ours, "`tar \\| ssh tar`", new_tar, 9.99, note="no bar"),
+            row("the same", new_ours, "`tar \\| ssh tar`", new_tar, None),
             row("one changed of 100,000", one_ours, "`git status`", one_git, 1.5)]
