@@ -16,10 +16,12 @@ void er_str_release(struct er_str *s)
         er_str_init(s);
 }
 
+/* What empty strings point to is shared by all threads: it is read, never written. */
 void er_str_reset(struct er_str *s)
 {
         s->len = 0;
-        s->buf[0] = '\0';
+        if (s->cap > 0)
+                s->buf[0] = '\0';
 }
 
 char *er_str_detach(struct er_str *s)
