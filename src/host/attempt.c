@@ -112,18 +112,29 @@ static int follow(struct er_session *session, uint32_t id, const struct er_watch
         return rc;
 }
 
+/* With another spec it is still this attempt: its key says in which store and when the job was made. So it was begun by a SUBMIT
+   whose answer was lost, as the job was when it was sent (its snapshot, or the build that packed it, may be another now). */
+static int submitted(struct er_session *session, uint32_t id, struct er_err *err)
+{
+        er_auto(er_err) why = ER_ERR_INIT;
+        struct er_frame answer;
+
+        if (er_session_recv(session, id, ER_NEVER, &answer, &why) == 0 || why.code == ER_EXISTS)
+                return 0;
+        return err ? er_err_move(err, &why) : -1;
+}
+
 int er_attempt_submit(struct er_session *session, const struct er_submit *submit, struct er_err *err)
 {
         er_auto(er_str) frames = ER_STR_INIT;
         uint32_t id = er_session_next_id(session);
-        struct er_frame answer;
         int rc;
 
         build_submit(&frames, id, er_session_host(session), submit);
         rc = er_session_send(session, er_svn(frames.buf, frames.len), err);
         if (submit->secrets && submit->secrets->len)
                 explicit_bzero(frames.buf, frames.len);
-        return rc < 0 ? -1 : er_session_recv(session, id, ER_NEVER, &answer, err);
+        return rc < 0 ? -1 : submitted(session, id, err);
 }
 
 int er_attempt_watch(struct er_session *session, const struct er_watch *watch, struct er_err *err)
@@ -141,7 +152,6 @@ int er_attempt_run(struct er_session *session, const struct er_submit *submit, c
 {
         er_auto(er_str) frames = ER_STR_INIT;
         uint32_t submit_id = er_session_next_id(session), watch_id = er_session_next_id(session);
-        struct er_frame answer;
         int rc;
 
         build_submit(&frames, submit_id, er_session_host(session), submit);
@@ -151,7 +161,7 @@ int er_attempt_run(struct er_session *session, const struct er_submit *submit, c
                 explicit_bzero(frames.buf, frames.len);
         if (rc < 0)
                 return -1;
-        if (er_session_recv(session, submit_id, ER_NEVER, &answer, err) < 0) {
+        if (submitted(session, submit_id, err) < 0) {
                 /* The WATCH has then nothing to watch, and says so in an answer of its own. */
                 er_session_drop(session, watch_id, false);
                 return -1;

@@ -26,7 +26,8 @@ struct er_watch {
         void *arg;
 };
 
-/* Starts the attempt (or finds that it has been started: the same key, attempt and spec start once).
+/* Starts the attempt (or finds that it has been started, also where the host has it with another spec: the same key and attempt
+   start once).
    ER_NOT_FOUND with provider_code "snapshot" when the spec's tree is not on the host. */
 int er_attempt_submit(struct er_session *session, const struct er_submit *submit, struct er_err *err);
 /* Until the attempt has ended and its log was given out, or -1. */

@@ -155,6 +155,25 @@ static void be_running(struct fake_in *in)
         answer_pings(in);
 }
 
+/* The attempt was begun by a SUBMIT whose answer got lost with its link, and with another spec. */
+static void be_replayed(struct fake_in *in)
+{
+        fake_hello(in, 0);
+        for (;;) {
+                struct er_frame frame = fake_next(in);
+
+                if (frame.type == ER_F_SUBMIT) {
+                        fake_error(frame.id, ER_EXISTS, NULL, "attempt 1 of t-1.0.abc is on this host already");
+                } else if (frame.type == ER_F_WATCH) {
+                        send_event(frame.id, ER_STATE_RUNNING, 1);
+                        send_event(frame.id, ER_STATE_ENDED, 2);
+                        fake_send(ER_F_END, frame.id, NULL);
+                } else {
+                        fake_send(ER_F_OK, frame.id, NULL);
+                }
+        }
+}
+
 /* Takes requests only slowly and answers each at once: both directions fill up. */
 static void be_echoing(struct fake_in *in)
 {
@@ -175,7 +194,7 @@ static const struct {
         {"plain", be_plain},     {"noisy", be_noisy},       {"loud", be_loud},         {"refusing", be_refusing},
         {"mute", be_mute},       {"dying", be_dying},       {"dying_later", be_dying_later}, {"mixed", be_mixed},
         {"flooding", be_flooding}, {"garbled", be_garbled}, {"without_snapshot", be_without_snapshot},
-        {"running", be_running}, {"echoing", be_echoing},
+        {"running", be_running}, {"echoing", be_echoing},   {"replayed", be_replayed},
 };
 
 static int run_agent(const char *mode)
@@ -477,12 +496,36 @@ static void test_no_snapshot(void **state)
         fake_host_free(&host);
 }
 
+static void test_replayed_submit(void **state)
+{
+        struct er_host host;
+        er_auto(er_err) err = ER_ERR_INIT;
+        er_auto(er_spec) spec = ER_SPEC_INIT;
+        const struct er_submit submit = {.key = "t-1.0.abc", .attempt = 1, .spec = &spec};
+        struct er_session *session;
+        struct seen seen = {0};
+
+        (void)state;
+        er_strv_add(&spec.argv, "true");
+        fake_host(&host, "replayed");
+        session = fake_open(&host, 20000, NULL);
+        if (run(session, &seen, &err) < 0)
+                fail_msg("%s", err.message);
+        assert_int_equal(seen.events, 2);
+        assert_int_equal(seen.last_state, ER_STATE_ENDED);
+        assert_int_equal(er_attempt_submit(session, &submit, &err), 0);
+        assert_int_equal(ping(session, &err), 0);
+        er_session_free(session);
+        fake_host_free(&host);
+}
+
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_hello),  cmocka_unit_test(test_bad_starts), cmocka_unit_test(test_lost),
                 cmocka_unit_test(test_order),  cmocka_unit_test(test_flood),      cmocka_unit_test(test_cancel),
                 cmocka_unit_test(test_both_full), cmocka_unit_test(test_run),     cmocka_unit_test(test_no_snapshot),
+                cmocka_unit_test(test_replayed_submit),
         };
 
         if (argc > 2 && er_streq(argv[1], "agent"))
