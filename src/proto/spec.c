@@ -21,6 +21,7 @@ enum spec_tag {
         S_RETRIES = 15,   /* u */
         S_SYNC = 16,      /* u */
         S_TREE = 17,      /* s: ER_TREE_HASH bytes */
+        S_ENVIRONMENT = 18, /* s: ER_TREE_HASH bytes */
 };
 
 #define CPUS_MAX 1000000u
@@ -80,6 +81,8 @@ void er_spec_encode(const struct er_spec *spec, struct er_str *out)
         er_msg_u64(out, (enum er_tag)S_SYNC, s.sync);
         if (s.has_tree)
                 er_msg_bytes(out, (enum er_tag)S_TREE, s.tree, ER_TREE_HASH);
+        if (s.has_environment)
+                er_msg_bytes(out, (enum er_tag)S_ENVIRONMENT, s.environment, ER_TREE_HASH);
 }
 
 static int damaged(struct er_spec *spec, struct er_err *err, const char *what)
@@ -161,6 +164,9 @@ int er_spec_decode(struct er_sv data, struct er_spec *ret, struct er_err *err)
                 if (f.tag == S_TREE && f.value.len == ER_TREE_HASH) {
                         memcpy(spec.tree, f.value.ptr, ER_TREE_HASH);
                         spec.has_tree = true;
+                } else if (f.tag == S_ENVIRONMENT && f.value.len == ER_TREE_HASH) {
+                        memcpy(spec.environment, f.value.ptr, ER_TREE_HASH);
+                        spec.has_environment = true;
                 } else if (f.tag == S_RUN || f.tag == S_PROJECT || f.tag == S_WORKDIR ||
                            (f.tag >= S_ARG && f.tag <= S_HOST && f.tag != S_SHELL)) {
                         if (!is_text(f.value))

@@ -30,6 +30,8 @@ struct er_spec {
         bool sync;                 /* files travel */
         bool has_tree;             /* tree is known: the snapshot has been taken */
         unsigned char tree[ER_TREE_HASH];
+        bool has_environment;      /* its recipe (recipe.h) has this hash */
+        unsigned char environment[ER_TREE_HASH];
 };
 #define ER_SPEC_INIT {.cpus = 1, .sync = true}
 

@@ -1,0 +1,60 @@
+/*
+ * environment.h - the software a job needs: what was declared (by errand.yaml, by options), and the recipe it becomes.
+ * Local and without network: a host is never asked here.
+ *
+ * Keys in errand.yaml, the same at the top level and below each name of `environments:`
+ *   apt: [PACKAGE[=VERSION], ...]
+ *   conda: [SPEC, ...] | environment.yml | DIR (root of a conda environment on this machine)    channels: [NAME|URL, ...]
+ *   pip: [REQUIREMENT, ...] | requirements.txt | pyproject.toml | uv.lock | DIR (root of a venv on this machine) | auto | none
+ *   index_url, extra_index_urls: [URL, ...]   find_links: [DIR|URL, ...]   torch_backend: auto|cpu|cu121|...
+ *   julia: [PACKAGE[@VERSION], ...] | Project.toml      setup: LINES      container: IMAGE
+ *   python: "3.11"      fetch: auto|host|here
+ */
+#ifndef ER_ENVIRONMENT_ENVIRONMENT_H
+#define ER_ENVIRONMENT_ENVIRONMENT_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "base/yaml.h"
+#include "proto/recipe.h"
+
+/* Where the packages come from when the host builds. */
+enum er_env_fetch {
+        ER_FETCH_UNSAID = 0,
+        ER_FETCH_AUTO, /* the host; from here when it has no way to the index */
+        ER_FETCH_HOST,
+        ER_FETCH_HERE, /* wheels for the host's platform are downloaded here and sent */
+};
+
+/* What was said; unset members are empty or NULL. Items of a list may be names of files (see above). */
+struct er_environment {
+        char *name; /* of `environments:`; NULL: the project's own */
+        struct er_strv apt, conda, channels, pip, julia, setup; /* setup: shell lines */
+        struct er_strv extra_index_urls, find_links;
+        char *index_url, *python, *torch_backend, *container;
+        enum er_env_fetch fetch;
+};
+#define ER_ENVIRONMENT_INIT {0}
+void er_environment_release(struct er_environment *environment);
+
+/* True when `key` is one of the keys above; then its value is taken. Errors name file:line:column. */
+bool er_environment_is_key(const char *key);
+int er_environment_take(struct er_environment *environment, const struct er_yaml *yaml, const char *key,
+                        const struct er_yaml_node *key_node, const struct er_yaml_node *value, struct er_err *err);
+/* What `over` says replaces what `environment` says, manager by manager. */
+void er_environment_overlay(struct er_environment *environment, const struct er_environment *over);
+/* Nothing is declared at all (then a Python command means `pip: auto`). */
+bool er_environment_is_empty(const struct er_environment *environment);
+
+struct er_env_context {
+        const char *project_dir;       /* names of files are relative to it */
+        const char *workdir;           /* the command's directory below it, or NULL */
+        const struct er_strv *command; /* argv; for `pip: auto` and PEP 723; may be NULL */
+        bool shell;                    /* argv is one shell line */
+};
+/* Reads what the declaration names and makes the recipe. 1: made; 0: nothing is needed (no software, or only what Python
+   itself has); -1: ER_CONFIG or ER_IO with the file, the line and what to try. */
+int er_environment_resolve(const struct er_environment *environment, const struct er_env_context *context,
+                           struct er_recipe *ret, struct er_err *err);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * imports.h - which distributions a Python script needs, found by reading it and the modules of the project it reaches.
+ * Nothing is executed but, at most once, the local Python for its own list of what is installed.
+ */
+#ifndef ER_ENVIRONMENT_IMPORTS_H
+#define ER_ENVIRONMENT_IMPORTS_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct er_found {
+        char *import;       /* "sklearn.linear_model" as written first */
+        char *distribution; /* "scikit-learn" */
+        char *version;      /* of the local installation, or NULL: any */
+        char *file;         /* where it was found first: relative to the project */
+        unsigned line;      /* from 1 */
+        bool optional;      /* only in try/except ImportError, under TYPE_CHECKING or for another platform: not declared */
+};
+struct er_found_list {
+        struct er_found *items;
+        size_t count, cap;
+};
+#define ER_FOUND_LIST_INIT {0}
+void er_found_list_release(struct er_found_list *list);
+
+/* scripts: relative to project_dir, the entry points; empty: every .py file of the project. Sorted by distribution, each
+   once. -1: ER_IO. What cannot be parsed is read as far as it goes. */
+int er_imports_find(const char *project_dir, const struct er_strv *scripts, struct er_found_list *ret, struct er_err *err);
+/* The Python files that a command line runs ("python3 -u train.py --lr 1", "python -m pkg.train", "torchrun x.py",
+   a shell line with "&&"): relative to project_dir, into ret. None: not a Python command. */
+void er_imports_scripts_of(const char *project_dir, const char *workdir, const struct er_strv *command, bool shell, struct er_strv *ret);
+/* The same for Julia: `using`, `import` and `Pkg.add` of the script and what it includes. */
+int er_julia_find(const char *project_dir, const struct er_strv *scripts, struct er_found_list *ret, struct er_err *err);
+void er_julia_scripts_of(const char *project_dir, const char *workdir, const struct er_strv *command, bool shell, struct er_strv *ret);
+
+/* PEP 723: the requirements of `# /// script`, and requires-python. 1: there is a block; 0: none; -1: malformed (ER_CONFIG). */
+struct er_inline_script {
+        struct er_strv requirements;
+        char *requires_python; /* or NULL */
+};
+#define ER_INLINE_SCRIPT_INIT {0}
+void er_inline_script_release(struct er_inline_script *script);
+int er_inline_script_read(const char *path, struct er_inline_script *ret, struct er_err *err);
+
+#endif

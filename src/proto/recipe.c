@@ -1,0 +1,136 @@
+/* recipe.c - see recipe.h. A recipe's fields have numbers of their own; they are for ever too. */
+#include "proto/recipe.h"
+
+#include "base/mem.h"
+#include "proto/msg.h"
+
+enum recipe_tag {
+        R_HASH = 1,        /* s: ER_ENV_HASH bytes */
+        R_SUMMARY = 2,     /* s */
+        R_DECLARATION = 3, /* s */
+        R_FILE = 4,        /* m*: the following */
+        R_NAME = 5,        /* s */
+        R_MODE = 6,        /* u */
+        R_DATA = 7,        /* s: the content */
+        R_PATH = 8,        /* s: or where it lies on the submitter's machine, */
+        R_SIZE = 9,        /* u: with its size */
+        R_CONTENT = 10,    /* s: and hash */
+};
+
+#define FILES_MAX 4096u
+
+void er_recipe_release(struct er_recipe *recipe)
+{
+        for (size_t i = 0; i < recipe->file_count; i++) {
+                free(recipe->files[i].name);
+                free(recipe->files[i].path);
+                er_str_release(&recipe->files[i].data);
+        }
+        free(recipe->files);
+        free(recipe->summary);
+        free(recipe->declaration);
+        *recipe = (struct er_recipe)ER_RECIPE_INIT;
+}
+
+struct er_recipe_file *er_recipe_add(struct er_recipe *recipe, const char *name, struct er_sv data, uint32_t mode)
+{
+        struct er_recipe_file *file;
+
+        recipe->files = er_grow(recipe->files, &recipe->file_cap, recipe->file_count + 1, sizeof *recipe->files);
+        file = &recipe->files[recipe->file_count++];
+        *file = (struct er_recipe_file){.name = er_strdup(name), .data = ER_STR_INIT, .mode = mode};
+        er_str_addn(&file->data, data.ptr, data.len);
+        return file;
+}
+
+void er_recipe_encode(const struct er_recipe *recipe, struct er_str *out)
+{
+        er_auto(er_str) inner = ER_STR_INIT;
+
+        er_msg_bytes(out, (enum er_tag)R_HASH, recipe->hash, ER_ENV_HASH);
+        er_msg_text(out, (enum er_tag)R_SUMMARY, recipe->summary);
+        er_msg_text(out, (enum er_tag)R_DECLARATION, recipe->declaration);
+        for (size_t i = 0; i < recipe->file_count; i++) {
+                const struct er_recipe_file *file = &recipe->files[i];
+
+                er_str_reset(&inner);
+                er_msg_text(&inner, (enum er_tag)R_NAME, file->name);
+                er_msg_u64(&inner, (enum er_tag)R_MODE, file->mode);
+                if (file->path) {
+                        er_msg_text(&inner, (enum er_tag)R_PATH, file->path);
+                        er_msg_u64(&inner, (enum er_tag)R_SIZE, file->size);
+                        er_msg_bytes(&inner, (enum er_tag)R_CONTENT, file->hash, ER_ENV_HASH);
+                } else {
+                        er_msg_bytes(&inner, (enum er_tag)R_DATA, file->data.buf, file->data.len);
+                }
+                er_msg_bytes(out, (enum er_tag)R_FILE, inner.buf, inner.len);
+        }
+}
+
+static int damaged(struct er_recipe *recipe, struct er_err *err, const char *what)
+{
+        er_recipe_release(recipe);
+        return er_err_set(err, ER_REMOTE, "a damaged recipe of an environment: %s", what);
+}
+
+static bool is_text(struct er_sv value)
+{
+        return value.len > 0 && !memchr(value.ptr, '\0', value.len);
+}
+
+/* One part of a path, since it is written below files/. */
+static bool is_name(struct er_sv value)
+{
+        return is_text(value) && value.len <= 255 && value.ptr[0] != '.' && !memchr(value.ptr, '/', value.len);
+}
+
+static bool take_file(struct er_recipe *recipe, struct er_sv fields)
+{
+        struct er_sv name = er_msg_get(fields, (enum er_tag)R_NAME);
+        struct er_sv path = er_msg_get(fields, (enum er_tag)R_PATH);
+        struct er_sv content = er_msg_get(fields, (enum er_tag)R_CONTENT);
+        struct er_recipe_file *file;
+        er_autofree char *text = NULL;
+
+        if (!er_msg_is_sound(fields) || !is_name(name) || recipe->file_count >= FILES_MAX ||
+            (path.ptr && (!is_text(path) || content.len != ER_ENV_HASH)))
+                return false;
+        text = er_sv_dup(name);
+        file = er_recipe_add(recipe, text, er_msg_get(fields, (enum er_tag)R_DATA),
+                             (uint32_t)er_msg_get_u64(fields, (enum er_tag)R_MODE, 0600) & 0777u);
+        if (path.ptr) {
+                file->path = er_sv_dup(path);
+                file->size = er_msg_get_u64(fields, (enum er_tag)R_SIZE, 0);
+                memcpy(file->hash, content.ptr, ER_ENV_HASH);
+        }
+        return true;
+}
+
+int er_recipe_decode(struct er_sv data, struct er_recipe *ret, struct er_err *err)
+{
+        struct er_recipe recipe = ER_RECIPE_INIT;
+        struct er_sv hash = er_msg_get(data, (enum er_tag)R_HASH);
+        struct er_field f;
+
+        if (data.len > ER_RECIPE_MAX)
+                return damaged(&recipe, err, "too large");
+        if (!er_msg_is_sound(data))
+                return damaged(&recipe, err, "a field is cut");
+        if (hash.len != ER_ENV_HASH)
+                return damaged(&recipe, err, "no hash");
+        memcpy(recipe.hash, hash.ptr, ER_ENV_HASH);
+        while (er_msg_next(&data, &f)) {
+                char **text = f.tag == R_SUMMARY ? &recipe.summary : f.tag == R_DECLARATION ? &recipe.declaration : NULL;
+
+                if (text) {
+                        if (!is_text(f.value))
+                                return damaged(&recipe, err, "a NUL byte in a text");
+                        free(*text);
+                        *text = er_sv_dup(f.value);
+                } else if (f.tag == R_FILE && !take_file(&recipe, f.value)) {
+                        return damaged(&recipe, err, "a file that cannot be");
+                }
+        }
+        *ret = recipe;
+        return 0;
+}

@@ -1,0 +1,40 @@
+/*
+ * recipe.h - how an environment is made, to both sides: the same bytes travel in ENV, lie in `recipe` on the host and in
+ * our store. Made by src/environment/resolve.c; carried out by src/agent/env_build.c.
+ */
+#ifndef ER_PROTO_RECIPE_H
+#define ER_PROTO_RECIPE_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+#define ER_ENV_HASH 32
+#define ER_RECIPE_MAX (900u * 1024) /* encoded */
+
+struct er_recipe_file {
+        char *name;     /* one part of a path: it comes to be files/<name> */
+        struct er_str data;
+        uint32_t mode;
+        /* A large one (a wheel) is not in the recipe; its bytes are sent beside it. */
+        char *path;     /* NULL: the content is data; else where it lies here (absolute) */
+        uint64_t size;
+        unsigned char hash[ER_ENV_HASH]; /* of its content, when path is set */
+};
+
+struct er_recipe {
+        unsigned char hash[ER_ENV_HASH]; /* of the declaration */
+        char *summary;      /* one line for lists: "pip: numpy, torch==2.1; apt: ffmpeg" */
+        char *declaration;  /* readable, canonical, one thing a line: "pip numpy==1.26.4" */
+        struct er_recipe_file *files; /* "build.sh" among them */
+        size_t file_count, file_cap;
+};
+#define ER_RECIPE_INIT {0}
+
+void er_recipe_release(struct er_recipe *recipe);
+/* Appends a file with this content (copied). */
+struct er_recipe_file *er_recipe_add(struct er_recipe *recipe, const char *name, struct er_sv data, uint32_t mode);
+void er_recipe_encode(const struct er_recipe *recipe, struct er_str *out);
+/* Fills a released or fresh recipe. ER_REMOTE when damaged. */
+int er_recipe_decode(struct er_sv data, struct er_recipe *ret, struct er_err *err);
+
+#endif
