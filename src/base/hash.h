@@ -14,7 +14,7 @@ struct er_hash {
         unsigned char bytes[ER_HASH_LEN];
 };
 struct er_hasher {
-        void *ctx; /* (owned) EVP_MD_CTX, reusable after _end */
+        void *ctx; /* (owned) SHA256_CTX, reusable after _end */
 };
 int er_hasher_init(struct er_hasher *h, struct er_err *err);
 void er_hasher_release(struct er_hasher *h);
