@@ -13,7 +13,7 @@
 #include "base/proc.h"
 #include "base/term.h"
 #include "cli/hosts_view.h"
-#include "cli/live.h"
+#include "cli/target.h"
 #include "cli/words.h"
 #include "host/agent_blob.h"
 #include "maestro/maestro.h"
@@ -291,7 +291,8 @@ static void check_probe(struct report *r, const struct er_probe *probe)
         check_gpus(r, probe);
 }
 
-static void check_host(struct report *r, const struct er_host *host)
+/* `meant`: what else the name may have been meant to be, or NULL */
+static void check_host(struct report *r, const struct er_host *host, const char *meant)
 {
         const struct er_session_opts opts = {.interactive = er_term_is(STDERR_FILENO)};
         er_autoptr(er_live) live = er_live_new(r->cli->quiet);
@@ -303,7 +304,8 @@ static void check_host(struct report *r, const struct er_host *host)
         section(r, host->name, host->name);
         er_live_still(live, "connecting to %s", host->name);
         if (er_session_open(host, &opts, &session, &err) < 0 || er_session_hello(session, &hello, &err) < 0) {
-                say(r, VERDICT_FAIL, "reach", err.hint, "%s", err.message ? err.message : er_code_name(err.code));
+                say(r, VERDICT_FAIL, "reach", meant ? meant : err.hint, "%s",
+                    err.message ? err.message : er_code_name(err.code));
                 return;
         }
         er_live_clear(live);
@@ -320,6 +322,8 @@ static int doctor(struct er_cli *cli, void *arg, char **args, int count, struct 
 {
         struct report report = {.cli = cli, .text = ER_STR_INIT, .json = cli->json ? json_array() : NULL};
         er_auto(er_host) host = ER_HOST_INIT;
+        er_auto(er_str) text = ER_STR_INIT;
+        const char *meant = NULL;
         int rc = 0;
 
         (void)arg;
@@ -330,12 +334,14 @@ static int doctor(struct er_cli *cli, void *arg, char **args, int count, struct 
                 rc = er_store_open(cli->state_dir, &store, err);
                 if (rc == 0) {
                         rc = er_hosts_find(store, args[0], &host, err);
+                        if (er_target_host_meant(store, args[0], &text))
+                                meant = text.buf;
                         er_store_close(store);
                 }
         } else
                 rc = er_host_parse("local", &host, err);
         if (rc == 0) {
-                check_host(&report, &host);
+                check_host(&report, &host, meant);
                 rc = cli->json ? er_out_json(report.json, err) : er_out(er_svn(report.text.buf, report.text.len), err);
         }
         json_decref(report.json);

@@ -13,10 +13,8 @@ static int help(struct er_cli *cli, void *arg, char **args, int count, struct er
 
         (void)cli;
         (void)arg;
-        if (count > 0 && !command) {
-                er_err_set(err, ER_USAGE, "there is no command \"%s\"", args[0]);
-                return er_err_hint(err, "errand help lists them");
-        }
+        if (count > 0 && !command)
+                return er_command_unknown(args[0], err);
         if (command)
                 er_help_command(&text, command, colour, width);
         else

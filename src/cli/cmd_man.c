@@ -57,10 +57,8 @@ static int man(struct er_cli *cli, void *arg, char **args, int count, struct er_
         bool shown = false;
 
         (void)cli;
-        if (count > 0 && !command) {
-                er_err_set(err, ER_USAGE, "there is no command \"%s\"", args[0]);
-                return er_err_hint(err, "errand help lists them");
-        }
+        if (count > 0 && !command)
+                return er_command_unknown(args[0], err);
         if (command)
                 er_roff_command(&page, command);
         else

@@ -39,10 +39,11 @@ static bool is_directory(const char *path)
 }
 
 static int pull_patterns(struct er_session *session, const char *key, const struct er_job *job,
-                         const struct er_strv *patterns, const char *to, bool flat, struct er_transfer *transfer,
-                         struct er_err *err)
+                         const struct er_strv *patterns, const char *to, bool flat, bool strict,
+                         struct er_transfer *transfer, struct er_err *err)
 {
-        const struct er_pull pull = {.key = key, .attempt = job->attempt, .patterns = patterns, .to = to, .flat = flat};
+        const struct er_pull pull = {
+                .key = key, .attempt = job->attempt, .patterns = patterns, .to = to, .flat = flat, .strict = strict};
 
         return er_pull(session, &pull, transfer, err);
 }
@@ -56,7 +57,7 @@ static int pull_each(struct er_session *session, const char *key, const struct e
                 struct er_transfer part = {.progress = transfer->progress, .arg = transfer->arg};
 
                 er_strv_add(&one, patterns->items[i]);
-                if (pull_patterns(session, key, job, &one, to, !strpbrk(patterns->items[i], "*?["), &part, err) < 0)
+                if (pull_patterns(session, key, job, &one, to, !strpbrk(patterns->items[i], "*?["), true, &part, err) < 0)
                         return -1;
                 transfer->files += part.files;
                 transfer->bytes += part.bytes;
@@ -89,7 +90,7 @@ static int pull_job(const struct er_cli *cli, const struct er_job *job, const st
         er_live_clear(live);
         if (patterns->len == 0) {
                 to = to ? to : results;
-                if (pull_patterns(session, key, job, &spec.outputs, to, false, &transfer, err) < 0)
+                if (pull_patterns(session, key, job, &spec.outputs, to, false, false, &transfer, err) < 0)
                         return -1;
         } else {
                 to = to ? to : ".";

@@ -108,6 +108,7 @@ static int ssh(struct er_cli *cli, void *arg, char **args, int count, struct er_
         er_auto(er_err) no_job = ER_ERR_INIT;
         er_auto(er_host) host = ER_HOST_INIT;
         er_auto(er_host_row) row = {0};
+        er_auto(er_str) meant = ER_STR_INIT;
         er_autofree char *dir = NULL;
         bool known = er_streq(args[0], "local") || er_store_host(cli->store, args[0], &row, NULL) == 0;
 
@@ -118,6 +119,8 @@ static int ssh(struct er_cli *cli, void *arg, char **args, int count, struct er_
                         return -1;
         } else if (er_hosts_find(cli->store, args[0], &host, err) < 0)
                 return -1;
+        else if (!known && er_target_host_meant(cli->store, args[0], &meant)) /* ssh may know it all the same */
+                er_say(cli, "no job and no host is known as %s; %s", args[0], meant.buf);
         args++;
         count--;
         if (count > 0 && er_streq(args[0], "--")) {

@@ -79,5 +79,7 @@ struct er_command {
 extern const struct er_command *const er_commands[];
 extern const size_t er_command_count;
 const struct er_command *er_command_find(const char *name);
+/* Sets err for a name no command has, with the nearest. */
+int er_command_unknown(const char *name, struct er_err *err);
 
 #endif

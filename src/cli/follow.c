@@ -1,6 +1,7 @@
 /* follow.c - see follow.h */
 #include "cli/follow.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -134,6 +135,35 @@ static void on_warn(void *arg, const struct er_job *job, const struct er_err *er
 
 /* --- the end */
 
+static bool has_entries(const char *dir)
+{
+        DIR *list = opendir(dir);
+        const struct dirent *entry;
+        bool found = false;
+
+        while (list && !found && (entry = readdir(list)))
+                found = !er_streq(entry->d_name, ".") && !er_streq(entry->d_name, "..");
+        if (list)
+                closedir(list);
+        return found;
+}
+
+/* A job that no host took may have been sent to a name with a slip in it. */
+static void say_meant(struct watcher *w, const struct er_job *job)
+{
+        er_auto(er_spec) spec = ER_SPEC_INIT;
+
+        if (job->reason != ER_REASON_HOST || job->attempt > 0 ||
+            er_spec_decode(er_svn(job->spec.buf, job->spec.len), &spec, NULL) < 0)
+                return;
+        for (size_t i = 0; i < spec.hosts.len; i++) {
+                er_auto(er_str) meant = ER_STR_INIT;
+
+                if (er_target_host_meant(w->cli->store, spec.hosts.items[i], &meant))
+                        er_live_more(w->live, "%s: %s", spec.hosts.items[i], meant.buf);
+        }
+}
+
 static int finish(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
 {
         const struct er_cli *cli = w->cli;
@@ -146,7 +176,7 @@ static int finish(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                 const struct er_job *job = &jobs->items[i];
                 er_auto(er_str) line = ER_STR_INIT;
                 er_autofree char *dir = er_job_results_dir(job), *shown = er_view_path(dir);
-                bool outputs = job->outputs_fetched && er_file_exists(AT_FDCWD, dir);
+                bool outputs = job->outputs_fetched && has_entries(dir);
 
                 if (er_job_state_ended(job->state) && !job->outputs_fetched)
                         unfetched = job;
@@ -158,6 +188,8 @@ static int finish(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                 if (outputs)
                         er_str_addf(&line, "%s outputs in %s/", job->state == ER_JOB_DONE ? "," : ";", shown);
                 er_live_say(w->live, "%s", line.buf);
+                if (job->state == ER_JOB_FAILED)
+                        say_meant(w, job);
                 if (job->state == ER_JOB_FAILED && job->attempt > 0 && job->started_ms > 0)
                         er_live_more(w->live, "its log: errand logs %s    again: errand rerun %s", job->name,
                                      job->name);

@@ -56,22 +56,6 @@ static int help(const struct er_command *command, struct er_err *err)
         return er_out(er_svn(text.buf, text.len), err);
 }
 
-static int unknown_command(const char *name, struct er_err *err)
-{
-        const char *names[64], *near[1];
-        size_t count = 0;
-
-        for (size_t i = 0; i < er_command_count && count < ER_LEN(names); i++)
-                if (!(er_commands[i]->flags & ER_CMD_HIDDEN))
-                        names[count++] = er_commands[i]->name;
-        if (er_nearest(name, names, count, near, ER_LEN(near)) > 0) {
-                er_err_set(err, ER_USAGE, "there is no command \"%s\"; did you mean %s?", name, near[0]);
-                return er_err_hint(err, "see errand --help");
-        }
-        er_err_set(err, ER_USAGE, "there is no command \"%s\"", name);
-        return er_err_hint(err, "errand --help lists the commands; to run a program: errand run %s", name);
-}
-
 static int run_command(const struct er_command *command, const char *argv0, char *const *argv, int count,
                        struct er_common_opts *common, struct er_err *err)
 {
@@ -114,7 +98,7 @@ static int dispatch(int argc, char **argv, struct er_err *err)
                 return help(&er_cmd_errand, err);
         command = er_command_find(args[0]);
         if (!command)
-                return unknown_command(args[0], err);
+                return er_command_unknown(args[0], err);
         if (common.help)
                 return help(command, err);
         return run_command(command, argv[0], args + 1, count - 1, &common, err);

@@ -132,7 +132,41 @@ int er_target_session(const struct er_cli *cli, const char *host, struct er_live
         }
         if (er_hosts_find(cli->store, host, &address, err) < 0)
                 return -1;
-        return er_session_open(&address, &opts, ret, err);
+        if (er_session_open(&address, &opts, ret, err) == 0)
+                return 0;
+        if (err && err->code == ER_NET) {
+                er_auto(er_str) meant = ER_STR_INIT;
+
+                if (er_target_host_meant(cli->store, host, &meant))
+                        er_err_hint(err, "%s", meant.buf);
+        }
+        return -1;
+}
+
+bool er_target_host_meant(struct er_store *store, const char *name, struct er_str *out)
+{
+        er_auto(er_strv) names = ER_STRV_INIT;
+        struct er_host *known = NULL;
+        size_t count = 0, found;
+        const char *near[3];
+
+        if (er_hosts_known(store, &known, &count, NULL) < 0)
+                return false;
+        er_host_aliases(&names);
+        for (size_t i = 0; i < count; i++) {
+                if (!er_strv_has(&names, known[i].name))
+                        er_strv_add(&names, known[i].name);
+                er_host_release(&known[i]);
+        }
+        free(known);
+        if (er_strv_has(&names, name))
+                return false;
+        found = er_nearest(name, (const char *const *)names.items, names.len, near, ER_LEN(near));
+        for (size_t i = 0; i < found; i++)
+                er_str_addf(out, "%s%s", i == 0 ? "did you mean " : i + 1 < found ? ", " : " or ", near[i]);
+        if (found > 0)
+                er_str_addc(out, '?');
+        return found > 0;
 }
 
 int er_target_adopt(const struct er_cli *cli)

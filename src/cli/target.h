@@ -35,6 +35,9 @@ int er_jobs_reload(const struct er_cli *cli, struct er_jobs *jobs, struct er_err
 int er_target_session(const struct er_cli *cli, const char *host, struct er_live *live, struct er_session **ret,
                       struct er_err *err);
 
+/* For a name that no host we know has: "did you mean box or box2?" of those known here and to ssh. false: nothing is near. */
+bool er_target_host_meant(struct er_store *store, const char *name, struct er_str *out);
+
 /* Somebody carries every open run after this. Trouble with it is no reason to stop: the number started, or 0. */
 int er_target_adopt(const struct er_cli *cli);
 /* Until all have ended and their outputs are here. false at the deadline, or when `stop` (a descriptor, or -1) is readable. */

@@ -22,8 +22,9 @@ struct er_pull {
         const struct er_strv *patterns; /* globs ("*.pt" below out, "**" crosses directories); a directory means all below it */
         const char *to;      /* directory here, made when missing */
         bool flat;           /* a single file or directory lands as `to`/basename instead of with its path */
+        bool strict;         /* a pattern with wildcards must match something too */
 };
-/* ER_NOT_FOUND when a pattern without wildcard matches nothing, naming it. */
+/* ER_NOT_FOUND when a pattern without wildcard (strict: any) matches nothing, naming it; what matches comes all the same. */
 int er_pull(struct er_session *session, const struct er_pull *pull, struct er_transfer *transfer, struct er_err *err);
 
 /* paths (files, directories) of this machine into directory `to` of the host (absolute or relative to its home). */

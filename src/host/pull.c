@@ -156,10 +156,13 @@ static void note_missing(struct pulling *p, struct er_sv end)
                 er_autofree char *pattern = er_sv_dup(field.value);
                 er_auto(er_str) shown = ER_STR_INIT;
 
-                if (field.tag != ER_T_PATTERN || has_wildcard(pattern) || p->first.code != ER_OK)
+                bool wild = has_wildcard(pattern);
+
+                if (field.tag != ER_T_PATTERN || (wild && !p->pull->strict) || p->first.code != ER_OK)
                         continue;
                 er_quote_show(&shown, pattern, strlen(pattern));
-                er_err_set(&p->first, ER_NOT_FOUND, "%s is not there on %s", shown.buf, er_session_host(p->session));
+                er_err_set(&p->first, ER_NOT_FOUND, wild ? "nothing matches %s on %s" : "%s is not there on %s", shown.buf,
+                           er_session_host(p->session));
         }
 }
 

@@ -101,15 +101,22 @@ static struct asked *wait_for_answers(struct er_carry *m, struct ask *ask, struc
         return best;
 }
 
+/* Why a host is not taken; its name, which many errors begin with, is said by the caller. */
+static const char *why_not(const struct asked *a)
+{
+        const char *why = a->err.message ? a->err.message : "it does not have what the job asks for";
+        size_t len = strlen(a->host.name);
+        return er_starts(why, a->host.name) && er_starts(why + len, ": ") ? why + len + 2 : why;
+}
+
 static int none(const struct ask *ask, enum er_reason *ret_reason, struct er_err *err)
 {
         er_auto(er_str) list = ER_STR_INIT;
         bool any_fits_question = false;
         for (size_t i = 0; i < ask->count; i++) {
                 const struct asked *a = &ask->hosts[i];
-                const char *why = a->err.message ? a->err.message : "it does not have what the job asks for";
                 any_fits_question |= a->answered && !a->err.message;
-                er_str_addf(&list, "%s%s: %s", i ? "; " : "", a->host.name, why);
+                er_str_addf(&list, "%s%s: %s", i ? "; " : "", a->host.name, why_not(a));
         }
         *ret_reason = any_fits_question ? ER_REASON_ROOM : ER_REASON_HOST;
         er_err_set(err, any_fits_question ? ER_CAPACITY : ER_NET, "none of %zu hosts can take it: %s", ask->count, list.buf);
@@ -182,7 +189,7 @@ static int choose_among(struct er_carry *m, struct er_work *work, struct er_host
                 remember(m, a->host.name, NULL, a->err.message);
                 if (best) {
                         er_auto(er_err) skipped = ER_ERR_INIT;
-                        er_err_set(&skipped, a->err.code, "%s is passed over: %s", a->host.name, a->err.message);
+                        er_err_set(&skipped, a->err.code, "%s is passed over: %s", a->host.name, why_not(a));
                         er_tell_warn(m, work->job, &skipped, true);
                 }
         }

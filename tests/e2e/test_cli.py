@@ -28,8 +28,9 @@ def test_every_command_has_help(errand, command):
 
 
 def test_unknown_command_gets_the_nearest(errand):
-    done = errand("jbos")
-    assert done.rc == 201 and "jobs" in done.said
+    for args in (["jbos"], ["help", "jbos"], ["man", "jbos"]):
+        done = errand(*args)
+        assert done.rc == 201 and "did you mean jobs?" in done.said
 
 
 def test_unknown_option_gets_the_nearest(errand):

@@ -234,6 +234,11 @@ def test_missing_output_makes_the_job_failed(errand):
     assert (errand.results("work-1.0") / "there").exists()
 
 
+def test_where_outputs_are_is_only_said_when_some_are_there(errand):
+    assert "results/" not in errand("run", "--output", "not-there", "--", "true").ok(220).said
+    assert "results/work-2.0/" in errand("run", "--output", "not-there", "-o", "a", "--", "touch", "a").ok(220).said
+
+
 def test_output_that_was_there_before_and_leaves_the_directory_is_refused(errand):
     for pattern in ("../outside", "/etc/passwd"):
         assert errand("run", "--output", pattern, "--", "true").rc in (201, 202)
@@ -271,6 +276,15 @@ def test_pull_of_what_is_not_there_names_it(errand):
     errand("run", "--", "true").ok()
     done = errand("pull", "work-1", "nothing-here")
     assert done.rc == 206 and "nothing-here" in done.said
+
+
+def test_pull_of_a_pattern_that_matches_nothing_is_no_success(errand):
+    errand("run", "--", "sh", "-c", "mkdir empty; ln -s empty link; echo x > a.txt").ok()
+    done = errand("pull", "work-1", "*.txt", "*.pt")
+    assert done.rc == 206 and "nothing matches *.pt on local" in done.said
+    assert (errand.cwd / "a.txt").exists()
+    errand("pull", "work-1", "emp*").ok()  # a directory without files is something
+    errand("pull", "work-1", "*.txt").ok()  # and so is what is here already
 
 
 def test_pull_from_a_running_job(errand):

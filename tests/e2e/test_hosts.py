@@ -146,6 +146,18 @@ def test_unreachable_first_host_is_passed_over(errand, make_host):
     assert done.text.strip() == "alive" and alive.name in done.text
 
 
+def test_a_name_with_a_slip_gets_the_nearest_and_is_not_remembered(errand, make_host):
+    host = make_host("gpu-box")
+    errand("run", "--quiet", "--on", "gpu-box", "--no-sync", "--", "true").ok()
+    said = errand("run", "--on", "gpu-bxo", "--on", "gpu-box", "--", "true").ok().said
+    assert "gpu-bxo is passed over: there is no such host name" in said
+    for args in (["run", "--on", "gpu-bxo", "--", "true"], ["push", "gpu-bxo", "/etc/hostname", "x"], ["ssh", "gpu-bxo", "true"]):
+        done = errand(*args)
+        assert done.rc != 0 and "did you mean gpu-box?" in done.said, done
+    assert "did you mean gpu-box?" in errand("doctor", "gpu-bxo").ok(1).text
+    assert sorted(rows(errand)) == ["gpu-box", "local"] and host
+
+
 def test_any_takes_a_known_host(errand, make_host):
     host = make_host("gpus", programs={"nvidia-smi": SMI % 1})
     errand("hosts", "add", "with-gpu", host.name).ok()

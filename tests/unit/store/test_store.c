@@ -365,6 +365,7 @@ static void test_hosts(void **state)
         assert_int_equal(er_store_set_probe(s, "gpu-box", NULL, "refused", 6, NULL), 0);
         assert_int_equal(er_store_touch_host(s, "gpu-box", 77, NULL), 0);
         assert_int_equal(er_store_set_probe(s, "elsewhere", "{}", NULL, 5, NULL), 0);
+        assert_int_equal(er_store_set_probe(s, "elsewher", NULL, "no such name", 5, NULL), 0);
         struct er_host_row got = {0};
         assert_int_equal(er_store_host(s, "gpu-box", &got, NULL), 0);
         assert_string_equal(got.target, target);
