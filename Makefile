@@ -56,9 +56,10 @@ bench: ## speed, side by side with rsync, ssh and GNU parallel
 	@$(MAKE) --no-print-directory all
 	@tests/bench/run
 
-install: all ## program, library, header, manual pages, completions: PREFIX (/usr/local), DESTDIR
+install: $(BUILD)/build.ninja ## program, library, header, manual pages, completions: PREFIX (/usr/local), DESTDIR
 	@meson configure $(BUILD) -Dprefix=$(PREFIX) >/dev/null
-	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --quiet
+	ninja -C $(BUILD) installed
+	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --quiet --no-rebuild
 
 clean: ## remove all build directories
 	rm -rf $(BUILD) build-asan build-fuzz build-lint-gcc build-lint-clang

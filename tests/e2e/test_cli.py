@@ -1,11 +1,15 @@
 """The command line itself: help, options, exit statuses, completion, the manual."""
+import os
+import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
 
 from helpers import TOP
 
+BUILD = pathlib.Path(os.environ.get("ERRAND_BUILD", TOP / "build"))
 COMMANDS = ["run", "rerun", "cancel", "jobs", "show", "logs", "wait", "pull", "push", "hosts", "ssh", "doctor", "rm", "gc", "completion", "help"]
 
 
@@ -86,12 +90,27 @@ def test_bash_completes_commands_options_and_jobs(errand):
 
 
 def test_manual_pages_are_sound(errand):
-    pages = list((TOP / "build").rglob("*.1"))
+    pages = list(BUILD.rglob("*.1"))
     if not pages:
-        pytest.skip("the manual is not built in build/")
+        pytest.skip(f"the manual is not built in {BUILD}")
     for page in pages:
         done = subprocess.run(["man", "--warnings", "-l", str(page)], capture_output=True, text=True, check=False, env={"MANWIDTH": "100", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"})
         assert done.returncode == 0 and "warning" not in done.stderr, (page, done.stderr)
+
+
+def test_what_is_installed_works_and_lies_in_its_place(errand):
+    if not shutil.which("meson") or not (BUILD / "man" / "errand.1").exists():
+        pytest.skip(f"{BUILD} is not built whole")
+    subprocess.run(["meson", "install", "-C", str(BUILD), "--no-rebuild", "--quiet"], env={**os.environ, "DESTDIR": str(errand.base / "image")},
+                   check=True, capture_output=True)
+    root = next((errand.base / "image").rglob("bin/errand")).parent.parent
+    share = root / "share"
+    for path in ("man/man1/errand.1", "man/man1/errand-run.1", "man/man5/errand.yaml.5", "bash-completion/completions/errand",
+                 "zsh/site-functions/_errand", "fish/vendor_completions.d/errand.fish"):
+        assert (share / path).stat().st_size > 200, path
+    assert (root / "include" / "errand" / "errand.h").exists() and list(root.rglob("liberrand.so")) and list(root.rglob("liberrand.a"))
+    done = errand.start(argv=[str(root / "bin" / "errand"), "run", "--", "echo", "installed"]).wait().ok()
+    assert done.out == b"installed\n"
 
 
 def test_every_option_of_run_named_in_the_issue(errand):
