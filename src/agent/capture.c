@@ -4,6 +4,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/io.h"
@@ -17,7 +18,12 @@
 void er_capture_open(struct er_capture *c, int dir_fd)
 {
         c->dir_fd = dir_fd;
-        c->log_fd = openat(dir_fd, "log", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+}
+
+/* Not before there is something for it: much of the time of a short job goes into making files. */
+static void make_log(struct er_capture *c)
+{
+        c->log_fd = openat(c->dir_fd, "log", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         if (c->log_fd < 0)
                 c->lost_errno = errno;
 }
@@ -64,6 +70,24 @@ static void put_record(struct er_capture *c, unsigned stream)
         c->record_ms = time;
 }
 
+static void write_some(struct er_capture *c, const char *data, size_t len)
+{
+        size_t done = 0;
+
+        while (c->log_fd >= 0 && c->lost_errno == 0 && done < len) {
+                ssize_t w = pwrite(c->log_fd, data + done, len - done, (off_t)(c->size + done));
+
+                if (w < 0 && errno == EINTR)
+                        continue;
+                if (w <= 0)
+                        c->lost_errno = w < 0 ? errno : ENOSPC;
+                else
+                        done += (size_t)w;
+        }
+        c->size += done;
+        c->dropped += len - done;
+}
+
 static ssize_t copy_some(struct er_capture *c, int fd)
 {
         ssize_t n;
@@ -71,28 +95,25 @@ static ssize_t copy_some(struct er_capture *c, int fd)
         if (!c->buf)
                 c->buf = er_malloc(COPY_SIZE);
         n = read(fd, c->buf, COPY_SIZE);
-        if (n <= 0)
-                return n;
-        if (c->log_fd >= 0 && c->lost_errno == 0) {
-                ssize_t done = 0;
-
-                while (done < n) {
-                        ssize_t w = pwrite(c->log_fd, c->buf + done, (size_t)(n - done), (off_t)c->size + done);
-
-                        if (w < 0 && errno == EINTR)
-                                continue;
-                        if (w <= 0) {
-                                c->lost_errno = w < 0 ? errno : ENOSPC;
-                                break;
-                        }
-                        done += w;
-                }
-                c->size += (uint64_t)done;
-                c->dropped += (uint64_t)(n - done);
-        } else {
-                c->dropped += (uint64_t)n;
-        }
+        if (n > 0)
+                write_some(c, c->buf, (size_t)n);
         return n;
+}
+
+void er_capture_text(struct er_capture *c, unsigned stream, const char *text, size_t len)
+{
+        if (c->log_fd < 0)
+                make_log(c);
+        write_some(c, text, len);
+        put_record(c, stream);
+}
+
+void er_capture_file(struct er_capture *c, unsigned stream, int fd)
+{
+        if (c->log_fd < 0)
+                make_log(c);
+        while (copy_some(c, fd) > 0)
+                put_record(c, stream);
 }
 
 static ssize_t move_some(struct er_capture *c, int fd)
@@ -100,6 +121,10 @@ static ssize_t move_some(struct er_capture *c, int fd)
         loff_t offset = (loff_t)c->size;
         ssize_t n;
 
+        int waiting = 0;
+
+        if (c->log_fd < 0 && c->lost_errno == 0 && (ioctl(fd, FIONREAD, &waiting) < 0 || waiting > 0)) /* else the end of the stream */
+                make_log(c);
         if (c->no_splice || c->log_fd < 0 || c->lost_errno)
                 return copy_some(c, fd);
         n = splice(fd, NULL, c->log_fd, &offset, PIPE_LARGE, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);

@@ -6,6 +6,7 @@
 #define ER_AGENT_CAPTURE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define ER_STDOUT 1u
@@ -28,12 +29,15 @@ struct er_capture {
         char *buf; /* (owned) for what cannot be spliced */
 };
 #define ER_CAPTURE_INIT {.dir_fd = -1, .log_fd = -1, .idx_fd = -1, .pipes = {-1, -1}}
-/* Makes the log. A disk without room for it is not an error: then everything is dropped. */
+/* The log is made when the first output comes. A disk without room for it is not an error: then everything is dropped. */
 void er_capture_open(struct er_capture *capture, int dir_fd);
 /* The ends for the job: [0] stdout, [1] stderr. 0, or -1 with errno. */
 int er_capture_pipes(struct er_capture *capture, int ret_write[2]);
 /* Takes what is in pipe i now. True when the log grew. */
 bool er_capture_move(struct er_capture *capture, int i);
+/* Text of our own, or what a file holds, as if the job had written it. */
+void er_capture_text(struct er_capture *capture, unsigned stream, const char *text, size_t len);
+void er_capture_file(struct er_capture *capture, unsigned stream, int fd);
 /* Takes all that is left, without waiting for writers, and closes. */
 void er_capture_finish(struct er_capture *capture);
 void er_capture_release(struct er_capture *capture);

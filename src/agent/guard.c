@@ -21,6 +21,8 @@ void er_charge_release(struct er_charge *charge)
                 explicit_bzero(charge->secrets.items[i], strlen(charge->secrets.items[i]));
         er_strv_release(&charge->secrets);
         er_ticket_close(&charge->ticket);
+        er_env_release(&charge->env);
+        er_activation_release(&charge->activation);
         er_close(&charge->lock_fd);
         er_close(&charge->ctl_fd);
 }
@@ -66,6 +68,7 @@ static _Noreturn void guard(struct er_charge *charge, pid_t supervisor)
                 write_lost(charge, dead);
         }
         er_ticket_close(&charge->ticket);
+        er_env_release(&charge->env);
         er_close(&charge->lock_fd);
         prctl(PR_SET_NAME, "errand-spare");
         signal(SIGTERM, SIG_DFL);
@@ -75,7 +78,7 @@ static _Noreturn void guard(struct er_charge *charge, pid_t supervisor)
 
 int er_guard_start(struct er_charge *charge, void (*forget)(void *arg), void *arg, struct er_err *err)
 {
-        int keep[] = {charge->dir.fd, charge->lock_fd, charge->ctl_fd, charge->ticket.fd};
+        int keep[] = {charge->dir.fd, charge->lock_fd, charge->ctl_fd, charge->ticket.fd, charge->env.fd, charge->env.lock_fd};
         pid_t pid = fork();
 
         if (pid < 0)

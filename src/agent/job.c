@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "agent/gpu.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/path.h"
@@ -17,6 +19,7 @@ extern char **environ;
 
 #define NOT_FOUND 127 /* what shells say */
 #define NOT_EXECUTABLE 126
+#define END_MS 30000 /* for the command that ends an environment's container */
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 int er_command_dir(const struct er_adir *dir, const struct er_spec *spec, int *ret_fd, char **ret_path, struct er_err *err)
@@ -111,6 +114,7 @@ static void make_env(const struct er_charge *charge, const char *cwd, uint64_t g
                 set(env, "PATH=" DEFAULT_PATH);
         if (!get(env, "HOME"))
                 setf(env, "HOME=%s", charge->agent->home);
+        er_activation_apply(&charge->activation, env);
         if (!get(env, "PYTHONUNBUFFERED"))
                 set(env, "PYTHONUNBUFFERED=1"); /* output is a pipe, and is to be seen live */
         set_gpus(env, charge, gpu_mask);
@@ -226,41 +230,94 @@ static int cannot(int errnum, const char *name, int *ret_exit_code, struct er_er
         return er_err_errno(err, errnum, "cannot execute %s", shown.buf);
 }
 
-int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit_code, struct er_err *err)
+/* Names of what the job sees and the host does not: what a container is to be told. */
+static void list_names(const struct er_charge *charge, const struct er_strv *env, struct er_strv *ret)
 {
-        static char sh[] = "/bin/sh", minus_c[] = "-c", dashes[] = "--";
-        const struct er_spec *spec = &start->charge->info.spec;
+        static const char *const ours[] = {"ERRAND_", "CUDA_", "ROCR_", "HIP_", "PYTHONUNBUFFERED="};
+        const struct er_strv *lists[] = {&charge->info.spec.env, &charge->secrets, &charge->activation.set};
+
+        for (size_t i = 0; i < ER_LEN(lists); i++)
+                for (size_t k = 0; k < lists[i]->len; k++)
+                        er_strv_addn(ret, lists[i]->items[k], strcspn(lists[i]->items[k], "="));
+        for (size_t i = 0; i < env->len; i++)
+                for (size_t k = 0; k < ER_LEN(ours); k++)
+                        if (er_starts(env->items[i], ours[k]))
+                                er_strv_addn(ret, env->items[i], strcspn(env->items[i], "="));
+}
+
+static void fill_words(const struct er_charge *charge, const struct er_strv *words, const char *cwd, const struct er_strv *env,
+                       uint64_t gpu_mask, struct er_strv *ret)
+{
+        er_auto(er_strv) names = ER_STRV_INIT;
+        er_autofree char *work = er_path_join(charge->dir.path, "work");
+        const struct er_wrap wrap = {.work = work, .dir = cwd, .id = charge->info.id, .root = charge->agent->root, .names = &names,
+                                     .gpu_mask = gpu_mask};
+
+        list_names(charge, env, &names);
+        er_activation_wrap(words, &wrap, ret);
+}
+
+void er_job_end(const struct er_charge *charge)
+{
         er_auto(er_strv) env = ER_STRV_INIT;
         er_auto(er_strv) argv = ER_STRV_INIT;
+        er_deadline deadline = er_deadline_in(END_MS);
+        pid_t pid;
+
+        if (charge->activation.end.len == 0)
+                return;
+        fill_words(charge, &charge->activation.end, "/", &env, 0, &argv);
+        pid = fork();
+        if (pid == 0) {
+                er_null_stdio();
+                execvp(argv.items[0], argv.items);
+                _exit(127);
+        }
+        while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0 && er_deadline_poll_ms(deadline) != 0)
+                poll(NULL, 0, 10);
+        if (pid > 0 && er_deadline_poll_ms(deadline) == 0 && kill(pid, SIGKILL) == 0)
+                waitpid(pid, NULL, 0);
+}
+
+/* All words of what is executed: the job's own, behind those of its environment. */
+static void list_words(const struct er_job_start *start, const char *cwd, const struct er_strv *env, struct er_strv *ret)
+{
+        const struct er_spec *spec = &start->charge->info.spec;
+
+        fill_words(start->charge, &start->charge->activation.wrap, cwd, env, start->gpu_mask, ret);
+        if (spec->shell) {
+                er_strv_add(ret, "/bin/sh");
+                er_strv_add(ret, "-c");
+                er_strv_add(ret, "--");
+        }
+        er_strv_addall(ret, spec->argv.items, spec->argv.len);
+}
+
+int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit_code, struct er_err *err)
+{
+        er_auto(er_strv) env = ER_STRV_INIT;
+        er_auto(er_strv) argv = ER_STRV_INIT;
+        er_auto(er_strv) script = ER_STRV_INIT;
         er_autofree char *cwd = NULL;
         er_autofree char *program = NULL;
         er_autoclose int dir_fd = -1;
-        int rc, why;
+        int rc;
 
         *ret_exit_code = NOT_EXECUTABLE;
-        if (er_command_dir(&start->charge->dir, spec, &dir_fd, &cwd, err) < 0)
+        if (er_command_dir(&start->charge->dir, &start->charge->info.spec, &dir_fd, &cwd, err) < 0)
                 return -1;
         make_env(start->charge, cwd, start->gpu_mask, &env);
-        if (spec->shell) {
-                char *shell[] = {sh, minus_c, dashes, spec->argv.items[0], NULL};
-
-                rc = spawn(start, dir_fd, sh, shell, env.items, ret_pid);
-                wipe(&env);
-                return rc ? cannot(rc, sh, ret_exit_code, err) : 0;
-        }
-        program = find_program(spec->argv.items[0], &env, dir_fd, &why);
-        if (!program) {
-                wipe(&env);
-                return cannot(why, spec->argv.items[0], ret_exit_code, err);
-        }
-        rc = spawn(start, dir_fd, program, spec->argv.items, env.items, ret_pid);
-        if (rc == ENOEXEC) {
+        list_words(start, cwd, &env, &argv);
+        program = find_program(argv.items[0], &env, dir_fd, &rc);
+        if (program)
+                rc = spawn(start, dir_fd, program, argv.items, env.items, ret_pid);
+        if (program && rc == ENOEXEC) {
                 /* A script without "#!": as every shell does. */
-                er_strv_add(&argv, sh);
-                er_strv_add(&argv, program);
-                er_strv_addall(&argv, spec->argv.items + 1, spec->argv.len - 1);
-                rc = spawn(start, dir_fd, sh, argv.items, env.items, ret_pid);
+                er_strv_add(&script, "/bin/sh");
+                er_strv_add(&script, program);
+                er_strv_addall(&script, argv.items + 1, argv.len - 1);
+                rc = spawn(start, dir_fd, "/bin/sh", script.items, env.items, ret_pid);
         }
         wipe(&env);
-        return rc ? cannot(rc, spec->argv.items[0], ret_exit_code, err) : 0;
+        return rc ? cannot(rc, argv.items[0], ret_exit_code, err) : 0;
 }

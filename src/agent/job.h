@@ -17,5 +17,7 @@ struct er_job_start {
 };
 /* Starts it in a session of its own. What could not be executed: -1, *ret_exit_code 127 (not found) or 126. */
 int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit_code, struct er_err *err);
+/* It is over, and its tree has ended: runs what its environment wants run then (the removal of a container). */
+void er_job_end(const struct er_charge *charge);
 
 #endif

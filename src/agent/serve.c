@@ -70,6 +70,10 @@ static const struct request {
         {ER_F_PUT, er_do_put},
         {ER_F_REMOVE, er_do_remove},
         {ER_F_GC, er_do_gc},
+        {ER_F_ENV, er_do_env},
+        {ER_F_ENV_LIST, er_do_env_list},
+        {ER_F_ENV_REMOVE, er_do_env_remove},
+        {ER_F_ENV_CHECK, er_do_env_check},
 };
 
 void er_serve_answer(struct er_serve *serve, enum er_frame_type type, uint32_t id, const struct er_str *fields)
@@ -163,6 +167,7 @@ static void dispatch(struct er_serve *serve, const struct er_frame *frame)
                 }
                 return;
         }
+        serve->hold = 0; /* whoever asks is waiting */
         for (const struct er_stream *s = serve->streams; s; s = s->next)
                 count++;
         if (!er_msg_is_sound(frame->payload)) {
@@ -281,6 +286,8 @@ static void push(struct er_serve *serve)
 {
         do {
                 produce(serve);
+                if (er_deadline_poll_ms(serve->hold) > 0)
+                        break;
                 er_out_flush(&serve->out);
         } while (er_out_is_idle(&serve->out) && has_more(serve) && !serve->out.broken);
         free_done(serve);
@@ -301,13 +308,14 @@ static size_t poll_add(struct polled *polled, int fd, short events)
 /* One round of waiting and looking. False at the end of the session. */
 static bool turn(struct er_serve *serve, struct polled *polled)
 {
-        er_deadline due = ER_NEVER;
+        bool held = er_deadline_poll_ms(serve->hold) > 0;
+        er_deadline due = held ? serve->hold : ER_NEVER;
         size_t next = 2;
         bool go_on = true;
 
         polled->len = 0;
         poll_add(polled, er_out_waiting(&serve->out) < OUT_TOO_MUCH ? 0 : -1, POLLIN);
-        poll_add(polled, er_out_is_idle(&serve->out) ? -1 : 1, POLLOUT);
+        poll_add(polled, held || er_out_is_idle(&serve->out) ? -1 : 1, POLLOUT);
         for (const struct er_stream *s = serve->streams; s; s = s->next) {
                 if (s->fd >= 0)
                         poll_add(polled, s->fd, POLLIN);

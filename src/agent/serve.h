@@ -46,6 +46,7 @@ struct er_serve {
         size_t in_len, in_cap;
         struct er_stream *streams; /* (owned) in order of their turn */
         bool greeted;
+        er_deadline hold; /* until then the output may wait for what comes soon */
         bool ending; /* no more requests: what is written goes out, then the session ends */
 };
 
@@ -93,5 +94,9 @@ int er_do_tree_put(struct er_serve *serve, const struct er_frame *frame, struct 
 int er_do_list(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);      /* list.c */
 int er_do_get(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);       /* files.c */
 int er_do_put(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
+int er_do_env(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);       /* env_serve.c */
+int er_do_env_list(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
+int er_do_env_remove(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
+int er_do_env_check(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 
 #endif

@@ -229,6 +229,20 @@ static int hold_snapshot(const struct er_agent *agent, const struct er_spec *spe
         return 0;
 }
 
+/* From here on the environment is wanted. What failed before this attempt was heard of is not its own failure: FAILURES
+   says how many that were when its client asked for it first. */
+static int want_environment(const struct er_agent *agent, const struct er_frame *frame, struct er_charge *charge, struct er_err *err)
+{
+        struct er_env_failure failure;
+
+        if (er_env_open(agent, charge->info.spec.environment, false, &charge->env, err) < 0)
+                return -1;
+        er_env_failure_read(&charge->env, &failure);
+        charge->env_failures = er_msg_get_u64(frame->payload, ER_T_COUNT, failure.count);
+        er_env_failure_release(&failure);
+        return 0;
+}
+
 static void forget_session(void *arg)
 {
         er_serve_forget(arg);
@@ -247,6 +261,8 @@ int er_do_submit(struct er_serve *serve, const struct er_frame *frame, struct er
                 return -1;
         if (charge.info.spec.has_tree && hold_snapshot(serve->agent, &charge.info.spec, &hold, err) < 0)
                 return -1;
+        if (charge.info.spec.has_environment && want_environment(serve->agent, frame, &charge, err) < 0)
+                return -1;
         for (int tries = 0; mine == GONE && tries < TRIES; tries++) {
                 er_adir_release(&charge.dir);
                 er_close(&charge.lock_fd);
@@ -261,7 +277,10 @@ int er_do_submit(struct er_serve *serve, const struct er_frame *frame, struct er
                 return -1;
         er_serve_wipe(serve, frame); /* its secrets are in the charge now; the guard needs no second copy */
         if (mine > 0) {
-                if (er_ticket_enter(serve->agent, &sub.needs, &sub.capacity, &charge.ticket, err) < 0)
+                /* One whose environment is still to be made does not stand in the way of others. */
+                bool may_queue = !charge.info.spec.has_environment || er_env_is_ready(&charge.env);
+
+                if (may_queue && er_ticket_enter(serve->agent, &sub.needs, &sub.capacity, &charge.ticket, err) < 0)
                         return -1;
                 if (er_guard_start(&charge, forget_session, serve, err) < 0) {
                         er_ticket_leave(&charge.ticket);

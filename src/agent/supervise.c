@@ -27,6 +27,7 @@
 #define KILL_PATIENCE_MS 20000
 #define NO_CTL_LOOK_MS 100
 #define LOOK_MS 2000
+#define NEWS_MS 10 /* a change of state waits so long for the next: a short job's all arrive in one piece */
 #define WATCHERS_MAX 64
 #define CANCEL_LEN 9 /* 'c' and an i64 */
 
@@ -43,9 +44,12 @@ struct super {
         int signal_fd;
         struct watcher watchers[WATCHERS_MAX];
         size_t watcher_count;
-        bool news; /* watchers are to be told */
+        bool news;             /* watchers are to be told */
+        er_deadline news_due;  /* ... then, at the latest */
+        bool hurry;            /* one of them wants to hear everything at once */
         struct er_capture capture;
         struct er_usage usage;
+        bool poked;           /* its turn may have come */
         er_deadline look_due; /* into the directory */
         pid_t job;
         bool job_ended;
@@ -61,20 +65,38 @@ struct super {
 
 /* --- what comes in */
 
+/* News that somebody may be waiting for: output, the end. */
+static void tell_now(struct super *s)
+{
+        s->news = true;
+        s->news_due = 0;
+}
+
+static void tell_soon(struct super *s)
+{
+        if (s->hurry)
+                tell_now(s);
+        else if (!s->news)
+                s->news_due = er_deadline_in(NEWS_MS);
+        s->news = true;
+}
+
 static void tell_watchers(struct super *s)
 {
-        if (!s->news)
+        if (!s->news || er_deadline_poll_ms(s->news_due) != 0)
                 return;
         s->news = false;
+        s->news_due = ER_NEVER;
         for (size_t i = 0; i < s->watcher_count; i++)
                 send(s->watchers[i].fd, "n", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* full: it has enough to wake up for */
 }
 
-static void add_event(struct super *s, enum er_state state)
+static void add_event_with(struct super *s, enum er_state state, char *detail)
 {
         struct er_status event = ER_STATUS_INIT;
 
         event.state = state;
+        event.detail = detail;
         event.gpu_mask = s->gpu_mask;
         if (state == ER_STATE_RUNNING) {
                 event.started_ms = event.time_ms = s->started_ms;
@@ -82,7 +104,12 @@ static void add_event(struct super *s, enum er_state state)
                 event.pid_start = er_process_start(s->job);
         }
         er_events_append(&s->charge->dir, &event, NULL);
-        s->news = true;
+        tell_soon(s);
+}
+
+static void add_event(struct super *s, enum er_state state)
+{
+        add_event_with(s, state, NULL);
 }
 
 static void begin_end(struct super *s, enum why why, int64_t grace_ms)
@@ -124,6 +151,10 @@ static void hear_watcher(struct super *s, size_t i)
                 return;
         }
         for (ssize_t k = 0; k < n; k++) {
+                if (w->len == 0 && bytes[k] == 'h') {
+                        s->hurry = true;
+                        tell_soon(s);
+                }
                 if (w->len == 0 && bytes[k] != 'c')
                         continue;
                 w->buf[w->len++] = bytes[k];
@@ -143,7 +174,11 @@ static void accept_watcher(struct super *s)
         if (s->watcher_count == WATCHERS_MAX)
                 drop_watcher(s, 0); /* it will see EOF, find us alive and connect again */
         s->watchers[s->watcher_count++] = (struct watcher){.fd = fd};
-        s->news = true; /* it looked when it connected, and we may have written since */
+        /* It looked when it connected, and we may have written since. */
+        if (s->capture.size > 0)
+                tell_now(s);
+        else
+                tell_soon(s);
         hear_watcher(s, s->watcher_count - 1);
 }
 
@@ -213,7 +248,7 @@ static void turn(struct super *s, er_deadline deadline)
 {
         struct pollfd p[6 + WATCHERS_MAX];
         size_t count = s->watcher_count;
-        er_deadline times[] = {deadline, er_usage_due(&s->usage), s->look_due, s->time_up, s->kill_at};
+        er_deadline times[] = {deadline, er_usage_due(&s->usage), s->look_due, s->time_up, s->kill_at, s->news_due};
         er_deadline due = ER_NEVER;
 
         tell_watchers(s);
@@ -232,9 +267,11 @@ static void turn(struct super *s, er_deadline deadline)
                 return;
         for (int i = 0; i < 2; i++)
                 if (p[2 + i].revents && er_capture_move(&s->capture, i))
-                        s->news = true;
-        if (p[4].revents)
+                        tell_now(s);
+        if (p[4].revents) {
                 er_ticket_hear(&s->charge->ticket);
+                s->poked = true;
+        }
         if (p[5].revents)
                 er_usage_gpu_ready(&s->usage);
         for (size_t i = count; i-- > 0;)
@@ -377,7 +414,7 @@ static _Noreturn void finish(struct super *s, struct er_status *status)
                 status->detail = er_str_detach(&s->detail);
         if (er_exit_write(&s->charge->dir, status, &err) < 0)
                 er_debug("agent", "the record of %s: %s", s->charge->dir.path, err.message);
-        s->news = true;
+        tell_now(s);
         tell_watchers(s);
         er_exit_sync(&s->charge->dir);
         _exit(0);
@@ -402,9 +439,69 @@ static _Noreturn void finish_early(struct super *s, enum er_reason reason, int e
 
 /* --- the life */
 
+/* The build's log becomes the attempt's, below the line that says what failed. */
+static _Noreturn void fail_for_environment(struct super *s, const struct er_env_failure *failure)
+{
+        struct er_err err = ER_ERR_INIT;
+        er_auto(er_str) text = ER_STR_INIT;
+        er_autoclose int log_fd = openat(s->charge->env.fd, "log", O_RDONLY | O_CLOEXEC);
+
+        er_str_addf(&text, "%s%s%s", failure->message, failure->hint ? "\n" : "", failure->hint ? failure->hint : "");
+        er_err_set(&err, ER_STATE, "%s", text.buf);
+        er_str_add(&text, "\n\nThe log of the build:\n");
+        er_capture_open(&s->capture, s->charge->dir.fd);
+        er_capture_text(&s->capture, ER_STDERR, text.buf, text.len);
+        if (log_fd >= 0)
+                er_capture_file(&s->capture, ER_STDERR, log_fd);
+        er_capture_finish(&s->capture);
+        finish_early(s, ER_REASON_ENVIRONMENT, -1, &err);
+}
+
+static void enter_queue(struct super *s)
+{
+        const struct er_spec *spec = &s->charge->info.spec;
+        const struct er_needs needs = {.cpus = spec->cpus, .memory = spec->memory, .gpus = spec->gpus};
+        struct er_err err = ER_ERR_INIT;
+        struct er_capacity capacity;
+
+        if (s->charge->ticket.fd >= 0)
+                return;
+        er_capacity_read(s->charge->agent, needs.gpus > 0, &capacity);
+        if (er_ticket_enter(s->charge->agent, &needs, &capacity, &s->charge->ticket, &err) < 0)
+                finish_early(s, ER_REASON_ROOM, -1, &err);
+}
+
+/* Ready is the usual case, and costs one look. */
+static void wait_for_environment(struct super *s)
+{
+        struct er_charge *charge = s->charge;
+        struct er_env_wait wait;
+        enum er_env_news news;
+
+        if (!charge->info.spec.has_environment)
+                return;
+        er_env_wait_begin(&wait, &charge->env, charge->env_failures);
+        while (s->why == GO_ON && er_activation_read(&charge->env, &charge->activation, NULL) < 0) {
+                er_activation_release(&charge->activation);
+                news = er_env_wait_look(&wait);
+                if (news == ER_ENV_FAILED)
+                        fail_for_environment(s, &wait.failure);
+                if (news == ER_ENV_PROGRESS)
+                        add_event_with(s, ER_STATE_WAITING, wait.progress);
+                if (news != ER_ENV_READY)
+                        turn(s, er_deadline_in(wait.pause_ms));
+        }
+        er_env_wait_release(&wait);
+        if (s->why != GO_ON)
+                finish_early(s, ER_REASON_NONE, -1, NULL);
+        er_env_mark_used(&charge->env);
+        enter_queue(s);
+}
+
 static void wait_for_turn(struct super *s)
 {
         int retry_ms = 1000;
+        er_deadline due;
 
         while (s->why == GO_ON && !er_ticket_try(&s->charge->ticket, &s->gpu_mask, &retry_ms)) {
                 if (s->charge->ticket.poke_fd < 0) {
@@ -412,7 +509,11 @@ static void wait_for_turn(struct super *s)
                         if (s->charge->ticket.poke_fd >= 0)
                                 continue; /* somebody may have poked before we listened */
                 }
-                turn(s, er_deadline_in(retry_ms));
+                due = er_deadline_in(retry_ms);
+                s->poked = false;
+                do
+                        turn(s, due);
+                while (s->why == GO_ON && !s->poked && er_deadline_poll_ms(due) != 0);
         }
 }
 
@@ -449,7 +550,6 @@ static void start(struct super *s)
 static void run(struct super *s)
 {
         add_event(s, ER_STATE_RUNNING);
-        tell_watchers(s);
         er_usage_begin(&s->usage, s->gpu_mask);
         if (s->charge->info.spec.time_limit_ms > 0)
                 s->time_up = er_deadline_in(s->charge->info.spec.time_limit_ms);
@@ -464,8 +564,8 @@ static void run(struct super *s)
         }
         s->time_up = ER_NEVER;
         end_tree(s);
+        er_job_end(s->charge);
         er_capture_finish(&s->capture);
-        s->news = true;
 }
 
 _Noreturn void er_supervise(struct er_charge *charge)
@@ -480,7 +580,7 @@ _Noreturn void er_supervise(struct er_charge *charge)
         s->charge = charge;
         s->capture = (struct er_capture)ER_CAPTURE_INIT;
         s->usage = (struct er_usage)ER_USAGE_INIT;
-        s->time_up = s->kill_at = ER_NEVER;
+        s->time_up = s->kill_at = s->news_due = ER_NEVER;
         s->look_due = charge->ctl_fd >= 0 ? er_deadline_in(LOOK_MS) : 0;
         er_str_init(&s->detail);
         sigemptyset(&set);
@@ -490,6 +590,7 @@ _Noreturn void er_supervise(struct er_charge *charge)
         sigaddset(&set, SIGHUP);
         sigprocmask(SIG_BLOCK, &set, NULL);
         s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        wait_for_environment(s);
         add_event(s, ER_STATE_QUEUED);
         wait_for_turn(s);
         if (s->why != GO_ON)

@@ -7,6 +7,7 @@
 #define ER_AGENT_SUPERVISE_H
 
 #include "agent/adir.h"
+#include "agent/env.h"
 #include "agent/ledger.h"
 
 /* What serve hands over. */
@@ -16,10 +17,13 @@ struct er_charge {
         struct er_ainfo info;
         struct er_strv secrets; /* "NAME=value" */
         struct er_ticket ticket;
+        struct er_env env;       /* of the spec, if it names one: wanted until the end */
+        uint64_t env_failures;   /* of its builds before this attempt, which are not its own */
+        struct er_activation activation;
         int lock_fd;
         int ctl_fd; /* listening; -1 where there are no sockets */
 };
-#define ER_CHARGE_INIT {.dir = ER_ADIR_INIT, .info = ER_AINFO_INIT, .ticket = ER_TICKET_INIT, .lock_fd = -1, .ctl_fd = -1}
+#define ER_CHARGE_INIT {.dir = ER_ADIR_INIT, .info = ER_AINFO_INIT, .ticket = ER_TICKET_INIT, .env = ER_ENV_INIT, .lock_fd = -1, .ctl_fd = -1}
 void er_charge_release(struct er_charge *charge);
 
 /* Starts guard and supervisor. forget (may be NULL) is called in them first: memory of the caller that they do not need. */

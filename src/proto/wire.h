@@ -37,7 +37,11 @@ enum er_frame_type {
         ER_F_PUT_END = 19,
         ER_F_REMOVE = 20,  /* -> OK {FREED} */
         ER_F_GC = 21,      /* -> OK {FREED, COUNT...} */
-        ER_F_STOP = 22,    /* ends a WATCH or LOG early -> its END */
+        ER_F_STOP = 22,    /* ends a WATCH, LOG or ENV early -> its END */
+        ER_F_ENV = 23,     /* -> EVENT*, OK when the environment is ready */
+        ER_F_ENV_LIST = 24, /* -> ENTRY*, END */
+        ER_F_ENV_REMOVE = 25, /* -> OK {FREED} */
+        ER_F_ENV_CHECK = 26, /* -> OK: all that was declared is there */
 
         ER_F_HELLO_OK = 128,
         ER_F_OK = 129,
@@ -142,15 +146,25 @@ enum er_tag {
         ER_T_RETRYABLE = 86,   /* u: 1: trying the same again can help */
         ER_T_PID_START = 88,   /* u: field 22 of /proc/PID/stat, so that the same number is not taken for the same process */
         ER_T_PROVIDER_CODE = 87, /* s: of an ERROR: "snapshot" */
+        ER_T_ENVIRONMENT = 89, /* s: 32 bytes, hash of an environment */
+        ER_T_RECIPE = 90,      /* m: recipe.h */
 };
 
 /* The life of an attempt on its host, in order. */
 enum er_state {
-        ER_STATE_WAITING = 1, /* not on the host yet (never sent by an agent) */
+        ER_STATE_WAITING = 1, /* not on the host yet; of an agent: its environment is being made, DETAIL says how far */
         ER_STATE_QUEUED = 2,
         ER_STATE_STARTING = 3,
         ER_STATE_RUNNING = 4,
         ER_STATE_ENDED = 5,
+};
+
+/* STATE of an environment. */
+enum er_env_state {
+        ER_ENV_STATE_NONE = 0,     /* never built, or a build was broken off */
+        ER_ENV_STATE_BUILDING = 1,
+        ER_ENV_STATE_READY = 2,
+        ER_ENV_STATE_FAILED = 3,   /* MESSAGE says why */
 };
 
 /* How an attempt ended. */

@@ -1,0 +1,216 @@
+/* env.c - see env.h: the directory of an environment, who builds it and who wants it. */
+#include "agent/env.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/io.h"
+#include "base/path.h"
+#include "proto/msg.h"
+
+#define RECORD_MAX (256u * 1024)
+
+enum lock_byte { BUILD = 0, WANT = 1 };
+
+void er_env_release(struct er_env *env)
+{
+        er_close(&env->lock_fd);
+        er_close(&env->fd);
+        free(env->path);
+        *env = (struct er_env)ER_ENV_INIT;
+}
+
+void er_env_hex(const unsigned char hash[ER_ENV_HASH], char ret[ER_ENV_HEX])
+{
+        static const char digits[] = "0123456789abcdef";
+
+        for (size_t i = 0; i < ER_ENV_HASH; i++) {
+                ret[2 * i] = digits[hash[i] >> 4];
+                ret[2 * i + 1] = digits[hash[i] & 15];
+        }
+        ret[ER_ENV_HEX - 1] = '\0';
+}
+
+static int not_here(const char *hex, struct er_err *err)
+{
+        er_err_set(err, ER_NOT_FOUND, "environment %.12s is not on this host", hex);
+        if (err) {
+                free(err->provider_code);
+                err->provider_code = er_strdup("environment");
+        }
+        return -1;
+}
+
+static int set_lock(int fd, enum lock_byte byte, short type)
+{
+        struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+        return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+static bool is_locked(const struct er_env *env, enum lock_byte byte)
+{
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+        return fcntl(env->lock_fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+int er_env_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HASH], bool make, struct er_env *ret, struct er_err *err)
+{
+        struct er_env env = {.agent = agent, .fd = -1, .lock_fd = -1};
+        er_autofree char *below = NULL;
+        int saved;
+
+        er_env_hex(hash, env.hex);
+        below = er_fmt("environments/%s", env.hex);
+        env.path = er_path_join(agent->root, below);
+        env.fd = make ? -1 : open(env.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (!make && (env.fd < 0 || !er_file_exists(env.fd, "recipe"))) {
+                er_env_release(&env);
+                er_env_hex(hash, env.hex);
+                return not_here(env.hex, err);
+        }
+        if (make && er_agent_dir(agent, below, true, &env.fd, err) < 0) {
+                er_env_release(&env);
+                return -1;
+        }
+        env.lock_fd = openat(env.fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (env.lock_fd < 0 || set_lock(env.lock_fd, WANT, F_RDLCK) < 0) {
+                saved = errno;
+                if (env.lock_fd >= 0 && (saved == EAGAIN || saved == EACCES)) {
+                        er_env_release(&env);
+                        er_env_hex(hash, env.hex);
+                        return make ? er_err_set(err, ER_STATE, "environment %.12s is being removed", env.hex) : not_here(env.hex, err);
+                }
+                er_agent_fail(agent, saved, err, "lock %s", env.path);
+                er_env_release(&env);
+                return -1;
+        }
+        *ret = env;
+        return 0;
+}
+
+bool er_env_is_ready(const struct er_env *env)
+{
+        struct er_activation activation = ER_ACTIVATION_INIT;
+        bool ready = er_activation_read(env, &activation, NULL) == 0;
+
+        er_activation_release(&activation);
+        return ready;
+}
+
+void er_env_mark_used(const struct er_env *env)
+{
+        er_autoclose int fd = openat(env->fd, "used", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+        if (fd >= 0)
+                futimens(fd, NULL);
+}
+
+int er_env_claim(struct er_env *env)
+{
+        if (set_lock(env->lock_fd, BUILD, F_WRLCK) == 0)
+                return 1;
+        return errno == EAGAIN || errno == EACCES ? 0 : -1;
+}
+
+bool er_env_is_building(const struct er_env *env)
+{
+        return is_locked(env, BUILD);
+}
+
+bool er_env_is_wanted(const struct er_env *env)
+{
+        return is_locked(env, WANT);
+}
+
+void er_env_failure_release(struct er_env_failure *failure)
+{
+        free(failure->message);
+        free(failure->hint);
+        free(failure->kind);
+        *failure = (struct er_env_failure)ER_ENV_FAILURE_INIT;
+}
+
+void er_env_failure_read(const struct er_env *env, struct er_env_failure *ret)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+        struct er_sv fields;
+
+        *ret = (struct er_env_failure)ER_ENV_FAILURE_INIT;
+        if (er_file_read(env->fd, "failed", RECORD_MAX, &text, NULL) < 0)
+                return;
+        fields = er_svn(text.buf, text.len);
+        ret->count = er_msg_get_u64(fields, ER_T_COUNT, 0);
+        ret->message = er_msg_dup(fields, ER_T_MESSAGE);
+        ret->hint = er_msg_dup(fields, ER_T_HINT);
+        ret->kind = er_msg_dup(fields, ER_T_PROVIDER_CODE);
+}
+
+char *er_env_progress(const struct er_env *env)
+{
+        char buf[512];
+        ssize_t len = er_read_small(env->fd, "progress", buf, sizeof buf);
+
+        return len > 0 ? er_strdup(buf) : NULL;
+}
+
+/* --- waiting */
+
+#define STARTS_MAX 3 /* builders that end without a word */
+#define PAUSE_MS 20  /* between two looks at first; */
+#define PAUSE_MAX_MS 250
+
+void er_env_wait_release(struct er_env_wait *wait)
+{
+        free(wait->progress);
+        er_env_failure_release(&wait->failure);
+        *wait = (struct er_env_wait)ER_ENV_WAIT_INIT;
+}
+
+void er_env_wait_begin(struct er_env_wait *wait, const struct er_env *env, uint64_t failures)
+{
+        *wait = (struct er_env_wait){.env = env, .failures = failures, .pause_ms = PAUSE_MS};
+}
+
+static enum er_env_news give_up(struct er_env_wait *wait, const char *why)
+{
+        er_env_failure_release(&wait->failure);
+        wait->failure.message = er_strdup(why);
+        return ER_ENV_FAILED;
+}
+
+static enum er_env_news look_at_progress(struct er_env_wait *wait)
+{
+        er_autofree char *text = er_env_progress(wait->env);
+
+        if (wait->pause_ms < PAUSE_MAX_MS)
+                wait->pause_ms += wait->pause_ms / 4;
+        if (!text || er_streq(text, wait->progress))
+                return ER_ENV_SAME;
+        free(wait->progress);
+        wait->progress = er_take(text);
+        return ER_ENV_PROGRESS;
+}
+
+enum er_env_news er_env_wait_look(struct er_env_wait *wait)
+{
+        er_auto(er_err) err = ER_ERR_INIT;
+        bool building = er_env_is_building(wait->env); /* before the rest: a builder writes the end first, then lets go */
+
+        if (er_env_is_ready(wait->env))
+                return ER_ENV_READY;
+        er_env_failure_release(&wait->failure);
+        er_env_failure_read(wait->env, &wait->failure);
+        if (wait->failure.count > wait->failures)
+                return ER_ENV_FAILED;
+        if (building)
+                return look_at_progress(wait);
+        if (wait->starts++ == STARTS_MAX)
+                return give_up(wait, "the build ended without a word: is the disk full?");
+        if (er_env_build_start(wait->env, &err) < 0)
+                return give_up(wait, err.message);
+        wait->pause_ms = PAUSE_MS;
+        return ER_ENV_SAME;
+}
