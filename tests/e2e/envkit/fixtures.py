@@ -1,0 +1,98 @@
+"""The kit as fixtures: `from envkit.fixtures import index, uv_host  # noqa: F401`."""
+import pytest
+
+from envkit import containers, debs, places, tools
+from envkit import index as index_
+from envkit.browser import Browser
+from envkit.conda import Channel, install_micromamba
+
+
+@pytest.fixture
+def index(errand):
+    """An empty index on loopback; index.wheel("name", "1.0") fills it."""
+    served = index_.Index(errand.base / "index")
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def real_index(index):
+    """The index with the wheels of the real world in it: pip, setuptools, wheel, uv, jupyterlab and all it needs."""
+    for path in sorted(tools.wheelhouse().glob("*.whl")):
+        index.add(path)
+    return index
+
+
+@pytest.fixture
+def browser(errand):
+    """Chromium, without a screen: browser.open(url), browser.wait("document.title")."""
+    driven = Browser(errand.base)
+    yield driven
+    driven.close()
+
+
+@pytest.fixture
+def uv_host(make_host):
+    """A host that has uv."""
+    return places.with_uv(make_host())
+
+
+@pytest.fixture
+def roomy_host(make_host):
+    """A host that has uv, and its home in memory: for thousands of files (Jupyter)."""
+    return places.with_uv(make_host(home="1g"))
+
+
+@pytest.fixture
+def channel(errand):
+    """An empty conda channel; channel.package("name", "1.0") fills it."""
+    return Channel(errand.base / "channel")
+
+
+@pytest.fixture
+def conda_host(make_host):
+    """A host that has micromamba's stand-in and uv."""
+    host = places.with_uv(make_host())
+    install_micromamba(host.local_bin)
+    return host
+
+
+@pytest.fixture
+def source(errand):
+    """An empty package source for apt; source.package("name") fills it."""
+    return debs.Source(errand.base / "source")
+
+
+@pytest.fixture
+def apt_host(make_host, source, errand):
+    """A host whose apt knows only that source; ssh ends at root."""
+    return make_host(before=source.lines(errand.base / "apt"))
+
+
+@pytest.fixture
+def plain_host(make_host, errand):
+    """A host on which one is an ordinary user."""
+    return places.make_ordinary(make_host, errand)
+
+
+@pytest.fixture
+def island(make_host, errand):
+    """A host without a way to any network."""
+    return places.make_isolated(make_host, errand)
+
+
+@pytest.fixture
+def podman_host(make_host):
+    """A host with podman for root; it has the image tiny:1."""
+    host = make_host()
+    host.podman_calls = containers.install(host)
+    return host
+
+
+@pytest.fixture
+def rootless_host(make_host, errand):
+    """A host with podman for an ordinary user; it has the image tiny:1."""
+    host = places.make_ordinary(make_host, errand)
+    host.podman_calls = containers.install(host, (places.USER, places.UID))
+    yield host
+    containers.end_pause(host)
