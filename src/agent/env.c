@@ -32,7 +32,7 @@ void er_env_hex(const unsigned char hash[ER_ENV_HASH], char ret[ER_ENV_HEX])
         ret[ER_ENV_HEX - 1] = '\0';
 }
 
-static int not_here(const char *hex, struct er_err *err)
+int er_env_missing(const char *hex, struct er_err *err)
 {
         er_err_set(err, ER_NOT_FOUND, "environment %.12s is not on this host", hex);
         if (err) {
@@ -69,7 +69,7 @@ int er_env_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HA
         if (!make && (env.fd < 0 || !er_file_exists(env.fd, "recipe"))) {
                 er_env_release(&env);
                 er_env_hex(hash, env.hex);
-                return not_here(env.hex, err);
+                return er_env_missing(env.hex, err);
         }
         if (make && er_agent_dir(agent, below, true, &env.fd, err) < 0) {
                 er_env_release(&env);
@@ -81,7 +81,7 @@ int er_env_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HA
                 if (env.lock_fd >= 0 && (saved == EAGAIN || saved == EACCES)) {
                         er_env_release(&env);
                         er_env_hex(hash, env.hex);
-                        return make ? er_err_set(err, ER_STATE, "environment %.12s is being removed", env.hex) : not_here(env.hex, err);
+                        return make ? er_err_set(err, ER_STATE, "environment %.12s is being removed", env.hex) : er_env_missing(env.hex, err);
                 }
                 er_agent_fail(agent, saved, err, "lock %s", env.path);
                 er_env_release(&env);

@@ -27,6 +27,8 @@ void er_env_hex(const unsigned char hash[ER_ENV_HASH], char ret[ER_ENV_HEX]);
 /* ER_NOT_FOUND with provider code "environment" when its recipe is not here (and it is not to be made). Wants it from
    then on, until released. */
 int er_env_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HASH], bool make, struct er_env *ret, struct er_err *err);
+/* That error. Returns -1. */
+int er_env_missing(const char *hex, struct er_err *err);
 /* Its files are whole: for good, or (right after the build, until they are on the disk) as long as the machine is up. */
 bool er_env_is_ready(const struct er_env *env);
 /* Now is the time of its last use. */

@@ -229,7 +229,7 @@ static int hold_snapshot(const struct er_agent *agent, const struct er_spec *spe
         return 0;
 }
 
-/* From here on the environment is wanted. What failed before this attempt was heard of is not its own failure: FAILURES
+/* From here on the environment is wanted. What failed before this attempt was heard of is not its own failure: COUNT
    says how many that were when its client asked for it first. */
 static int want_environment(const struct er_agent *agent, const struct er_frame *frame, struct er_charge *charge, struct er_err *err)
 {
@@ -237,6 +237,8 @@ static int want_environment(const struct er_agent *agent, const struct er_frame 
 
         if (er_env_open(agent, charge->info.spec.environment, false, &charge->env, err) < 0)
                 return -1;
+        if (!er_msg_get(frame->payload, ER_T_COUNT).ptr && !er_env_is_ready(&charge->env))
+                return er_env_missing(charge->env.hex, err); /* it is to be asked for first: then it is made while files travel */
         er_env_failure_read(&charge->env, &failure);
         charge->env_failures = er_msg_get_u64(frame->payload, ER_T_COUNT, failure.count);
         er_env_failure_release(&failure);
@@ -259,9 +261,9 @@ int er_do_submit(struct er_serve *serve, const struct er_frame *frame, struct er
         charge.agent = serve->agent;
         if (read_request(serve, frame, &sub, &charge, err) < 0)
                 return -1;
-        if (charge.info.spec.has_tree && hold_snapshot(serve->agent, &charge.info.spec, &hold, err) < 0)
-                return -1;
         if (charge.info.spec.has_environment && want_environment(serve->agent, frame, &charge, err) < 0)
+                return -1;
+        if (charge.info.spec.has_tree && hold_snapshot(serve->agent, &charge.info.spec, &hold, err) < 0)
                 return -1;
         for (int tries = 0; mine == GONE && tries < TRIES; tries++) {
                 er_adir_release(&charge.dir);

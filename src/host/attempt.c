@@ -29,6 +29,8 @@ static void build_submit(struct er_str *out, uint32_t id, const char *host, cons
         for (size_t i = 0; submit->secrets && i < submit->secrets->len; i++)
                 er_msg_text(out, ER_T_SECRET, submit->secrets->items[i]);
         er_msg_text(out, ER_T_NAME, host);
+        if (submit->has_failures)
+                er_msg_u64(out, ER_T_COUNT, submit->failures);
         er_frame_end(out, start);
 }
 

@@ -12,6 +12,8 @@ struct er_submit {
         uint32_t attempt;  /* from 1 */
         const struct er_spec *spec;
         const struct er_strv *secrets; /* "NAME=value", may be NULL */
+        bool has_failures;  /* the environment has been asked for (environment.h), and this many of its builds */
+        uint64_t failures;  /* had failed before; without it one that is not ready is ER_NOT_FOUND, "environment" */
 };
 
 struct er_watch {
@@ -28,7 +30,8 @@ struct er_watch {
 
 /* Starts the attempt (or finds that it has been started, also where the host has it with another spec: the same key and attempt
    start once).
-   ER_NOT_FOUND with provider_code "snapshot" when the spec's tree is not on the host. */
+   ER_NOT_FOUND with provider_code "snapshot" when the spec's tree is not on the host, "environment" when its environment is
+   not ready there and has not been asked for. */
 int er_attempt_submit(struct er_session *session, const struct er_submit *submit, struct er_err *err);
 /* Until the attempt has ended and its log was given out, or -1. */
 int er_attempt_watch(struct er_session *session, const struct er_watch *watch, struct er_err *err);

@@ -27,6 +27,16 @@ const char *er_session_host(const struct er_session *session)
         return session->host.name;
 }
 
+bool er_session_is_logged_in(const struct er_session *session)
+{
+        return session->greeted || session->link.transport != &er_transport_process;
+}
+
+bool er_session_is_sound(const struct er_session *session)
+{
+        return session->greeted && !session->broken;
+}
+
 uint32_t er_session_next_id(struct er_session *session)
 {
         return session->next_id++;
@@ -107,6 +117,27 @@ static bool take_parked(struct er_session *session, uint32_t first, uint32_t las
                 session->parked_bytes -= sizeof *found + found->frame.payload.len;
                 session->given = found;
                 *ret = found->frame;
+                return true;
+        }
+        return false;
+}
+
+bool er_session_take_waiting(struct er_session *session, uint32_t id, struct er_frame *ret, struct er_str *payload)
+{
+        for (struct er_parked **p = &session->parked; *p; p = &(*p)->next) {
+                struct er_parked *found = *p;
+
+                if (found->frame.id != id)
+                        continue;
+                *p = found->next;
+                if (!*p)
+                        session->parked_end = p;
+                session->parked_bytes -= sizeof *found + found->frame.payload.len;
+                er_str_reset(payload);
+                er_str_addn(payload, found->frame.payload.ptr, found->frame.payload.len);
+                *ret = found->frame;
+                ret->payload = er_svn(payload->buf, payload->len);
+                free(found);
                 return true;
         }
         return false;
@@ -256,6 +287,9 @@ static int on_due(struct er_session *session, bool writing, int64_t since_ms, er
         if (!session->greeted && session->hello_by <= now_ms) {
                 er_err_set(&why, ER_TIMEOUT, "%s: errand-agent there does not answer", session->host.name);
                 er_err_retry(&why);
+                if (session->link.transport == &er_transport_process)
+                        er_err_hint(&why, "either ssh does not get through its login, or the home directory there hangs: `ssh -v %s` shows which",
+                                    session->host.target);
                 return er_session_break(session, &why, err);
         }
         if (session->greeted && session->heartbeat && now_ms - since_ms >= SILENCE_MS) {

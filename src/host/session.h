@@ -32,6 +32,11 @@ void er_session_free(struct er_session *session);
 ER_DEFINE_AUTOPTR(er_session)
 const char *er_session_host(const struct er_session *session); /* its name, for messages */
 
+/* False while an ssh process of this session has still to log in: then nobody knows whether what is sent will get there. */
+bool er_session_is_logged_in(const struct er_session *session);
+/* The agent has spoken and the connection is whole: an error is the agent's own answer. */
+bool er_session_is_sound(const struct er_session *session);
+
 /* What the agent said of itself; waits for HELLO_OK if need be. */
 struct er_hello {
         char *build, *boot_id, *hostname, *root; /* (borrowed) until the session is freed */

@@ -12,6 +12,8 @@
 #include "host/ssh.h"
 
 #define PATIENCE_MS 30000
+#define LOGIN_TIMES 2 /* patience with an ssh process that has still to log in, in connection times */
+#define ASKED_TIMES 10 /* ... and may ask somebody who is looking for a password */
 #define NOISE_MAX (64u * 1024) /* what a login shell may print before the agent speaks */
 #define NOISE_KEPT 300u
 #define INSTALLS_MAX 3u
@@ -46,6 +48,7 @@ static int open_link(struct er_session *session, struct er_err *err)
 {
         struct er_str *replay = &session->replay;
         struct er_sv left = er_svn(replay->buf, replay->len);
+        int64_t patience_ms = session->connect.patience_ms;
 
         er_link_release(&session->link);
         er_str_reset(&session->noise);
@@ -55,10 +58,9 @@ static int open_link(struct er_session *session, struct er_err *err)
         session->opened++;
         session->hello_sent_ms = er_now_ms();
         /* An ssh process logs in only now, and may ask a person for a password first. */
-        if (session->link.transport != &er_transport_process)
-                session->hello_by = er_deadline_in(session->connect.patience_ms);
-        else
-                session->hello_by = session->connect.interactive ? ER_NEVER : er_deadline_in(session->connect.patience_ms * 2);
+        if (session->link.transport == &er_transport_process)
+                patience_ms *= session->connect.interactive ? ASKED_TIMES : LOGIN_TIMES;
+        session->hello_by = er_deadline_in(patience_ms);
         while (left.len > 0) {
                 ssize_t n = send(session->link.to, left.ptr, left.len, MSG_NOSIGNAL);
                 struct pollfd p = {.fd = session->link.to, .events = POLLOUT};

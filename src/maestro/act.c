@@ -26,6 +26,13 @@ static bool host_says_unknown(const struct er_err *err)
         return err->code == ER_NOT_FOUND && er_streq(err->provider_code, "attempt");
 }
 
+/* The agent's own answer, and the same however often it is asked: a name it does not take, a request it does not know. */
+static bool is_final(const struct er_conn *conn, const struct er_err *err)
+{
+        return er_session_is_sound(conn->session) && !err->retryable &&
+               (err->code == ER_REMOTE || err->code == ER_USAGE || err->code == ER_CONFIG);
+}
+
 /* Not a refusal: the same may work a moment later. A name, a port, a key that is wrong is better said at once. */
 static bool may_pass(const struct er_err *err)
 {
@@ -77,6 +84,8 @@ static int on_event(void *arg, const struct er_status *status, struct er_err *er
         (void)err;
         if (!w->heard)
                 note_host(w);
+        if (status->state == ER_STATE_WAITING && status->detail)
+                er_tell_note(w->m, j, "environment: %s", status->detail);
         if (status->state == ER_STATE_ENDED)
                 er_crashpoint("end heard");
         else
@@ -96,9 +105,16 @@ static int on_log(void *arg, int stream, uint64_t offset, int64_t time_ms, struc
         (void)time_ms;
         if (offset + data.len <= j->log_offset)
                 return 0; /* known from before the connection broke */
-        if (offset > j->log_offset)
-                return er_err_set(err, ER_REMOTE, "the log of %s comes with a gap: %llu after %llu", j->row.name,
-                                  (unsigned long long)offset, (unsigned long long)j->log_offset);
+        if (offset > j->log_offset) {
+                /* It was damaged there, and asking again mends nothing. The job is followed on without it. */
+                er_auto(er_err) why = ER_ERR_INIT;
+                er_err_set(&why, ER_REMOTE, "its log on %s is damaged and no longer shown: %llu comes after %llu", w->conn->host,
+                           (unsigned long long)offset, (unsigned long long)j->log_offset);
+                er_err_hint(&why, "`errand logs %s` shows what is there", j->row.name);
+                er_tell_warn(w->m, j, &why, true);
+                j->log_gone = true;
+                return er_err_set(err, ER_DETACHED, "a damaged log");
+        }
         size_t known = (size_t)(j->log_offset - offset);
         int rc = er_tell_log(w->m, j, stream, er_svn(data.ptr + known, data.len - known));
         j->log_offset = offset + data.len;
@@ -148,6 +164,10 @@ static void judge(struct er_carry *m, struct er_work *work, struct er_conn *conn
         if (submitted) {
                 if (host_says_unknown(err))
                         work->outcome = ER_OUT_GONE;
+                if (is_final(conn, err)) {
+                        work->outcome = ER_OUT_REFUSED;
+                        work->reason = ER_REASON_HOST;
+                }
                 return;
         }
         if (err->code == ER_TIMEOUT || may_pass(err))
@@ -156,7 +176,8 @@ static void judge(struct er_carry *m, struct er_work *work, struct er_conn *conn
                 /* The agent refuses. Does it know the attempt all the same? */
                 er_auto(er_err) why = ER_ERR_INIT;
                 er_auto(er_status) status = ER_STATUS_INIT;
-                if (er_attempt_stat(conn->session, j->key, j->at.number, &status, &why) == 0 || !host_says_unknown(&why))
+                if (er_attempt_stat(conn->session, j->key, j->at.number, &status, &why) == 0 ||
+                    (!host_says_unknown(&why) && !is_final(conn, &why)))
                         return;
         }
         work->outcome = ER_OUT_REFUSED;
@@ -266,30 +287,42 @@ static int intend(struct er_carry *m, struct er_work *work, const struct er_host
         return rc;
 }
 
+static bool host_lacks(const struct er_work *work, int rc, const char *what)
+{
+        return rc < 0 && work->err.code == ER_NOT_FOUND && er_streq(work->err.provider_code, what);
+}
+
 /* Submits the attempt that is intended, and watches it to its end. */
 static void submit(struct er_carry *m, struct er_work *work, struct er_conn *conn)
 {
         struct er_carried *j = work->job;
         struct watching w = {.m = m, .work = work, .conn = conn};
+        er_auto(er_env_request) setup = ER_ENV_REQUEST_INIT;
+        bool asked = false;
         for (;;) {
                 struct er_strv secrets = ER_STRV_INIT;
                 if (find_secrets(m, work, &secrets) < 0) {
                         wipe(&secrets);
                         return;
                 }
-                struct er_submit request = {.key = j->key, .attempt = j->at.number, .spec = &j->spec, .secrets = &secrets};
+                struct er_submit request = {.key = j->key, .attempt = j->at.number, .spec = &j->spec, .secrets = &secrets,
+                                            .has_failures = asked, .failures = setup.failures};
                 struct er_watch watch = make_watch(&w);
                 er_crashpoint("submit");
                 int rc = er_attempt_run(conn->session, &request, &watch, &work->err);
                 er_crashpoint("submitted and watched");
                 wipe(&secrets);
-                bool files = rc < 0 && work->err.code == ER_NOT_FOUND && er_streq(work->err.provider_code, "snapshot");
-                if (!files || !j->spec.has_tree) {
+                bool files = j->spec.has_tree && host_lacks(work, rc, "snapshot");
+                bool environment = j->spec.has_environment && !asked && host_lacks(work, rc, "environment");
+                if (!files && !environment) {
                         watched(m, work, conn, rc);
                         return;
                 }
                 er_err_clear(&work->err);
-                if (er_travel_send(m, work, conn, &work->err) < 0) {
+                asked |= environment;
+                rc = environment ? er_travel_setup(m, work, conn, &setup, &work->err)
+                                 : er_travel_send(m, work, conn, asked ? &setup : NULL, &work->err);
+                if (rc < 0) {
                         if (er_work_stopped(m, work))
                                 work->outcome = ER_OUT_AGAIN;
                         else if (work->outcome == ER_OUT_BROKEN)
@@ -314,9 +347,10 @@ static void place(struct er_carry *m, struct er_work *work)
                 return;
         }
         work->reused = conn->used_before;
-        /* A new connection that took its time takes one question more, so that whatever is wrong with it shows before
-           anything can have been started. A warm one is not made slower. */
-        if (!conn->used_before && er_mono_ms() - began > COLD_MS && er_session_hello(conn->session, &hello, &work->err) < 0) {
+        /* A new connection that took its time, or is not up yet, takes one question more, so that whatever is wrong with it
+           shows before anything can have been started. A warm one is not made slower. */
+        bool cold = !conn->used_before && (er_mono_ms() - began > COLD_MS || !er_session_is_logged_in(conn->session));
+        if (cold && er_session_hello(conn->session, &hello, &work->err) < 0) {
                 er_conn_put(m, conn, false);
                 unreached(m, work, true);
                 return;
@@ -375,7 +409,9 @@ static void settle(struct er_carry *m, struct er_work *work)
                 er_crashpoint("settled");
                 follow(m, work, conn);
         } else if (!host_says_unknown(&work->err)) {
-                work->outcome = er_work_stopped(m, work) ? ER_OUT_AGAIN : ER_OUT_BROKEN;
+                bool final = is_final(conn, &work->err);
+                work->outcome = er_work_stopped(m, work) ? ER_OUT_AGAIN : final ? ER_OUT_REFUSED : ER_OUT_BROKEN;
+                work->reason = ER_REASON_HOST;
         } else if (cancel_asked(m, j)) {
                 er_err_clear(&work->err);
                 pthread_mutex_lock(&m->lock);

@@ -4,17 +4,21 @@
 #include <errno.h>
 #include "base/crash.h"
 
-#define TAKES_MAX 5 /* files that never stop changing while they are sent */
+#define TAKES_MAX 5    /* files that never stop changing while they are sent */
+#define SILENCES_MAX 5 /* uploads the host gave up without a byte of them, one after the other */
 
 struct progress {
         struct er_carry *m;
         struct er_carried *job;
         const char *what;
+        struct er_env_request *setup; /* or NULL */
 };
 
 static void on_progress(void *arg, const struct er_transfer *transfer)
 {
         struct progress *p = arg;
+        if (p->setup && er_env_hear(p->setup))
+                er_tell_note(p->m, p->job, "environment: %s", p->setup->progress);
         er_tell_transfer(p->m, p->job, p->what, transfer);
 }
 
@@ -35,7 +39,7 @@ static int refuse(struct er_work *work, enum er_reason reason)
 static int take(struct er_carry *m, struct er_work *work, struct er_conn *conn, const struct er_snapshot **ret, struct er_err *err)
 {
         struct er_carried *j = work->job;
-        struct progress progress = {m, j, "reading"};
+        struct progress progress = {m, j, "reading", NULL};
         struct er_snapshot_opts opts = {
                 .dir = j->row.project_dir,
                 .project = j->spec.project ? j->spec.project : j->row.project,
@@ -158,16 +162,24 @@ static int snapshot_to_send(struct er_carry *m, struct er_work *work, struct er_
 static bool is_connection(const struct er_err *err)
 {
         return err->code == ER_TRANSPORT || err->code == ER_TIMEOUT || err->code == ER_NET || err->code == ER_CANCELLED ||
-               err->retryable;
+               (err->retryable && !er_streq(err->provider_code, "changed"));
 }
 
-int er_travel_send(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_err *err)
+/* The connection is whole, but nothing went over it for long: this machine slept, or had a large file to look through that was
+   written the moment its snapshot was taken. A new snapshot is sure of that file; what the host has of the others it keeps. */
+static bool fell_silent(const struct er_err *err)
+{
+        return err->code == ER_TRANSPORT && er_streq(err->provider_code, "silent");
+}
+
+int er_travel_send(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_env_request *setup, struct er_err *err)
 {
         struct er_carried *j = work->job;
-        struct progress progress = {m, j, "uploading"};
-        for (int takes = 0;; takes++) {
+        struct progress progress = {m, j, "uploading", setup};
+        int takes = 0, silences = 0;
+        for (;;) {
                 const struct er_snapshot *snapshot = NULL;
-                if (snapshot_to_send(m, work, conn, takes > 0, &snapshot, err) < 0)
+                if (snapshot_to_send(m, work, conn, takes + silences > 0, &snapshot, err) < 0)
                         return -1;
                 struct er_transfer transfer = {.progress = m->opts->ui.transfer ? on_progress : NULL, .arg = &progress};
                 er_crashpoint("upload");
@@ -176,17 +188,53 @@ int er_travel_send(struct er_carry *m, struct er_work *work, struct er_conn *con
                         er_crashpoint("uploaded");
                         return 0;
                 }
-                bool changed = err->code == ER_STATE && er_streq(err->provider_code, "changed");
-                if (!changed || takes >= TAKES_MAX) {
-                        /* What the connection did wrong is judged by the caller; the rest is about files. */
-                        work->outcome = ER_OUT_BROKEN;
-                        return is_connection(err) ? -1 : refuse(work, ER_REASON_FILES);
+                bool changed = err->code == ER_STATE && er_streq(err->provider_code, "changed"), silent = fell_silent(err);
+                if (transfer.bytes > 0)
+                        silences = 0;
+                if ((changed && takes++ < TAKES_MAX) || (silent && silences++ < SILENCES_MAX)) {
+                        pthread_mutex_lock(&m->snap_lock);
+                        make_stale(m, snapshot);
+                        pthread_mutex_unlock(&m->snap_lock);
+                        er_err_clear(err);
+                        continue;
                 }
-                pthread_mutex_lock(&m->snap_lock);
-                make_stale(m, snapshot);
-                pthread_mutex_unlock(&m->snap_lock);
-                er_err_clear(err);
+                if (changed)
+                        er_err_hint(err, "it never stops changing; name it in .errandignore if the job does without it");
+                if (silent)
+                        er_err_hint(err, "a large file that was written just now, or whose time lies in the future, is read again first: "
+                                         "`touch` it, or wait a moment");
+                /* What the connection did wrong is judged by the caller; the rest is about files. */
+                work->outcome = ER_OUT_BROKEN;
+                return is_connection(err) && !silent ? -1 : refuse(work, ER_REASON_FILES);
         }
+}
+
+/* The recipe as it was stored with the job. */
+static int find_recipe(struct er_carry *m, const struct er_carried *j, struct er_recipe *ret, struct er_err *err)
+{
+        er_auto(er_str) bytes = ER_STR_INIT;
+        pthread_mutex_lock(&m->lock);
+        int rc = er_store_environment(m->opts->store, er_svn((const char *)j->spec.environment, ER_ENV_HASH), &bytes, err);
+        pthread_mutex_unlock(&m->lock);
+        return rc < 0 ? -1 : er_recipe_decode(er_svn(bytes.buf, bytes.len), ret, err);
+}
+
+int er_travel_setup(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_env_request *ret, struct er_err *err)
+{
+        struct er_carried *j = work->job;
+        struct progress progress = {m, j, "sending packages", NULL};
+        struct er_transfer transfer = {.progress = m->opts->ui.transfer ? on_progress : NULL, .arg = &progress};
+        er_auto(er_recipe) recipe = ER_RECIPE_INIT;
+        if (find_recipe(m, j, &recipe, err) < 0)
+                return refuse(work, ER_REASON_ENVIRONMENT);
+        er_tell_note(m, j, "setting up the environment");
+        er_crashpoint("environment");
+        if (er_env_ask(conn->session, &recipe, &transfer, ret, err) < 0) {
+                work->outcome = ER_OUT_BROKEN;
+                return is_connection(err) ? -1 : refuse(work, ER_REASON_ENVIRONMENT);
+        }
+        er_crashpoint("environment asked for");
+        return 0;
 }
 
 /* A name that is not there: the job has failed for that already, or did not care. An error of a file has its errno. */
@@ -214,7 +262,7 @@ int er_travel_fetch(struct er_carry *m, struct er_work *work, struct er_conn *co
 {
         struct er_carried *j = work->job;
         er_autofree char *dir = er_job_results_dir(&j->row);
-        struct progress progress = {m, j, "fetching"};
+        struct progress progress = {m, j, "fetching", NULL};
         struct er_transfer transfer = {.progress = m->opts->ui.transfer ? on_progress : NULL, .arg = &progress};
         const struct er_pull pull = {.key = j->key, .attempt = j->at.number, .patterns = &j->spec.outputs, .to = dir};
         er_crashpoint("fetch");

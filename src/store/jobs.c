@@ -45,10 +45,14 @@ static int insert_job(struct er_store *store, const struct er_run *run, size_t i
         if (er_db_run(store, stmt, err) < 0)
                 return -1;
         int64_t id = sqlite3_last_insert_rowid(store->db);
-        if (er_db_stmt(store, "INSERT INTO spec(job_id, data) VALUES(?1, ?2)", &stmt, err) < 0)
+        if (er_db_stmt(store, "INSERT INTO spec(job_id, data, environment) VALUES(?1, ?2, ?3)", &stmt, err) < 0)
                 return -1;
         er_db_bind_int(stmt, 1, id);
         er_db_bind_blob(stmt, 2, job->spec);
+        if (job->environment.ptr)
+                er_db_bind_blob(stmt, 3, job->environment);
+        else
+                sqlite3_bind_null(stmt, 3);
         return er_db_run(store, stmt, err);
 }
 

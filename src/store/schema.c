@@ -50,6 +50,9 @@ static const struct migration migrations[] = {
          " root TEXT, added INTEGER NOT NULL DEFAULT 0, probe TEXT, probed_ms INTEGER NOT NULL DEFAULT 0, error TEXT,"
          " used_ms INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;"
          "INSERT INTO meta VALUES('id', substr(lower(hex(randomblob(3))), 1, 6));"},
+        {2,
+         "CREATE TABLE environment(hash BLOB PRIMARY KEY, recipe BLOB NOT NULL, stored_ms INTEGER NOT NULL) STRICT;"
+         "ALTER TABLE spec ADD COLUMN environment BLOB;"},
 };
 
 const int er_schema_version = (int)ER_LEN(migrations);

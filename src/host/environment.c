@@ -1,0 +1,199 @@
+/* environment.c - see environment.h */
+#include "host/environment.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "host/session_priv.h"
+
+void er_env_request_release(struct er_env_request *request)
+{
+        if (request->id)
+                er_session_drop(request->session, request->id, true);
+        free(request->progress);
+        er_err_release(&request->err);
+        *request = (struct er_env_request)ER_ENV_REQUEST_INIT;
+}
+
+/* What one answer says. */
+static void take(struct er_env_request *request, const struct er_frame *frame)
+{
+        char *progress = er_msg_dup(frame->payload, ER_T_DETAIL);
+
+        if (frame->type == ER_F_ERROR)
+                er_frame_to_err(frame, &request->err);
+        if (progress) {
+                free(request->progress);
+                request->progress = progress;
+        }
+        if (er_msg_get(frame->payload, ER_T_COUNT).ptr)
+                request->failures = er_msg_get_u64(frame->payload, ER_T_COUNT, 0);
+        if (frame->type == ER_F_OK)
+                request->ready = true;
+        if (er_frame_is_closing(frame->type))
+                request->id = 0;
+}
+
+/* Wheels and such, to where the builder looks for them. */
+static int send_large(struct er_session *session, const struct er_recipe *recipe, struct er_transfer *transfer, struct er_err *err)
+{
+        er_auto(er_strv) paths = ER_STRV_INIT;
+        er_autofree char *to = NULL;
+        const struct er_hello *hello;
+        struct er_hash hash;
+        char hex[ER_HASH_HEX];
+
+        for (size_t i = 0; i < recipe->file_count; i++)
+                if (recipe->files[i].path)
+                        er_strv_add(&paths, recipe->files[i].path);
+        if (paths.len == 0)
+                return 0;
+        if (er_session_hello(session, &hello, err) < 0)
+                return -1;
+        memcpy(hash.bytes, recipe->hash, sizeof hash.bytes);
+        er_hash_hex(&hash, hex);
+        to = er_fmt("%s/environments/%s/files", hello->root, hex);
+        return er_push(session, &paths, to, transfer, err);
+}
+
+int er_env_ask(struct er_session *session, const struct er_recipe *recipe, struct er_transfer *transfer, struct er_env_request *ret,
+               struct er_err *err)
+{
+        er_auto(er_str) frames = ER_STR_INIT;
+        er_auto(er_str) bytes = ER_STR_INIT;
+        struct er_frame frame;
+        size_t start;
+
+        if (send_large(session, recipe, transfer, err) < 0)
+                return -1;
+        er_env_request_release(ret);
+        ret->session = session;
+        ret->id = er_session_next_id(session);
+        er_recipe_encode(recipe, &bytes);
+        start = er_frame_begin(&frames, ER_F_ENV, ret->id);
+        er_msg_bytes(&frames, ER_T_ENVIRONMENT, recipe->hash, ER_ENV_HASH);
+        er_msg_bytes(&frames, ER_T_RECIPE, bytes.buf, bytes.len);
+        er_frame_end(&frames, start);
+        if (er_session_send(session, er_svn(frames.buf, frames.len), err) < 0 ||
+            er_session_recv(session, ret->id, ER_NEVER, &frame, err) < 0) {
+                ret->id = 0;
+                return -1;
+        }
+        take(ret, &frame);
+        return 0;
+}
+
+bool er_env_hear(struct er_env_request *request)
+{
+        er_autofree char *before = request->progress ? er_strdup(request->progress) : NULL;
+        er_auto(er_str) payload = ER_STR_INIT;
+        struct er_frame frame;
+
+        while (request->id && er_session_take_waiting(request->session, request->id, &frame, &payload))
+                take(request, &frame);
+        return request->progress && !er_streq(before, request->progress);
+}
+
+int er_env_await(struct er_env_request *request, void (*on_progress)(void *arg, const char *text), void *arg, struct er_err *err)
+{
+        while (request->id) {
+                struct er_frame frame;
+
+                if (request->progress && on_progress)
+                        on_progress(arg, request->progress);
+                if (er_session_recv(request->session, request->id, ER_NEVER, &frame, err) < 0) {
+                        request->id = 0;
+                        return -1;
+                }
+                take(request, &frame);
+        }
+        if (request->ready)
+                return 0;
+        return request->err.code != ER_OK ? er_err_move(err, &request->err)
+                                            : er_err_set(err, ER_REMOTE, "the build of the environment was left");
+}
+
+void er_env_list_release(struct er_env_list *list)
+{
+        for (size_t i = 0; i < list->count; i++) {
+                free(list->items[i].summary);
+                free(list->items[i].declaration);
+                free(list->items[i].path);
+                free(list->items[i].message);
+        }
+        free(list->items);
+        *list = (struct er_env_list)ER_ENV_LIST_INIT;
+}
+
+static void add_entry(const struct er_session *session, struct er_env_list *list, struct er_sv fields)
+{
+        struct er_sv hash = er_msg_get(fields, ER_T_ENVIRONMENT);
+        struct er_env_entry entry = {
+                .summary = er_msg_dup(fields, ER_T_NAME),
+                .declaration = er_msg_dup(fields, ER_T_DATA),
+                .path = er_msg_dup(fields, ER_T_PATH),
+                .message = er_msg_dup(fields, ER_T_MESSAGE),
+                .state = (unsigned)er_msg_get_u64(fields, ER_T_STATE, 0),
+                .in_use = er_msg_get_u64(fields, ER_T_RUNNING, 0) != 0,
+                .size = er_msg_get_u64(fields, ER_T_SIZE, 0),
+                .used_ms = er_session_our_time(session, er_msg_get_i64(fields, ER_T_MTIME, 0)),
+        };
+
+        if (hash.len == ER_ENV_HASH)
+                memcpy(entry.hash, hash.ptr, ER_ENV_HASH);
+        list->items = er_grow(list->items, &list->cap, list->count + 1, sizeof *list->items);
+        list->items[list->count++] = entry;
+}
+
+static int by_use(const void *a, const void *b)
+{
+        int64_t left = ((const struct er_env_entry *)a)->used_ms, right = ((const struct er_env_entry *)b)->used_ms;
+
+        return left < right ? 1 : left > right ? -1 : 0;
+}
+
+int er_env_list(struct er_session *session, struct er_env_list *ret, struct er_err *err)
+{
+        er_auto(er_str) frames = ER_STR_INIT;
+        uint32_t id = er_session_next_id(session);
+        struct er_frame frame;
+
+        er_frame_end(&frames, er_frame_begin(&frames, ER_F_ENV_LIST, id));
+        if (er_session_send(session, er_svn(frames.buf, frames.len), err) < 0)
+                return -1;
+        for (;;) {
+                if (er_session_recv(session, id, ER_NEVER, &frame, err) < 0)
+                        return -1;
+                if (frame.type == ER_F_END)
+                        break;
+                if (frame.type == ER_F_ENTRY)
+                        add_entry(session, ret, frame.payload);
+        }
+        if (ret->count > 1)
+                qsort(ret->items, ret->count, sizeof *ret->items, by_use);
+        return 0;
+}
+
+static int call(struct er_session *session, enum er_frame_type type, const unsigned char *hash, struct er_frame *ret, struct er_err *err)
+{
+        er_auto(er_str) fields = ER_STR_INIT;
+
+        er_msg_bytes(&fields, ER_T_ENVIRONMENT, hash, ER_ENV_HASH);
+        return er_session_call(session, type, er_svn(fields.buf, fields.len), ret, err);
+}
+
+int er_env_remove(struct er_session *session, const unsigned char hash[ER_ENV_HASH], uint64_t *ret_freed, struct er_err *err)
+{
+        struct er_frame frame;
+
+        if (call(session, ER_F_ENV_REMOVE, hash, &frame, err) < 0)
+                return -1;
+        *ret_freed += er_msg_get_u64(frame.payload, ER_T_FREED, 0);
+        return 0;
+}
+
+int er_env_check(struct er_session *session, const unsigned char hash[ER_ENV_HASH], struct er_err *err)
+{
+        struct er_frame frame;
+
+        return call(session, ER_F_ENV_CHECK, hash, &frame, err);
+}
