@@ -97,6 +97,27 @@ static bool hint_from_ssh(const char *said, struct er_err *err)
         return false;
 }
 
+/* What a person types after "ssh" to get where errand went (owned). */
+static char *way_to(const struct er_host *host, const char *target)
+{
+        er_auto(er_str) words = ER_STR_INIT;
+
+        if (host->jump) {
+                er_str_add(&words, "-J ");
+                er_quote_sh(&words, host->jump);
+                er_str_addc(&words, ' ');
+        }
+        if (host->identity) {
+                er_str_add(&words, "-i ");
+                er_quote_sh(&words, host->identity);
+                er_str_addc(&words, ' ');
+        }
+        if (host->port)
+                er_str_addf(&words, "-p %d ", host->port);
+        er_str_add(&words, target);
+        return er_strdup(words.buf);
+}
+
 bool er_ssh_explain(const struct er_host *host, bool interactive, const char *said, int status, struct er_err *err)
 {
         er_auto(er_str) line = ER_STR_INIT;
@@ -128,7 +149,7 @@ bool er_ssh_explain(const struct er_host *host, bool interactive, const char *sa
                 if (strstr(found->hint, "ssh-keygen"))
                         place = host->port ? er_fmt("'[%s]:%d'", bare, host->port) : er_strdup(bare);
                 else
-                        place = host->port ? er_fmt("-p %d %s", host->port, target) : er_strdup(target);
+                        place = way_to(host, target);
                 if (hole)
                         er_err_hint(err, "%.*s%s%s", (int)(hole - found->hint), found->hint, place, hole + 2);
                 else

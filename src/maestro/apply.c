@@ -146,7 +146,7 @@ static void warn_once(struct er_carried *j, const struct er_work *work, bool att
 static void fail_for_good(struct er_carried *j, enum er_reason reason, const struct er_err *err)
 {
         const char *why = err->message ? err->message : er_code_name(err->code);
-        er_autofree char *detail = err->hint ? er_fmt("%s (%s)", why, err->hint) : er_strdup(why);
+        er_autofree char *detail = err->hint ? er_fmt("%s; %s", why, err->hint) : er_strdup(why);
         if (j->at.id && j->at.end == ER_END_NONE) {
                 er_apply_end(j, ER_END_FAILED, reason, detail);
         } else {
@@ -186,7 +186,7 @@ static void cannot_fetch(struct er_carried *j, const struct er_work *work)
         er_err_set(&j->warning, work->err.code, "the outputs could not be fetched: %s",
                    work->err.message ? work->err.message : er_code_name(work->err.code));
         er_err_hint(&j->warning, "they are still on %s; `errand pull %s PATH...` fetches them%s%s", j->host.name, j->row.name,
-                    work->err.hint ? ". " : "", work->err.hint ? work->err.hint : "");
+                    work->err.hint ? "; " : "", work->err.hint ? work->err.hint : "");
 }
 
 static void fetched(struct er_carried *j)

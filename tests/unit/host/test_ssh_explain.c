@@ -58,6 +58,18 @@ static void test_table(void **state)
         }
 }
 
+/* A hint that leaves the jump host or the key out sends the reader to where nothing is. */
+static void test_the_way_that_errand_went(void **state)
+{
+        const struct er_host host = {.kind = ER_HOST_SSH, .name = (char[]){"gpu"}, .target = (char[]){"me@box"}, .port = 2222,
+                                     .identity = (char[]){"/k y"}, .jump = (char[]){"door"}};
+        er_auto(er_err) err = ER_ERR_INIT;
+
+        (void)state;
+        er_ssh_explain(&host, false, "Host key verification failed.\r\n", 255, &err);
+        assert_non_null(strstr(err.hint, "`ssh -J door -i '/k y' -p 2222 me@box`"));
+}
+
 static void test_terminal_is_safe(void **state)
 {
         const struct er_host host = {.kind = ER_HOST_SSH, .name = (char[]){"gpu"}, .target = (char[]){"box"}};
@@ -101,6 +113,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_table),
+                cmocka_unit_test(test_the_way_that_errand_went),
                 cmocka_unit_test(test_terminal_is_safe),
                 cmocka_unit_test(test_argv),
         };
