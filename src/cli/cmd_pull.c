@@ -95,7 +95,7 @@ static int pull_job(const struct er_cli *cli, const struct er_job *job, const st
         } else {
                 to = to ? to : ".";
                 if (pull_each(session, key, job, patterns, to, &transfer, err) < 0)
-                        return err && err->code == ER_NOT_FOUND && patterns->len > 1
+                        return err && err->code == ER_NOT_FOUND && !err->hint && patterns->len > 1
                                        ? er_err_hint(
                                                  err,
                                                  "a directory of this machine to put them in ends with /, or is given with --to")

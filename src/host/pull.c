@@ -182,7 +182,10 @@ static int list(struct pulling *p, struct er_err *err)
                 struct er_frame frame;
 
                 if (er_session_recv(p->session, id, ER_NEVER, &frame, err) < 0)
-                        return -1;
+                        return p->pull->key && err && err->code == ER_NOT_FOUND
+                                       ? er_err_hint(err, "its files on %s have been removed, perhaps by errand gc",
+                                                     er_session_host(p->session))
+                                       : -1;
                 if (frame.type == ER_F_END) {
                         note_missing(p, frame.payload);
                         return 0;

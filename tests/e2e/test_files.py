@@ -1,6 +1,7 @@
 """What travels to the job, and what comes back."""
 import os
 import stat
+import shutil
 import subprocess
 
 import pytest
@@ -285,6 +286,13 @@ def test_pull_of_a_pattern_that_matches_nothing_is_no_success(errand):
     assert (errand.cwd / "a.txt").exists()
     errand("pull", "work-1", "emp*").ok()  # a directory without files is something
     errand("pull", "work-1", "*.txt").ok()  # and so is what is here already
+
+
+def test_pull_of_a_job_whose_files_are_gone_says_so(errand):
+    errand("run", "--", "true").ok()
+    shutil.rmtree(errand.root / "jobs")
+    done = errand("pull", "work-1", "a", "b")
+    assert done.rc == 206 and "its files on local have been removed" in done.said
 
 
 def test_pull_from_a_running_job(errand):
