@@ -48,7 +48,7 @@ fmt: ## clang-format over all of our C
 fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
 	@scripts/install-deps lint
 	@test -f build-fuzz/build.ninja || CC=clang meson setup build-fuzz $(FUZZ_SETUP)
-	ninja -C build-fuzz
+	ninja -C build-fuzz fuzzers
 	@scripts/run-fuzz build-fuzz $(FUZZ_SECONDS)
 
 bench: ## speed, side by side with rsync, ssh and GNU parallel

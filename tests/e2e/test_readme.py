@@ -86,6 +86,16 @@ def test_the_example_learns(errand):
     assert '"test_accuracy"' in (errand.results("digits-1.0", project) / "out" / "metrics.json").read_text()
 
 
+def test_elsewhere_it_is_said_what_to_install(errand):
+    """Neither dpkg nor a compiler on PATH."""
+    for name in ("sh", "uname", "cat", "dirname"):
+        (errand.bin / name).symlink_to(f"/usr/bin/{name}")
+    done = subprocess.run(["/bin/sh", str(TOP / "scripts" / "install-deps"), "build"], env={"PATH": str(errand.bin)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and re.search(r"Missing:.* meson .*sqlite3", done.stderr)
+    for command in ("dnf install", "pacman -S", "brew install"):
+        assert command in done.stderr
+
+
 def test_the_example_is_shown_by_its_script(errand):
     if not (TOP / "scripts" / "run-example").exists():
         pytest.skip("no script")
