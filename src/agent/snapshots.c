@@ -226,21 +226,32 @@ void er_tree_file_condemn(int root, const char *project, const unsigned char has
         (void)unlinkat(root, path, 0);
 }
 
-int er_tree_file_next(struct er_sv *rest, struct er_tree_entry *ret, struct er_tree_place *ret_place, struct er_err *err)
+static int next_place(struct er_sv *rest, struct er_tree_place *ret, struct er_err *err)
 {
         struct er_tree_place_record record;
-        int more = er_tree_unpack(rest, ret, err);
 
-        if (more <= 0)
-                return more;
         if (rest->len < sizeof record)
                 return er_err_set(err, ER_REMOTE, "a damaged list of files");
         memcpy(&record, rest->ptr, sizeof record);
         rest->ptr += sizeof record;
         rest->len -= sizeof record;
-        ret_place->pack = record.pack;
-        ret_place->offset = record.offset;
+        ret->pack = record.pack;
+        ret->offset = record.offset;
         return 1;
+}
+
+int er_tree_file_next(struct er_sv *rest, struct er_tree_entry *ret, struct er_tree_place *ret_place, struct er_err *err)
+{
+        int more = er_tree_unpack(rest, ret, err);
+
+        return more == 1 ? next_place(rest, ret_place, err) : more;
+}
+
+int er_tree_file_skip(struct er_sv *rest, struct er_tree_packed *ret, struct er_tree_place *ret_place, struct er_err *err)
+{
+        int more = er_tree_skip(rest, ret, err);
+
+        return more == 1 ? next_place(rest, ret_place, err) : more;
 }
 
 bool er_snapshots_have(int root, const char *project, const unsigned char hash[ER_TREE_HASH])

@@ -60,6 +60,8 @@ struct er_tree_place {
 };
 /* Next entry of a body: 1, 0 at the end, -1 when damaged. */
 int er_tree_file_next(struct er_sv *rest, struct er_tree_entry *ret, struct er_tree_place *ret_place, struct er_err *err);
+/* The same by er_tree_skip. */
+int er_tree_file_skip(struct er_sv *rest, struct er_tree_packed *ret, struct er_tree_place *ret_place, struct er_err *err);
 
 /* TREE_PUT under way. The calls follow the protocol: begin, part*, list (again while it returns 1), blob*, finish. */
 struct er_upload;

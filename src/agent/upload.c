@@ -1,5 +1,5 @@
 /* upload.c - TREE_PUT: a snapshot arrives (snapshots.h, PROTOCOL.md section 4). */
-#include "agent/snapshots.h"
+#include "agent/upload_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "agent/tree_format.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/path.h"
@@ -17,49 +16,6 @@
 
 #define LIST_MAX ((size_t)1 << 30)   /* bytes of one list of files */
 #define FLUSH_AT ((size_t)512 << 10) /* of pack data kept back for larger writes */
-#define OTHER_TREES 3u               /* looked through for contents, besides the base */
-
-enum { PLACE_NONE, PLACE_KNOWN, PLACE_WANTED };
-
-/* One entry that was sent; sorted by path as they came. */
-struct item {
-        uint32_t at; /* of its packed form in `list` */
-        uint8_t state;
-        struct er_tree_place place; /* KNOWN: final; WANTED: pack ER_NO_PACK until its data has come */
-        uint32_t same_as;           /* WANTED: the first item with this content */
-};
-
-struct er_upload {
-        int root;
-        int hold; /* shared lock of the project */
-        char *project, *dir, *part_path;
-        unsigned char hash[ER_TREE_HASH];
-        char hex[ER_TREE_HEX];
-        uint32_t count;
-        uint64_t checksum;
-        bool has_base, listed, present, failed;
-        struct er_tree_file base;
-
-        struct er_str list; /* packed entries */
-        struct er_str gone; /* packed paths */
-        struct item *items;
-        size_t item_count, item_cap;
-        uint32_t *table; /* open addressing over contents: item + 1; 0: free */
-        size_t table_size;
-        size_t resolved; /* wanted contents that were found or have come */
-        size_t wanted;
-
-        struct er_str packs; /* struct er_tree_pack, the base's first; their sizes are those that the new tree needs, known at the end */
-        bool has_own_pack;
-        uint32_t own_pack;        /* index of what the part becomes in them */
-        int part;
-        uint64_t part_size; /* with what is in `pending` */
-        struct er_str pending;
-        uint32_t open_item; /* whose data is coming */
-        uint64_t open_done;
-        uint64_t open_at;   /* of its record in the part */
-};
-#define NO_ITEM 0xffffffffu
 
 /* ---- The list */
 
@@ -116,15 +72,7 @@ void er_upload_free(struct er_upload *up)
         free(up);
 }
 
-static int compare_paths(struct er_sv a, struct er_sv b)
-{
-        size_t len = a.len < b.len ? a.len : b.len;
-        int order = memcmp(a.ptr, b.ptr, len);
-
-        return order ? order : a.len < b.len ? -1 : a.len > b.len;
-}
-
-static void item_entry(const struct er_upload *up, size_t index, struct er_tree_entry *ret)
+void er_upload_entry(const struct er_upload *up, size_t index, struct er_tree_entry *ret)
 {
         struct er_sv rest = er_svn(up->list.buf + up->items[index].at, up->list.len - up->items[index].at);
 
@@ -156,8 +104,8 @@ int er_upload_part(struct er_upload *up, struct er_sv fields, struct er_err *err
 
                 (void)er_tree_unpack(&rest, &entry, NULL);
                 if (up->item_count) {
-                        item_entry(up, up->item_count - 1, &last);
-                        if (compare_paths(last.path, entry.path) >= 0)
+                        er_upload_entry(up, up->item_count - 1, &last);
+                        if (er_tree_path_compare(last.path, entry.path) >= 0)
                                 return er_err_set(err, ER_REMOTE, "a list of files that is not sorted");
                 }
                 up->items = er_grow(up->items, &up->item_cap, up->item_count + 1, sizeof *up->items);
@@ -168,127 +116,6 @@ int er_upload_part(struct er_upload *up, struct er_sv fields, struct er_err *err
                 };
         }
         return 0;
-}
-
-/* ---- Contents: what is wanted, what is known */
-
-static uint64_t content_key(const unsigned char *hash)
-{
-        uint64_t key;
-
-        memcpy(&key, hash, sizeof key);
-        return key;
-}
-
-/* The table's slot for this content: of the item that has it, or a free one. */
-static uint32_t *find_slot(const struct er_upload *up, const unsigned char *hash, uint64_t size)
-{
-        for (size_t i = content_key(hash) & (up->table_size - 1);; i = (i + 1) & (up->table_size - 1)) {
-                struct er_tree_entry entry;
-
-                if (!up->table[i])
-                        return &up->table[i];
-                item_entry(up, up->table[i] - 1, &entry);
-                if (entry.size == size && memcmp(entry.hash, hash, ER_TREE_HASH) == 0)
-                        return &up->table[i];
-        }
-}
-
-static void index_contents(struct er_upload *up)
-{
-        up->table_size = 16;
-        while (up->table_size < up->item_count * 2)
-                up->table_size *= 2;
-        up->table = er_calloc(up->table_size, sizeof *up->table);
-        for (size_t i = 0; i < up->item_count; i++) {
-                struct er_tree_entry entry;
-                uint32_t *slot;
-
-                if (up->items[i].state != PLACE_WANTED)
-                        continue;
-                item_entry(up, i, &entry);
-                slot = find_slot(up, entry.hash, entry.size);
-                if (!*slot) {
-                        *slot = (uint32_t)i + 1;
-                        up->wanted++;
-                }
-                up->items[i].same_as = *slot - 1;
-        }
-}
-
-static uint32_t pack_count(const struct er_upload *up)
-{
-        return (uint32_t)(up->packs.len / sizeof(struct er_tree_pack));
-}
-
-static struct er_tree_pack get_pack(const struct er_upload *up, uint32_t pack)
-{
-        struct er_tree_pack ret;
-
-        memcpy(&ret, up->packs.buf + (size_t)pack * sizeof ret, sizeof ret);
-        return ret;
-}
-
-static uint32_t add_pack_name(struct er_upload *up, const char *name)
-{
-        struct er_tree_pack pack = {0};
-        uint32_t count = pack_count(up);
-
-        for (uint32_t i = 0; i < count; i++) {
-                pack = get_pack(up, i);
-                if (strncmp(pack.name, name, sizeof pack.name) == 0)
-                        return i;
-        }
-        pack = (struct er_tree_pack){0};
-        memcpy(pack.name, name, strnlen(name, sizeof pack.name - 1));
-        er_str_addn(&up->packs, &pack, sizeof pack);
-        return count;
-}
-
-static void content_found(struct er_upload *up, const unsigned char *hash, uint64_t size, uint32_t pack, uint64_t offset)
-{
-        uint32_t *slot = find_slot(up, hash, size);
-        struct item *item = *slot ? &up->items[*slot - 1] : NULL;
-
-        if (!item || item->state == PLACE_KNOWN)
-                return;
-        item->state = PLACE_KNOWN;
-        item->place = (struct er_tree_place){.pack = pack, .offset = offset};
-        up->resolved++;
-}
-
-static void look_through(struct er_upload *up, const struct er_tree_file *tree)
-{
-        struct er_sv rest = tree->body;
-        struct er_tree_entry entry;
-        struct er_tree_place place;
-
-        while (up->resolved < up->wanted && er_tree_file_next(&rest, &entry, &place, NULL) == 1) {
-                const char *name;
-
-                if (place.pack == ER_NO_PACK || !*find_slot(up, entry.hash, entry.size))
-                        continue;
-                name = er_tree_file_pack(tree, place.pack);
-                if (name)
-                        content_found(up, entry.hash, entry.size, add_pack_name(up, name), place.offset);
-        }
-}
-
-static void look_through_others(struct er_upload *up)
-{
-        er_auto(er_str) hashes = ER_STR_INIT;
-        struct er_sv rest;
-        struct er_field field;
-
-        er_snapshots_list(up->root, up->project, OTHER_TREES, &hashes);
-        rest = er_svn(hashes.buf, hashes.len);
-        while (up->resolved < up->wanted && er_msg_next(&rest, &field)) {
-                struct er_tree_file tree = ER_TREE_FILE_INIT;
-
-                if (er_tree_file_open(up->root, up->project, (const unsigned char *)field.value.ptr, &tree, NULL) == 0)
-                        look_through(up, &tree);
-                er_tree_file_release(&tree);
-        }
 }
 
 /* ---- The part: an interrupted upload of the same tree is gone on with */
@@ -323,7 +150,7 @@ static void read_part(struct er_upload *up, const unsigned char *map, uint64_t s
 
                 memcpy(&record, map + at, sizeof record);
                 data = er_pack_data_offset(at + sizeof record, record.size);
-                slot = *find_slot(up, record.hash, record.size);
+                slot = er_upload_find(up, record.hash, record.size);
                 if (record.size > INT64_MAX / 2 || data > size || !slot || size - data < record.size) {
                         if (slot && data <= size && up->items[slot - 1].state != PLACE_KNOWN) {
                                 *ret_open = slot - 1;
@@ -332,7 +159,7 @@ static void read_part(struct er_upload *up, const unsigned char *map, uint64_t s
                         }
                         break;
                 }
-                content_found(up, record.hash, record.size, up->own_pack, data);
+                er_upload_found(up, record.hash, record.size, up->own_pack, data);
                 at = data + record.size;
         }
         up->part_size = at;
@@ -369,7 +196,7 @@ static int open_part(struct er_upload *up, struct er_err *err)
         if (open != NO_ITEM) {
                 struct er_tree_entry entry;
 
-                item_entry(up, open, &entry);
+                er_upload_entry(up, open, &entry);
                 up->part_size = (uint64_t)st.st_size;
                 up->open_item = open;
                 up->open_at = open_at;
@@ -406,7 +233,7 @@ int er_upload_list(struct er_upload *up, struct er_str *need, struct er_err *err
 
         if (!up->listed) {
                 up->listed = true;
-                index_contents(up);
+                er_upload_index(up);
                 if (up->has_base)
                         er_str_addn(&up->packs, up->base.map + sizeof(struct er_tree_header), (size_t)up->base.packs * sizeof(struct er_tree_pack));
         }
@@ -414,9 +241,7 @@ int er_upload_list(struct er_upload *up, struct er_str *need, struct er_err *err
                 up->present = er_snapshots_have(up->root, up->project, up->hash); /* the other upload brought it */
         if (up->present)
                 return 0;
-        if (up->has_base)
-                look_through(up, &up->base);
-        look_through_others(up);
+        er_upload_look(up);
         if (up->resolved == up->wanted)
                 return 0;
         if (!up->has_own_pack) {
@@ -430,7 +255,7 @@ int er_upload_list(struct er_upload *up, struct er_str *need, struct er_err *err
                         name = er_fmt("%s-%u.pack", up->hex, n);
                         path = er_fmt("%s/packs/%s", up->dir, name);
                 }
-                up->own_pack = add_pack_name(up, name);
+                up->own_pack = er_upload_add_pack(up, name);
                 up->has_own_pack = true;
         }
         result = open_part(up, err);
@@ -485,7 +310,7 @@ int er_upload_blob(struct er_upload *up, struct er_sv fields, struct er_err *err
         if (up->failed || !up->listed || up->present || up->part < 0 || index >= up->item_count ||
             up->items[index].state != PLACE_WANTED || up->items[index].same_as != index)
                 return er_err_set(err, ER_REMOTE, "data for a file that was not asked for");
-        item_entry(up, index, &entry);
+        er_upload_entry(up, index, &entry);
         if (data.len == 0)
                 return take_back(up, err);
         if (up->open_item == NO_ITEM && offset == 0)
@@ -503,178 +328,15 @@ int er_upload_blob(struct er_upload *up, struct er_sv fields, struct er_err *err
         if (up->pending.len >= FLUSH_AT && flush(up, err) < 0)
                 return -1;
         if (up->open_done == entry.size) {
-                content_found(up, entry.hash, entry.size, up->own_pack, up->part_size - entry.size);
+                er_upload_found(up, entry.hash, entry.size, up->own_pack, up->part_size - entry.size);
                 up->open_item = NO_ITEM;
         }
         return 0;
 }
 
-/* ---- The tree file */
-
-struct merge {
-        struct er_str body;
-        uint32_t count;
-        uint64_t sum, bytes;
-        uint64_t *needs; /* (owned) by pack: bytes of it; 0: none */
-        uint32_t packs;
-};
-
-static void merge_release(struct merge *merge)
-{
-        er_str_release(&merge->body);
-        free(merge->needs);
-}
-
-/* False: there is no such pack. */
-static bool merge_need(struct merge *merge, const struct er_tree_entry *entry, struct er_tree_place place)
-{
-        if (place.pack == ER_NO_PACK)
-                return true;
-        if (place.pack >= merge->packs || place.offset > INT64_MAX || entry->size > INT64_MAX)
-                return false;
-        if (merge->needs[place.pack] < place.offset + entry->size)
-                merge->needs[place.pack] = place.offset + entry->size;
-        return true;
-}
-
-static void merge_add(struct merge *merge, const struct er_tree_entry *entry, struct er_tree_place place)
-{
-        struct er_tree_place_record record = {.pack = place.pack, .offset = place.offset};
-
-        (void)merge_need(merge, entry, place); /* it is one that we made */
-        er_tree_pack(&merge->body, entry);
-        er_str_addn(&merge->body, &record, sizeof record);
-        merge->count++;
-        merge->sum += er_tree_entry_sum(entry);
-        merge->bytes += entry->type == 'f' ? entry->size : 0;
-}
-
-static void merge_item(struct er_upload *up, size_t index, struct merge *merge)
-{
-        struct er_tree_entry entry;
-        struct item *item = &up->items[index];
-
-        item_entry(up, index, &entry);
-        merge_add(merge, &entry, item->state == PLACE_NONE ? item->place : up->items[item->state == PLACE_KNOWN ? index : item->same_as].place);
-}
-
-static void merge_drop(struct merge *merge, const struct er_tree_entry *old)
-{
-        merge->count--;
-        merge->sum -= er_tree_entry_sum(old);
-        merge->bytes -= old->type == 'f' ? old->size : 0;
-}
-
-/* The base without what is gone or replaced, and the entries that came, in order. What stays is copied in long runs. */
-static int merge_base(struct er_upload *up, struct merge *merge, struct er_err *err)
-{
-        struct er_sv rest = up->base.body, gone = er_svn(up->gone.buf, up->gone.len), gone_path = {0};
-        int has_gone = er_tree_unpack_path(&gone, &gone_path, NULL);
-        const char *kept = rest.ptr; /* begin of what is to be copied */
-        struct er_tree_entry old, new;
-        struct er_tree_place place;
-        size_t next = 0;
-        int more;
-
-        merge->count = up->base.count;
-        merge->sum = up->base.checksum;
-        merge->bytes = up->base.bytes;
-        er_str_reserve(&merge->body, up->base.body.len + up->list.len);
-        for (;;) {
-                const char *begin = rest.ptr;
-                int order = -1;
-
-                if ((more = er_tree_file_next(&rest, &old, &place, err)) != 1)
-                        break;
-                while (has_gone == 1 && compare_paths(gone_path, old.path) < 0)
-                        has_gone = er_tree_unpack_path(&gone, &gone_path, NULL);
-                for (; next < up->item_count; next++) {
-                        item_entry(up, next, &new);
-                        order = compare_paths(old.path, new.path);
-                        if (order <= 0)
-                                break;
-                        er_str_addn(&merge->body, kept, (size_t)(begin - kept));
-                        kept = begin;
-                        merge_item(up, next, merge);
-                }
-                if (!(next < up->item_count && order == 0) && !(has_gone == 1 && er_sv_eq(gone_path, old.path))) {
-                        if (!merge_need(merge, &old, place))
-                                return er_err_set(err, ER_REMOTE, "a damaged list of files");
-                        continue;
-                }
-                er_str_addn(&merge->body, kept, (size_t)(begin - kept)); /* replaced, or gone */
-                kept = rest.ptr;
-                merge_drop(merge, &old);
-        }
-        if (kept)
-                er_str_addn(&merge->body, kept, (size_t)(rest.ptr - kept));
-        for (; next < up->item_count; next++)
-                merge_item(up, next, merge);
-        return more;
-}
-
-/* Only packs that some entry needs stay in the list: one that is named for nothing would be missed when it is gone. */
-static int choose_packs(struct er_upload *up, struct merge *merge, struct er_err *err)
-{
-        er_autofree uint32_t *numbers = er_calloc(merge->packs + 1, sizeof *numbers);
-        er_auto(er_str) chosen = ER_STR_INIT;
-        struct er_sv rest = er_svn(merge->body.buf, merge->body.len);
-        struct er_tree_place_record record;
-        struct er_tree_place place;
-        struct er_tree_entry entry;
-        uint32_t count = 0;
-        int more = 0;
-
-        for (uint32_t i = 0; i < merge->packs; i++) {
-                struct er_tree_pack pack = get_pack(up, i);
-
-                pack.size = merge->needs[i];
-                numbers[i] = count;
-                if (pack.size == 0)
-                        continue;
-                er_str_addn(&chosen, &pack, sizeof pack);
-                count++;
-        }
-        while (count < merge->packs && (more = er_tree_file_next(&rest, &entry, &place, err)) == 1) {
-                size_t at = merge->body.len - rest.len - sizeof record;
-
-                if (place.pack == ER_NO_PACK)
-                        continue;
-                record = (struct er_tree_place_record){.pack = numbers[place.pack], .offset = place.offset};
-                memcpy(merge->body.buf + at, &record, sizeof record);
-        }
-        er_str_reset(&up->packs);
-        er_str_addn(&up->packs, chosen.buf, chosen.len);
-        return more;
-}
-
-static int write_tree(struct er_upload *up, struct merge *merge, struct er_err *err)
-{
-        struct er_tree_header header = {
-                .count = merge->count,
-                .packs = pack_count(up),
-                .checksum = merge->sum,
-                .bytes = merge->bytes,
-                .body = merge->body.len,
-        };
-        er_autofree char *dir = er_fmt("%s/trees", up->dir);
-        er_autofree char *path = er_fmt("%s/%s", dir, up->hex);
-        er_auto(er_str) file = ER_STR_INIT;
-
-        memcpy(header.magic, ER_TREE_MAGIC, sizeof header.magic);
-        er_boot_id(header.boot_id);
-        er_str_reserve(&file, sizeof header + up->packs.len + merge->body.len);
-        er_str_addn(&file, &header, sizeof header);
-        er_str_addn(&file, up->packs.buf, up->packs.len);
-        er_str_addn(&file, merge->body.buf, merge->body.len);
-        if (er_mkdir_p(up->root, dir, 0700, err) < 0)
-                return -1;
-        return er_file_write(up->root, path, file.buf, file.len, 0600, false, err);
-}
-
 int er_upload_finish(struct er_upload *up, struct er_err *err)
 {
-        er_auto(merge) merge = {.body = ER_STR_INIT, .packs = pack_count(up)};
+        er_auto(er_merge) merge = {.body = ER_STR_INIT};
         int result;
 
         if (!up->listed || up->failed)
@@ -683,27 +345,18 @@ int er_upload_finish(struct er_upload *up, struct er_err *err)
                 return 0;
         if (up->resolved != up->wanted)
                 return er_err_set(err, ER_REMOTE, "a snapshot with %zu contents missing", up->wanted - up->resolved);
-        merge.needs = er_calloc(merge.packs + 1, sizeof *merge.needs);
-        if (merge_base(up, &merge, err) < 0)
+        if (er_merge_make(up, &merge, err) < 0)
                 return -1;
-        if (merge.count != up->count || merge.sum != up->checksum) {
-                er_err_set(err, ER_NOT_FOUND, "the difference does not fit the snapshot it was made for");
-                if (err)
-                        err->provider_code = er_strdup("snapshot");
-                return -1;
-        }
         result = up->part >= 0 ? flush(up, err) : 0;
         if (result == 0 && up->part >= 0) {
-                struct er_tree_pack own = get_pack(up, up->own_pack);
+                struct er_tree_pack own = er_upload_pack(up, up->own_pack);
                 er_autofree char *path = er_fmt("%s/packs/%s", up->dir, own.name);
 
                 if (renameat(up->root, up->part_path, up->root, path) < 0)
                         result = fail_io(up, errno, "rename", err);
         }
         if (result == 0)
-                result = choose_packs(up, &merge, err);
-        if (result == 0)
-                result = write_tree(up, &merge, err);
+                result = er_merge_write(up, &merge, err);
         if (result < 0)
                 return -1;
         er_close(&up->hold); /* all is in place; the child must not keep garbage collection away */

@@ -266,119 +266,104 @@ static int materialise(int root, const char *dir, const struct er_tree_file *tre
 
 /* ---- The difference between two trees, applied to a directory that holds the first */
 
+struct change {
+        struct er_sv old, new; /* packed entries; ptr NULL: none */
+        struct er_tree_place place; /* of the new one */
+};
+struct difference {
+        struct change *items; /* (owned) in order of path */
+        size_t len, cap;
+};
+
+static void difference_release(struct difference *difference)
+{
+        free(difference->items);
+}
+
 struct cursor {
         struct er_sv rest;
-        struct er_tree_entry entry;
+        struct er_tree_packed packed;
         struct er_tree_place place;
         int more;
 };
 
-static void cursor_next(struct cursor *c, struct er_err *err)
+static void cursor_next(struct cursor *c)
 {
-        c->more = er_tree_file_next(&c->rest, &c->entry, &c->place, err);
+        c->more = er_tree_file_skip(&c->rest, &c->packed, &c->place, NULL);
 }
 
-static int compare(struct er_sv a, struct er_sv b)
-{
-        size_t len = a.len < b.len ? a.len : b.len;
-        int order = memcmp(a.ptr, b.ptr, len);
-
-        return order ? order : a.len < b.len ? -1 : a.len > b.len;
-}
-
-static bool same_entry(const struct er_tree_entry *a, const struct er_tree_entry *b)
-{
-        return a->type == b->type && a->mode == b->mode && a->size == b->size && memcmp(a->hash, b->hash, sizeof a->hash) == 0 &&
-               er_sv_eq(a->target, b->target);
-}
-
-/* Calls fn for each path that differs: old NULL: added, new NULL: gone. Returns 0, or what fn or the reader returned below 0. */
-typedef int (*differ_fn)(void *arg, const struct er_tree_entry *old, const struct cursor *new, struct er_err *err);
-static int differ(const struct er_tree_file *from, const struct er_tree_file *to, differ_fn fn, void *arg, struct er_err *err)
+/* False when more than limit differ, or a list is damaged. Both are long and mostly the same. */
+static bool find_difference(const struct er_tree_file *from, const struct er_tree_file *to, size_t limit, struct difference *ret)
 {
         struct cursor a = {.rest = from->body}, b = {.rest = to->body};
-        int result = 0;
 
-        cursor_next(&a, err);
-        cursor_next(&b, err);
-        while (result == 0 && (a.more == 1 || b.more == 1)) {
-                int order = a.more != 1 ? 1 : b.more != 1 ? -1 : compare(a.entry.path, b.entry.path);
+        cursor_next(&a);
+        cursor_next(&b);
+        while (a.more == 1 || b.more == 1) {
+                struct change change = {0};
+                int order = 0;
 
-                if (order < 0)
-                        result = fn(arg, &a.entry, NULL, err);
-                else if (order > 0)
-                        result = fn(arg, NULL, &b, err);
-                else if (!same_entry(&a.entry, &b.entry))
-                        result = fn(arg, &a.entry, &b, err);
+                if (a.more != 1 || b.more != 1 || !er_sv_eq(a.packed.all, b.packed.all)) {
+                        order = a.more != 1 ? 1 : b.more != 1 ? -1 : er_tree_path_compare(a.packed.path, b.packed.path);
+                        if (order <= 0)
+                                change.old = a.packed.all;
+                        if (order >= 0) {
+                                change.new = b.packed.all;
+                                change.place = b.place;
+                        }
+                        if (ret->len == limit)
+                                return false;
+                        ret->items = er_grow(ret->items, &ret->cap, ret->len + 1, sizeof *ret->items);
+                        ret->items[ret->len++] = change;
+                }
                 if (order <= 0)
-                        cursor_next(&a, err);
+                        cursor_next(&a);
                 if (order >= 0)
-                        cursor_next(&b, err);
+                        cursor_next(&b);
         }
-        return result < 0 || a.more < 0 || b.more < 0 ? -1 : result;
-}
-
-struct change {
-        int work;
-        size_t count, limit;
-        struct packs *packs;
-        struct trail *trail;
-};
-
-static int count_change(void *arg, const struct er_tree_entry *old, const struct cursor *new, struct er_err *err)
-{
-        struct change *change = arg;
-
-        (void)old;
-        (void)new;
-        (void)err;
-        return ++change->count > change->limit;
+        return a.more == 0 && b.more == 0;
 }
 
 /* Takes away what is gone or changed, and directories that became empty by it. */
-static int take_away(void *arg, const struct er_tree_entry *old, const struct cursor *new, struct er_err *err)
+static int take_away(int work, struct er_sv old, struct er_err *err)
 {
-        struct change *change = arg;
-        er_autofree char *path = old ? er_sv_dup(old->path) : NULL;
+        er_autofree char *path = NULL;
+        struct er_tree_entry entry;
 
-        (void)new;
-        if (!old)
-                return 0;
-        if (unlinkat(change->work, path, old->type == 'd' ? AT_REMOVEDIR : 0) < 0 && errno != ENOENT)
+        if (er_tree_unpack(&old, &entry, err) != 1)
+                return -1;
+        path = er_sv_dup(entry.path);
+        if (unlinkat(work, path, entry.type == 'd' ? AT_REMOVEDIR : 0) < 0 && errno != ENOENT)
                 return er_err_errno(err, errno, "remove %s", path);
         for (char *slash = strrchr(path, '/'); slash; slash = strrchr(path, '/')) {
                 *slash = '\0';
-                if (unlinkat(change->work, path, AT_REMOVEDIR) < 0)
+                if (unlinkat(work, path, AT_REMOVEDIR) < 0)
                         break;
         }
         return 0;
 }
 
-static int put_in(void *arg, const struct er_tree_entry *old, const struct cursor *new, struct er_err *err)
-{
-        struct change *change = arg;
-
-        (void)old;
-        return new ? write_entry(change->packs, change->trail, &new->entry, new->place, err) : 0;
-}
-
-static int apply(int root, const char *dir, const struct er_tree_file *from, const struct er_tree_file *to, int work, struct er_err *err)
+static int apply(int root, const char *dir, const struct difference *difference, const struct er_tree_file *to, int work,
+                 struct er_err *err)
 {
         er_auto(trail) trail = {.fds = {work}, .path = ER_STR_INIT};
         er_auto(packs) packs = {0};
-        struct change change = {.work = work, .packs = &packs, .trail = &trail};
 
         packs_init(&packs, root, dir, to);
-        if (differ(from, to, take_away, &change, err) < 0 || differ(from, to, put_in, &change, err) < 0)
-                return -1;
+        for (size_t i = 0; i < difference->len; i++)
+                if (difference->items[i].old.ptr && take_away(work, difference->items[i].old, err) < 0)
+                        return -1;
+        for (size_t i = 0; i < difference->len; i++) {
+                struct er_sv new = difference->items[i].new;
+                struct er_tree_entry entry;
+
+                if (!new.ptr)
+                        continue;
+                if (er_tree_unpack(&new, &entry, err) != 1 ||
+                    write_entry(&packs, &trail, &entry, difference->items[i].place, err) < 0)
+                        return -1;
+        }
         return 0;
-}
-
-static bool is_near(const struct er_tree_file *from, const struct er_tree_file *to)
-{
-        struct change change = {.limit = to->count / 4 + 16};
-
-        return differ(from, to, count_change, &change, NULL) == 0;
 }
 
 /* ---- The spare */
@@ -446,6 +431,7 @@ static bool take_near_spare(int root, const char *dir, const char *project, cons
         er_autofree char *spare = find_spare(root, dir);
         er_autofree char *path = er_fmt("%s/spare/%s", dir, spare ? spare : "");
         struct er_tree_file old = ER_TREE_FILE_INIT;
+        er_auto(difference) difference = {0};
         unsigned char hash[ER_TREE_HASH];
         er_autoclose int work = -1;
         bool taken = false;
@@ -455,9 +441,9 @@ static bool take_near_spare(int root, const char *dir, const char *project, cons
         hash_of_hex(spare, hash);
         if (er_tree_file_open(root, project, hash, &old, NULL) < 0)
                 return false;
-        if (is_near(&old, tree) && renameat(root, path, at, name) == 0) {
+        if (find_difference(&old, tree, tree->count / 4 + 16, &difference) && renameat(root, path, at, name) == 0) {
                 work = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-                taken = work >= 0 && apply(root, dir, &old, tree, work, NULL) == 0;
+                taken = work >= 0 && apply(root, dir, &difference, tree, work, NULL) == 0;
                 if (!taken)
                         (void)er_rmtree(at, name, NULL, NULL);
         }

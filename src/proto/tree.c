@@ -12,13 +12,15 @@ static void put(unsigned char *p, uint64_t value, size_t bytes)
                 p[i] = (unsigned char)(value >> (8 * i));
 }
 
-static uint64_t get(const unsigned char *p, size_t bytes)
+/* Written out, because compilers then see that it is one load. */
+static uint32_t get32(const unsigned char *p)
 {
-        uint64_t value = 0;
+        return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
 
-        for (size_t i = 0; i < bytes; i++)
-                value |= (uint64_t)p[i] << (8 * i);
-        return value;
+static uint64_t get64(const unsigned char *p)
+{
+        return (uint64_t)get32(p) | (uint64_t)get32(p + 4) << 32;
 }
 
 void er_tree_pack(struct er_str *out, const struct er_tree_entry *entry)
@@ -62,9 +64,9 @@ int er_tree_unpack(struct er_sv *rest, struct er_tree_entry *ret, struct er_err 
         if (rest->len < HEADER || p[1] != 0)
                 return damaged(err);
         e.type = (char)p[0];
-        e.mode = (uint16_t)get(p + 2, 2);
-        path_len = get(p + 4, 4);
-        e.size = get(p + 8, 8);
+        e.mode = (uint16_t)(p[2] | p[3] << 8);
+        path_len = get32(p + 4);
+        e.size = get64(p + 8);
         memcpy(e.hash, p + 16, ER_TREE_HASH);
         used = HEADER;
         if (path_len == 0 || path_len > ER_TREE_PATH_MAX || path_len > rest->len - used || e.size > INT64_MAX)
@@ -98,6 +100,44 @@ int er_tree_unpack(struct er_sv *rest, struct er_tree_entry *ret, struct er_err 
         return 1;
 }
 
+int er_tree_skip(struct er_sv *rest, struct er_tree_packed *ret, struct er_err *err)
+{
+        const unsigned char *p = (const unsigned char *)rest->ptr;
+        uint64_t path_len, target_len;
+
+        if (rest->len == 0)
+                return 0;
+        if (rest->len < HEADER)
+                return damaged(err);
+        path_len = get32(p + 4);
+        target_len = p[0] == 'l' ? get64(p + 8) : 0;
+        if (path_len > rest->len - HEADER || target_len > rest->len - HEADER - path_len)
+                return damaged(err);
+        ret->all = er_svn(rest->ptr, HEADER + (size_t)(path_len + target_len));
+        ret->path = er_svn(rest->ptr + HEADER, (size_t)path_len);
+        rest->ptr += ret->all.len;
+        rest->len -= ret->all.len;
+        return 1;
+}
+
+bool er_tree_packed_file(const struct er_tree_packed *packed, uint64_t *ret_size, const unsigned char **ret_hash)
+{
+        const unsigned char *p = (const unsigned char *)packed->all.ptr;
+
+        if (p[0] != 'f')
+                return false;
+        *ret_size = get64(p + 8);
+        *ret_hash = p + 16;
+        return true;
+}
+
+int er_tree_path_compare(struct er_sv a, struct er_sv b)
+{
+        int order = memcmp(a.ptr, b.ptr, a.len < b.len ? a.len : b.len);
+
+        return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 void er_tree_pack_path(struct er_str *out, struct er_sv path)
 {
         unsigned char header[4];
@@ -115,7 +155,7 @@ int er_tree_unpack_path(struct er_sv *rest, struct er_sv *ret, struct er_err *er
                 return 0;
         if (rest->len < 4)
                 return damaged(err);
-        len = get((const unsigned char *)rest->ptr, 4);
+        len = get32((const unsigned char *)rest->ptr);
         if (len == 0 || len > ER_TREE_PATH_MAX || len > rest->len - 4)
                 return damaged(err);
         *ret = er_svn(rest->ptr + 4, (size_t)len);

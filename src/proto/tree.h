@@ -27,6 +27,20 @@ struct er_tree_entry {
 void er_tree_pack(struct er_str *out, const struct er_tree_entry *entry);
 /* Takes one entry off *rest: 1, 0 at the end, -1 when damaged or unsafe (ER_REMOTE). Views point into rest. */
 int er_tree_unpack(struct er_sv *rest, struct er_tree_entry *ret, struct er_err *err);
+/*
+ * For going over a long list of which little matters: the bytes of the next entry, without a look at what they say. Two
+ * entries are the same if and only if their bytes are. 1, 0 at the end, -1 when the lengths do not fit. What is used of
+ * it, other than for comparing, must go through er_tree_unpack.
+ */
+struct er_tree_packed {
+        struct er_sv all;
+        struct er_sv path;
+};
+int er_tree_skip(struct er_sv *rest, struct er_tree_packed *ret, struct er_err *err);
+/* Size and hash (ER_TREE_HASH bytes, borrowed) if it is a file. */
+bool er_tree_packed_file(const struct er_tree_packed *packed, uint64_t *ret_size, const unsigned char **ret_hash);
+/* Their order in a list. */
+int er_tree_path_compare(struct er_sv a, struct er_sv b);
 /* GONE lists: u32 length | path ... */
 void er_tree_pack_path(struct er_str *out, struct er_sv path);
 int er_tree_unpack_path(struct er_sv *rest, struct er_sv *ret, struct er_err *err);
