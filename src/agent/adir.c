@@ -336,11 +336,11 @@ void er_adir_status(const struct er_adir *dir, struct er_status *ret)
         ret->attempt = dir->attempt;
 }
 
-/* --- the lock */
+/* --- the lock: of `events`, as every file more is dear to make */
 
 int er_alock_take(int dir_fd, int *ret_fd)
 {
-        er_autoclose int fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        er_autoclose int fd = openat(dir_fd, "events", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
 
         if (fd < 0)
@@ -353,7 +353,7 @@ int er_alock_take(int dir_fd, int *ret_fd)
 
 bool er_adir_is_alive(const struct er_adir *dir)
 {
-        er_autoclose int fd = openat(dir->fd, "lock", O_RDWR | O_CLOEXEC);
+        er_autoclose int fd = openat(dir->fd, "events", O_RDWR | O_CLOEXEC);
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
 
         return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;

@@ -11,6 +11,7 @@
 
 #define LOOK_MS 100        /* where nobody wakes us */
 #define END_LOOK_MS 5      /* the supervisor is gone: its record, or its guard's, is near */
+#define HOLD_MS 10         /* the answers to SUBMIT and WATCH wait so long for the first news: of a short job, all in one */
 #define BACKSTOP_MS 10000  /* though somebody should wake us */
 #define PIECE_MAX (256u * 1024)
 #define INLINE_MAX (16u * 1024) /* smaller pieces are copied: cheaper than a call of their own */
@@ -147,6 +148,7 @@ static void send_piece(struct watch *w, const struct er_logpiece *piece)
         struct er_str *buf = er_out_buf(out);
         er_auto(er_str) fields = ER_STR_INIT;
 
+        w->stream.serve->hold = 0;
         er_msg_u64(&fields, ER_T_OFFSET, piece->offset);
         er_msg_u64(&fields, ER_T_STREAM, piece->stream);
         er_msg_i64(&fields, ER_T_TIME, piece->time_ms);
@@ -169,6 +171,7 @@ static void finish(struct watch *w)
 {
         er_auto(er_str) fields = ER_STR_INIT;
 
+        w->stream.serve->hold = 0;
         if (w->ended && !w->only_log && w->end.state)
                 send_event(w, &w->end);
         er_msg_u64(&fields, ER_T_OFFSET, w->log.offset);
@@ -257,6 +260,10 @@ int er_do_watch(struct er_serve *serve, const struct er_frame *frame, struct er_
         w->seq = er_msg_get_u64(frame->payload, ER_T_SEQ, 0);
         er_stream_add(serve, &w->stream, &watch_ops, frame->id);
         connect_ctl(w);
+        if (w->follow)
+                serve->hold = er_deadline_in(HOLD_MS);
+        else if (w->ctl_fd >= 0)
+                send(w->ctl_fd, "h", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* who wants no output wants to know when it has begun */
         w->stream.due = 0; /* the first look is at once */
         return 0;
 }

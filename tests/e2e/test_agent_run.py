@@ -70,7 +70,7 @@ def test_environment(agent, world):
 
 
 def test_modes_of_what_it_keeps(agent, world):
-    agent.run("a.0.x", ["true"])
+    agent.run("a.0.x", ["echo", "x"])
     for path in [world.root, world.root / "jobs", world.dir("a.0.x")]:
         assert path.stat().st_mode & 0o077 == 0
     for name in ["spec", "exit", "events", "log"]:
