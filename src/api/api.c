@@ -113,7 +113,7 @@ static void to_config(const struct errand_request *request, struct er_config *ov
 
 /* What the request and the project's errand.yaml say together. */
 static int make_spec(const struct errand_request *request, const char *root, const char *subdir, struct er_spec *ret,
-                     char **ret_name, struct er_strv *secrets, struct er_err *err)
+                     struct er_recipe *ret_recipe, char **ret_name, struct er_strv *secrets, struct er_err *err)
 {
         er_auto(er_config) config = ER_CONFIG_INIT;
         er_auto(er_config) over = ER_CONFIG_INIT;
@@ -128,6 +128,8 @@ static int make_spec(const struct errand_request *request, const char *root, con
         /* An argv given by a program is an argv, also when it has one item with a space in it. */
         if (request->argv && !request->shell)
                 ret->shell = false;
+        if (er_config_recipe(&config, root, ret, ret_recipe, err) < 0)
+                return -1;
         *ret_name = over.name ? er_strdup(over.name) : NULL;
         return 0;
 }
@@ -151,16 +153,23 @@ static int submit(struct errand *errand, const struct errand_request *request, c
         er_autofree char *dir = er_path_abs(request->project_dir ? request->project_dir : ".");
         er_autofree char *root = er_project_root(dir), *name = NULL;
         er_auto(er_spec) spec = ER_SPEC_INIT;
+        er_auto(er_recipe) recipe = ER_RECIPE_INIT;
         er_auto(er_strv) secrets = ER_STRV_INIT;
+        er_auto(er_str) recipe_bytes = ER_STR_INIT;
         er_auto(er_str) encoded = ER_STR_INIT;
         er_auto(er_str) command = ER_STR_INIT;
         er_auto(er_run) run = {0};
         const char *subdir = er_starts(dir, root) && dir[strlen(root)] == '/' ? dir + strlen(root) + 1 : "";
-        if (make_spec(request, root, subdir, &spec, &name, &secrets, err) < 0)
+        if (make_spec(request, root, subdir, &spec, &recipe, &name, &secrets, err) < 0)
                 return -1;
         er_spec_encode(&spec, &encoded);
         shown_command(&spec, &command);
         struct er_new_job job = {.spec = er_svn(encoded.buf, encoded.len), .command = command.buf};
+        if (spec.has_environment) {
+                er_recipe_encode(&recipe, &recipe_bytes);
+                job.environment = er_svn((const char *)spec.environment, ER_ENV_HASH);
+                job.recipe = er_svn(recipe_bytes.buf, recipe_bytes.len);
+        }
         pthread_mutex_lock(&errand->lock);
         er_carrier_reap(errand);
         int rc = er_store_add_run(errand->store, spec.project, root, name, &job, 1, er_now_ms(), &run, err);

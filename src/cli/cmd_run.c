@@ -15,6 +15,9 @@ struct run_opts {
         int64_t cpus, gpus, retries, memory, time_limit_ms;
         const char *env_file, *name, *workdir;
         bool detach, no_sync, yes, dry_run;
+        /* its environment */
+        struct er_strv pip, apt, conda, channels, julia, setup;
+        const char *container, *python, *environment, *fetch;
 };
 
 #define OPT(name, letter, type, value, member, complete, help)                                                         \
@@ -42,6 +45,20 @@ static const struct er_opt run_options[] = {
             "Bring back what matches, into results/JOB/; must be there at the end"),
         OPT("workdir", 'C', ER_OPT_TEXT, "DIR", workdir, ER_COMPLETE_DIR, "Run it in DIR of the project"),
         OPT("no-sync", 0, ER_OPT_FLAG, NULL, no_sync, ER_COMPLETE_NONE, "Send no files"),
+        OPT("pip", 0, ER_OPT_LIST, "PACKAGE", pip, ER_COMPLETE_FILE,
+            "Python packages it needs: names with versions, requirements.txt, pyproject.toml, a venv's directory, auto or none"),
+        OPT("apt", 0, ER_OPT_LIST, "PACKAGE", apt, ER_COMPLETE_NONE, "Packages of Debian or Ubuntu it needs"),
+        OPT("conda", 0, ER_OPT_LIST, "SPEC", conda, ER_COMPLETE_FILE,
+            "Conda packages it needs, environment.yml, or a conda environment's directory"),
+        OPT("channel", 0, ER_OPT_LIST, "CHANNEL", channels, ER_COMPLETE_NONE, "Where conda packages come from (conda-forge)"),
+        OPT("julia", 0, ER_OPT_LIST, "PACKAGE", julia, ER_COMPLETE_FILE, "Julia packages it needs, or Project.toml"),
+        OPT("setup", 0, ER_OPT_LIST, "LINE", setup, ER_COMPLETE_NONE, "Shell lines that prepare the host, run once"),
+        OPT("container", 0, ER_OPT_TEXT, "IMAGE", container, ER_COMPLETE_NONE,
+            "Run it in this image, with docker, podman or apptainer, whichever the host has"),
+        OPT("python", 0, ER_OPT_TEXT, "VERSION", python, ER_COMPLETE_NONE, "The Python it needs, for instance 3.11"),
+        OPT("environment", 0, ER_OPT_TEXT, "NAME", environment, ER_COMPLETE_NONE, "One of errand.yaml's environments"),
+        OPT("fetch", 0, ER_OPT_TEXT, "auto|host|here", fetch, ER_COMPLETE_NONE,
+            "Who downloads packages: the host, or this machine for it (auto: the host if it can)"),
         OPT("name", 'n', ER_OPT_TEXT, "NAME", name, ER_COMPLETE_NONE, "Call the run NAME instead of PROJECT-NUMBER"),
         OPT("detach", 'd', ER_OPT_FLAG, NULL, detach, ER_COMPLETE_NONE,
             "Leave once it is on its host; prints the job's name"),
@@ -86,8 +103,32 @@ static void take_options(const struct run_opts *opts, char **args, int count, st
         er_strv_addall(&config->outputs, opts->outputs.items, opts->outputs.len);
 }
 
+static int take_software(const struct run_opts *opts, struct er_config *config, struct er_err *err)
+{
+        struct er_environment *software = &config->software_options;
+        static const char *const words[] = {[ER_FETCH_AUTO] = "auto", [ER_FETCH_HOST] = "host", [ER_FETCH_HERE] = "here"};
+
+        er_strv_addall(&software->pip, opts->pip.items, opts->pip.len);
+        er_strv_addall(&software->apt, opts->apt.items, opts->apt.len);
+        er_strv_addall(&software->conda, opts->conda.items, opts->conda.len);
+        er_strv_addall(&software->channels, opts->channels.items, opts->channels.len);
+        er_strv_addall(&software->julia, opts->julia.items, opts->julia.len);
+        er_strv_addall(&software->setup, opts->setup.items, opts->setup.len);
+        software->container = opts->container ? er_strdup(opts->container) : NULL;
+        software->python = opts->python ? er_strdup(opts->python) : NULL;
+        config->environment = opts->environment ? er_strdup(opts->environment) : NULL;
+        for (size_t i = ER_FETCH_AUTO; opts->fetch && i < ER_LEN(words); i++)
+                if (er_streq(words[i], opts->fetch))
+                        software->fetch = (enum er_env_fetch)i;
+        if (opts->fetch && software->fetch == ER_FETCH_UNSAID) {
+                er_err_set(err, ER_USAGE, "--fetch: not \"%s\"", opts->fetch);
+                return er_err_hint(err, "it is auto, host or here");
+        }
+        return 0;
+}
+
 static int make_spec(const struct run_opts *opts, char **args, int count, const char *dir, struct er_spec *ret,
-                     struct er_err *err)
+                     struct er_recipe *ret_recipe, struct er_err *err)
 {
         er_auto(er_config) config = ER_CONFIG_INIT;
         er_auto(er_config) over = ER_CONFIG_INIT;
@@ -98,8 +139,12 @@ static int make_spec(const struct run_opts *opts, char **args, int count, const 
         if (er_config_load(dir, &config, err) < 0)
                 return -1;
         take_options(opts, args, count, &over);
+        if (take_software(opts, &over, err) < 0)
+                return -1;
         er_config_overlay(&config, &over);
-        return er_config_to_spec(&config, dir, subdir, ret, err);
+        if (er_config_to_spec(&config, dir, subdir, ret, err) < 0)
+                return -1;
+        return er_config_recipe(&config, dir, ret, ret_recipe, err);
 }
 
 /* A host that is none is said before anything is touched. */
@@ -140,13 +185,14 @@ static int run(struct er_cli *cli, void *arg, char **args, int count, struct er_
 {
         const struct run_opts *opts = arg;
         er_auto(er_spec) spec = ER_SPEC_INIT;
+        er_auto(er_recipe) recipe = ER_RECIPE_INIT;
         er_autoptr(er_snapshot) snapshot = NULL;
         er_autofree char *dir = NULL;
         struct er_start start;
 
         if (opts->name && check_name(opts->name, err) < 0)
                 return -1;
-        if (er_target_project(&dir, err) < 0 || make_spec(opts, args, count, dir, &spec, err) < 0 ||
+        if (er_target_project(&dir, err) < 0 || make_spec(opts, args, count, dir, &spec, &recipe, err) < 0 ||
             check_hosts(cli, &spec, err) < 0)
                 return -1;
         if (!opts->dry_run && er_follow_secrets(&spec.secrets, err) < 0)
@@ -158,9 +204,10 @@ static int run(struct er_cli *cli, void *arg, char **args, int count, struct er_
                 memcpy(spec.tree, er_snapshot_hash(snapshot), ER_TREE_HASH);
         }
         if (opts->dry_run)
-                return er_travel_show(cli, &spec, dir, opts->name, snapshot, err);
+                return er_travel_show(cli, &spec, spec.has_environment ? &recipe : NULL, dir, opts->name, snapshot, err);
         start = (struct er_start){
-                .spec = &spec, .project_dir = dir, .name = opts->name, .snapshot = snapshot, .detach = opts->detach};
+                .spec = &spec, .project_dir = dir, .name = opts->name, .snapshot = snapshot,
+                .recipe = spec.has_environment ? &recipe : NULL, .detach = opts->detach};
         return er_follow_start(cli, &start, err);
 }
 

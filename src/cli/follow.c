@@ -435,6 +435,7 @@ int er_follow_start(const struct er_cli *cli, const struct er_start *start, stru
 {
         er_auto(er_str) command = ER_STR_INIT;
         er_auto(er_str) spec = ER_STR_INIT;
+        er_auto(er_str) recipe = ER_STR_INIT;
         er_auto(er_run) run = {0};
         struct er_new_job job;
         struct er_follow follow = {.run = &run, .snapshot = start->snapshot, .detach = start->detach};
@@ -442,6 +443,12 @@ int er_follow_start(const struct er_cli *cli, const struct er_start *start, stru
         shown_command(start->spec, &command);
         er_spec_encode(start->spec, &spec);
         job = (struct er_new_job){.spec = er_svn(spec.buf, spec.len), .command = command.buf};
+        if (start->spec->has_environment)
+                job.environment = er_svn((const char *)start->spec->environment, ER_ENV_HASH);
+        if (start->recipe) {
+                er_recipe_encode(start->recipe, &recipe);
+                job.recipe = er_svn(recipe.buf, recipe.len);
+        }
         if (er_store_add_run(cli->store, start->spec->project, start->project_dir, start->name, &job, 1, er_now_ms(),
                              &run, err) < 0)
                 return -1;

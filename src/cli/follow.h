@@ -7,6 +7,7 @@
 #include "cli/live.h"
 #include "cli/target.h"
 #include "host/snapshot.h"
+#include "proto/recipe.h"
 #include "proto/spec.h"
 
 struct er_follow {
@@ -22,6 +23,7 @@ struct er_start {
         const char *project_dir;
         const char *name;                   /* of the run, or NULL: the next number of its project */
         const struct er_snapshot *snapshot; /* or NULL */
+        const struct er_recipe *recipe;     /* of the spec's environment; NULL: none, or it is in the store */
         bool detach;
 };
 /* Stores a run of one job and follows it. */

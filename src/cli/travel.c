@@ -260,7 +260,7 @@ static int show_json(const struct er_spec *spec, const char *dir, const char *na
         return rc;
 }
 
-int er_travel_show(const struct er_cli *cli, const struct er_spec *spec, const char *dir, const char *name,
+int er_travel_show(const struct er_cli *cli, const struct er_spec *spec, const struct er_recipe *recipe, const char *dir, const char *name,
                    const struct er_snapshot *snapshot, struct er_err *err)
 {
         er_auto(er_str) out = ER_STR_INIT;
@@ -279,6 +279,8 @@ int er_travel_show(const struct er_cli *cli, const struct er_spec *spec, const c
         er_str_reset(&text);
         needs_text(&text, spec);
         field(&out, "needs", "%s", text.buf);
+        if (recipe)
+                field(&out, "software", "%s", recipe->summary);
         list_field(&out, "env", &spec->env, true);
         list_field(&out, "secrets", &spec->secrets, false);
         list_field(&out, "outputs", &spec->outputs, false);

@@ -21,6 +21,12 @@ void er_config_release(struct er_config *config)
         er_strv_release(&config->secrets);
         er_strv_release(&config->outputs);
         free(config->workdir);
+        er_environment_release(&config->software);
+        er_environment_release(&config->software_options);
+        for (size_t i = 0; i < config->software_count; i++)
+                er_environment_release(&config->software_named[i]);
+        free(config->software_named);
+        free(config->environment);
         *config = (struct er_config)ER_CONFIG_INIT;
 }
 
@@ -203,12 +209,40 @@ static int read_env(const struct er_yaml *yaml, const struct er_yaml_node *node,
         return 0;
 }
 
+/* A map of names, each a map of what belongs to an environment. */
+static int read_environments(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
+                             struct er_config *config, struct er_err *err)
+{
+        if (er_yaml_type(node) != ER_YAML_MAP)
+                return er_yaml_err(yaml, node, err, "%s must be a map of names", key->name);
+        for (size_t i = 0; i < er_yaml_count(node); i++) {
+                const char *name, *inner;
+                const struct er_yaml_node *name_node, *inner_node;
+                const struct er_yaml_node *value = er_yaml_pair(node, i, &name, &name_node);
+                if (er_yaml_type(value) != ER_YAML_MAP)
+                        return er_yaml_err(yaml, value, err, "%s must be a map, for instance \"pip: [numpy]\"", name);
+                config->software_named = er_grow(config->software_named, &config->software_cap, config->software_count + 1,
+                                                 sizeof *config->software_named);
+                struct er_environment *environment = &config->software_named[config->software_count++];
+                *environment = (struct er_environment)ER_ENVIRONMENT_INIT;
+                environment->name = er_strdup(name);
+                for (size_t k = 0; k < er_yaml_count(value); k++) {
+                        const struct er_yaml_node *what = er_yaml_pair(value, k, &inner, &inner_node);
+                        if (er_environment_take(environment, yaml, inner, inner_node, what, err) < 0)
+                                return -1;
+                }
+        }
+        return 0;
+}
+
 #define MEMBER(m) offsetof(struct er_config, m)
 static const struct key keys[] = {
         {"command", read_command, MEMBER(command)},
         {"cpus", read_count, MEMBER(cpus)},
         {"env", read_env, MEMBER(env)},
         {"env_file", read_text, MEMBER(env_file)},
+        {"environment", read_text, MEMBER(environment)},
+        {"environments", read_environments, 0},
         {"gpus", read_count, MEMBER(gpus)},
         {"memory", read_size, MEMBER(memory)},
         {"name", read_text, MEMBER(name)},
@@ -250,6 +284,8 @@ static int read_pair(const struct er_yaml *yaml, size_t index, struct er_config 
                         return 0; /* "env:" with nothing after it says nothing */
                 return keys[i].read(yaml, value, &keys[i], config, err);
         }
+        if (er_environment_is_key(name))
+                return er_environment_take(&config->software, yaml, name, name_node, value, err);
         return unknown_key(yaml, name_node, name, err);
 }
 
@@ -322,6 +358,8 @@ void er_config_overlay(struct er_config *config, const struct er_config *over)
         over_list(&config->secrets, &over->secrets);
         over_list(&config->outputs, &over->outputs);
         over_text(&config->workdir, over->workdir);
+        er_environment_overlay(&config->software_options, &over->software_options);
+        over_text(&config->environment, over->environment);
         if (over->sync >= 0)
                 config->sync = over->sync;
 }

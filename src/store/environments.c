@@ -1,4 +1,4 @@
-/* environments.c - recipes of environments that jobs name; see store.h. */
+/* environments.c - recipes of environments that jobs name; see store.h and db.h. */
 #include "store/db.h"
 
 #define FRESH_MS (24 * 3600 * 1000LL) /* the job that names it may not be stored yet */

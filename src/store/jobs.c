@@ -45,6 +45,8 @@ static int insert_job(struct er_store *store, const struct er_run *run, size_t i
         if (er_db_run(store, stmt, err) < 0)
                 return -1;
         int64_t id = sqlite3_last_insert_rowid(store->db);
+        if (job->recipe.ptr && er_store_put_environment(store, job->environment, job->recipe, run->created_ms, err) < 0)
+                return -1;
         if (er_db_stmt(store, "INSERT INTO spec(job_id, data, environment) VALUES(?1, ?2, ?3)", &stmt, err) < 0)
                 return -1;
         er_db_bind_int(stmt, 1, id);

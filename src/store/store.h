@@ -96,6 +96,7 @@ struct er_new_job {
         struct er_sv spec;
         const char *command;
         struct er_sv environment; /* the hash in spec; ptr NULL: none */
+        struct er_sv recipe;      /* of it; ptr NULL: it is stored already */
 };
 int er_store_add_run(struct er_store *store, const char *project, const char *project_dir, const char *name /* NULL: "<project>-<n>" */,
                      const struct er_new_job *jobs, size_t count, int64_t now_ms, struct er_run *ret, struct er_err *err);
@@ -137,8 +138,7 @@ int er_store_update(struct er_store *store, const struct er_job *job, const stru
 int er_store_cancels(struct er_store *store, int64_t **ret_ids, size_t *ret_count, struct er_err *err);
 int er_store_ask_cancel(struct er_store *store, int64_t job_id, struct er_err *err);
 int er_store_set_tree(struct er_store *store, int64_t job_id, struct er_sv spec, struct er_err *err);
-/* Recipes of environments, by their hash: what a maestro that takes a job over sends to its host. */
-int er_store_put_environment(struct er_store *store, struct er_sv hash, struct er_sv recipe, int64_t now_ms, struct er_err *err);
+/* The recipe of an environment, stored with the job that names it: what a maestro that takes the job over sends to its host. */
 int er_store_environment(struct er_store *store, struct er_sv hash, struct er_str *ret, struct er_err *err); /* appends; ER_NOT_FOUND */
 /* Those that no job names any more. */
 int er_store_forget_environments(struct er_store *store, int64_t now_ms, struct er_err *err);
