@@ -1,0 +1,656 @@
+/* requirements.c - the lines of requirement files; see requirements.h */
+#include "environment/requirements.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include "base/io.h"
+#include "base/path.h"
+
+#define FILE_MAX_BYTES ((size_t)1 << 20)
+#define DEPTH_MAX 16u
+#define ITEMS_MAX ((size_t)20000)
+
+void er_requirements_release(struct er_requirements *r)
+{
+        struct er_strv *lists[] = {&r->items,      &r->constraints,   &r->options, &r->extra_index_urls,
+                                   &r->find_links, &r->trusted_hosts, &r->sources, &r->files,
+                                   &r->read};
+
+        for (size_t i = 0; i < ER_LEN(lists); i++)
+                er_strv_release(lists[i]);
+        free(r->index_url);
+        free(r->requires_python);
+        *r = (struct er_requirements)ER_REQUIREMENTS_INIT;
+}
+
+/* ER_CONFIG with the place before it. */
+static int at_place(const struct er_req_place *place, struct er_err *err, const char *fmt, ...) ER_PRINTF(3, 4);
+static int at_place(const struct er_req_place *place, struct er_err *err, const char *fmt, ...)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+        va_list args;
+
+        va_start(args, fmt);
+        er_str_addv(&text, fmt, args);
+        va_end(args);
+        if (place->line)
+                return er_err_set(err, ER_CONFIG, "%s:%u: %s", place->file, place->line, text.buf);
+        return er_err_set(err, ER_CONFIG, "%s: %s", place->file, text.buf);
+}
+
+static bool is_space(char c)
+{
+        return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v' || c == '\n';
+}
+
+static bool is_alnum(char c)
+{
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+static struct er_sv skip_space(struct er_sv s)
+{
+        while (s.len && is_space(s.ptr[0])) {
+                s.ptr++;
+                s.len--;
+        }
+        return s;
+}
+
+static struct er_sv from(struct er_sv s, size_t n)
+{
+        return er_svn(s.ptr + n, s.len - n);
+}
+
+char *er_distribution_name(struct er_sv name)
+{
+        er_auto(er_str) out = ER_STR_INIT;
+
+        for (size_t i = 0; i < name.len; i++) {
+                char c = name.ptr[i];
+
+                if (c == '-' || c == '_' || c == '.') {
+                        if (out.len && out.buf[out.len - 1] != '-')
+                                er_str_addc(&out, '-');
+                } else {
+                        er_str_addc(&out, c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c);
+                }
+        }
+        return er_str_detach(&out);
+}
+
+/* How long the name at the front is; 0: there is none. */
+static size_t name_len(struct er_sv s)
+{
+        size_t len = 0;
+
+        while (len < s.len && (is_alnum(s.ptr[len]) || s.ptr[len] == '.' || s.ptr[len] == '_' || s.ptr[len] == '-'))
+                len++;
+        if (!len || !is_alnum(s.ptr[0]) || !is_alnum(s.ptr[len - 1]))
+                return 0;
+        return len;
+}
+
+/* Copies with white space outside of quotes left out (tight) or made one blank. */
+static void add_spaced(struct er_str *out, struct er_sv s, bool tight)
+{
+        char quote = 0;
+        bool pending = false;
+        size_t start = out->len;
+
+        for (size_t i = 0; i < s.len; i++) {
+                char c = s.ptr[i];
+
+                if (!quote && is_space(c)) {
+                        pending = true;
+                        continue;
+                }
+                if (pending && !tight && out->len > start)
+                        er_str_addc(out, ' ');
+                pending = false;
+                if (c == '\'' || c == '"')
+                        quote = !quote ? c : quote == c ? (char)0 : quote;
+                er_str_addc(out, c);
+        }
+}
+
+/* Extras: sorted, in the form of names. */
+static bool add_extras(struct er_str *out, struct er_sv inner)
+{
+        er_auto(er_strv) extras = ER_STRV_INIT;
+        struct er_sv part;
+
+        while (er_sv_cut(&inner, ',', &part)) {
+                part = er_sv_trim(part);
+                if (!part.len)
+                        continue;
+                if (name_len(part) != part.len)
+                        return false;
+                er_strv_take(&extras, er_distribution_name(part));
+        }
+        er_strv_sort(&extras);
+        for (size_t i = 0; i < extras.len; i++)
+                er_str_addf(out, "%c%s", i ? ',' : '[', extras.items[i]);
+        if (extras.len)
+                er_str_addc(out, ']');
+        return true;
+}
+
+static bool is_specifier(struct er_sv s)
+{
+        static const char *const operators[] = {"===", "==", "~=", "!=", "<=", ">=", "<", ">"};
+        struct er_sv part;
+
+        while (er_sv_cut(&s, ',', &part)) {
+                size_t n = 0;
+
+                part = er_sv_trim(part);
+                if (!part.len)
+                        continue; /* a comma at the end is allowed by both tools */
+                for (size_t i = 0; i < ER_LEN(operators) && !n; i++)
+                        if (er_sv_starts(part, er_sv(operators[i])))
+                                n = strlen(operators[i]);
+                part = er_sv_trim(from(part, n));
+                if (!n || !part.len)
+                        return false;
+                for (size_t i = 0; i < part.len; i++)
+                        if (!is_alnum(part.ptr[i]) && !strchr("._-+!*$", part.ptr[i]))
+                                return false;
+        }
+        return true;
+}
+
+/* Where the marker begins: the first ';' (in an URL only one with a blank before it); else the end. */
+static size_t find_marker(struct er_sv s, bool url)
+{
+        for (size_t i = 0; i < s.len; i++)
+                if (s.ptr[i] == ';' && (!url || (i && is_space(s.ptr[i - 1]))))
+                        return i;
+        return s.len;
+}
+
+/* Where options of the line ("--hash=...") begin. */
+static size_t find_options(struct er_sv s)
+{
+        for (size_t i = 1; i + 2 < s.len; i++)
+                if (is_space(s.ptr[i - 1]) && s.ptr[i] == '-' && s.ptr[i + 1] == '-')
+                        return i;
+        return s.len;
+}
+
+static void add_tail(struct er_str *out, struct er_sv marker, struct er_sv options)
+{
+        marker = er_sv_trim(marker);
+        options = er_sv_trim(options);
+        if (marker.len) {
+                er_str_add(out, " ; ");
+                add_spaced(out, marker, false);
+        }
+        if (options.len) {
+                er_str_addc(out, ' ');
+                add_spaced(out, options, false);
+        }
+}
+
+char *er_requirement_canonical(struct er_sv text, const char **ret_why)
+{
+        er_auto(er_str) out = ER_STR_INIT;
+        struct er_sv rest = er_sv_trim(text), options, marker, spec;
+        size_t n = find_options(rest);
+
+        options = from(rest, n);
+        rest.len = n;
+        n = name_len(rest);
+        if (!n) {
+                *ret_why = "it does not begin with a name";
+                return NULL;
+        }
+        er_autofree char *name = er_distribution_name(er_svn(rest.ptr, n));
+        er_str_add(&out, name);
+        rest = skip_space(from(rest, n));
+        if (rest.len && rest.ptr[0] == '[') {
+                const char *end = memchr(rest.ptr, ']', rest.len);
+
+                if (!end || !add_extras(&out, er_svn(rest.ptr + 1, (size_t)(end - rest.ptr) - 1))) {
+                        *ret_why = "what is in [ ] must be names of extras";
+                        return NULL;
+                }
+                rest = skip_space(from(rest, (size_t)(end - rest.ptr) + 1));
+        }
+        if (rest.len && rest.ptr[0] == '@') {
+                rest = skip_space(from(rest, 1));
+                n = find_marker(rest, true);
+                marker = n < rest.len ? from(rest, n + 1) : er_svn("", 0);
+                spec = er_sv_trim(er_svn(rest.ptr, n));
+                if (!spec.len) {
+                        *ret_why = "there is no URL after the @";
+                        return NULL;
+                }
+                for (size_t i = 0; i < spec.len; i++)
+                        if (is_space(spec.ptr[i])) {
+                                *ret_why = "there is white space in the URL";
+                                return NULL;
+                        }
+                er_str_add(&out, " @ ");
+                er_str_addn(&out, spec.ptr, spec.len);
+        } else {
+                n = find_marker(rest, false);
+                marker = n < rest.len ? from(rest, n + 1) : er_svn("", 0);
+                spec = er_sv_trim(er_svn(rest.ptr, n));
+                if (spec.len >= 2 && spec.ptr[0] == '(' && spec.ptr[spec.len - 1] == ')')
+                        spec = er_sv_trim(er_svn(spec.ptr + 1, spec.len - 2));
+                if (!is_specifier(spec)) {
+                        *ret_why = "after the name, a version looks like ==1.2 or >=1.2,<2";
+                        return NULL;
+                }
+                add_spaced(&out, spec, true);
+        }
+        add_tail(&out, marker, options);
+        return er_str_detach(&out);
+}
+
+static bool is_url(struct er_sv s)
+{
+        for (size_t i = 0; i + 2 < s.len && !is_space(s.ptr[i]); i++)
+                if (s.ptr[i] == ':' && s.ptr[i + 1] == '/' && s.ptr[i + 2] == '/')
+                        return i > 0;
+        return er_sv_starts(s, ER_SV("git+")) || er_sv_starts(s, ER_SV("file:"));
+}
+
+static bool is_archive(const char *path)
+{
+        static const char *const ends[] = {".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz"};
+
+        for (size_t i = 0; i < ER_LEN(ends); i++)
+                if (er_ends(path, ends[i]))
+                        return true;
+        return false;
+}
+
+/* The absolute name of a file or directory that is there, tried below the project and beside the file; or NULL. */
+static char *locate(struct er_sv name, const struct er_req_place *place, struct stat *st)
+{
+        er_autofree char *text = er_sv_dup(name);
+        er_autofree char *plain = er_path_expand(text);
+        const char *bases[] = {place->project_dir, place->dir};
+
+        for (size_t i = 0; i < ER_LEN(bases); i++) {
+                er_autofree char *joined = bases[i] ? er_path_join(bases[i], plain) : er_strdup(plain);
+                char *path = er_path_abs(joined);
+
+                if (stat(path, st) == 0)
+                        return path;
+                free(path);
+        }
+        return NULL;
+}
+
+static int add_item(const struct er_req_place *place, struct er_requirements *ret, char *item, struct er_err *err)
+{
+        struct er_strv *list = place->constraint ? &ret->constraints : &ret->items;
+
+        if (list->len >= ITEMS_MAX) {
+                free(item);
+                return at_place(place, err, "more than %zu requirements", ITEMS_MAX);
+        }
+        if (er_strv_has(list, item))
+                free(item);
+        else
+                er_strv_take(list, item);
+        return 0;
+}
+
+/* "PATH[extras] ; marker --options" of this machine. */
+static int add_local(struct er_sv line, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+{
+        struct er_sv options, marker, path, extras = er_svn("", 0);
+        er_auto(er_str) item = ER_STR_INIT;
+        er_autofree char *found = NULL;
+        struct stat st;
+        size_t n = find_options(line);
+
+        options = from(line, n);
+        line.len = n;
+        n = find_marker(line, true);
+        marker = n < line.len ? from(line, n + 1) : er_svn("", 0);
+        path = er_sv_trim(er_svn(line.ptr, n));
+        if (er_sv_starts(path, ER_SV("file://")))
+                path = from(path, 7);
+        else if (er_sv_starts(path, ER_SV("file:")))
+                path = from(path, 5);
+        if (path.len && path.ptr[path.len - 1] == ']') {
+                for (n = path.len; n > 0 && path.ptr[n - 1] != '['; n--)
+                        ;
+                if (n) {
+                        extras = er_svn(path.ptr + n, path.len - n - 1);
+                        path.len = n - 1;
+                }
+        }
+        if (memchr(path.ptr, '\0', path.len))
+                return at_place(place, err, "a NUL character");
+        found = locate(path, place, &st);
+        if (!found)
+                return at_place(place, err, "%.*s: there is no such file or directory", (int)path.len, path.ptr);
+        if (S_ISDIR(st.st_mode))
+                return er_pyproject_read(found, extras, true, place, ret, err);
+        if (!S_ISREG(st.st_mode) || !is_archive(found))
+                return at_place(place, err, "%.*s is neither a directory nor a wheel or source archive", (int)path.len, path.ptr);
+        er_str_addf(&item, "${ERRAND_FILES}/%s", er_path_base(found));
+        if (!add_extras(&item, extras))
+                return at_place(place, err, "what is in [ ] must be names of extras");
+        add_tail(&item, marker, options);
+        if (!er_strv_has(&ret->files, found))
+                er_strv_add(&ret->files, found);
+        return add_item(place, ret, er_str_detach(&item), err);
+}
+
+/* An argument of an option: without quotes around it. */
+static struct er_sv unquote(struct er_sv s)
+{
+        s = er_sv_trim(s);
+        if (s.len >= 2 && (s.ptr[0] == '"' || s.ptr[0] == '\'') && s.ptr[s.len - 1] == s.ptr[0])
+                return er_svn(s.ptr + 1, s.len - 2);
+        return s;
+}
+
+static int set_index(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+{
+        (void)place;
+        (void)err;
+        free(ret->index_url);
+        ret->index_url = er_sv_dup(value);
+        return 0;
+}
+
+static int add_once(struct er_strv *list, struct er_sv value)
+{
+        er_autofree char *text = er_sv_dup(value);
+
+        if (!er_strv_has(list, text))
+                er_strv_take(list, er_take(text));
+        return 0;
+}
+
+static int add_extra_index(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+{
+        (void)place;
+        (void)err;
+        return add_once(&ret->extra_index_urls, value);
+}
+
+/* A directory of this machine becomes absolute; what is in it travels with the recipe (resolve.c). */
+static int add_find_links(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+{
+        er_autofree char *path = NULL;
+        struct stat st;
+
+        if (is_url(value) && !er_sv_starts(value, ER_SV("file:")))
+                return add_once(&ret->find_links, value);
+        if (er_sv_starts(value, ER_SV("file://")))
+                value = from(value, 7);
+        path = locate(value, place, &st);
+        if (!path)
+                return at_place(place, err, "--find-links %.*s: there is no such directory", (int)value.len, value.ptr);
+        return add_once(&ret->find_links, er_sv(path));
+}
+
+static int add_trusted(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+{
+        (void)place;
+        (void)err;
+        return add_once(&ret->trusted_hosts, value);
+}
+
+static int include(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, bool constraint,
+                   struct er_err *err)
+{
+        er_autofree char *name = er_sv_dup(value);
+        er_autofree char *path = NULL;
+        struct er_req_place inner = *place;
+
+        if (is_url(value))
+                return at_place(place, err, "%s: files at URLs are not read; download it into the project", name);
+        path = er_path_join(place->dir ? place->dir : place->project_dir, name);
+        inner.constraint = place->constraint || constraint;
+        return er_requirements_read(path, &inner, ret, err);
+}
+
+static int include_requirements(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+{
+        return include(value, place, ret, false, err);
+}
+
+static int include_constraints(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+{
+        return include(value, place, ret, true, err);
+}
+
+static int add_editable(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+{
+        er_auto(er_str) item = ER_STR_INIT;
+
+        if (!is_url(value) || er_sv_starts(value, ER_SV("file:")))
+                return add_local(value, place, ret, err);
+        /* From a repository: nobody edits it on the host, so it is installed like any other. */
+        return er_requirements_add(value, place, ret, err);
+}
+
+static int set_no_index(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+{
+        (void)value;
+        (void)place;
+        (void)err;
+        ret->no_index = true;
+        return 0;
+}
+
+static int set_pre(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+{
+        (void)value;
+        (void)place;
+        (void)err;
+        ret->pre = true;
+        return 0;
+}
+
+static int ignore(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+{
+        (void)value;
+        (void)place;
+        (void)ret;
+        (void)err;
+        return 0;
+}
+
+static const struct option {
+        const char *name;
+        bool argument;
+        /* NULL: kept as a line of the file that is made. */
+        int (*take)(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err);
+} options[] = {
+        {"-r", true, include_requirements},
+        {"--requirement", true, include_requirements},
+        {"-c", true, include_constraints},
+        {"--constraint", true, include_constraints},
+        {"-e", true, add_editable},
+        {"--editable", true, add_editable},
+        {"-i", true, set_index},
+        {"--index-url", true, set_index},
+        {"--pypi-url", true, set_index},
+        {"--extra-index-url", true, add_extra_index},
+        {"-f", true, add_find_links},
+        {"--find-links", true, add_find_links},
+        {"--trusted-host", true, add_trusted},
+        {"--no-index", false, set_no_index},
+        {"--pre", false, set_pre},
+        {"--no-binary", true, NULL},
+        {"--only-binary", true, NULL},
+        {"--prefer-binary", false, ignore},  /* both tools prefer wheels of the same version */
+        {"--require-hashes", false, ignore}, /* follows from the hashes in the lines */
+        {"--use-feature", true, ignore},
+        {"--use-pep517", false, ignore},
+        {"--process-dependency-links", false, ignore},
+};
+
+static int add_option(struct er_sv line, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+{
+        for (size_t i = 0; i < ER_LEN(options); i++) {
+                const struct option *option = &options[i];
+                bool is_long = option->name[1] == '-';
+                struct er_sv value;
+
+                if (!er_sv_starts(line, er_sv(option->name)))
+                        continue;
+                value = from(line, strlen(option->name));
+                /* "-rfile" is one word, "--requirements" is another option */
+                if (value.len && !is_space(value.ptr[0]) && value.ptr[0] != '=' && (is_long || !option->argument))
+                        continue;
+                if (option->argument && value.len && value.ptr[0] == '=' && is_long)
+                        value = from(value, 1);
+                value = unquote(value);
+                if (option->argument && !value.len)
+                        return at_place(place, err, "%s needs a value", option->name);
+                if (memchr(value.ptr, '\0', value.len))
+                        return at_place(place, err, "a NUL character");
+                if (option->take)
+                        return option->take(value, place, ret, err);
+                er_autofree char *kept = er_fmt("%s %.*s", option->name, (int)value.len, value.ptr);
+                return add_once(&ret->options, er_sv(kept));
+        }
+        return at_place(place, err, "the option %.*s is not understood", (int)(line.len > 60 ? 60 : line.len), line.ptr);
+}
+
+static bool looks_local(struct er_sv line)
+{
+        struct er_sv word = line;
+        er_autofree char *text = NULL;
+
+        for (word.len = 0; word.len < line.len && !is_space(line.ptr[word.len]) && line.ptr[word.len] != ';'; word.len++)
+                ;
+        if (er_sv_starts(word, ER_SV("file:")))
+                return true;
+        if (is_url(word) || er_sv_starts(word, ER_SV("$")))
+                return false;
+        if (er_sv_eq(word, ER_SV(".")) || er_sv_starts(word, ER_SV(".[")) || er_sv_eq(word, ER_SV("..")))
+                return true;
+        text = er_sv_dup(word);
+        if (strchr(text, '['))
+                *strchr(text, '[') = '\0';
+        return strchr(text, '/') || is_archive(text);
+}
+
+int er_requirements_add(struct er_sv line, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+{
+        er_autofree char *item = NULL;
+        const char *why = NULL, *at;
+        struct er_sv url;
+
+        line = er_sv_trim(line);
+        if (!line.len)
+                return 0;
+        if (memchr(line.ptr, '\0', line.len))
+                return at_place(place, err, "a NUL character");
+        if (line.ptr[0] == '-')
+                return add_option(line, place, ret, err);
+        if (looks_local(line))
+                return add_local(line, place, ret, err);
+        if (is_url(line)) {
+                er_auto(er_str) text = ER_STR_INIT;
+                size_t n = find_marker(line, true);
+
+                er_str_addn(&text, line.ptr, er_sv_trim(er_svn(line.ptr, n)).len);
+                add_tail(&text, n < line.len ? from(line, n + 1) : er_svn("", 0), er_svn("", 0));
+                return add_item(place, ret, er_str_detach(&text), err);
+        }
+        /* "name @ file:..." is a local one with a name before it. */
+        at = memchr(line.ptr, '@', line.len);
+        if (at) {
+                url = skip_space(er_svn(at + 1, line.len - (size_t)(at + 1 - line.ptr)));
+                if (er_sv_starts(url, ER_SV("file:")))
+                        return add_local(url, place, ret, err);
+        }
+        item = er_requirement_canonical(line, &why);
+        if (!item) {
+                er_autofree char *shown = er_strndup(line.ptr, line.len > 80 ? 80 : line.len);
+
+                return at_place(place, err, "\"%s\" is no requirement: %s", shown, why);
+        }
+        return add_item(place, ret, er_take(item), err);
+}
+
+/* Cuts the comment off: a '#' at the start or after white space. */
+static struct er_sv uncomment(struct er_sv line)
+{
+        for (size_t i = 0; i < line.len; i++)
+                if (line.ptr[i] == '#' && (i == 0 || is_space(line.ptr[i - 1])))
+                        return er_svn(line.ptr, i);
+        return line;
+}
+
+int er_requirements_parse(struct er_sv text, const struct er_req_place *from_place, struct er_requirements *ret, struct er_err *err)
+{
+        struct er_req_place place = *from_place;
+        er_auto(er_str) logical = ER_STR_INIT;
+        struct er_sv line;
+        unsigned number = 0;
+
+        if (er_sv_starts(text, ER_SV("\xef\xbb\xbf")))
+                text = from(text, 3);
+        while (er_sv_cut(&text, '\n', &line)) {
+                bool goes_on, comment;
+
+                number++;
+                if (line.len && line.ptr[line.len - 1] == '\r')
+                        line.len--;
+                comment = skip_space(line).len && skip_space(line).ptr[0] == '#';
+                goes_on = !comment && line.len && line.ptr[line.len - 1] == '\\' && text.ptr;
+                if (!logical.len)
+                        place.line = number;
+                if (goes_on)
+                        line.len--;
+                if (!comment)
+                        er_str_addn(&logical, line.ptr, line.len);
+                if (goes_on) {
+                        er_str_addc(&logical, ' ');
+                        continue;
+                }
+                if (er_requirements_add(uncomment(er_svn(logical.buf, logical.len)), &place, ret, err) < 0)
+                        return -1;
+                er_str_reset(&logical);
+        }
+        return 0;
+}
+
+/* As the user would call it: below the project without the project before it. */
+static const char *shown_name(const char *path, const char *project_dir)
+{
+        size_t n = strlen(project_dir);
+
+        return strncmp(path, project_dir, n) == 0 && path[n] == '/' ? path + n + 1 : path;
+}
+
+int er_requirements_read(const char *path, const struct er_req_place *from_place, struct er_requirements *ret, struct er_err *err)
+{
+        er_autofree char *full = er_path_abs(path);
+        er_autofree char *dir = er_path_dir(full);
+        er_auto(er_str) text = ER_STR_INIT;
+        er_auto(er_err) why = ER_ERR_INIT;
+        struct er_req_place place = *from_place;
+
+        if (place.depth >= DEPTH_MAX)
+                return at_place(&place, err, "files include each other more than %u deep", DEPTH_MAX);
+        if (er_strv_has(&ret->read, full))
+                return 0; /* each counts once: that ends circles too */
+        if (er_file_read(AT_FDCWD, full, FILE_MAX_BYTES, &text, &why) < 0) {
+                if (why.code == ER_NOT_FOUND && place.depth)
+                        return at_place(&place, err, "%s: there is no such file", shown_name(full, place.project_dir));
+                return er_err_move(err, &why);
+        }
+        er_strv_add(&ret->read, full);
+        place.dir = dir;
+        place.file = shown_name(full, place.project_dir);
+        place.line = 0;
+        place.depth++;
+        return er_requirements_parse(er_svn(text.buf, text.len), &place, ret, err);
+}

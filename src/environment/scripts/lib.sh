@@ -1,0 +1,128 @@
+# lib.sh - what the parts of build.sh share. POSIX sh: it runs under dash, busybox and bash alike.
+#
+# Run as "sh build.sh build" or "sh build.sh check" in $ERRAND_PREFIX, with ERRAND_FILES, ERRAND_TOOLS, ERRAND_CACHE and
+# TMPDIR set. Descriptor 3 is the control channel: one word and its text a line (see the agent's env_build.c).
+# Data of the declaration are read from files, never part of this text.
+
+set -u
+umask 022
+MODE=${1:-build}
+: "${ERRAND_PREFIX:?}" "${ERRAND_FILES:?}" "${ERRAND_TOOLS:?}" "${ERRAND_CACHE:?}" "${TMPDIR:=/tmp}"
+OUT=$TMPDIR/out.$$
+user_locale=${LC_ALL-}
+# The messages of tools are read below: in English.
+LC_ALL=C
+export LC_ALL TMPDIR
+# Nothing of the user's own environments gets into this one.
+unset PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX CONDA_DEFAULT_ENV PIP_USER PIP_TARGET PIP_PREFIX \
+        PIP_REQUIRE_VIRTUALENV PIP_REQUIRE_HASHES PIP_REQUIREMENT PIP_CONSTRAINT UV_PROJECT UV_PROJECT_ENVIRONMENT \
+        UV_SYSTEM_PYTHON UV_CONSTRAINT JULIA_PROJECT JULIA_LOAD_PATH
+
+# One line on the control channel.
+tell() {
+        printf '%s\n' "$(printf '%s' "$*" | tr '\n\r\t' '   ')" >&3
+}
+
+note() {
+        printf 'errand: %s\n' "$*"
+}
+
+# fail KIND MESSAGE [HINT]
+fail() {
+        tell kind "$1"
+        if [ -n "${3-}" ]; then
+                tell hint "$3"
+        fi
+        tell error "$2"
+        note "$2"
+        exit 1
+}
+
+# The value of a setting; empty when it is not there.
+setting() {
+        sed -n "s/^$1=//p" "$ERRAND_FILES/settings" 2>/dev/null | sed -n '1p'
+}
+
+# Every value of a setting that may be there several times.
+settings() {
+        sed -n "s/^$1=//p" "$ERRAND_FILES/settings" 2>/dev/null
+}
+
+have() {
+        command -v "$1" >/dev/null 2>&1
+}
+
+# Lines of a file that say something.
+count() {
+        grep -c '[^[:space:]]' "$1" 2>/dev/null || :
+}
+
+plural() {
+        if [ "$1" -eq 1 ]; then printf '1 %s' "$2"; else printf '%s %ss' "$1" "$2"; fi
+}
+
+# Runs a command; its output goes to the log as it comes and to $OUT for those who explain failures. Lines that say how
+# far it is are shown to the user.
+run() {
+        : >"$OUT"
+        { "$@" 2>&1 3>&- </dev/null; printf '%s\n' "$?" >"$TMPDIR/status.$$"; } | while IFS= read -r line || [ -n "$line" ]; do
+                printf '%s\n' "$line"
+                printf '%s\n' "$line" >>"$OUT"
+                case $line in
+                "Resolved "*" package"*) rest=${line#Resolved }; tell progress "downloading ${rest%% in *}" ;;
+                "Prepared "*" package"*) rest=${line#Prepared }; tell progress "installing ${rest%% in *}" ;;
+                "Building "*" @ "*) rest=${line#Building }; tell progress "building ${rest%% @ *}" ;;
+                "Collecting "*) rest=${line#Collecting }; tell progress "collecting ${rest%% *}" ;;
+                "Installing collected packages: "*) tell progress "installing with pip" ;;
+                "Setting up "*) rest=${line#Setting up }; tell progress "setting up ${rest%% *}" ;;
+                "Unpacking "*) rest=${line#Unpacking }; tell progress "unpacking ${rest%% *}" ;;
+                esac
+        done
+        return "$(cat "$TMPDIR/status.$$")"
+}
+
+# The first match of a basic regular expression in what the last command said, without its leading marks.
+said() {
+        grep -m 1 -e "$1" "$OUT" 2>/dev/null | sed 's/^[[:space:]]*//; s/^\(error\|ERROR\|E\|Error\): *//; s/[[:space:]]*$//'
+}
+
+says() {
+        grep -q -i -e "$1" "$OUT" 2>/dev/null
+}
+
+# The last line that says something: when nothing better is known.
+last_words() {
+        grep '[^[:space:]]' "$OUT" 2>/dev/null | tail -n 1 | sed 's/^[[:space:]]*//'
+}
+
+# What no tool can do anything about, whichever of them it hit.
+fail_for_all() {
+        if says 'no space left on device\|disk quota exceeded\|enough free space\|os error 28'; then
+                fail disk "no space left on the disk of ~/.errand: $(said '[Nn]o space left\|[Qq]uota exceeded\|enough free space')" \
+                        "errand gc frees what no job needs any more; or point ERRAND_HOME of the host to a larger disk"
+        fi
+}
+
+looks_like_network() {
+        says 'temporary failure in name resolution\|failed to establish a new connection\|could not resolve\|dns error\|name or service not known\|network is unreachable\|connection refused\|connection timed out\|connecttimeouterror\|operation timed out\|error sending request\|tcp connect error\|no route to host\|connection reset\|proxyerror\|newconnectionerror\|certificate verify failed\|sslerror\|invalid peer certificate\|unreachable'
+}
+
+# download URL FILE
+download() {
+        if have curl; then
+                curl --fail --silent --show-error --location --connect-timeout 10 --max-time 600 --retry 2 -o "$2" "$1"
+        elif have wget; then
+                wget -q -T 15 -t 2 -O "$2" "$1"
+        elif have python3; then
+                python3 -c 'import sys, urllib.request as u, shutil
+with u.urlopen(sys.argv[1], timeout=15) as r, open(sys.argv[2], "wb") as f: shutil.copyfileobj(r, f)' "$1" "$2"
+        else
+                echo "neither curl, wget nor python3 is there"
+                return 127
+        fi
+}
+
+# Nothing may be fetched: what is needed was sent along.
+fetched_here() {
+        [ "${ERRAND_FETCH-}" = here ] || [ "$(setting fetch)" = here ]
+}

@@ -1,0 +1,371 @@
+# pip.sh - Python packages: $ERRAND_FILES/requirements.txt and constraints.txt, into $ERRAND_PREFIX/venv (or into the
+# conda prefix, when there is one). With uv where it can be had, else with venv and pip.
+
+# Where this host's own pip would look, since uv does not read pip's configuration. Credentials may be in it: it goes
+# through the environment, not through arguments.
+pip_config() {
+        for pip_file in ${PIP_CONFIG_FILE:+"$PIP_CONFIG_FILE"} "$HOME/.config/pip/pip.conf" "$HOME/.pip/pip.conf" /etc/xdg/pip/pip.conf /etc/pip.conf; do
+                [ -r "$pip_file" ] || continue
+                pip_value=$(sed -n "s/^[[:space:]]*$1[[:space:]]*[=:][[:space:]]*//p" "$pip_file" | sed -n '1p')
+                if [ -n "$pip_value" ]; then
+                        printf '%s' "$pip_value"
+                        return
+                fi
+        done
+}
+
+pip_host_index() {
+        [ -z "$(setting index_url)" ] || return 0
+        pip_url=${PIP_INDEX_URL:-$(pip_config index-url)}
+        if [ -n "$pip_url" ] && [ -z "${UV_DEFAULT_INDEX-}${UV_INDEX_URL-}" ]; then
+                UV_DEFAULT_INDEX=$pip_url
+                export UV_DEFAULT_INDEX
+        fi
+        pip_url=${PIP_EXTRA_INDEX_URL:-$(pip_config extra-index-url)}
+        if [ -n "$pip_url" ] && [ -z "${UV_INDEX-}${UV_EXTRA_INDEX_URL-}" ]; then
+                UV_INDEX=$pip_url
+                export UV_INDEX
+        fi
+        pip_url=${PIP_CERT:-$(pip_config cert)}
+        if [ -n "$pip_url" ] && [ -z "${SSL_CERT_FILE-}" ]; then
+                SSL_CERT_FILE=$pip_url
+                export SSL_CERT_FILE
+        fi
+}
+
+pip_has_index() {
+        [ -n "$(setting index_url)$(setting extra_index_url)${UV_DEFAULT_INDEX-}${UV_INDEX_URL-}${UV_INDEX-}${UV_EXTRA_INDEX_URL-}" ]
+}
+
+# A Python of this host that suits: sets PYTHON.
+pip_find_python() {
+        pip_want=$(setting python)
+        [ -n "$pip_want" ] || pip_want=$(setting requires_python)
+        PYTHON=
+        for pip_name in "python$pip_want" python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python; do
+                case $pip_name in *[!a-z0-9.]*) continue ;; esac
+                pip_path=$(command -v "$pip_name" 2>/dev/null) || continue
+                # pyenv's stand-ins are there without their Python
+                "$pip_path" -c 'import sys; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1 || continue
+                if [ -z "$pip_want" ] || "$pip_path" "$ERRAND_FILES/distributions.py" suits "$pip_want" >/dev/null 2>&1; then
+                        PYTHON=$pip_path
+                        return 0
+                fi
+        done
+        return 1
+}
+
+# Sets UV to a uv that runs, or to nothing.
+pip_find_uv() {
+        UV=
+        if [ "${ERRAND_UV-}" = none ]; then
+                return 1
+        fi
+        for pip_path in "${ERRAND_UV-}" "$(command -v uv 2>/dev/null)" "$HOME/.local/bin/uv" "$HOME/.cargo/bin/uv" "$ERRAND_TOOLS/bin/uv"; do
+                if [ -n "$pip_path" ] && [ -x "$pip_path" ] && "$pip_path" --version >/dev/null 2>&1; then
+                        UV=$pip_path
+                        return 0
+                fi
+        done
+        return 1
+}
+
+pip_keep_uv() {
+        [ -f "$1" ] || return 1
+        mkdir -p "$ERRAND_TOOLS/bin" || return 1
+        chmod 755 "$1"
+        # A program of another C library or architecture does not start.
+        "$1" --version >/dev/null 2>&1 || return 1
+        # By a rename: another build may be starting the one that is there.
+        mv -f "$1" "$ERRAND_TOOLS/bin/uv" && UV=$ERRAND_TOOLS/bin/uv
+}
+
+# Gets uv into $ERRAND_TOOLS/bin: from a wheel that was sent, with the host's pip, or with its own installer.
+pip_get_uv() {
+        [ "${ERRAND_UV-}" != none ] || return 1
+        pip_new=$ERRAND_TOOLS/uv.$$
+        mkdir -p "$ERRAND_TOOLS" && rm -rf "$pip_new"
+        for pip_wheel in "$ERRAND_FILES"/uv-*.whl; do
+                [ -f "$pip_wheel" ] && mkdir -p "$pip_new" || continue
+                if [ -n "$PYTHON" ]; then
+                        "$PYTHON" -m zipfile -e "$pip_wheel" "$pip_new"
+                elif have unzip; then
+                        unzip -q -o "$pip_wheel" -d "$pip_new"
+                fi
+                pip_keep_uv "$(find "$pip_new" -type f -name uv 2>/dev/null | sed -n '1p')" && break
+        done
+        if [ -z "$UV" ] && ! fetched_here; then
+                tell progress "getting uv"
+                if [ -n "$PYTHON" ] && "$PYTHON" -m pip --version >/dev/null 2>&1; then
+                        for pip_url in "$(setting index_url)" ""; do
+                                PIP_INDEX_URL=${pip_url:-${PIP_INDEX_URL-}} PIP_NO_INPUT=1 run "$PYTHON" -m pip --isolated install -q --no-deps \
+                                        --only-binary :all: --disable-pip-version-check --retries 1 --timeout 10 --target "$pip_new" uv &&
+                                        pip_keep_uv "$pip_new/bin/uv" && break
+                                [ -n "$pip_url" ] || break
+                        done
+                fi
+                if [ -z "$UV" ] && { have curl || have wget; }; then
+                        mkdir -p "$pip_new/bin"
+                        if run download https://astral.sh/uv/install.sh "$pip_new/install.sh"; then
+                                UV_UNMANAGED_INSTALL=$pip_new/bin UV_NO_MODIFY_PATH=1 run sh "$pip_new/install.sh" -q
+                                pip_keep_uv "$pip_new/bin/uv"
+                        fi
+                fi
+        fi
+        rm -rf "$pip_new"
+        [ -n "$UV" ]
+}
+
+# The names and the urls of what is asked for, in $1, as both tools read it. URLs of an index may hold a password: not in
+# arguments, which everybody on the host sees.
+pip_write_request() {
+        (
+                umask 077
+                {
+                        if fetched_here; then
+                                echo --no-index
+                        else
+                                settings index_url | sed 's/^/--index-url /'
+                                settings extra_index_url | sed 's/^/--extra-index-url /'
+                                settings find_links | sed 's/^/--find-links /'
+                                settings no_index | sed 's/.*/--no-index/'
+                        fi
+                        cat "$ERRAND_FILES/requirements.txt"
+                } >"$1"
+        )
+}
+
+pip_explain() {
+        fail_for_all
+        pip_name=
+        # uv
+        pip_text=$(tr '\n' ' ' <"$OUT" | sed 's/[│╰─▶├×]//g; s/   */ /g')
+        case $pip_text in
+        *" was not found in the package registry"*)
+                pip_name=$(printf '%s' "$pip_text" | sed 's/ was not found in the package registry.*//; s/.*[ (]//')
+                if ! looks_like_network; then
+                        pip_hint=$(pip_near "$pip_name")
+                        fail package "$pip_name: there is no such package in the index" "$pip_hint"
+                fi
+                ;;
+        *"were not found in the provided package locations"* | *"was not found in the provided package locations"*)
+                pip_name=$(printf '%s' "$pip_text" | sed 's/ was not found in the provided package locations.*//; s/.*[ (]//')
+                fail package "$pip_name: not among the packages that were sent"
+                ;;
+        esac
+        # pip
+        pip_name=$(sed -n 's/^ERROR: No matching distribution found for \([^ ]*\).*/\1/p' "$OUT" | sed -n '1p')
+        if [ -n "$pip_name" ] && ! looks_like_network; then
+                pip_versions=$(sed -n 's/^ERROR: Could not find a version that satisfies.*(from versions: \(.*\))$/\1/p' "$OUT" | sed -n '1p')
+                if [ -n "$pip_versions" ] && [ "$pip_versions" != none ]; then
+                        fail package "$pip_name: there is no such version" "the index has $pip_versions"
+                fi
+                pip_base=$(printf '%s' "$pip_name" | sed 's/[^A-Za-z0-9._-].*//')
+                fail package "$pip_base: there is no such package in the index" "$(pip_near "$pip_base")"
+        fi
+        if says 'ResolutionImpossible\|conflicting dependencies'; then
+                pip_text=$(sed -n '/^The conflict is caused by:/,/^$/p' "$OUT" | sed '1d; s/^ *//' | tr '\n' ';' | sed 's/;*$//; s/;/; /g')
+                fail conflict "${pip_text:-$(said 'conflicting dependencies')}" "loosen one of the two"
+        fi
+        if says 'no solution found'; then
+                pip_text=$(sed -n '/No solution found/,/^$/p' "$OUT" | sed '1d' | tr '\n' ' ' | sed 's/[│╰─▶├×]//g; s/   */ /g; s/^ *//; s/ *$//')
+                pip_text=${pip_text#Because }
+                case $pip_text in
+                *"there is no version of "* | *"there are no versions of "*) fail package "$pip_text" ;;
+                esac
+                if looks_like_network; then
+                        pip_offline
+                fi
+                case $pip_text in
+                *" depends on "*) fail conflict "$pip_text" "loosen one of the two" ;;
+                esac
+                fail package "$pip_text"
+        fi
+        if says 'no interpreter found\|failed to discover python'; then
+                pip_no_python
+        fi
+        if looks_like_network; then
+                pip_offline
+        fi
+        pip_text=$(said 'Failed to build\|Failed building wheel\|Failed to download\|hash mismatch\|HASHES\|^error:\|^ERROR:\|Failed to ')
+        fail package "${pip_text:-$(last_words)}" "$(pip_build_hint)"
+}
+
+pip_build_hint() {
+        if says 'gcc.*not found\|command .*cc.* failed\|no such file or directory: .*cc\|unable to execute'; then
+                printf 'it has to be compiled, and a compiler or header is missing: apt: [build-essential, python3-dev]'
+        elif says 'git.*not found\|cannot find command .git\|git executable not found'; then
+                printf 'git is missing on the host: apt: [git]'
+        fi
+}
+
+pip_offline() {
+        pip_text=$(said 'Failed to fetch\|Failed to download\|Caused by: .*dns\|Caused by: .*onnect\|NewConnectionError\|name resolution\|timed out\|refused\|esolve\|certificate')
+        fail network "this host cannot reach the package index: ${pip_text:-$(last_words)}" \
+                "fetch: here downloads the packages on your machine and sends them"
+}
+
+pip_no_python() {
+        pip_want=$(setting python)
+        [ -n "$pip_want" ] || pip_want=$(setting requires_python)
+        fail tool "no Python${pip_want:+ $pip_want} on this host, and uv could not bring one: $(said '[Nn]o interpreter\|[Ff]ailed\|error' || last_words)" \
+                "install one on the host, for instance apt: [python3, python3-venv]"
+}
+
+# Names near to one that the index does not know; from the list of a small index, else from names that many know.
+pip_near() {
+        [ -n "$PYTHON" ] || PYTHON=$(command -v python3 2>/dev/null)
+        [ -n "$PYTHON" ] || return 0
+        pip_url=$(setting index_url)
+        PIP_INDEX=${pip_url:-${UV_DEFAULT_INDEX-}} "$PYTHON" "$ERRAND_FILES/near.py" "$1" 2>/dev/null
+}
+
+pip_make_venv_uv() {
+        pip_want=$(setting python)
+        [ -n "$pip_want" ] || pip_want=$(setting requires_python)
+        if [ -n "$pip_want" ]; then
+                run "$UV" venv --no-project --python "$pip_want" "$ERRAND_PREFIX/venv"
+        else
+                # Most of what is published needs 3.9; where only an older one is there and none can be had, that one.
+                run "$UV" venv --no-project --python '>=3.9' "$ERRAND_PREFIX/venv" ||
+                        run "$UV" venv --no-project "$ERRAND_PREFIX/venv"
+        fi
+}
+
+pip_make_venv_plain() {
+        if [ -z "$PYTHON" ]; then
+                pip_want=$(setting python)
+                [ -n "$pip_want" ] || pip_want=$(setting requires_python)
+                fail tool "no Python${pip_want:+ $pip_want} on this host, and uv, which could bring one, cannot be had" \
+                        "install one on the host, for instance apt: [python3, python3-venv]"
+        fi
+        run "$PYTHON" -m venv "$ERRAND_PREFIX/venv" && [ -x "$ERRAND_PREFIX/venv/bin/pip" ] && return 0
+        fail_for_all
+        # Debian parts ensurepip from Python.
+        rm -rf "$ERRAND_PREFIX/venv"
+        run "$PYTHON" -m virtualenv "$ERRAND_PREFIX/venv" && return 0
+        rm -rf "$ERRAND_PREFIX/venv"
+        if "$PYTHON" -m pip --python "$PYTHON" --version >/dev/null 2>&1 && run "$PYTHON" -m venv --without-pip "$ERRAND_PREFIX/venv"; then
+                pip_outer=1
+                return 0
+        fi
+        fail tool "no virtual environment can be made with $PYTHON: $(last_words)" \
+                "Debian and Ubuntu: apt: [python3-venv]; or put uv into PATH on the host"
+}
+
+# Installs with uv into the Python $1.
+pip_install_uv() {
+        pip_write_request "$TMPDIR/request.txt"
+        set -- "$UV" pip install --python "$1" --index-strategy unsafe-best-match -r "$TMPDIR/request.txt"
+        [ ! -s "$ERRAND_FILES/constraints.txt" ] || set -- "$@" -c "$ERRAND_FILES/constraints.txt"
+        if fetched_here || [ -n "$(setting sent_links)" ]; then
+                set -- "$@" --find-links "$ERRAND_FILES"
+        fi
+        [ -z "$(setting pre)" ] || set -- "$@" --prerelease allow
+        for pip_host in $(settings trusted_host); do
+                set -- "$@" --allow-insecure-host "$pip_host"
+        done
+        pip_torch=$(setting torch_backend)
+        if [ -z "$pip_torch" ] && ! pip_has_index && ! fetched_here; then
+                pip_torch=auto # the build for this host's driver; an index that was named has its own
+        fi
+        if [ -n "$pip_torch" ] && "$UV" pip install --help 2>/dev/null | grep -q torch-backend; then
+                set -- "$@" --torch-backend "$pip_torch"
+        fi
+        run "$@"
+}
+
+pip_install_plain() {
+        pip_write_request "$TMPDIR/request.txt"
+        if [ -n "${pip_outer-}" ]; then
+                set -- "$PYTHON" -m pip --python "$1" install
+        else
+                set -- "$1" -m pip install
+        fi
+        set -- "$@" --no-input --disable-pip-version-check --progress-bar off -r "$TMPDIR/request.txt"
+        [ ! -s "$ERRAND_FILES/constraints.txt" ] || set -- "$@" -c "$ERRAND_FILES/constraints.txt"
+        if fetched_here || [ -n "$(setting sent_links)" ]; then
+                set -- "$@" --find-links "$ERRAND_FILES"
+        fi
+        [ -z "$(setting pre)" ] || set -- "$@" --pre
+        for pip_host in $(settings trusted_host); do
+                set -- "$@" --trusted-host "$pip_host"
+        done
+        case $(setting torch_backend) in
+        '' | auto) ;;
+        *) set -- "$@" --extra-index-url "https://download.pytorch.org/whl/$(setting torch_backend)" ;;
+        esac
+        run "$@"
+}
+
+# uv.lock: what it says for this platform becomes the requirements.
+pip_export_lock() {
+        [ -f "$ERRAND_FILES/uv.lock" ] && [ ! -f "$TMPDIR/locked.txt" ] || return 0
+        if [ -z "$UV" ]; then
+                note "uv.lock needs uv; without it the versions are chosen anew from pyproject.toml"
+                return 0
+        fi
+        mkdir -p "$TMPDIR/lock"
+        cp "$ERRAND_FILES/uv.lock" "$ERRAND_FILES/pyproject.toml" "$TMPDIR/lock/"
+        (cd "$TMPDIR/lock" && run "$UV" export --frozen --no-emit-workspace --no-header --no-annotate --format requirements.txt -o locked.txt) || pip_explain
+        cp "$TMPDIR/lock/locked.txt" "$ERRAND_PREFIX/locked.txt"
+}
+
+pip_python_of_env() {
+        if [ -d "$ERRAND_PREFIX/conda/bin" ]; then
+                printf '%s' "$ERRAND_PREFIX/conda/bin/python"
+        else
+                printf '%s' "$ERRAND_PREFIX/venv/bin/python"
+        fi
+}
+
+pip_build() {
+        UV_CACHE_DIR=$ERRAND_CACHE/uv PIP_CACHE_DIR=$ERRAND_CACHE/pip UV_PYTHON_INSTALL_DIR=$ERRAND_TOOLS/python
+        UV_PYTHON_PREFERENCE=${UV_PYTHON_PREFERENCE:-system} UV_NO_PROGRESS=1 NO_COLOR=1 UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-30}
+        export UV_CACHE_DIR PIP_CACHE_DIR UV_PYTHON_INSTALL_DIR UV_PYTHON_PREFERENCE UV_NO_PROGRESS NO_COLOR UV_HTTP_TIMEOUT ERRAND_FILES
+        if fetched_here; then
+                UV_PYTHON_DOWNLOADS=never UV_OFFLINE=1
+                export UV_PYTHON_DOWNLOADS UV_OFFLINE
+        else
+                pip_host_index
+        fi
+        pip_outer=
+        PYTHON=
+        pip_find_uv || {
+                pip_find_python
+                pip_get_uv
+        }
+        pip_target=$(pip_python_of_env)
+        pip_count=$(plural "$(grep -c '^[^-[:space:]#]' "$ERRAND_FILES/requirements.txt")" package)
+        if [ -n "$UV" ]; then
+                [ -d "$ERRAND_PREFIX/conda/bin" ] || pip_make_venv_uv || {
+                        fail_for_all
+                        pip_no_python
+                }
+                tell progress "installing $pip_count with uv"
+                pip_install_uv "$pip_target" || pip_explain
+        else
+                [ -d "$ERRAND_PREFIX/conda/bin" ] || pip_make_venv_plain
+                tell progress "installing $pip_count with pip"
+                pip_install_plain "$pip_target" || pip_explain
+        fi
+        if [ -s "$ERRAND_FILES/sources.txt" ]; then
+                run "$pip_target" -I "$ERRAND_FILES/distributions.py" sources "$ERRAND_FILES/sources.txt" || fail tool "$(last_words)"
+        fi
+        tell progress "verifying $pip_count"
+        pip_check
+        if [ ! -d "$ERRAND_PREFIX/conda/bin" ]; then
+                tell prepend PATH "$ERRAND_PREFIX/venv/bin"
+                tell set VIRTUAL_ENV "$ERRAND_PREFIX/venv"
+                tell unset PYTHONHOME
+        fi
+}
+
+pip_check() {
+        pip_target=$(pip_python_of_env)
+        [ -x "$pip_target" ] || fail tool "the environment's Python is gone: $pip_target"
+        if ! run "$pip_target" -I "$ERRAND_FILES/distributions.py" verify "$ERRAND_FILES/requirements.txt"; then
+                pip_text=$(grep -v '^Traceback' "$OUT" | head -n 5 | tr '\n' ';' | sed 's/;$//; s/;/; /g')
+                fail package "${pip_text:-the Python of the environment does not run}"
+        fi
+}

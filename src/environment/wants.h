@@ -1,0 +1,19 @@
+/* wants.h - what resolve.c finds out and assemble.c makes a recipe of. */
+#ifndef ER_ENVIRONMENT_WANTS_H
+#define ER_ENVIRONMENT_WANTS_H
+
+#include "environment/environment.h"
+#include "environment/requirements.h"
+
+struct er_wants {
+        const struct er_environment *said;
+        struct er_requirements pip;
+        struct er_strv conda, channels, apt, julia;
+        struct er_strv data; /* absolute: uv.lock, Project.toml, ...: sent under their own names */
+        bool has_lock;       /* uv.lock is in data */
+};
+
+/* The hash, the texts and the files. 0: nothing is wanted; 1: made. */
+int er_wants_assemble(const struct er_wants *wants, struct er_recipe *ret, struct er_err *err);
+
+#endif
