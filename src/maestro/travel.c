@@ -177,6 +177,7 @@ int er_travel_send(struct er_carry *m, struct er_work *work, struct er_conn *con
         struct er_carried *j = work->job;
         struct progress progress = {m, j, "uploading", setup};
         int takes = 0, silences = 0;
+        uint64_t wanted = UINT64_MAX;
         for (;;) {
                 const struct er_snapshot *snapshot = NULL;
                 if (snapshot_to_send(m, work, conn, takes + silences > 0, &snapshot, err) < 0)
@@ -189,8 +190,9 @@ int er_travel_send(struct er_carry *m, struct er_work *work, struct er_conn *con
                         return 0;
                 }
                 bool changed = err->code == ER_STATE && er_streq(err->provider_code, "changed"), silent = fell_silent(err);
-                if (transfer.bytes > 0)
+                if (transfer.total_bytes < wanted)
                         silences = 0;
+                wanted = transfer.total_bytes; /* what is sent after the host gave up does not arrive */
                 if ((changed && takes++ < TAKES_MAX) || (silent && silences++ < SILENCES_MAX)) {
                         pthread_mutex_lock(&m->snap_lock);
                         make_stale(m, snapshot);

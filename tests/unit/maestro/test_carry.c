@@ -55,7 +55,7 @@ static int teardown(void **state)
 }
 
 /* A run of jobs that each are a line for the shell. */
-static int64_t add_run(struct er_store *s, const char *line, const struct er_spec *like, size_t count)
+static int64_t add_named_run(struct er_store *s, const char *name, const char *line, const struct er_spec *like, size_t count)
 {
         er_auto(er_spec) spec = ER_SPEC_INIT;
         er_auto(er_str) encoded = ER_STR_INIT;
@@ -76,9 +76,14 @@ static int64_t add_run(struct er_store *s, const char *line, const struct er_spe
         er_spec_encode(&spec, &encoded);
         for (size_t i = 0; i < count; i++)
                 jobs[i] = (struct er_new_job){.spec = er_svn(encoded.buf, encoded.len), .command = line};
-        if (er_store_add_run(s, "p", project, NULL, jobs, count, er_now_ms(), &run, &err) < 0)
+        if (er_store_add_run(s, "p", project, name, jobs, count, er_now_ms(), &run, &err) < 0)
                 fail_msg("%s", err.message);
         return run.id;
+}
+
+static int64_t add_run(struct er_store *s, const char *line, const struct er_spec *like, size_t count)
+{
+        return add_named_run(s, NULL, line, like, count);
 }
 
 struct heard {
@@ -348,11 +353,61 @@ static void test_no_such_host(void **state)
         assert_int_equal(job.reason, ER_REASON_HOST);
         assert_int_equal(job.attempt, 0);
         assert_non_null(strstr(job.detail, "127.0.0.1"));
+        assert_null(strstr(job.detail, ") (")); /* the reason and the hint are told apart */
+        assert_non_null(strstr(job.detail, "; "));
         /* One of several is enough. */
         er_strv_add(&like.hosts, "local");
         carry_well(add_run(store, "true", &like, 1), NULL, &several);
         assert_int_equal(several.state, ER_JOB_DONE);
         assert_string_equal(several.host, "local");
+}
+
+/* A name that is in the store and that no host takes: asked again it is refused again. */
+static void test_refused_name(void **state)
+{
+        (void)state;
+        er_auto(er_job) job = ER_JOB_INIT;
+        char name[260];
+        memset(name, 'n', sizeof name - 1);
+        name[sizeof name - 1] = '\0';
+        carry_well(add_named_run(store, name, "true", NULL, 1), NULL, &job);
+        assert_int_equal(job.state, ER_JOB_FAILED);
+        assert_int_equal(job.reason, ER_REASON_HOST);
+        assert_non_null(strstr(job.detail, "key"));
+}
+
+/* The host gives the upload up while a file is looked through that was written just now: the next snapshot is sure of it. */
+static void test_silent_upload(void **state)
+{
+        (void)state;
+        er_auto(er_job) job = ER_JOB_INIT;
+        er_auto(er_spec) like = ER_SPEC_INIT;
+        like.sync = true;
+        er_autofree char *file = er_path_join(project, "large");
+        er_autoclose int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        assert_int_equal(ftruncate(fd, 100 << 20), 0);
+        setenv("ERRAND_SILENCE_MS", "20", 1);
+        struct timespec later[2] = {{.tv_sec = er_now_ms() / 1000 + 1, .tv_nsec = 1}, {.tv_sec = er_now_ms() / 1000 + 1, .tv_nsec = 1}};
+        assert_int_equal(futimens(fd, later), 0); /* not before a second from now is a snapshot sure of it */
+        carry_well(add_run(store, "test $(wc -c < large) = 104857600", &like, 1), NULL, &job);
+        if (job.state != ER_JOB_DONE) { /* on a very slow machine: but there is an end, and why */
+                assert_int_equal(job.state, ER_JOB_FAILED);
+                assert_int_equal(job.reason, ER_REASON_FILES);
+                assert_non_null(strstr(job.detail, "snapshot"));
+        }
+        /* It never is sure of it. */
+        later[0].tv_sec += 1000000;
+        later[1].tv_sec += 1000000;
+        assert_int_equal(futimens(fd, later), 0);
+        assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+        assert_int_equal(futimens(fd, later), 0);
+        er_job_release(&job);
+        carry_well(add_run(store, "true", &like, 1), NULL, &job);
+        unsetenv("ERRAND_SILENCE_MS");
+        assert_int_equal(job.state, ER_JOB_FAILED);
+        assert_int_equal(job.reason, ER_REASON_FILES);
+        assert_non_null(strstr(job.detail, "snapshot"));
 }
 
 static void test_stopped_and_taken_up(void **state)
@@ -590,6 +645,8 @@ int main(void)
                 IN_WORLD(test_files_travel),
                 IN_WORLD(test_secrets),
                 IN_WORLD(test_no_such_host),
+                IN_WORLD(test_refused_name),
+                IN_WORLD(test_silent_upload),
                 IN_WORLD(test_stopped_and_taken_up),
                 IN_WORLD(test_cancelled_from_outside),
                 IN_WORLD(test_cancelled_when_nobody_carries),
