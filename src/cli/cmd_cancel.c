@@ -6,6 +6,7 @@
 
 #define PATIENCE_MS 15000 /* beyond the time a job gets between TERM and KILL */
 #define GRACE_MS 10000
+#define FIRST_MS 3000 /* for jobs that have not begun; those that run do not wait longer for them */
 
 struct cancel_opts {
         int64_t grace_ms;
@@ -68,6 +69,55 @@ static int shorten(const struct er_cli *cli, const struct er_job *job, int64_t g
         return 0;
 }
 
+static bool has_begun(const struct er_job *job)
+{
+        return job->state >= ER_JOB_STARTING;
+}
+
+/* The wish is noted for those that have begun, or for those that have not. */
+static int wish(const struct er_cli *cli, const struct cancel_opts *opts, const struct er_jobs *jobs, bool begun,
+                size_t *asked, struct er_err *err)
+{
+        for (size_t i = 0; i < jobs->len; i++) {
+                const struct er_job *job = &jobs->items[i];
+
+                if (er_job_state_ended(job->state) || has_begun(job) != begun)
+                        continue;
+                if (er_maestro_cancel(cli->store, job->id, err) < 0)
+                        return -1;
+                ++*asked;
+                if (opts->grace_ms >= 0) {
+                        er_auto(er_err) why = ER_ERR_INIT;
+
+                        if (shorten(cli, job, opts->grace_ms, &why) < 0)
+                                er_say_err(&why);
+                }
+        }
+        return 0;
+}
+
+/* What waits for its turn goes first, and is seen to go: it would begin as soon as a running one makes room. */
+static int wish_all(const struct er_cli *cli, const struct cancel_opts *opts, const struct er_jobs *jobs, size_t *asked,
+                    struct er_err *err)
+{
+        er_auto(er_strv) waiting = ER_STRV_INIT;
+        er_auto(er_jobs) first = ER_JOBS_INIT;
+        bool ended;
+
+        for (size_t i = 0; i < jobs->len; i++)
+                if (!has_begun(&jobs->items[i]))
+                        er_strv_add(&waiting, jobs->items[i].name);
+        if (wish(cli, opts, jobs, false, asked, err) < 0)
+                return -1;
+        if (waiting.len > 0 && waiting.len < jobs->len) {
+                er_target_adopt(cli);
+                if (er_target_jobs(cli, waiting.items, (int)waiting.len, &first, err) < 0 ||
+                    er_target_wait(cli, &first, er_deadline_in(FIRST_MS), -1, &ended, err) < 0)
+                        return -1;
+        }
+        return wish(cli, opts, jobs, true, asked, err);
+}
+
 static int cancel(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
 {
         const struct cancel_opts *opts = arg;
@@ -79,22 +129,12 @@ static int cancel(struct er_cli *cli, void *arg, char **args, int count, struct 
 
         if (choose(cli, opts, args, count, &jobs, err) < 0)
                 return -1;
-        for (size_t i = 0; i < jobs.len; i++) {
-                if (er_job_state_ended(jobs.items[i].state)) {
+        for (size_t i = 0; i < jobs.len; i++)
+                if (er_job_state_ended(jobs.items[i].state))
                         er_say(cli, "%s is over already: %s", jobs.items[i].name,
                                er_job_state_name(jobs.items[i].state));
-                        continue;
-                }
-                if (er_maestro_cancel(cli->store, jobs.items[i].id, err) < 0)
-                        return -1;
-                asked++;
-                if (opts->grace_ms >= 0) {
-                        er_auto(er_err) why = ER_ERR_INIT;
-
-                        if (shorten(cli, &jobs.items[i], grace, &why) < 0)
-                                er_say_err(&why);
-                }
-        }
+        if (wish_all(cli, opts, &jobs, &asked, err) < 0)
+                return -1;
         if (asked == 0) {
                 if (jobs.len == 0)
                         er_say(cli, "no job is open");

@@ -134,7 +134,14 @@ static int gc(struct er_cli *cli, void *arg, char **args, int count, struct er_e
 
                 fanout = er_fanout_start(host_count, visit, &sweep);
                 er_fanout_free(fanout);
-                rc = report(cli, &sweep, host_count, err);
+                if (args[0] && sweep.visits[0].rc < 0) { /* the one that was asked for */
+                        er_auto(er_str) meant = ER_STR_INIT;
+
+                        rc = er_err_move(err, &sweep.visits[0].err);
+                        if (er_target_host_meant(cli->store, args[0], &meant))
+                                er_err_hint(err, "%s", meant.buf);
+                } else
+                        rc = report(cli, &sweep, host_count, err);
         }
         for (size_t i = 0; i < sweep.count; i++) {
                 er_err_release(&sweep.visits[i].err);

@@ -1,4 +1,6 @@
 """Ending jobs: the whole tree, whatever it does."""
+import os
+
 import pytest
 
 from helpers import until
@@ -63,6 +65,18 @@ def test_cancel_all(errand):
         errand("run", "--detach", "--", "sleep", "1000").ok()
     errand("cancel", "--all").ok()
     until(lambda: {row["state"] for row in errand.jobs()} == {"cancelled"}, 20, "all to be cancelled")
+
+
+@pytest.mark.parametrize("round_", range(4))
+def test_cancel_all_lets_nothing_begin(errand, round_):
+    """What waits for the slots of a job that is cancelled with it."""
+    errand("run", "--detach", "--cpus", os.cpu_count(), "--", "sleep", "1000").ok()
+    errand.wait_state("running", name="work-1.0")
+    errand("run", "--detach", "--", "touch", str(errand.home / f"begun{round_}")).ok()
+    errand.wait_state("queued", name="work-2.0")
+    errand("cancel", "--all").ok()
+    assert {row["job"]: row["state"] for row in errand.jobs()} == {"work-1.0": "cancelled", "work-2.0": "cancelled"}
+    assert not (errand.home / f"begun{round_}").exists()
 
 
 def test_cancel_twice_and_of_an_ended_job(errand):

@@ -151,7 +151,7 @@ def test_a_name_with_a_slip_gets_the_nearest_and_is_not_remembered(errand, make_
     errand("run", "--quiet", "--on", "gpu-box", "--no-sync", "--", "true").ok()
     said = errand("run", "--on", "gpu-bxo", "--on", "gpu-box", "--", "true").ok().said
     assert "gpu-bxo is passed over: there is no such host name" in said
-    for args in (["run", "--on", "gpu-bxo", "--", "true"], ["push", "gpu-bxo", "/etc/hostname", "x"], ["ssh", "gpu-bxo", "true"]):
+    for args in (["run", "--on", "gpu-bxo", "--", "true"], ["push", "gpu-bxo", "/etc/hostname", "x"], ["ssh", "gpu-bxo", "true"], ["gc", "gpu-bxo"]):
         done = errand(*args)
         assert done.rc != 0 and "did you mean gpu-box?" in done.said, done
     assert "did you mean gpu-box?" in errand("doctor", "gpu-bxo").ok(1).text
