@@ -136,7 +136,7 @@ static void warn_once(struct er_carried *j, const struct er_work *work, bool att
         else if (er_job_state_ended(j->row.state))
                 er_err_set(&j->warning, err->code, "outputs are still on %s, trying again: %s", host, why);
         else if (attempt_open)
-                er_err_set(&j->warning, err->code, "lost contact with %s, trying again; the job is not affected: %s", host, why);
+                er_err_set(&j->warning, err->code, "lost contact with %s, trying again (the job does not need it): %s", host, why);
         else
                 er_err_set(&j->warning, err->code, "no connection yet, trying again: %s", why);
         if (err->hint)
