@@ -181,7 +181,7 @@ static void show_text(struct er_str *out, const struct er_job *job, const struct
 
                 er_str_reset(&text);
                 er_str_addf(&text, "%s/%s", shown,
-                            !job->outputs_fetched                ? "  (still being fetched)"
+                            !job->outputs_fetched                ? "  (not here yet: `errand wait` fetches them and says what is in the way)"
                             : !er_file_exists(AT_FDCWD, results) ? "  (not here)"
                                                                  : "");
                 field(out, "results", text.buf);

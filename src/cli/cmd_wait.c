@@ -25,8 +25,8 @@ static int wait_command(struct er_cli *cli, void *arg, char **args, int count, s
                 return -1;
         er_target_adopt(cli);
         er_live_set(live, jobs.len == 1 ? "waiting for %s" : "waiting for %s and others", jobs.items[0].name);
-        if (er_target_wait(cli, &jobs, opts->timeout_ms >= 0 ? er_deadline_in(opts->timeout_ms) : ER_NEVER, -1, &ended,
-                           err) < 0)
+        if (er_target_wait_outputs(cli, live, &jobs, opts->timeout_ms >= 0 ? er_deadline_in(opts->timeout_ms) : ER_NEVER,
+                                   &ended, err) < 0)
                 return -1;
         er_live_clear(live);
         for (size_t i = 0; i < jobs.len; i++) {

@@ -14,6 +14,7 @@
 
 #define LOOK_MS 30          /* between looks at the store: one PRAGMA, no disk */
 #define ADOPT_EVERY_MS 5000 /* a maestro may die while we wait */
+#define FETCH_MS 600000     /* then whoever waits looks round again */
 
 void er_jobs_release(struct er_jobs *jobs)
 {
@@ -188,9 +189,50 @@ static bool all_over(const struct er_jobs *jobs)
         return true;
 }
 
-int er_target_wait(const struct er_cli *cli, struct er_jobs *jobs, er_deadline deadline, int stop, bool *ret_ended,
-                   struct er_err *err)
+struct fetching {
+        struct er_live *live;
+        struct er_str *said; /* the last trouble */
+};
+
+static void on_trouble(void *arg, const struct er_job *job, const struct er_err *err)
 {
+        struct fetching *f = arg;
+        er_auto(er_str) text = ER_STR_INIT;
+
+        er_str_addf(&text, "%s: %s", job->name, err->message ? err->message : er_code_name(err->code));
+        if (!f->live || er_streq(text.buf, f->said->buf))
+                return;
+        er_live_say(f->live, "%s", text.buf);
+        if (err->hint)
+                er_live_more(f->live, "%s", err->hint);
+        er_live_more(f->live, "it is tried again every few seconds");
+        er_str_reset(f->said);
+        er_str_add(f->said, text.buf);
+}
+
+/* Outputs that are still on their host while nobody fetches them are fetched here, so that what is in the way is said to
+   whoever waits for them. */
+static void fetch_here(const struct er_cli *cli, const struct er_jobs *jobs, er_deadline deadline, struct fetching *f)
+{
+        for (size_t i = 0; i < jobs->len; i++) {
+                const struct er_job *job = &jobs->items[i];
+                er_deadline until = deadline == ER_NEVER ? er_deadline_in(FETCH_MS) : deadline;
+                const struct er_maestro_opts opts = {
+                        .store = cli->store, .until = until, .ui = {.arg = f, .warn = on_trouble}};
+                er_auto(er_err) why = ER_ERR_INIT;
+
+                if (!er_job_state_ended(job->state) || job->outputs_fetched || er_maestro_is_carried(cli->store, job->run_id))
+                        continue;
+                if (er_maestro_carry(&opts, &job->run_id, 1, NULL, &why) < 0 && why.code != ER_TIMEOUT)
+                        on_trouble(f, job, &why);
+        }
+}
+
+static int wait_for(const struct er_cli *cli, struct er_live *live, struct er_jobs *jobs, er_deadline deadline, int stop,
+                    bool *ret_ended, struct er_err *err)
+{
+        er_auto(er_str) said = ER_STR_INIT;
+        struct fetching fetching = {.live = live, .said = &said};
         er_deadline adopt_at = er_deadline_in(ADOPT_EVERY_MS);
         int64_t seen = er_store_version(cli->store);
 
@@ -205,6 +247,8 @@ int er_target_wait(const struct er_cli *cli, struct er_jobs *jobs, er_deadline d
                 if (poll(&wait, 1, (int)(left < LOOK_MS ? left : LOOK_MS)) > 0)
                         break;
                 if (er_mono_ms() >= adopt_at) {
+                        if (live)
+                                fetch_here(cli, jobs, deadline, &fetching);
                         er_target_adopt(cli);
                         adopt_at = er_deadline_in(ADOPT_EVERY_MS);
                 }
@@ -217,6 +261,18 @@ int er_target_wait(const struct er_cli *cli, struct er_jobs *jobs, er_deadline d
         }
         *ret_ended = all_over(jobs);
         return 0;
+}
+
+int er_target_wait(const struct er_cli *cli, struct er_jobs *jobs, er_deadline deadline, int stop, bool *ret_ended,
+                   struct er_err *err)
+{
+        return wait_for(cli, NULL, jobs, deadline, stop, ret_ended, err);
+}
+
+int er_target_wait_outputs(const struct er_cli *cli, struct er_live *live, struct er_jobs *jobs, er_deadline deadline,
+                           bool *ret_ended, struct er_err *err)
+{
+        return wait_for(cli, live, jobs, deadline, -1, ret_ended, err);
 }
 
 void er_target_result(struct er_str *out, const struct er_job *job)

@@ -43,6 +43,10 @@ int er_target_adopt(const struct er_cli *cli);
 /* Until all have ended and their outputs are here. false at the deadline, or when `stop` (a descriptor, or -1) is readable. */
 int er_target_wait(const struct er_cli *cli, struct er_jobs *jobs, er_deadline deadline, int stop, bool *ret_ended,
                    struct er_err *err);
+/* The same for whoever has nothing else to do: outputs that nobody fetches are fetched here, every few seconds again while they
+   cannot be, and why is said on live, once. */
+int er_target_wait_outputs(const struct er_cli *cli, struct er_live *live, struct er_jobs *jobs, er_deadline deadline,
+                           bool *ret_ended, struct er_err *err);
 /* One line at a job's end: "mnist-12.0 failed: exit 3 after 2.1s on gpu-box"; without "errand: ". */
 void er_target_result(struct er_str *out, const struct er_job *job);
 

@@ -95,8 +95,11 @@ void er_view_state_brief(struct er_str *out, const struct er_job *job, int64_t n
 {
         bool told = job->reason == ER_REASON_EXIT || job->reason == ER_REASON_SIGNAL || job->reason == ER_REASON_NONE;
 
-        if (job->state != ER_JOB_FAILED || told)
+        if (job->state != ER_JOB_FAILED || told) {
                 er_view_state(out, job, now_ms);
+                if (er_job_state_ended(job->state) && !job->outputs_fetched)
+                        er_str_add(out, ", outputs not here yet");
+        }
         else
                 er_str_addf(out, "failed: %s",
                             job->reason == ER_REASON_HOST ? "no way to its host" : er_reason_name(job->reason));

@@ -567,5 +567,5 @@ int er_carry_runs(const struct er_maestro_opts *opts, const int64_t *run_ids, si
 int er_maestro_carry(const struct er_maestro_opts *opts, const int64_t *run_ids, size_t count, size_t *ret_skipped,
                      struct er_err *err)
 {
-        return er_carry_runs(opts, run_ids, count, ER_NEVER, ret_skipped, err);
+        return er_carry_runs(opts, run_ids, count, opts->until ? opts->until : ER_NEVER, ret_skipped, err);
 }

@@ -32,6 +32,7 @@ struct er_maestro_opts {
         bool follow;                   /* fetch the log live for ui->log */
         const struct er_strv *secrets; /* "NAME=value" of this process; NULL: taken from the environment by name when needed */
         const struct er_snapshot *snapshot; /* (borrowed) already taken for the run by the caller, or NULL: taken when needed */
+        er_deadline until;             /* 0: no limit; then ER_TIMEOUT, with the runs as they are */
         struct er_cancel *stop;        /* (borrowed) fires: leave the runs as they are and return ER_DETACHED */
         struct er_maestro_ui ui;
 };
