@@ -26,6 +26,7 @@ struct watcher {
         struct er_cancel again;  /* the second Ctrl-C */
         enum er_job_state state; /* last seen */
         bool said_start;         /* the line with the job's name and host */
+        bool uploading;          /* files have been on their way */
         bool output_gone;
         int output_errno; /* 0, or why our own output failed */
 };
@@ -119,6 +120,7 @@ static void on_transfer(void *arg, const struct er_job *job, const char *what, c
         struct watcher *w = arg;
 
         (void)job;
+        w->uploading |= er_streq(what, "uploading");
         er_live_transfer(w->live, what, transfer);
 }
 
@@ -134,6 +136,13 @@ static void on_warn(void *arg, const struct er_job *job, const struct er_err *er
 }
 
 /* --- the end */
+
+/* What --quiet does not silence: the job never began, or was lost. A job that ended otherwise has said so itself. */
+static bool is_errands_own(const struct er_job *job)
+{
+        return job->state == ER_JOB_FAILED && job->reason != ER_REASON_START &&
+               (job->started_ms == 0 || job->reason == ER_REASON_GONE || job->reason == ER_REASON_REBOOT);
+}
 
 static bool has_entries(const char *dir)
 {
@@ -188,6 +197,12 @@ static int finish(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                 if (outputs)
                         er_str_addf(&line, "%s outputs in %s/", job->state == ER_JOB_DONE ? "," : ";", shown);
                 er_live_say(w->live, "%s", line.buf);
+                if (cli->quiet && is_errands_own(job)) {
+                        er_auto(er_err) own = ER_ERR_INIT;
+
+                        er_err_set(&own, ER_STATE, "%s", line.buf);
+                        er_say_err(&own);
+                }
                 if (job->state == ER_JOB_FAILED)
                         say_meant(w, job);
                 if (job->state == ER_JOB_FAILED && job->attempt > 0 && job->started_ms > 0)
@@ -267,6 +282,10 @@ static int detached(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
         if (interrupts > 0)
                 er_live_echoed(w->live);
         er_live_say(w->live, "detached; %s goes on", subject(jobs));
+        if (er_jobs_reload(w->cli, jobs, err) < 0)
+                return -1;
+        if (w->uploading && jobs->items[0].state == ER_JOB_WAITING)
+                er_live_more(w->live, "its files are still being sent from here: change none before `errand jobs` shows it on its host");
         er_live_more(w->live, "follow it: errand logs -f %s", subject(jobs));
         er_live_more(w->live, "cancel it: errand cancel %s%s", subject(jobs),
                      ended_by_others ? "" : ", or Ctrl-C again now");
