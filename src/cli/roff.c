@@ -55,11 +55,19 @@ static const struct {
 } variables[] = {
         {"ERRAND_HOME",
          "Everything errand keeps on this machine goes below this directory, instead of the usual places."},
-        {"XDG_STATE_HOME", "Where the store is without ERRAND_HOME."},
+        {"XDG_STATE_HOME, XDG_CACHE_HOME, XDG_CONFIG_HOME",
+         "Where, without ERRAND_HOME, the store, what is remembered of files, and git's own list of ignored names are."},
+        {"XDG_RUNTIME_DIR", "Where the sockets of shared ssh connections are; without it, or when it is long, in /tmp."},
+        {"ERRAND_SSH_PERSIST",
+         "For how many seconds an idle ssh connection is kept for the next command; 0: none is kept or shared."},
+        {"SSH_AUTH_SOCK", "Used by ssh, as are all its other settings."},
+        {"SHELL", "What errand ssh starts on this machine without a command."},
+        {"PATH", "Where ssh and git are found."},
         {"ERRAND_LOG",
          "For whoever looks for a fault: debug, or a list of parts of the program (host,maestro), traces to standard error."},
         {"ERRAND_LOG_FILE", "Where those traces go instead."},
         {"NO_COLOR", "When set, nothing is coloured."},
+        {"TERM", "On a dumb terminal there is no status line and no colour."},
 };
 
 static const struct {
