@@ -1,6 +1,7 @@
 /* env.c - see env.h: the directory of an environment, who builds it and who wants it. */
 #include "agent/env.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -108,6 +109,15 @@ void er_env_mark_used(const struct er_env *env)
                 futimens(fd, NULL);
 }
 
+int64_t er_env_used_ms(const struct er_env *env)
+{
+        struct stat st;
+
+        if (fstatat(env->fd, "used", &st, 0) < 0 && fstatat(env->fd, "activate", &st, 0) < 0 && fstatat(env->fd, "recipe", &st, 0) < 0)
+                return 0;
+        return (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+}
+
 int er_env_claim(struct er_env *env)
 {
         if (set_lock(env->lock_fd, BUILD, F_WRLCK) == 0)
@@ -123,6 +133,41 @@ bool er_env_is_building(const struct er_env *env)
 bool er_env_is_wanted(const struct er_env *env)
 {
         return is_locked(env, WANT);
+}
+
+static bool parse_hex(const char *name, unsigned char ret[ER_ENV_HASH])
+{
+        if (strlen(name) != 2 * ER_ENV_HASH)
+                return false;
+        for (size_t i = 0; i < 2 * ER_ENV_HASH; i++) {
+                const char *digit = strchr("0123456789abcdef", name[i]);
+
+                if (!digit)
+                        return false;
+                ret[i / 2] = (unsigned char)(ret[i / 2] << 4 | (unsigned char)(digit - "0123456789abcdef"));
+        }
+        return true;
+}
+
+int er_env_each(const struct er_agent *agent, er_env_fn fn, void *arg, struct er_err *err)
+{
+        er_autofree char *path = er_path_join(agent->root, "environments");
+        const struct dirent *entry;
+        DIR *dir = opendir(path);
+        int rc = 0;
+
+        while (rc == 0 && dir && (entry = readdir(dir))) {
+                unsigned char hash[ER_ENV_HASH];
+                struct er_env env = ER_ENV_INIT;
+
+                if (!parse_hex(entry->d_name, hash) || er_env_open(agent, hash, false, &env, NULL) < 0)
+                        continue; /* it is going, or never was one */
+                rc = fn(arg, &env, hash, err);
+                er_env_release(&env);
+        }
+        if (dir)
+                closedir(dir);
+        return rc;
 }
 
 void er_env_failure_release(struct er_env_failure *failure)

@@ -1,5 +1,5 @@
 /*
- * env.h - environments on this host: environments/<hex>/ (PROTOCOL.md, section 7). One is ready when `activate` is there,
+ * env.h - environments on this host: environments/<hex>/ (PROTOCOL.md, section 8). One is ready when `activate` is there,
  * which is written last; it says what a job's variables become, so that no shell runs at a job's start.
  *
  * Two bytes of the file `lock` are locked (F_OFD_SETLK): byte 0 exclusively by whoever builds or removes it, byte 1 shared by
@@ -33,11 +33,16 @@ int er_env_missing(const char *hex, struct er_err *err);
 bool er_env_is_ready(const struct er_env *env);
 /* Now is the time of its last use. */
 void er_env_mark_used(const struct er_env *env);
+int64_t er_env_used_ms(const struct er_env *env);
 /* 1: the exclusive byte is ours now (until released); 0: somebody else's; -1 with errno. */
 int er_env_claim(struct er_env *env);
 bool er_env_is_building(const struct er_env *env);
 /* Somebody but us wants it. */
 bool er_env_is_wanted(const struct er_env *env);
+
+/* Calls fn for each that is here; -1 from fn stops. */
+typedef int (*er_env_fn)(void *arg, struct er_env *env, const unsigned char *hash, struct er_err *err);
+int er_env_each(const struct er_agent *agent, er_env_fn fn, void *arg, struct er_err *err);
 
 /* How often a build has failed, and what the last one said. */
 struct er_env_failure {

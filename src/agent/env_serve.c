@@ -1,5 +1,4 @@
 /* env_serve.c - ENV, ENV_LIST, ENV_REMOVE, ENV_CHECK: environments as a client asks for them. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -130,29 +129,6 @@ int er_do_env(struct er_serve *serve, const struct er_frame *frame, struct er_er
 
 /* --- ENV_LIST */
 
-static bool parse_hex(const char *name, unsigned char ret[ER_ENV_HASH])
-{
-        if (strlen(name) != 2 * ER_ENV_HASH)
-                return false;
-        for (size_t i = 0; i < 2 * ER_ENV_HASH; i++) {
-                const char *digit = strchr("0123456789abcdef", name[i]);
-
-                if (!digit)
-                        return false;
-                ret[i / 2] = (unsigned char)(ret[i / 2] << 4 | (unsigned char)(digit - "0123456789abcdef"));
-        }
-        return true;
-}
-
-static int64_t used_ms(const struct er_env *env)
-{
-        struct stat st;
-
-        if (fstatat(env->fd, "used", &st, 0) < 0 && fstatat(env->fd, "activate", &st, 0) < 0 && fstatat(env->fd, "recipe", &st, 0) < 0)
-                return 0;
-        return (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
-}
-
 static void add_entry(struct er_worker *worker, const struct er_env *env, const unsigned char *hash)
 {
         er_auto(er_recipe) recipe = ER_RECIPE_INIT;
@@ -170,7 +146,7 @@ static void add_entry(struct er_worker *worker, const struct er_env *env, const 
         er_msg_text(&worker->out, ER_T_DATA, recipe.declaration);
         er_msg_text(&worker->out, ER_T_PATH, env->path);
         er_msg_u64(&worker->out, ER_T_SIZE, er_du(env->fd, "."));
-        er_msg_i64(&worker->out, ER_T_MTIME, used_ms(env));
+        er_msg_i64(&worker->out, ER_T_MTIME, er_env_used_ms(env));
         er_msg_u64(&worker->out, ER_T_RUNNING, er_env_is_wanted(env));
         er_msg_u64(&worker->out, ER_T_STATE,
                    er_env_is_ready(env) ? ER_ENV_STATE_READY : building ? ER_ENV_STATE_BUILDING : failure.count ? ER_ENV_STATE_FAILED
@@ -182,24 +158,19 @@ static void add_entry(struct er_worker *worker, const struct er_env *env, const 
         er_env_failure_release(&failure);
 }
 
+static int list_one(void *arg, struct er_env *env, const unsigned char *hash, struct er_err *err)
+{
+        (void)err;
+        add_entry(arg, env, hash);
+        return 0;
+}
+
 static int list(struct er_worker *worker, struct er_err *err)
 {
-        er_autofree char *path = er_path_join(worker->agent->root, "environments");
-        const struct dirent *entry;
-        DIR *dir = opendir(path);
         size_t start;
 
-        while (dir && (entry = readdir(dir))) {
-                unsigned char hash[ER_ENV_HASH];
-                er_auto(er_env) env = ER_ENV_INIT;
-
-                if (parse_hex(entry->d_name, hash) && er_env_open(worker->agent, hash, false, &env, err) == 0)
-                        add_entry(worker, &env, hash);
-                else
-                        er_err_clear(err);
-        }
-        if (dir)
-                closedir(dir);
+        if (er_env_each(worker->agent, list_one, worker, err) < 0)
+                return -1;
         start = er_frame_begin(&worker->out, ER_F_END, worker->id);
         er_frame_end(&worker->out, start);
         return 0;

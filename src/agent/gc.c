@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include "agent/adir.h"
+#include "agent/env.h"
 #include "agent/serve.h"
 #include "agent/snapshots.h"
 #include "base/clock.h"
@@ -11,6 +12,8 @@
 #include "base/map.h"
 #include "base/path.h"
 
+#define UNUSED_MS (30LL * 24 * 3600 * 1000) /* an environment that nothing used for so long; it can be built again */
+#define UNREADY_MS (24LL * 3600 * 1000)    /* one whose build failed or was broken off */
 #define STALE_MS (10 * 60 * 1000) /* a directory being made, or being removed, is done long before */
 
 struct collection {
@@ -19,7 +22,7 @@ struct collection {
         struct er_map keep;
         bool dry;
         int64_t until_ms; /* attempts submitted later are newer than KEEP; 0: take all */
-        uint64_t freed, attempts;
+        uint64_t freed, attempts, environments;
         struct er_map needed; /* "<directory of the project>/<hex>" */
 };
 
@@ -98,6 +101,22 @@ static void collect_leftovers(struct collection *gc)
                 closedir(all);
 }
 
+static int collect_environment(void *arg, struct er_env *env, const unsigned char *hash, struct er_err *err)
+{
+        struct collection *gc = arg;
+        int64_t age = er_now_ms() - er_env_used_ms(env);
+
+        (void)hash;
+        (void)err;
+        if (age < (er_env_is_ready(env) ? UNUSED_MS : UNREADY_MS) || er_env_is_wanted(env) || er_env_is_building(env))
+                return 0;
+        if (gc->dry)
+                gc->freed += er_du(env->fd, ".");
+        if (gc->dry || er_env_remove(env, &gc->freed, NULL) == 0)
+                gc->environments++;
+        return 0;
+}
+
 static int note_need(void *arg, const struct er_adir *dir, struct er_err *err)
 {
         struct collection *gc = arg;
@@ -155,6 +174,8 @@ static int collect(struct er_worker *worker, struct er_err *err)
         if (er_adir_each(worker->agent, er_svn(NULL, 0), collect_attempt, &gc, err) < 0)
                 return -1;
         collect_leftovers(&gc);
+        if (er_env_each(worker->agent, collect_environment, &gc, err) < 0)
+                return -1;
         if (er_snapshots_collect(root, is_needed, &gc, gc.dry, &snapshots, err) < 0)
                 return -1;
         start = er_frame_begin(&worker->out, ER_F_OK, worker->id);
@@ -162,6 +183,7 @@ static int collect(struct er_worker *worker, struct er_err *err)
         er_msg_u64(&worker->out, ER_T_COUNT, gc.attempts);
         er_msg_u64(&worker->out, ER_T_COUNT, snapshots.trees);
         er_msg_u64(&worker->out, ER_T_COUNT, snapshots.packs);
+        er_msg_u64(&worker->out, ER_T_COUNT, gc.environments);
         er_frame_end(&worker->out, start);
         er_map_release(&gc.keep);
         er_map_release(&gc.needed);

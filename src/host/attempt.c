@@ -277,7 +277,7 @@ int er_host_gc(struct er_session *session, const char *owner, const struct er_st
         struct er_frame answer;
         struct er_field field;
         struct er_gc gc = {0};
-        uint64_t *counts[] = {&gc.attempts, &gc.trees, &gc.packs};
+        uint64_t *counts[] = {&gc.attempts, &gc.trees, &gc.packs, &gc.environments};
         size_t count = 0;
 
         if (er_session_hello(session, &hello, err) < 0)

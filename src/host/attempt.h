@@ -57,9 +57,9 @@ int er_attempt_log(struct er_session *session, const char *key, uint32_t attempt
 
 struct er_gc {
         uint64_t freed;
-        uint64_t attempts, trees, packs;
+        uint64_t attempts, trees, packs, environments;
 };
-/* Snapshots nothing needs, and ended attempts of owner (store id) whose key is not in keep, as it was at listed_ms (our clock): what
+/* Snapshots nothing needs, environments that nothing has used for 30 days, and ended attempts of owner (store id) whose key is not in keep, as it was at listed_ms (our clock): what
    was submitted since is left alone. Where keep is too long for one request, only snapshots are looked at. dry: only counts. */
 int er_host_gc(struct er_session *session, const char *owner, const struct er_strv *keep, int64_t listed_ms, bool dry, struct er_gc *ret,
                struct er_err *err);
