@@ -1,0 +1,300 @@
+/* cmd_env.c - errand env: the software a job needs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/parse.h"
+#include "base/path.h"
+#include "cli/opts.h"
+#include "cli/target.h"
+#include "cli/view.h"
+#include "cli/words.h"
+#include "environment/imports.h"
+#include "job/config.h"
+
+struct env_opts {
+        bool yes;
+};
+
+/* What the words after `env` stand for; anything else is a command whose imports are looked for. */
+struct sub {
+        const char *name;
+        int min_args, max_args; /* -1: no limit */
+        int (*run)(struct er_cli *cli, const struct env_opts *opts, char **args, int count, struct er_err *err);
+};
+
+/* ---- What is found here */
+
+/* A command in the project, and what it needs. */
+struct look {
+        char *project;
+        char *workdir; /* relative to it, "" its root */
+        struct er_strv command;
+        bool shell;
+        struct er_strv scripts, julia_scripts;
+        struct er_found_list python, julia;
+};
+#define LOOK_INIT {0}
+
+static void look_release(struct look *look)
+{
+        free(look->project);
+        free(look->workdir);
+        er_strv_release(&look->command);
+        er_strv_release(&look->scripts);
+        er_strv_release(&look->julia_scripts);
+        er_found_list_release(&look->python);
+        er_found_list_release(&look->julia);
+}
+
+/* The words that were given, else the command of errand.yaml; a single word with white space is a shell line. */
+static int take_command(struct look *look, char **args, int count, struct er_err *err)
+{
+        er_auto(er_config) config = ER_CONFIG_INIT;
+        char cwd[4096];
+
+        if (er_target_project(&look->project, err) < 0)
+                return -1;
+        if (!getcwd(cwd, sizeof cwd))
+                return er_err_errno(err, errno, "finding out the current directory");
+        if (er_config_load(look->project, &config, err) < 0)
+                return -1;
+        if (count > 0) {
+                if (count == 1 && er_ends(args[0], ".py") && !strpbrk(args[0], " \t\n"))
+                        er_strv_add(&look->command, "python3"); /* a script alone is meant to be run by it */
+                er_strv_addall(&look->command, args, (size_t)count);
+                look->shell = count == 1 && strpbrk(args[0], " \t\n");
+        } else {
+                er_strv_addall(&look->command, config.command.items, config.command.len);
+                look->shell = config.command_is_line || (config.command.len == 1 && strpbrk(config.command.items[0], " \t\n"));
+        }
+        if (config.workdir)
+                look->workdir = er_strdup(config.workdir);
+        else if (count > 0 && er_starts(cwd, look->project) && cwd[strlen(look->project)] == '/')
+                look->workdir = er_strdup(cwd + strlen(look->project) + 1);
+        else
+                look->workdir = er_strdup("");
+        return 0;
+}
+
+static int find(struct look *look, char **args, int count, struct er_err *err)
+{
+        if (take_command(look, args, count, err) < 0)
+                return -1;
+        er_imports_scripts_of(look->project, look->workdir, &look->command, look->shell, &look->scripts);
+        er_julia_scripts_of(look->project, look->workdir, &look->command, look->shell, &look->julia_scripts);
+        if (look->command.len > 0 && look->scripts.len == 0 && look->julia_scripts.len == 0) {
+                er_auto(er_str) shown = ER_STR_INIT;
+
+                er_quote_argv(&shown, look->command.items, look->command.len);
+                er_err_set(err, ER_USAGE, "no Python or Julia script in: %s", look->shell ? look->command.items[0] : shown.buf);
+                return er_err_hint(err, "what errand cannot see is declared in errand.yaml (pip:, conda:, apt:)");
+        }
+        for (size_t i = 0; i < look->scripts.len; i++) {
+                er_autofree char *path = er_path_join(look->project, look->scripts.items[i]);
+
+                if (!er_starts(look->scripts.items[i], "-") && !er_file_exists(AT_FDCWD, path))
+                        return er_err_set(err, ER_NOT_FOUND, "no such script: %s", look->scripts.items[i]);
+        }
+        if ((look->scripts.len > 0 || look->command.len == 0) && er_imports_find(look->project, &look->scripts, &look->python, err) < 0)
+                return -1;
+        return er_julia_find(look->project, &look->julia_scripts, &look->julia, err);
+}
+
+static void add_rows(struct er_table *table, const struct er_found_list *list, const char *manager)
+{
+        for (size_t i = 0; i < list->count; i++) {
+                const struct er_found *found = &list->items[i];
+                er_autofree char *place = er_fmt("%s:%u", found->file, found->line);
+
+                er_table_text(table, found->distribution);
+                if (found->version)
+                        er_table_text(table, found->version);
+                else
+                        er_table_none(table);
+                er_table_text(table, manager);
+                er_table_text(table, found->import);
+                er_table_text(table, place);
+                er_table_text(table, found->file);
+                er_table_int(table, found->line);
+                er_table_int(table, found->optional);
+                er_table_text(table, found->note);
+        }
+}
+
+/* PEP 723: such a script says itself what it needs, and its imports do not count. */
+static int say_inline(const struct er_cli *cli, const struct look *look, struct er_err *err)
+{
+        for (size_t i = 0; i < look->scripts.len; i++) {
+                er_auto(er_inline_script) script = ER_INLINE_SCRIPT_INIT;
+                er_autofree char *path = er_path_join(look->project, look->scripts.items[i]);
+                er_auto(er_str) list = ER_STR_INIT;
+                int found = er_inline_script_read(path, &script, err);
+
+                if (found < 0)
+                        return -1;
+                if (found == 0)
+                        continue;
+                for (size_t k = 0; k < script.requirements.len; k++)
+                        er_str_addf(&list, "%s%s", k > 0 ? ", " : "", script.requirements.items[k]);
+                er_say(cli, "%s declares by itself (# /// script): %s", look->scripts.items[i], list.len ? list.buf : "nothing");
+        }
+        return 0;
+}
+
+static int show_found(struct er_cli *cli, char **args, int count, struct er_err *err)
+{
+        static const struct er_column columns[] = {
+                {.title = "DISTRIBUTION", .json_key = "distribution", .type = ER_CELL_TEXT},
+                {.title = "VERSION", .json_key = "version", .type = ER_CELL_TEXT},
+                {.title = "FOR", .json_key = "manager", .type = ER_CELL_TEXT},
+                {.title = "IMPORT", .json_key = "import", .type = ER_CELL_TEXT, .may_cut = true},
+                {.title = "WHERE", .json_key = "where", .type = ER_CELL_TEXT, .may_cut = true},
+                {.title = "FILE", .json_key = "file", .type = ER_CELL_TEXT, .json_only = true},
+                {.title = "LINE", .json_key = "line", .type = ER_CELL_INT, .json_only = true},
+                {.title = "OPTIONAL", .json_key = "optional", .type = ER_CELL_BOOL},
+                {.title = "NOTE", .json_key = "note", .type = ER_CELL_TEXT, .json_only = true},
+        };
+        er_autoptr(er_table) table = er_table_new(columns, ER_LEN(columns));
+        __attribute__((cleanup(look_release))) struct look look = LOOK_INIT;
+
+        if (find(&look, args, count, err) < 0)
+                return -1;
+        add_rows(table, &look.python, "pip");
+        add_rows(table, &look.julia, "julia");
+        if (er_out_table(cli, table, "nothing but the standard library is imported", err) < 0)
+                return -1;
+        for (size_t i = 0; i < look.python.count; i++)
+                if (look.python.items[i].note)
+                        er_say(cli, "%s is left out: %s", look.python.items[i].distribution, look.python.items[i].note);
+        return say_inline(cli, &look, err) < 0 ? -1 : 0;
+}
+
+/* ---- errand env freeze */
+
+static void requirements_text(const struct er_found_list *list, struct er_str *out)
+{
+        er_str_add(out, "# Found in the imports by `errand env freeze`.\n");
+        for (size_t i = 0; i < list->count; i++) {
+                const struct er_found *found = &list->items[i];
+                er_auto(er_str) line = ER_STR_INIT;
+
+                er_str_add(&line, found->distribution);
+                if (found->version)
+                        er_str_addf(&line, "==%s", found->version);
+                if (!found->optional)
+                        er_str_addf(out, "%-32s # %s:%u\n", line.buf, found->file, found->line);
+                else if (found->note)
+                        er_str_addf(out, "# %-30s # %s:%u: %s\n", line.buf, found->file, found->line, found->note);
+                else
+                        er_str_addf(out, "# %-30s # %s:%u: optional\n", line.buf, found->file, found->line);
+        }
+}
+
+static int freeze(struct er_cli *cli, const struct env_opts *opts, char **args, int count, struct er_err *err)
+{
+        __attribute__((cleanup(look_release))) struct look look = LOOK_INIT;
+        er_auto(er_str) text = ER_STR_INIT;
+        er_autofree char *path = NULL, *shown = NULL;
+        size_t needed = 0;
+        struct stat st;
+
+        if (find(&look, NULL, 0, err) < 0)
+                return -1;
+        path = count > 0 ? er_path_abs(args[0]) : er_path_join(look.project, "requirements.txt");
+        shown = er_view_path(path);
+        if (!opts->yes && lstat(path, &st) == 0) {
+                if (!er_can_ask()) {
+                        er_err_set(err, ER_EXISTS, "%s is there already", shown);
+                        return er_err_hint(err, "--yes writes over it; another name: errand env freeze FILE");
+                }
+                if (!er_ask("%s is there already. Write over it?", shown))
+                        return er_err_set(err, ER_CANCELLED, "%s is left as it is", shown);
+        }
+        requirements_text(&look.python, &text);
+        if (er_file_write(AT_FDCWD, path, text.buf, text.len, 0644, false, err) < 0)
+                return -1;
+        for (size_t i = 0; i < look.python.count; i++)
+                needed += !look.python.items[i].optional;
+        er_str_reset(&text);
+        er_view_count(&text, needed, "package");
+        er_say(cli, "%s: %s", shown, text.buf);
+        return 0;
+}
+
+/* ---- */
+
+static const struct sub subs[] = {
+        {"freeze", 0, 1, freeze},
+};
+
+static const struct er_opt env_options[] = {
+        {"yes", 'y', ER_OPT_FLAG, NULL, "Write over a file that is there", offsetof(struct env_opts, yes), ER_COMPLETE_NONE},
+};
+
+/* A subcommand's options may stand anywhere, unlike those of a command that is looked at. */
+static const struct er_command sub_line = {
+        .name = "env",
+        .opts = env_options,
+        .opt_count = ER_LEN(env_options),
+        .opts_size = sizeof(struct env_opts),
+        .flags = ER_CMD_JSON | ER_CMD_QUIET,
+        .max_args = -1,
+};
+
+static int run_sub(struct er_cli *cli, const struct sub *sub, const struct env_opts *before, char **args, int count, struct er_err *err)
+{
+        struct er_cli with = *cli;
+        struct er_common_opts common = {0};
+        struct env_opts opts = {0};
+        char **words = NULL;
+        int words_count = 0, rc;
+
+        if (er_opts_parse(&sub_line, args, count, &opts, &common, &words, &words_count, err) < 0)
+                return -1;
+        opts.yes = opts.yes || before->yes;
+        with.json = with.json || common.json;
+        with.quiet = with.quiet || common.quiet;
+        if (words_count < sub->min_args || (sub->max_args >= 0 && words_count > sub->max_args)) {
+                er_err_set(err, ER_USAGE, "errand env %s: %s", sub->name, words_count < sub->min_args ? "an argument is missing" : "too many arguments");
+                rc = er_err_hint(err, "errand env --help");
+        } else
+                rc = sub->run(&with, &opts, words, words_count, err);
+        free(words);
+        er_opts_release(&sub_line, &opts);
+        return rc;
+}
+
+static int env(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
+{
+        for (size_t i = 0; count > 0 && i < ER_LEN(subs); i++)
+                if (er_streq(args[0], subs[i].name))
+                        return run_sub(cli, &subs[i], arg, args + 1, count - 1, err);
+        return show_found(cli, args, count, err);
+}
+
+const struct er_command er_cmd_env = {
+        .name = "env",
+        .group = "Run",
+        .summary = "Show the packages that a script needs, and write them down",
+        .arguments = "[COMMAND [ARG]... | freeze [FILE]]",
+        .description =
+                "Reads the scripts of COMMAND (else of the command in errand.yaml, else every Python file of the project) and the project's "
+                "modules that they reach, and shows the distributions their imports come from: with the versions installed here, where there "
+                "are any. The standard library and the project itself are left out. Optional is what is imported only for another platform, for "
+                "type checking, or where something else would do; it is not installed.\n"
+                "\n"
+                "freeze writes them to requirements.txt of the project, or to FILE.",
+        .examples = "errand env python3 train.py\twhat train.py needs, and in which line it says so\n"
+                    "errand env freeze\twrites requirements.txt\n",
+        .opts = env_options,
+        .opt_count = ER_LEN(env_options),
+        .opts_size = sizeof(struct env_opts),
+        .flags = ER_CMD_JSON | ER_CMD_QUIET,
+        .stop_at_argument = true,
+        .max_args = -1,
+        .complete = ER_COMPLETE_COMMAND,
+        .run = env,
+};
