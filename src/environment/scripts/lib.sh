@@ -83,7 +83,7 @@ run() {
 
 # The first match of a basic regular expression in what the last command said, without its leading marks.
 said() {
-        grep -m 1 -e "$1" "$OUT" 2>/dev/null | sed 's/^[[:space:]]*//; s/^\(error\|ERROR\|E\|Error\): *//; s/[[:space:]]*$//'
+        grep -m 1 -e "$1" "$OUT" 2>/dev/null | sed 's/^[[:space:]]*//; s/^\(cause\|Caused by\|error\|ERROR\|E\|Error\): *//; s/[[:space:]]*$//'
 }
 
 says() {

@@ -139,7 +139,7 @@ pip_explain() {
         fail_for_all
         pip_name=
         # uv
-        pip_text=$(tr '\n' ' ' <"$OUT" | sed 's/[│╰─▶├×]//g; s/   */ /g')
+        pip_text=$(tr '\n' ' ' <"$OUT" | sed 's/[│╰─▶├]//g; s/   */ /g')
         case $pip_text in
         *" was not found in the package registry"*)
                 pip_name=$(printf '%s' "$pip_text" | sed 's/ was not found in the package registry.*//; s/.*[ (]//')
@@ -168,16 +168,21 @@ pip_explain() {
                 fail conflict "${pip_text:-$(said 'conflicting dependencies')}" "loosen one of the two"
         fi
         if says 'no solution found'; then
-                pip_text=$(sed -n '/No solution found/,/^$/p' "$OUT" | sed '1d' | tr '\n' ' ' | sed 's/[│╰─▶├×]//g; s/   */ /g; s/^ *//; s/ *$//')
+                pip_text=$(sed -n '/No solution found/,/^$/p' "$OUT" | sed '1d' | tr '\n' ' ' | sed 's/[│╰─▶├]//g; s/   */ /g; s/^ *//; s/ *$//; s/^cause: //')
                 pip_text=${pip_text#Because }
                 case $pip_text in
-                *"there is no version of "* | *"there are no versions of "*) fail package "$pip_text" ;;
+                *"there is no version of "*)
+                        pip_name=$(printf '%s' "$pip_text" | sed 's/.*there is no version of \([^ ,]*\).*/\1/')
+                        fail package "$pip_name: there is no such version in the index"
+                        ;;
                 esac
                 if looks_like_network; then
                         pip_offline
                 fi
+                # The two sides without the conclusions.
+                pip_text=$(printf '%s' "$pip_text" | sed 's/, we can conclude that .*\. And because /; and /; s/, we can conclude that .*//')
                 case $pip_text in
-                *" depends on "*) fail conflict "$pip_text" "loosen one of the two" ;;
+                *" depends on "* | *" depend on "*) fail conflict "$pip_text" "loosen one of the two" ;;
                 esac
                 fail package "$pip_text"
         fi
@@ -186,6 +191,17 @@ pip_explain() {
         fi
         if looks_like_network; then
                 pip_offline
+        fi
+        # A package that has to be built, and fails at it: with the last it said itself.
+        if says '^[^A-Za-z]*\(error: \)*Failed to build .'; then
+                pip_text=$(sed -n '/\[stderr\]/,/^ *$/p' "$OUT" | grep '[^[:space:]]' | tail -n 1 | sed 's/^[│ ]*//')
+                pip_name=$(said 'Failed to build .' | sed 's/^[^A-Za-z]*//' | tr -d '`')
+                fail package "$pip_name${pip_text:+: $pip_text}" "$(pip_build_hint)"
+        fi
+        if says 'subprocess-exited-with-error\|Failed building wheel'; then
+                pip_text=$(sed -n '/lines* of output\]/,/\[end of output\]/p' "$OUT" | grep -v 'of output\]' | grep '[^[:space:]]' | tail -n 1 | sed 's/^ *//')
+                pip_name=$(sed -n 's/^Collecting \([^ ]*\).*/\1/p; s/^Processing .*\/\([^ ]*\).*/\1/p' "$OUT" | tail -n 1)
+                fail package "Failed to build $pip_name${pip_text:+: $pip_text}" "$(pip_build_hint)"
         fi
         pip_text=$(said 'Failed to build\|Failed building wheel\|Failed to download\|hash mismatch\|HASHES\|^error:\|^ERROR:\|Failed to ')
         fail package "${pip_text:-$(last_words)}" "$(pip_build_hint)"
@@ -201,6 +217,9 @@ pip_build_hint() {
 
 pip_offline() {
         pip_text=$(said 'Failed to fetch\|Failed to download\|Caused by: .*dns\|Caused by: .*onnect\|NewConnectionError\|name resolution\|timed out\|refused\|esolve\|certificate')
+        case $pip_text in
+        *NewConnectionError*) pip_text=$(printf '%s' "$pip_text" | sed "s/.*NewConnectionError(.*>: \(.*\)')': .*/\1/") ;;
+        esac
         fail network "this host cannot reach the package index: ${pip_text:-$(last_words)}" \
                 "fetch: here downloads the packages on your machine and sends them"
 }
