@@ -59,7 +59,7 @@ static int carry_these(struct er_cli *cli, const struct er_strv *names, struct e
         return 0;
 }
 
-/* Each run that nobody carries gets a process of its own: one that dies takes no other with it. */
+/* All runs found orphaned at one look get one process, with one loop; that it dies is seen at the next look. */
 static int carry_all(struct er_cli *cli, struct er_cancel *stop, struct er_err *err)
 {
         struct pollfd wait = {.fd = stop->fds[0], .events = POLLIN};

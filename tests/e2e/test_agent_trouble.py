@@ -173,6 +173,26 @@ def test_gc_leaves_what_came_after_its_list(agent, world):
     assert not world.dir("a.0.me").exists()
 
 
+def test_gc_keeps_what_its_list_names(agent, world):
+    tree = Tree({"data": b"kept"})
+    agent.put_tree(tree)
+    for key in ("a.0.me", "a.1.me", "a.0.other"):
+        agent.run(key, "true", TREE=tree.hash, SYNC=1)
+    newer = Tree({"data": b"newer"})  # the newest snapshot of a project stays by itself
+    agent.put_tree(newer)
+    later = agent.stat("a.1.me")["STARTED"] + 60000
+    ended = agent.collect(agent.request("GC", OWNER="me", KEEP=["a.0.me"], TIME=later))[-1]
+    assert ended.all("COUNT")[0] == 1
+    assert world.dir("a.0.me").exists() and not world.dir("a.1.me").exists() and world.dir("a.0.other").exists()
+    assert tree.hash in agent.call("TREES", PROJECT="test").all("TREE")
+    # A clock that was set back since: what seems to come from the future was not known to the list, and stays.
+    assert agent.collect(agent.request("GC", OWNER="me", TIME=1000))[-1].all("COUNT")[0] == 0
+    agent.collect(agent.request("GC", OWNER="other", TIME=later))
+    assert not world.dir("a.0.other").exists() and tree.hash in agent.call("TREES", PROJECT="test").all("TREE")
+    agent.collect(agent.request("GC", OWNER="me", TIME=later))
+    assert not world.dir("a.0.me").exists() and agent.call("TREES", PROJECT="test").all("TREE") == [newer.hash]
+
+
 def test_what_never_began_is_removed_and_begun_but_never_both(world, tmp_path):
     """A SUBMIT that takes over an attempt that never began, and a REMOVE of it at the same moment."""
     one, two = world.start(), world.start()
