@@ -83,15 +83,22 @@ char *er_path_expand(const char *path)
         return path[1] == '\0' ? er_strdup(home) : er_path_join(home, path + 2);
 }
 
+/* In one go: it is asked of every path of long lists. */
 bool er_path_is_safe(const char *path, size_t len)
 {
-        struct er_sv rest = er_svn(path, len), part;
+        size_t start = 0;
 
-        if (len == 0 || memchr(path, '\0', len))
-                return false;
-        while (er_sv_cut(&rest, '/', &part))
-                if (part.len == 0 || er_sv_eq(part, ER_SV(".")) || er_sv_eq(part, ER_SV("..")))
+        for (size_t i = 0; i <= len; i++) {
+                size_t part = i - start;
+
+                if (i < len && path[i] == '\0')
                         return false;
+                if (i < len && path[i] != '/')
+                        continue;
+                if (part == 0 || (part <= 2 && path[start] == '.' && path[i - 1] == '.'))
+                        return false;
+                start = i + 1;
+        }
         return true;
 }
 

@@ -16,6 +16,7 @@
 _Static_assert(ER_TREE_HASH == ER_HASH_LEN, "a tree's hash is a SHA-256");
 
 #define PACK_FLUSH ((size_t)64 * 1024)
+#define PACKED_KEPT_MAX ((size_t)64 << 20) /* a longer list is rather packed again than held in memory */
 
 static int64_t wall_ns(void)
 {
@@ -167,19 +168,32 @@ static bool tidy(struct er_snapshot *snapshot)
         return same;
 }
 
+size_t er_snapshot_packed_size(const struct er_snapshot *snapshot)
+{
+        size_t size = 0;
+
+        for (size_t i = 0; i < snapshot->len; i++)
+                size += ER_TREE_PACKED_MIN + snapshot->files[i].path_len + snapshot->files[i].target_len;
+        return size;
+}
+
 static int hash_tree(struct er_snapshot *snapshot, struct er_err *err)
 {
         er_auto(er_hasher) hasher = {NULL};
+        size_t size = er_snapshot_packed_size(snapshot);
+        bool keep = size <= PACKED_KEPT_MAX;
         er_auto(er_str) packed = ER_STR_INIT;
         struct er_tree_entry entry;
         struct er_hash hash;
 
         if (er_hasher_init(&hasher, err) < 0)
                 return -1;
+        if (keep)
+                er_str_reserve(&packed, size);
         er_hasher_begin(&hasher);
         for (size_t i = 0; er_snapshot_entry(snapshot, i, &entry); i++) {
                 er_tree_pack(&packed, &entry);
-                if (packed.len >= PACK_FLUSH) {
+                if (!keep && packed.len >= PACK_FLUSH) {
                         er_hasher_add(&hasher, packed.buf, packed.len);
                         er_str_reset(&packed);
                 }
@@ -187,6 +201,10 @@ static int hash_tree(struct er_snapshot *snapshot, struct er_err *err)
         er_hasher_add(&hasher, packed.buf, packed.len);
         er_hasher_end(&hasher, &hash);
         memcpy(snapshot->hash, hash.bytes, sizeof snapshot->hash);
+        if (keep) {
+                snapshot->packed = packed;
+                packed = (struct er_str)ER_STR_INIT;
+        }
         return 0;
 }
 
@@ -233,6 +251,7 @@ int er_snapshot_take(const struct er_snapshot_opts *opts, struct er_snapshot **r
         root_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (root_fd < 0)
                 return er_err_errno(err, errno, "open the project %s", dir);
+        snapshot->packed = (struct er_str)ER_STR_INIT;
         snapshot->taken_ns = wall_ns(); /* before anything is looked at */
         setting = er_listing_setting(dir);
         er_debug("snapshot", "%s: looking at the last snapshot", dir);
@@ -276,6 +295,7 @@ void er_snapshot_free(struct er_snapshot *snapshot)
         er_names_release(&snapshot->targets);
         er_listing_release(&snapshot->listing);
         er_statcache_release(&snapshot->cache);
+        er_str_release(&snapshot->packed);
         free(snapshot);
 }
 

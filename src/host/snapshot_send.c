@@ -32,10 +32,12 @@ struct sender {
         const char *project;
         uint32_t id;
         struct er_str out;       /* frames not sent yet */
-        struct er_str packed;    /* the whole list */
-        uint64_t checksum;
-        uint32_t *sent;          /* (owned) for each entry sent, its index in the snapshot */
+        struct er_str own_packed;
+        struct er_sv packed;     /* the whole list: the snapshot's, or ours */
+        uint64_t sum;            /* of er_tree_entry_sum over it */
+        uint32_t *sent;          /* (owned) for each entry to be sent, its index in the snapshot */
         size_t sent_len, sent_cap;
+        struct er_str entries, gone; /* the difference, packed */
         struct er_str need;
         struct er_steps steps;
         struct er_hasher hasher;
@@ -71,137 +73,138 @@ static int not_our_protocol(const struct sender *s, const char *what, struct er_
 static int pack_list(struct sender *s, struct er_err *err)
 {
         struct er_tree_entry entry;
-        size_t size = 0;
+        size_t size = er_snapshot_packed_size(s->snapshot);
 
-        for (size_t i = 0; i < s->snapshot->len; i++)
-                size += 64 + s->snapshot->files[i].path_len + s->snapshot->files[i].target_len;
         if (size > LIST_MAX)
                 return er_err_set(err, ER_STATE, "too many files to send: their names alone are more than a gigabyte");
-        er_str_reserve(&s->packed, size);
-        s->checksum = 0;
-        for (size_t i = 0; er_snapshot_entry(s->snapshot, i, &entry); i++) {
-                size_t at = s->packed.len;
-
-                er_tree_pack(&s->packed, &entry);
-                s->checksum += er_hash64(s->packed.buf + at, s->packed.len - at); /* er_tree_entry_sum, without packing it again */
+        if (s->snapshot->packed.len == 0) {
+                er_str_reserve(&s->own_packed, size);
+                for (size_t i = 0; er_snapshot_entry(s->snapshot, i, &entry); i++)
+                        er_tree_pack(&s->own_packed, &entry);
+                s->packed = er_svn(s->own_packed.buf, s->own_packed.len);
+        } else {
+                s->packed = er_svn(s->snapshot->packed.buf, s->snapshot->packed.len);
         }
         return 0;
 }
 
-struct parts {
-        struct er_str entries, gone;
-};
-
-static void add_part(struct sender *s, struct parts *parts)
-{
-        size_t start;
-
-        if (parts->entries.len == 0 && parts->gone.len == 0)
-                return;
-        start = er_frame_begin(&s->out, ER_F_TREE_PART, s->id);
-        if (parts->entries.len)
-                er_msg_bytes(&s->out, ER_T_ENTRIES, parts->entries.buf, parts->entries.len);
-        if (parts->gone.len)
-                er_msg_bytes(&s->out, ER_T_GONE, parts->gone.buf, parts->gone.len);
-        er_frame_end(&s->out, start);
-        er_str_reset(&parts->entries);
-        er_str_reset(&parts->gone);
-}
-
-static int after_item(struct sender *s, struct parts *parts, struct er_err *err)
-{
-        if (parts->entries.len + parts->gone.len < LIST_FRAME)
-                return 0;
-        add_part(s, parts);
-        return flush_if_large(s, err);
-}
-
-static int compare_paths(struct er_sv a, struct er_sv b)
-{
-        int order = memcmp(a.ptr, b.ptr, a.len < b.len ? a.len : b.len);
-
-        return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
-/* A list that is gone through: `entry` is the next one, its packed form at `begin`. */
+/* A list that is gone through. */
 struct cursor {
         struct er_sv rest;
-        struct er_tree_entry entry;
-        struct er_sv packed;
+        struct er_tree_packed entry;
         int more; /* 1, 0 at the end, -1 */
 };
 
 static void advance(struct cursor *c, struct er_err *err)
 {
-        const char *begin = c->rest.ptr;
-
-        c->more = er_tree_unpack(&c->rest, &c->entry, err);
-        c->packed = er_svn(begin, c->more == 1 ? (size_t)(c->rest.ptr - begin) : 0);
+        c->more = er_tree_skip(&c->rest, &c->entry, err);
 }
 
-static int add_gone(struct sender *s, struct parts *parts, struct cursor *old, struct er_err *err)
+static uint64_t sum_of(struct er_sv packed)
 {
-        er_tree_pack_path(&parts->gone, old->entry.path);
-        advance(old, err);
-        return after_item(s, parts, err);
+        return er_hash64(packed.ptr, packed.len); /* er_tree_entry_sum, without packing it again */
 }
 
-static int add_entry(struct sender *s, struct parts *parts, struct er_sv packed, uint32_t index, struct er_err *err)
+static void add_entry(struct sender *s, struct er_sv packed, uint32_t index)
 {
-        er_str_addn(&parts->entries, packed.ptr, packed.len);
+        er_str_addn(&s->entries, packed.ptr, packed.len);
+        s->sum += sum_of(packed);
         s->sent = er_grow(s->sent, &s->sent_cap, s->sent_len + 1, sizeof *s->sent);
         s->sent[s->sent_len++] = index;
-        return after_item(s, parts, err);
 }
 
-/* Sends what the base has not, and what it has and we have not. An empty base: everything. */
-static int send_difference(struct sender *s, struct er_sv base, struct parts *parts, struct er_err *err)
+/* What the base has not, and what it has and we have not. Both lists may be long, and are mostly the same: what is the same is
+   only skipped over. Without a base: everything. */
+static int find_difference(struct sender *s, const struct er_treecache *base, struct er_err *err)
 {
-        struct cursor old = {.rest = base}, new = {.rest = er_svn(s->packed.buf, s->packed.len)};
+        struct cursor old = {.rest = base->packed}, new = {.rest = s->packed};
         uint32_t index = 0;
 
+        s->sum = base->sum;
+        s->sent_len = 0;
+        er_str_reset(&s->entries);
+        er_str_reset(&s->gone);
         advance(&old, err);
-        for (advance(&new, err); new.more == 1; advance(&new, err), index++) {
-                int order = 1;
-                bool same;
+        advance(&new, err);
+        while (old.more == 1 || new.more == 1) {
+                int order = 0;
 
-                while (old.more == 1 && (order = compare_paths(old.entry.path, new.entry.path)) < 0)
-                        if (add_gone(s, parts, &old, err) < 0)
-                                return -1;
-                same = old.more == 1 && order == 0 && er_sv_eq(old.packed, new.packed);
-                if (old.more == 1 && order == 0)
+                if (old.more < 0 || new.more < 0)
+                        return -1;
+                if (old.more != 1 || new.more != 1 || !er_sv_eq(old.entry.all, new.entry.all)) {
+                        order = old.more != 1 ? 1 : new.more != 1 ? -1 : er_tree_path_compare(old.entry.path, new.entry.path);
+                        if (order <= 0)
+                                s->sum -= sum_of(old.entry.all);
+                        if (order < 0)
+                                er_tree_pack_path(&s->gone, old.entry.path);
+                        else
+                                add_entry(s, new.entry.all, index);
+                }
+                if (order <= 0)
                         advance(&old, err);
-                if (!same && add_entry(s, parts, new.packed, index, err) < 0)
-                        return -1;
+                if (order >= 0) {
+                        advance(&new, err);
+                        index++;
+                }
         }
-        while (old.more == 1)
-                if (add_gone(s, parts, &old, err) < 0)
-                        return -1;
         return old.more < 0 || new.more < 0 ? -1 : 0;
 }
 
-static int send_list(struct sender *s, const unsigned char *base_hash, struct er_sv base, struct er_err *err)
+static int next_entry(struct er_sv *rest, struct er_err *err)
 {
-        struct parts parts = {ER_STR_INIT, ER_STR_INIT};
-        size_t start = er_frame_begin(&s->out, ER_F_TREE_PUT, s->id);
-        int rc;
+        struct er_tree_packed entry;
 
+        return er_tree_skip(rest, &entry, err);
+}
+
+static int next_path(struct er_sv *rest, struct er_err *err)
+{
+        struct er_sv path;
+
+        return er_tree_unpack_path(rest, &path, err);
+}
+
+/* A list in frames of whole items. */
+static int send_parts(struct sender *s, uint16_t tag, const struct er_str *list, int (*next)(struct er_sv *rest, struct er_err *err),
+                      struct er_err *err)
+{
+        struct er_sv rest = er_svn(list->buf, list->len);
+        const char *begin = rest.ptr;
+
+        while (rest.len > 0) {
+                if (next(&rest, err) < 0)
+                        return -1;
+                if (rest.len == 0 || (size_t)(rest.ptr - begin) >= LIST_FRAME) {
+                        size_t start = er_frame_begin(&s->out, ER_F_TREE_PART, s->id);
+
+                        er_msg_bytes(&s->out, tag, begin, (size_t)(rest.ptr - begin));
+                        er_frame_end(&s->out, start);
+                        begin = rest.ptr;
+                        if (flush_if_large(s, err) < 0)
+                                return -1;
+                }
+        }
+        return 0;
+}
+
+static int send_list(struct sender *s, const unsigned char *base_hash, const struct er_treecache *base, struct er_err *err)
+{
+        size_t start;
+
+        if (find_difference(s, base, err) < 0)
+                return -1;
+        start = er_frame_begin(&s->out, ER_F_TREE_PUT, s->id);
         er_msg_text(&s->out, ER_T_PROJECT, s->project);
         er_msg_bytes(&s->out, ER_T_TREE, s->snapshot->hash, ER_TREE_HASH);
         er_msg_u64(&s->out, ER_T_COUNT, s->snapshot->len);
-        er_msg_u64(&s->out, ER_T_CHECKSUM, s->checksum);
+        er_msg_u64(&s->out, ER_T_CHECKSUM, s->sum);
         if (base_hash)
                 er_msg_bytes(&s->out, ER_T_BASE, base_hash, ER_TREE_HASH);
         er_frame_end(&s->out, start);
-        rc = send_difference(s, base, &parts, err);
-        if (rc == 0) {
-                add_part(s, &parts);
-                er_frame_end(&s->out, er_frame_begin(&s->out, ER_F_TREE_END, s->id));
-                rc = flush(s, err);
-        }
-        er_str_release(&parts.entries);
-        er_str_release(&parts.gone);
-        return rc;
+        if (send_parts(s, ER_T_GONE, &s->gone, next_path, err) < 0 || send_parts(s, ER_T_ENTRIES, &s->entries, next_entry, err) < 0)
+                return -1;
+        er_frame_end(&s->out, er_frame_begin(&s->out, ER_F_TREE_END, s->id));
+        return flush(s, err);
 }
 
 /* ---- What the host wants */
@@ -416,6 +419,12 @@ static void take_back(struct sender *s)
         er_session_drop(s->session, s->id, false);
 }
 
+/* For the next difference. If the host does not take it after all, nobody will ask for it. */
+static void keep_list(const struct sender *s)
+{
+        er_treecache_save(s->project, s->snapshot->hash, s->packed, s->sum);
+}
+
 static int send_contents(struct sender *s, struct er_err *err)
 {
         struct er_frame frame;
@@ -435,7 +444,10 @@ static int send_contents(struct sender *s, struct er_err *err)
                 return err ? er_err_move(err, &why) : -1;
         }
         er_frame_end(&s->out, er_frame_begin(&s->out, ER_F_BLOB_END, s->id));
-        if (flush(s, err) < 0 || er_session_recv(s->session, s->id, ER_NEVER, &frame, err) < 0)
+        if (flush(s, err) < 0)
+                return -1;
+        keep_list(s); /* while the host puts it in its place */
+        if (er_session_recv(s->session, s->id, ER_NEVER, &frame, err) < 0)
                 return -1;
         if (frame.type != ER_F_OK)
                 return not_our_protocol(s, "something else than OK", err);
@@ -443,10 +455,9 @@ static int send_contents(struct sender *s, struct er_err *err)
         return 0;
 }
 
-static int put(struct sender *s, const unsigned char *base_hash, struct er_sv base, struct er_err *err)
+static int put(struct sender *s, const unsigned char *base_hash, const struct er_treecache *base, struct er_err *err)
 {
         s->id = er_session_next_id(s->session);
-        s->sent_len = 0;
         er_str_reset(&s->need);
         if (send_list(s, base_hash, base, err) < 0 || read_need(s, err) < 0)
                 return -1;
@@ -458,7 +469,7 @@ static int put(struct sender *s, const unsigned char *base_hash, struct er_sv ba
 /* ---- The whole */
 
 /* 1: the host has the tree; 0: base is the newest that both know, or empty. */
-static int ask_trees(struct sender *s, unsigned char base_hash[ER_TREE_HASH], struct er_str *base, struct er_err *err)
+static int ask_trees(struct sender *s, unsigned char base_hash[ER_TREE_HASH], struct er_treecache *base, struct er_err *err)
 {
         er_auto(er_str) fields = ER_STR_INIT;
         er_auto(er_str) hashes = ER_STR_INIT;
@@ -482,14 +493,14 @@ static int ask_trees(struct sender *s, unsigned char base_hash[ER_TREE_HASH], st
                 if (er_treecache_load(s->project, base_hash, base))
                         return 0;
         }
-        er_str_reset(base);
         return 0;
 }
 
 static int send_all(struct sender *s, struct er_err *err)
 {
+        static const struct er_treecache nothing = ER_TREECACHE_INIT;
+        er_auto(er_treecache) base = ER_TREECACHE_INIT;
         unsigned char base_hash[ER_TREE_HASH];
-        er_auto(er_str) base = ER_STR_INIT;
         er_auto(er_err) why = ER_ERR_INIT;
         int there = ask_trees(s, base_hash, &base, err);
 
@@ -499,15 +510,18 @@ static int send_all(struct sender *s, struct er_err *err)
                 return 0;
         if (pack_list(s, err) < 0)
                 return -1;
-        if (!there && put(s, base.len ? base_hash : NULL, er_svn(base.buf, base.len), &why) < 0) {
-                if (!base.len || why.code != ER_NOT_FOUND || !er_streq(why.provider_code, "snapshot"))
-                        return err ? er_err_move(err, &why) : -1;
-                /* The base went in the meantime. */
-                if (put(s, NULL, ER_SV(""), err) < 0)
+        if (there) {
+                if (find_difference(s, &nothing, err) < 0) /* for the sum */
                         return -1;
+                keep_list(s);
+                return 0;
         }
-        er_treecache_save(s->project, s->snapshot->hash, er_svn(s->packed.buf, s->packed.len));
-        return 0;
+        if (put(s, base.map ? base_hash : NULL, &base, &why) == 0)
+                return 0;
+        if (!base.map || why.code != ER_NOT_FOUND || !er_streq(why.provider_code, "snapshot"))
+                return err ? er_err_move(err, &why) : -1;
+        /* The base went in the meantime. */
+        return put(s, NULL, &nothing, err);
 }
 
 int er_snapshot_send(struct er_session *session, const struct er_snapshot *snapshot, const char *dir, const char *project,
@@ -520,7 +534,9 @@ int er_snapshot_send(struct er_session *session, const struct er_snapshot *snaps
                 .transfer = transfer ? transfer : &none,
                 .project = project,
                 .out = ER_STR_INIT,
-                .packed = ER_STR_INIT,
+                .own_packed = ER_STR_INIT,
+                .entries = ER_STR_INIT,
+                .gone = ER_STR_INIT,
                 .need = ER_STR_INIT,
         };
         er_autoclose int root_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -533,7 +549,9 @@ int er_snapshot_send(struct er_session *session, const struct er_snapshot *snaps
         er_steps_release(&s.steps);
         er_hasher_release(&s.hasher);
         er_str_release(&s.out);
-        er_str_release(&s.packed);
+        er_str_release(&s.own_packed);
+        er_str_release(&s.entries);
+        er_str_release(&s.gone);
         er_str_release(&s.need);
         free(s.block);
         free(s.sent);

@@ -28,8 +28,8 @@ struct header {
 };
 _Static_assert(sizeof(struct header) == 104 && sizeof(struct er_stat_record) == 80, "no holes in what is written");
 
-/* Against bits that fell over, not against people. Four lanes, since one multiplication has to wait for the one before. */
-static uint64_t checksum(const void *data, size_t len)
+/* Four lanes, since one multiplication has to wait for the one before. */
+uint64_t er_cache_checksum(const void *data, size_t len)
 {
         const unsigned char *p = data;
         uint64_t lanes[4] = {1, 2, 3, 4}, word;
@@ -134,7 +134,7 @@ bool er_statcache_load(const char *dir, struct er_statcache *ret)
         size_t behind = offsetof(struct header, size);
 
         if (header->magic != MAGIC ||
-            header->checksum != checksum((const char *)map + behind, (size_t)st.st_size - behind) ||
+            header->checksum != er_cache_checksum((const char *)map + behind, (size_t)st.st_size - behind) ||
             !er_statcache_parse(map, (size_t)st.st_size, dir, ret)) {
                 er_debug("snapshot", "%s is not the stat cache of %s, or damaged: ignored", path, dir);
                 munmap(map, (size_t)st.st_size);
@@ -206,6 +206,6 @@ int er_statcache_save(const char *dir, const struct er_statcache *facts, const s
                 record->path_len = (uint32_t)strlen(watches[i].path);
                 record->path = put_name(names, &at, watches[i].path, record->path_len);
         }
-        header->checksum = checksum(data + offsetof(struct header, size), size - offsetof(struct header, size));
+        header->checksum = er_cache_checksum(data + offsetof(struct header, size), size - offsetof(struct header, size));
         return er_file_write(AT_FDCWD, path, data, size, 0600, false, err);
 }

@@ -34,6 +34,9 @@ struct er_statcache {
 #define ER_STATCACHE_INIT {0}
 void er_statcache_release(struct er_statcache *cache);
 
+/* For files of ours: against bits that fell over, not against people. */
+uint64_t er_cache_checksum(const void *data, size_t len);
+
 /* False when there is none that is sound. */
 bool er_statcache_load(const char *dir, struct er_statcache *ret);
 /* The views of the bytes of such a file, its checksum unchecked. False when anything in it is out of place. */

@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/hash.h"
@@ -11,9 +13,19 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/path.h"
+#include "host/statcache.h"
 
 #define KEPT 8u
 #define TREE_MAX ((size_t)1 << 30)
+#define MAGIC 0x3165657274727245u /* "Errtree1" on a little-endian machine */
+
+/* Before the entries. Their SHA-256 would say the same as the checksum, and takes ten times as long. */
+struct header {
+        uint64_t magic;
+        uint64_t checksum; /* of everything behind it */
+        uint64_t sum;
+        unsigned char tree[ER_TREE_HASH];
+};
 
 /* The project's name may be anything; its hash is a name of a file. */
 static char *project_dir(const char *project)
@@ -34,21 +46,51 @@ static char *tree_path(const char *project, const unsigned char hash[ER_TREE_HAS
         return er_fmt("%s/%s", dir, hex);
 }
 
-bool er_treecache_load(const char *project, const unsigned char hash[ER_TREE_HASH], struct er_str *ret)
+void er_treecache_release(struct er_treecache *tree)
+{
+        if (tree->map)
+                munmap(tree->map, tree->map_len);
+        *tree = (struct er_treecache)ER_TREECACHE_INIT;
+}
+
+static bool is_sound(const unsigned char *map, size_t len, const unsigned char hash[ER_TREE_HASH])
+{
+        size_t behind = offsetof(struct header, sum);
+        struct header header;
+
+        memcpy(&header, map, sizeof header);
+        return header.magic == MAGIC && memcmp(header.tree, hash, ER_TREE_HASH) == 0 &&
+               header.checksum == er_cache_checksum(map + behind, len - behind);
+}
+
+bool er_treecache_load(const char *project, const unsigned char hash[ER_TREE_HASH], struct er_treecache *ret)
 {
         er_autofree char *path = tree_path(project, hash);
-        er_auto(er_hasher) hasher = {NULL};
-        struct er_hash found;
+        er_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        int flags = MAP_PRIVATE;
+        struct header header;
+        struct stat st;
+        void *map;
 
-        if (!er_file_exists(AT_FDCWD, path) || er_file_read(AT_FDCWD, path, TREE_MAX, ret, NULL) < 0 ||
-            er_hasher_init(&hasher, NULL) < 0)
+        if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > TREE_MAX)
                 return false;
-        er_hasher_begin(&hasher);
-        er_hasher_add(&hasher, ret->buf, ret->len);
-        er_hasher_end(&hasher, &found);
-        if (memcmp(found.bytes, hash, ER_TREE_HASH) == 0)
+#ifdef MAP_POPULATE
+        flags |= MAP_POPULATE; /* all of it will be read */
+#endif
+        map = (size_t)st.st_size < sizeof header ? MAP_FAILED : mmap(NULL, (size_t)st.st_size, PROT_READ, flags, fd, 0);
+        if (map != MAP_FAILED && is_sound(map, (size_t)st.st_size, hash)) {
+                memcpy(&header, map, sizeof header);
+                *ret = (struct er_treecache){
+                        .map = map,
+                        .map_len = (size_t)st.st_size,
+                        .packed = er_svn((const char *)map + sizeof header, (size_t)st.st_size - sizeof header),
+                        .sum = header.sum,
+                };
                 return true;
-        er_debug("snapshot", "%s is damaged: removed", path);
+        }
+        if (map != MAP_FAILED)
+                munmap(map, (size_t)st.st_size);
+        er_debug("snapshot", "%s is damaged, or of another version: removed", path);
         unlink(path);
         return false;
 }
@@ -111,16 +153,24 @@ static void prune(const char *dir)
                 closedir(stream);
 }
 
-void er_treecache_save(const char *project, const unsigned char hash[ER_TREE_HASH], struct er_sv packed)
+void er_treecache_save(const char *project, const unsigned char hash[ER_TREE_HASH], struct er_sv packed, uint64_t sum)
 {
         er_autofree char *path = tree_path(project, hash);
         er_autofree char *dir = er_path_dir(path);
+        er_auto(er_str) file = ER_STR_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
+        struct header header = {.magic = MAGIC, .sum = sum};
 
-        if (packed.len > TREE_MAX)
+        if (packed.len > TREE_MAX - sizeof header)
                 return;
+        memcpy(header.tree, hash, sizeof header.tree);
+        er_str_reserve(&file, sizeof header + packed.len);
+        er_str_addn(&file, &header, sizeof header);
+        er_str_addn(&file, packed.ptr, packed.len);
+        header.checksum = er_cache_checksum(file.buf + offsetof(struct header, sum), file.len - offsetof(struct header, sum));
+        memcpy(file.buf, &header, sizeof header);
         if (er_mkdir_p(AT_FDCWD, dir, 0700, &err) < 0 ||
-            er_file_write(AT_FDCWD, path, packed.ptr, packed.len, 0600, false, &err) < 0) {
+            er_file_write(AT_FDCWD, path, file.buf, file.len, 0600, false, &err) < 0) {
                 er_debug("snapshot", "the list of files is not kept: %s", err.message);
                 return;
         }

@@ -4,7 +4,7 @@
 #include "base/map.h"
 #include "base/path.h"
 
-#define HEADER 48u /* u8 type | u8 0 | u16 mode | u32 path length | u64 size | 32 bytes hash */
+#define HEADER ER_TREE_PACKED_MIN /* u8 type | u8 0 | u16 mode | u32 path length | u64 size | 32 bytes hash */
 
 static void put(unsigned char *p, uint64_t value, size_t bytes)
 {
@@ -33,6 +33,7 @@ void er_tree_pack(struct er_str *out, const struct er_tree_entry *entry)
         put(header + 8, entry->type == 'l' ? entry->target.len : entry->size, 8);
         if (entry->type == 'f')
                 memcpy(header + 16, entry->hash, ER_TREE_HASH);
+        er_str_reserve(out, sizeof header + entry->path.len);
         er_str_addn(out, header, sizeof header);
         er_str_addn(out, entry->path.ptr, entry->path.len);
         if (entry->type == 'l')

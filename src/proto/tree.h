@@ -14,6 +14,7 @@
 #include "proto/spec.h"
 
 #define ER_TREE_PATH_MAX 4096u
+#define ER_TREE_PACKED_MIN 48u /* of a packed entry, without path and target */
 
 struct er_tree_entry {
         char type; /* 'f', 'l', 'd' */

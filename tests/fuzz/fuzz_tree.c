@@ -8,16 +8,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         struct er_sv rest = er_svn(data, size), path;
         er_auto(er_err) err = ER_ERR_INIT;
+        struct er_tree_packed skipped;
         struct er_tree_entry entry;
         int got;
 
         for (;;) {
                 er_auto(er_str) packed = ER_STR_INIT;
-                struct er_sv before = rest;
+                struct er_sv before = rest, beside = rest;
 
                 got = er_tree_unpack(&rest, &entry, &err);
                 if (got <= 0)
                         break;
+                FUZZ_CHECK(er_tree_skip(&beside, &skipped, NULL) == 1 && beside.len == rest.len && er_sv_eq(skipped.path, entry.path));
                 FUZZ_CHECK(er_path_is_safe(entry.path.ptr, entry.path.len) && entry.path.len <= ER_TREE_PATH_MAX);
                 FUZZ_CHECK(entry.type == 'f' || entry.type == 'l' || entry.type == 'd');
                 FUZZ_CHECK(entry.type != 'f' || entry.mode == 0644 || entry.mode == 0755);
@@ -29,6 +31,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         FUZZ_CHECK((got < 0) == (err.message != NULL));
         er_err_clear(&err);
+        rest = er_svn(data, size);
+        while (er_tree_skip(&rest, &skipped, NULL) > 0) /* also what cannot be unpacked: within the bytes */
+                FUZZ_CHECK(skipped.all.ptr + skipped.all.len == rest.ptr && skipped.path.len < skipped.all.len);
         rest = er_svn(data, size);
         while ((got = er_tree_unpack_path(&rest, &path, &err)) > 0)
                 FUZZ_CHECK(path.len > 0 && path.len <= ER_TREE_PATH_MAX); /* only compared with the list's own */

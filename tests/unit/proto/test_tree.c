@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/map.h"
 #include "proto/tree.h"
 
 static struct er_tree_entry file(const char *path)
@@ -30,6 +31,44 @@ static void entries_come_back(void **state)
                 assert_true(er_tree_entry_sum(&out) == er_tree_entry_sum(&in[i]));
         }
         assert_int_equal(er_tree_unpack(&rest, &out, NULL), 0);
+}
+
+static void a_list_is_skipped_over_without_a_look(void **state)
+{
+        struct er_tree_entry in[] = {file("a"), {.type = 'l', .mode = 0644, .path = er_sv("link"), .target = er_sv("../x")}, file("z\n")};
+        er_auto(er_str) list = ER_STR_INIT;
+        struct er_tree_packed packed;
+        const unsigned char *hash;
+        struct er_sv rest;
+        uint64_t size;
+
+        (void)state;
+        for (size_t i = 0; i < ER_LEN(in); i++)
+                er_tree_pack(&list, &in[i]);
+        rest = er_svn(list.buf, list.len);
+        for (size_t i = 0; i < ER_LEN(in); i++) {
+                assert_int_equal(er_tree_skip(&rest, &packed, NULL), 1);
+                assert_true(er_sv_eq(packed.path, in[i].path));
+                assert_true(er_hash64(packed.all.ptr, packed.all.len) == er_tree_entry_sum(&in[i]));
+                assert_true(er_tree_packed_file(&packed, &size, &hash) == (in[i].type == 'f'));
+                if (in[i].type == 'f')
+                        assert_true(size == 5 && memcmp(hash, in[i].hash, ER_TREE_HASH) == 0);
+        }
+        assert_int_equal(er_tree_skip(&rest, &packed, NULL), 0);
+        for (size_t cut = 1; cut < 48 + 3; cut++) { /* of the last one */
+                rest = er_svn(list.buf + 2 * 48 + 1 + 8, 48 + 2 - cut < 48 + 2 ? 48 + 2 - cut : 0);
+                assert_int_equal(er_tree_skip(&rest, &packed, NULL), rest.len ? -1 : 0);
+        }
+}
+
+static void paths_are_in_order_of_their_bytes(void **state)
+{
+        (void)state;
+        assert_true(er_tree_path_compare(er_sv("a"), er_sv("a")) == 0);
+        assert_true(er_tree_path_compare(er_sv("a"), er_sv("a/b")) < 0);
+        assert_true(er_tree_path_compare(er_sv("a/b"), er_sv("a")) > 0);
+        assert_true(er_tree_path_compare(er_sv("a-b"), er_sv("a/b")) < 0);
+        assert_true(er_tree_path_compare(er_sv("\xff"), er_sv("a")) > 0);
 }
 
 static int unpack(const struct er_tree_entry *entry, size_t cut)
@@ -114,7 +153,9 @@ static void paths_come_back(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(entries_come_back), cmocka_unit_test(what_is_unsafe_is_refused),
+                cmocka_unit_test(entries_come_back),
+                cmocka_unit_test(a_list_is_skipped_over_without_a_look),
+                cmocka_unit_test(paths_are_in_order_of_their_bytes), cmocka_unit_test(what_is_unsafe_is_refused),
                 cmocka_unit_test(what_is_cut_is_refused), cmocka_unit_test(the_sum_sees_every_part),
                 cmocka_unit_test(paths_come_back),
         };
