@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,9 +25,11 @@ class Spawned:
 
 
 class Bench:
-    def __init__(self, pairs):
+    def __init__(self, pairs, in_memory=False):
+        """in_memory: the projects, the hosts and errand's own files lie in a tmpfs, for both sides of each pair alike."""
         self.pairs = pairs
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="eb-", dir="/var/tmp"))
+        self.in_memory = in_memory and subprocess.run(["mount", "-t", "tmpfs", "eb", str(self.base)], check=False).returncode == 0
         self.base.chmod(0o755)
         self.keys = hosts.make_keys(self.base / "keys")
         self.world = helpers.World(self.base / "w", self.keys)
@@ -102,6 +105,9 @@ class Bench:
                 helpers.end_process(pid)
         problems = self.world.close()
         shutil.rmtree(self.base, ignore_errors=True)
+        if self.in_memory:
+            subprocess.run(["umount", "-l", str(self.base)], check=False)
+            self.base.rmdir()
         return problems
 
 

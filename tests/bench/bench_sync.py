@@ -1,10 +1,13 @@
 """Files to a host: nothing changed, all new, one of many changed. What is timed is the whole `errand run ... true`: taking the
-snapshot, bringing it there, making the job's directory, running `true`."""
+snapshot, bringing it there, making the job's directory, running `true`. All files lie in memory, the peers' too: what is
+measured is the programs, not how slow the disk of this machine is with small files."""
 import os
 import shutil
 import subprocess
 
-from bench import row
+from bench import helpers, row
+
+IN_MEMORY = True
 
 
 def fill(path, count, size, per_directory=100):
@@ -27,8 +30,20 @@ def rows(bench):
     bench.run("--quiet", "--no-sync", "--on", "box", "--", "true")
 
     def quiet():
+        """Nothing that was begun before is paid for by what comes next. Outside the measures: a spare work directory is made at
+        idle priority, which takes forever where others keep the machine busy, and work directories of jobs fill the memory."""
+        for pid in host.jobs():
+            if helpers.read_proc(pid, "comm").strip() == b"errand-spare":
+                try:
+                    os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
+                    os.setpriority(os.PRIO_PROCESS, pid, 0)
+                except OSError:
+                    pass  # it is done
         bench.quiet(host)
-        os.sync()  # what was written before must not be paid for by what comes next
+        for work in host.home.glob(".errand/jobs/*/*/work"):
+            shutil.rmtree(work)
+        if not bench.in_memory:
+            os.sync()
 
     # All new
     new_ours, new_rsync, new_tar = [], [], []
@@ -70,7 +85,7 @@ def rows(bench):
         count[0] += 1
         (project / "d0042" / "f021007").write_text(f"changed {count[0]}")
     one_ours, one_git = bench.in_turn(lambda: bench.run("--quiet", "--yes", "--on", "box", "--", "true"), lambda: bench.spawn(["/usr/bin/git", "status"], check=True),
-                                      pairs=7, before=change)
+                                      pairs=5, before=change)
     os.chdir("/")
     return [row("10,000 files unchanged", noop_ours, "rsync", noop_rsync, 0.5),
             row("10,000 new files of 4 KiB", new_ours, "rsync", new_rsync, 0.7),
