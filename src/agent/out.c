@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "base/io.h"
 
+#define PIPE_LARGE (1 << 20) /* for much output: fewer turns between us and who reads */
 #define KEEP_MAX (64u * 1024) /* a buffer larger than this is given back once it is empty */
 
 void er_out_init(struct er_out *out, int fd)
@@ -29,6 +30,9 @@ struct er_str *er_out_buf(struct er_out *out)
 
 void er_out_file(struct er_out *out, int fd, off_t offset, uint64_t len)
 {
+        if (!out->enlarged)
+                fcntl(out->fd, F_SETPIPE_SZ, PIPE_LARGE); /* not a pipe: as good */
+        out->enlarged = true;
         out->file_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         out->file_offset = offset;
         out->file_left = len;

@@ -16,6 +16,7 @@ struct er_out {
         off_t file_offset;
         uint64_t file_left;
         struct er_str tail;  /* ... then what was added meanwhile */
+        bool enlarged; /* the pipe */
         bool no_sendfile;    /* fd does not take it */
         bool broken;         /* the reader is gone */
 };
