@@ -1,4 +1,5 @@
 /* cmd_doctor.c - errand doctor: what could go wrong here and on a host, and how to mend it. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 #include "cli/target.h"
 #include "cli/words.h"
 #include "host/agent_blob.h"
+#include "host/files.h"
 #include "maestro/maestro.h"
 
 #define DISK_WARN (1ull << 30)
@@ -268,6 +270,79 @@ static void check_gpus(struct report *r, const struct er_probe *probe)
         say(r, VERDICT_OK, "GPUs", NULL, "%s", text.buf);
 }
 
+/* What logind's settings say of processes that stay after a logout; later files have the last word. */
+struct logind {
+        bool kills;
+        struct er_str spared; /* names of users, with spaces around each */
+};
+
+static void read_logind(const char *dir, const char *name, struct logind *logind)
+{
+        er_autofree char *path = er_path_join(dir, name);
+        er_auto(er_str) text = ER_STR_INIT;
+        struct er_sv rest, line, key;
+
+        if (er_file_read(AT_FDCWD, path, 1 << 20, &text, NULL) < 0)
+                return;
+        rest = er_svn(text.buf, text.len);
+        while (er_sv_cut(&rest, '\n', &line)) {
+                er_autofree char *value = NULL;
+
+                line = er_sv_trim(line);
+                if (line.len == 0 || line.ptr[0] == '#' || line.ptr[0] == ';' || !er_sv_cut(&line, '=', &key))
+                        continue;
+                key = er_sv_trim(key);
+                value = er_sv_dup(er_sv_trim(line));
+                if (er_sv_eq(key, er_sv("KillUserProcesses")))
+                        logind->kills = er_streq(value, "yes") || er_streq(value, "true") || er_streq(value, "on") || er_streq(value, "1");
+                else if (er_sv_eq(key, er_sv("KillExcludeUsers"))) {
+                        er_str_reset(&logind->spared);
+                        er_str_addf(&logind->spared, " %s ", value);
+                }
+        }
+}
+
+static void read_all_logind(const char *dir, struct logind *logind)
+{
+        er_autofree char *parts = er_path_join(dir, "logind.conf.d");
+        struct dirent **names = NULL;
+        int count;
+
+        read_logind(dir, "logind.conf", logind);
+        count = scandir(parts, &names, NULL, alphasort);
+        for (int i = 0; i < count; i++) {
+                if (er_ends(names[i]->d_name, ".conf"))
+                        read_logind(parts, names[i]->d_name, logind);
+                free(names[i]);
+        }
+        free(names);
+}
+
+static void check_logout(struct report *r, struct er_session *session, const struct er_probe *probe)
+{
+        er_autofree char *run = er_dir_runtime();
+        er_autofree char *dir = er_fmt("%s/doctor-XXXXXX", run);
+        er_autofree char *there = NULL, *user = er_fmt(" %s ", probe->user ? probe->user : "");
+        er_auto(er_strv) patterns = ER_STRV_INIT;
+        struct logind logind = {.spared = ER_STR_INIT};
+        struct er_transfer transfer = {0};
+
+        er_strv_add(&patterns, "systemd/logind.conf*");
+        er_str_add(&logind.spared, " root ");
+        if (!mkdtemp(dir))
+                return;
+        there = er_path_join(dir, "systemd");
+        if (er_pull(session, &(const struct er_pull){.dir = "/etc", .patterns = &patterns, .to = dir}, &transfer, NULL) == 0)
+                read_all_logind(there, &logind);
+        if (logind.kills && !strstr(logind.spared.buf, user))
+                say(r, VERDICT_WARN, "logout",
+                    "in /etc/systemd/logind.conf there: KillUserProcesses=no (or your name in KillExcludeUsers=), then systemctl restart systemd-logind",
+                    "systemd ends all of %s's processes when its last login ends, and so the jobs that are to go on (KillUserProcesses=yes)",
+                    probe->user ? probe->user : "the user");
+        (void)er_rmtree(AT_FDCWD, dir, NULL, NULL);
+        er_str_release(&logind.spared);
+}
+
 static void check_probe(struct report *r, const struct er_probe *probe)
 {
         er_auto(er_str) text = ER_STR_INIT;
@@ -316,6 +391,7 @@ static void check_host(struct report *r, const struct er_host *host, const char 
         say(r, VERDICT_OK, "reach", NULL, "answers in %.1f ms", (double)probe.latency_us / 1000.0);
         say(r, VERDICT_OK, "agent", NULL, "build %s", hello->build ? hello->build : "?");
         check_probe(r, &probe);
+        check_logout(r, session, &probe);
 }
 
 static int doctor(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)

@@ -79,3 +79,14 @@ def test_gc_leaves_the_snapshot_of_a_job_that_waits(errand):
     errand("wait", "work-2", "work-3").ok()
     assert errand("logs", "work-2").ok().out == b"first"
     assert errand("logs", "work-3").ok().out == b"second"
+
+
+def test_doctor_warns_of_a_host_that_ends_jobs_at_logout(errand, host):
+    assert "KillUserProcesses" not in errand("doctor", host.name).text
+    host.sh("mount -t tmpfs tmpfs /etc/systemd && mkdir /etc/systemd/logind.conf.d && cd /etc/systemd && "
+            "printf '[Login]\\n#KillUserProcesses=no\\nKillExcludeUsers=\\n' > logind.conf && "
+            "printf '[Login]\\nKillUserProcesses=yes\\n' > logind.conf.d/site.conf")
+    said = " ".join(errand("doctor", host.name).text.split())
+    assert "WARN logout" in said and "KillUserProcesses=no" in said
+    host.sh("printf '[Login]\\nKillExcludeUsers=root\\n' > /etc/systemd/logind.conf.d/x.conf")
+    assert "KillUserProcesses" not in errand("doctor", host.name).text
