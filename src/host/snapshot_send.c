@@ -545,7 +545,9 @@ int er_snapshot_send(struct er_session *session, const struct er_snapshot *snaps
         if (root_fd < 0)
                 return er_err_errno(err, errno, "open the project %s", dir);
         er_steps_init(&s.steps, root_fd);
+        er_session_heartbeat(session, true); /* an agent that hangs would be waited for without end */
         rc = send_all(&s, err);
+        er_session_heartbeat(session, false);
         er_steps_release(&s.steps);
         er_hasher_release(&s.hasher);
         er_str_release(&s.out);
