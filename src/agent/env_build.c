@@ -374,7 +374,10 @@ int er_env_check(const struct er_env *env, int out_fd, struct er_env_failure *re
         if (!er_env_is_ready(env))
                 return er_err_set(err, ER_STATE, "environment %.12s is not ready", env->hex);
         prctl(PR_SET_CHILD_SUBREAPER, 1);
+        if (er_mkdir_p(env->fd, "tmp", 0700, err) < 0)
+                return -1;
         rc = run_script(&b, "check", out_fd);
+        er_rmtree(env->fd, "tmp", NULL, NULL);
         er_activation_release(&b.activation);
         er_str_release(&b.control);
         *ret = b.failure;

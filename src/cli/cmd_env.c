@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/path.h"
+#include "cli/env_hosts.h"
 #include "cli/opts.h"
 #include "cli/target.h"
 #include "cli/view.h"
@@ -16,6 +17,7 @@
 
 struct env_opts {
         bool yes;
+        struct er_strv on;
 };
 
 /* What the words after `env` stand for; anything else is a command whose imports are looked for. */
@@ -226,12 +228,44 @@ static int freeze(struct er_cli *cli, const struct env_opts *opts, char **args, 
 
 /* ---- */
 
+/* ---- What hosts have made */
+
+static int list_there(struct er_cli *cli, const struct env_opts *opts, char **args, int count, struct er_err *err)
+{
+        er_auto(er_strv) on = ER_STRV_INIT;
+
+        er_strv_addall(&on, opts->on.items, opts->on.len);
+        er_strv_addall(&on, args, (size_t)count);
+        return er_env_hosts_list(cli, &on, err);
+}
+
+static int show_there(struct er_cli *cli, const struct env_opts *opts, char **args, int count, struct er_err *err)
+{
+        return er_env_hosts_show(cli, &opts->on, args, count, err);
+}
+
+static int check_there(struct er_cli *cli, const struct env_opts *opts, char **args, int count, struct er_err *err)
+{
+        return er_env_hosts_check(cli, &opts->on, args, count, err);
+}
+
+static int rm_there(struct er_cli *cli, const struct env_opts *opts, char **args, int count, struct er_err *err)
+{
+        return er_env_hosts_rm(cli, &opts->on, args, count, err);
+}
+
 static const struct sub subs[] = {
         {"freeze", 0, 1, freeze},
+        {"list", 0, -1, list_there},
+        {"show", 1, -1, show_there},
+        {"check", 0, -1, check_there},
+        {"rm", 1, -1, rm_there},
 };
 
 static const struct er_opt env_options[] = {
         {"yes", 'y', ER_OPT_FLAG, NULL, "Write over a file that is there", offsetof(struct env_opts, yes), ER_COMPLETE_NONE},
+        {"on", 0, ER_OPT_LIST, "HOST", "For list, show, check and rm: the hosts to look at (all that are known)",
+         offsetof(struct env_opts, on), ER_COMPLETE_HOST},
 };
 
 /* A subcommand's options may stand anywhere, unlike those of a command that is looked at. */
@@ -255,6 +289,7 @@ static int run_sub(struct er_cli *cli, const struct sub *sub, const struct env_o
         if (er_opts_parse(&sub_line, args, count, &opts, &common, &words, &words_count, err) < 0)
                 return -1;
         opts.yes = opts.yes || before->yes;
+        er_strv_addall(&opts.on, before->on.items, before->on.len);
         with.json = with.json || common.json;
         with.quiet = with.quiet || common.quiet;
         if (words_count < sub->min_args || (sub->max_args >= 0 && words_count > sub->max_args)) {
@@ -278,20 +313,27 @@ static int env(struct er_cli *cli, void *arg, char **args, int count, struct er_
 const struct er_command er_cmd_env = {
         .name = "env",
         .group = "Run",
-        .summary = "Show the packages that a script needs, and write them down",
-        .arguments = "[COMMAND [ARG]... | freeze [FILE]]",
+        .summary = "Show the software that a script needs, and what hosts have made of it",
+        .arguments = "[COMMAND [ARG]... | freeze [FILE] | list [HOST]... | show NAME... | check [NAME]... | rm NAME...]",
         .description =
                 "Reads the scripts of COMMAND (else of the command in errand.yaml, else every Python file of the project) and the project's "
                 "modules that they reach, and shows the distributions their imports come from: with the versions installed here, where there "
                 "are any. The standard library and the project itself are left out. Optional is what is imported only for another platform, for "
                 "type checking, or where something else would do; it is not installed.\n"
                 "\n"
-                "freeze writes them to requirements.txt of the project, or to FILE.",
+                "freeze writes them to requirements.txt of the project, or to FILE.\n"
+                "\n"
+                "list shows the environments that hosts have made for jobs: each is built once, named by the hash of what was declared, "
+                "and used by every job that declares the same. show tells what one was made from and where its log is. check looks "
+                "whether all that was declared is still there; its exit status is 1 when something is missing. rm takes one away, unless a job uses it; "
+                "errand gc takes those that nothing has used for 30 days. NAME may be the beginning of what list shows.",
         .examples = "errand env python3 train.py\twhat train.py needs, and in which line it says so\n"
-                    "errand env freeze\twrites requirements.txt\n",
+                    "errand env freeze\twrites requirements.txt\n"
+                    "errand env list gpu-box\twhat has been set up there\n",
         .opts = env_options,
         .opt_count = ER_LEN(env_options),
         .opts_size = sizeof(struct env_opts),
+        .needs = ER_NEED_STORE,
         .flags = ER_CMD_JSON | ER_CMD_QUIET,
         .stop_at_argument = true,
         .max_args = -1,
