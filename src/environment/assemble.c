@@ -251,6 +251,9 @@ static int add_script(struct assembly *a, const struct er_strv *parts, bool cont
         er_strv_add(&names, "lib.sh");
         for (size_t i = 0; i < parts->len; i++)
                 er_strv_addf(&names, "%s.sh", parts->items[i]);
+        /* Conda asks the parts of pip how packages of pip will come. */
+        if (er_strv_has(parts, "conda") && !er_strv_has(parts, "pip"))
+                er_strv_add(&names, "pip.sh");
         if (container)
                 er_strv_add(&names, "container.sh");
         er_strv_add(&names, "main.sh");

@@ -246,7 +246,7 @@ static int take_inline(struct resolving *r, const struct er_strv *scripts, struc
                 er_autofree char *path = in_project(r, scripts->items[i]);
                 er_auto(er_inline_script) inline_script = ER_INLINE_SCRIPT_INIT;
                 struct er_req_place place = place_of(r, scripts->items[i]);
-                int there = er_inline_script_read(path, &inline_script, err);
+                int there = scripts->items[i][0] == '-' ? 0 : er_inline_script_read(path, &inline_script, err);
 
                 if (there < 0)
                         return er_err_wrap(err, "%s", scripts->items[i]);

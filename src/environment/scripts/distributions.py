@@ -200,7 +200,7 @@ def verify(file):
     for line in lines:
         if not line or line.startswith(("-", "#")):
             continue
-        line = re.split(r"\s--", line)[0]
+        line = re.split(r"\s--|\s*\\$", line)[0]
         line, _, marker = line.partition(" ; ")
         if marker and not marker_holds(marker):
             continue

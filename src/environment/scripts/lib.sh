@@ -20,7 +20,11 @@ unset PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX CONDA_DEFAULT
 
 # One line on the control channel.
 tell() {
-        printf '%s\n' "$(printf '%s' "$*" | tr '\n\r\t' '   ')" >&3
+        if [ -n "${ERRAND_INSIDE-}" ]; then
+                printf '@errand@ %s\n' "$(printf '%s' "$*" | tr '\n\r\t' '   ')" # there is no descriptor 3 in a container
+        else
+                printf '%s\n' "$(printf '%s' "$*" | tr '\n\r\t' '   ')" >&3
+        fi
 }
 
 note() {

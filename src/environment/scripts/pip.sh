@@ -97,10 +97,17 @@ pip_get_uv() {
         if [ -z "$UV" ] && ! fetched_here; then
                 tell progress "getting uv"
                 if [ -n "$PYTHON" ] && "$PYTHON" -m pip --version >/dev/null 2>&1; then
+                        # The index that was named, else the one that this host's pip is set up with. Through the
+                        # environment: a URL may hold a password.
                         for pip_url in "$(setting index_url)" ""; do
-                                PIP_INDEX_URL=${pip_url:-${PIP_INDEX_URL-}} PIP_NO_INPUT=1 run "$PYTHON" -m pip --isolated install -q --no-deps \
-                                        --only-binary :all: --disable-pip-version-check --retries 1 --timeout 10 --target "$pip_new" uv &&
-                                        pip_keep_uv "$pip_new/bin/uv" && break
+                                (
+                                        if [ -n "$pip_url" ]; then
+                                                PIP_INDEX_URL=$pip_url
+                                                export PIP_INDEX_URL
+                                        fi
+                                        PIP_NO_INPUT=1 run "$PYTHON" -m pip install -q --no-deps --only-binary :all: \
+                                                --disable-pip-version-check --retries 1 --timeout 10 --target "$pip_new" uv
+                                ) && pip_keep_uv "$pip_new/bin/uv" && break
                                 [ -n "$pip_url" ] || break
                         done
                 fi
@@ -275,8 +282,9 @@ pip_make_venv_plain() {
 # Installs with uv into the Python $1.
 pip_install_uv() {
         pip_write_request "$TMPDIR/request.txt"
-        set -- "$UV" pip install --python "$1" --index-strategy unsafe-best-match -r "$TMPDIR/request.txt"
+        set -- "$UV" pip install --break-system-packages --python "$1" --index-strategy unsafe-best-match -r "$TMPDIR/request.txt"
         [ ! -s "$ERRAND_FILES/constraints.txt" ] || set -- "$@" -c "$ERRAND_FILES/constraints.txt"
+        [ ! -s "$ERRAND_PREFIX/locked.txt" ] || set -- "$@" -r "$ERRAND_PREFIX/locked.txt"
         if fetched_here || [ -n "$(setting sent_links)" ]; then
                 set -- "$@" --find-links "$ERRAND_FILES"
         fi
@@ -361,6 +369,7 @@ pip_build() {
                         fail_for_all
                         pip_no_python
                 }
+                pip_export_lock
                 tell progress "installing $pip_count with uv"
                 pip_install_uv "$pip_target" || pip_explain
         else
@@ -383,8 +392,10 @@ pip_build() {
 pip_check() {
         pip_target=$(pip_python_of_env)
         [ -x "$pip_target" ] || fail tool "the environment's Python is gone: $pip_target"
-        if ! run "$pip_target" -I "$ERRAND_FILES/distributions.py" verify "$ERRAND_FILES/requirements.txt"; then
+        for pip_list in "$ERRAND_FILES/requirements.txt" "$ERRAND_PREFIX/locked.txt"; do
+                [ -s "$pip_list" ] || continue
+                run "$pip_target" -I "$ERRAND_FILES/distributions.py" verify "$pip_list" && continue
                 pip_text=$(grep -v '^Traceback' "$OUT" | head -n 5 | tr '\n' ';' | sed 's/;$//; s/;/; /g')
                 fail package "${pip_text:-the Python of the environment does not run}"
-        fi
+        done
 }

@@ -1,0 +1,229 @@
+# container.sh - an image, run by docker, podman or apptainer, whichever of them works here. What else is declared is made
+# inside it, in the same directories: apt packages in an image made from it, everything else below $ERRAND_PREFIX.
+
+container_root=${ERRAND_PREFIX%/environments/*}
+
+# Sets ENGINE and ENGINE_KIND.
+container_find() {
+        ENGINE_KIND=
+        for container_name in ${ERRAND_CONTAINER_ENGINE:-docker podman apptainer singularity}; do
+                ENGINE=$(command -v "$container_name" 2>/dev/null) || continue
+                case $container_name in
+                *docker | *podman)
+                        if run "$ENGINE" info; then
+                                ENGINE_KIND=${container_name##*/}
+                                return 0
+                        fi
+                        container_why="$container_name: $(said 'permission denied\|[Cc]annot connect\|^Error' || last_words)"
+                        ;;
+                *)
+                        if "$ENGINE" --version >/dev/null 2>&1; then
+                                ENGINE_KIND=apptainer
+                                return 0
+                        fi
+                        ;;
+                esac
+        done
+        fail tool "no container engine works on this host (docker, podman, apptainer)${container_why:+: $container_why}" \
+                "install podman or apptainer there, or let the user use docker"
+}
+
+container_explain() {
+        fail_for_all
+        if says 'manifest unknown\|not found\|does not exist\|access to the resource is denied\|repository name\|no such image\|unauthorized\|image not known'; then
+                fail package "$1: $(said 'manifest unknown\|not found\|does not exist\|denied\|no such image\|unauthorized\|not known')"
+        fi
+        if looks_like_network || says 'pinging container registry'; then
+                fail network "this host cannot fetch the image $1: $(said 'pinging\|dial\|esolve\|onnect\|imeout')"
+        fi
+        fail package "$1: $(last_words)"
+}
+
+container_pull() {
+        container_image=$(setting container)
+        if [ "$ENGINE_KIND" = apptainer ]; then
+                case $container_image in
+                /* | *.sif)
+                        [ -e "$container_image" ] || fail package "$container_image: there is no such image on this host"
+                        IMAGE=$container_image
+                        return
+                        ;;
+                *://*) ;;
+                *) container_image=docker://$container_image ;;
+                esac
+                IMAGE=$ERRAND_PREFIX/image.sif
+                if [ ! -f "$IMAGE" ]; then
+                        tell progress "fetching the image $container_image"
+                        APPTAINER_CACHEDIR=$ERRAND_CACHE/apptainer
+                        export APPTAINER_CACHEDIR
+                        run "$ENGINE" pull "$IMAGE.new" "$container_image" || container_explain "$container_image"
+                        mv "$IMAGE.new" "$IMAGE"
+                fi
+                return
+        fi
+        container_image=${container_image#docker://}
+        if ! "$ENGINE" image inspect "$container_image" >/dev/null 2>&1; then
+                tell progress "fetching the image $container_image"
+                run "$ENGINE" pull "$container_image" || container_explain "$container_image"
+        fi
+        # By its id: a tag may come to mean another image.
+        IMAGE=$("$ENGINE" image inspect --format '{{.Id}}' "$container_image" 2>/dev/null | sed -n '1p')
+        [ -n "$IMAGE" ] || IMAGE=$container_image
+}
+
+# The options of every start, one a line, in $TMPDIR/options: devices, the user, what is shared with the host.
+container_options() {
+        {
+                printf '%s\n' --network=host --ipc=host "--volume=$container_root:$container_root" --entrypoint= --pull=never
+                if [ "$(getenforce 2>/dev/null)" = Enforcing ]; then
+                        echo --security-opt=label=disable
+                fi
+                # Files in work/ belong to the user: docker's daemon is root; rootless podman maps its root to the user.
+                if [ "$ENGINE_KIND" = docker ] && [ "$(id -u)" -ne 0 ]; then
+                        printf '%s\n' "--user=$(id -u):$(id -g)"
+                fi
+                if [ -e /dev/nvidiactl ]; then
+                        # All of them: CUDA_VISIBLE_DEVICES chooses by the host's numbers.
+                        if [ -e /etc/cdi/nvidia.yaml ] || [ -e /var/run/cdi/nvidia.yaml ]; then
+                                echo --device=nvidia.com/gpu=all
+                        elif [ "$ENGINE_KIND" = docker ] && grep -q -i nvidia "$OUT"; then
+                                echo --gpus=all
+                        else
+                                note "the container will see no GPU: the NVIDIA container toolkit is not set up on this host" >&2
+                        fi
+                fi
+                if [ -e /dev/kfd ]; then
+                        printf '%s\n' --device=/dev/kfd --device=/dev/dri --group-add=video
+                fi
+        } >"$TMPDIR/options"
+}
+
+# Runs a command in the image as a job would be: container_run WORDS...
+container_run() {
+        if [ "$ENGINE_KIND" = apptainer ]; then
+                "$ENGINE" exec --bind "$container_root" --pwd "$ERRAND_PREFIX" $container_nv "$IMAGE" "$@"
+                return
+        fi
+        container_words=$#
+        while IFS= read -r container_line; do
+                set -- "$@" "$container_line"
+        done <"$TMPDIR/options"
+        # The options came to stand behind the command: the command goes behind the image.
+        set -- "$@" --workdir "$ERRAND_PREFIX" "$IMAGE"
+        while [ "$container_words" -gt 0 ]; do
+                set -- "$@" "$1"
+                shift
+                container_words=$((container_words - 1))
+        done
+        # shellcheck disable=SC2086 # words
+        "$ENGINE" run ${container_more---rm} "$@"
+}
+
+# The other parts, inside: what they say on the control channel comes as marked lines.
+container_inside() {
+        container_parts=$1
+        { container_run env "HOME=$ERRAND_PREFIX/home" "ERRAND_PREFIX=$ERRAND_PREFIX" "ERRAND_FILES=$ERRAND_FILES" "ERRAND_TOOLS=$ERRAND_PREFIX/tools" \
+                "ERRAND_CACHE=$ERRAND_CACHE" "TMPDIR=$TMPDIR" "ERRAND_FETCH=${ERRAND_FETCH-}" "ERRAND_UV=${ERRAND_UV-}" ERRAND_INSIDE=1 "ERRAND_PARTS=$container_parts" \
+                sh "$ERRAND_FILES/build.sh" "$MODE" </dev/null 2>&1 3>&-; echo "$?" >"$TMPDIR/inside"; } | while IFS= read -r container_line || [ -n "$container_line" ]; do
+                case $container_line in
+                "@errand@ "*) printf '%s\n' "${container_line#@errand@ }" >&3 ;;
+                *) printf '%s\n' "$container_line" ;;
+                esac
+        done
+        [ "$(cat "$TMPDIR/inside")" -eq 0 ] || exit 1
+}
+
+container_setup() {
+        container_find
+        container_nv=
+        [ ! -e /dev/nvidiactl ] || container_nv=--nv
+        if [ "$ENGINE_KIND" = apptainer ]; then
+                : >"$TMPDIR/options"
+        else
+                container_options
+        fi
+}
+
+# apt changes the image itself: a new one is made of it.
+container_apt() {
+        if [ "$ENGINE_KIND" = apptainer ]; then
+                fail tool "apt packages cannot be put into an image of apptainer" "name an image that has them, or use conda"
+        fi
+        container_name=errand-build-$$
+        "$ENGINE" rm -f "$container_name" >/dev/null 2>&1
+        container_more="--name $container_name --user 0:0"
+        # Its own user would not be root.
+        grep -v '^--user=' "$TMPDIR/options" >"$TMPDIR/options.root"
+        mv "$TMPDIR/options" "$TMPDIR/options.user"
+        mv "$TMPDIR/options.root" "$TMPDIR/options"
+        (container_inside apt)
+        container_status=$?
+        mv "$TMPDIR/options.user" "$TMPDIR/options"
+        container_more=--rm
+        if [ "$container_status" -eq 0 ]; then
+                tell progress "keeping the image with its packages"
+                IMAGE=$("$ENGINE" commit "$container_name" "errand-environment:$(basename "${ERRAND_PREFIX%/prefix}" | cut -c 1-32)" 2>>"$OUT" | tail -n 1)
+        fi
+        "$ENGINE" rm -f "$container_name" >/dev/null 2>&1
+        [ "$container_status" -eq 0 ] || exit 1
+        [ -n "$IMAGE" ] || container_explain "$(setting container)"
+}
+
+container_build() {
+        container_setup
+        container_pull
+        mkdir -p "$ERRAND_PREFIX/home" "$ERRAND_PREFIX/tools" "$ERRAND_CACHE"
+        container_more=--rm
+        # It starts at all, and where its programs are.
+        # shellcheck disable=SC2016 # for the shell inside
+        run container_run sh -c 'printf "path %s\n" "$PATH"' || container_explain "$(setting container)"
+        container_path=$(sed -n 's/^path //p' "$OUT" | sed -n '1p')
+        case " $PARTS " in *" apt "*) container_apt ;; esac
+        container_rest=$(printf '%s' "$PARTS" | sed 's/apt *//')
+        printf '%s\n' "$IMAGE" >"$ERRAND_PREFIX/image"
+        container_say
+        if [ -n "$container_rest" ]; then
+                container_inside "$container_rest"
+        fi
+        for container_dir in "$ERRAND_PREFIX/conda/bin" "$ERRAND_PREFIX/venv/bin" "$ERRAND_PREFIX/bin"; do
+                [ ! -d "$container_dir" ] || container_path=$container_dir:$container_path
+        done
+        if [ "$ENGINE_KIND" = apptainer ]; then
+                tell wrap --env
+                tell wrap "PATH=$container_path"
+        else
+                tell wrap "--env=PATH=$container_path"
+        fi
+        tell wrap "$IMAGE"
+}
+
+# The words before a job's command; the agent fills in what is in braces.
+container_say() {
+        tell wrap "$ENGINE"
+        if [ "$ENGINE_KIND" = apptainer ]; then
+                for container_word in exec --bind '{root}' --pwd '{dir}' $container_nv; do
+                        tell wrap "$container_word"
+                done
+                return
+        fi
+        for container_word in run --rm --interactive '--name=errand-{id}' '--workdir={dir}' "--env=HOME=$ERRAND_PREFIX/home"; do
+                tell wrap "$container_word"
+        done
+        while IFS= read -r container_word; do
+                tell wrap "$container_word"
+        done <"$TMPDIR/options"
+        tell wrap '{each-var:--env=%}'
+        for container_word in "$ENGINE" rm --force 'errand-{id}'; do
+                tell end "$container_word"
+        done
+}
+
+container_check() {
+        container_setup
+        IMAGE=$(cat "$ERRAND_PREFIX/image" 2>/dev/null)
+        container_more=--rm
+        run container_run true || fail package "the image $(setting container) is gone, or does not start: $(last_words)"
+        if [ -n "$PARTS" ]; then
+                container_inside "$PARTS"
+        fi
+}
