@@ -544,22 +544,30 @@ static struct er_sv parent(struct er_sv name)
         return name;
 }
 
-const char *er_dist_known(struct er_sv import)
+/* The entry of the import or of its nearest parent. */
+static const struct pair *lookup(struct er_sv import)
 {
         for (; import.len > 0; import = parent(import)) {
                 const struct pair *pair = bsearch(&import, table, ER_LEN(table), sizeof table[0], compare);
 
                 if (pair)
-                        return pair->distribution;
+                        return pair;
         }
         return NULL;
 }
 
-/* The first `parts` parts of a dotted name. */
+const char *er_dist_known(struct er_sv import)
+{
+        const struct pair *pair = lookup(import);
+
+        return pair ? pair->distribution : NULL;
+}
+
+/* The first `parts` parts of a dotted name; fewer where one begins with a capital: that is a class, no module. */
 static struct er_sv first_parts(struct er_sv name, unsigned parts)
 {
-        for (size_t i = 0; i < name.len; i++)
-                if (name.ptr[i] == '.' && --parts == 0)
+        for (size_t i = 0; i + 1 < name.len; i++)
+                if (name.ptr[i] == '.' && (--parts == 0 || (name.ptr[i + 1] >= 'A' && name.ptr[i + 1] <= 'Z')))
                         return er_svn(name.ptr, i);
         return name;
 }
@@ -583,12 +591,10 @@ bool er_dist_is_space(struct er_sv import)
 
 char *er_dist_guess(struct er_sv import)
 {
-        const char *known = er_dist_known(import);
-        size_t best = ER_LEN(spaces);
+        const struct pair *known = lookup(import);
+        size_t best = ER_LEN(spaces), parts;
         struct er_sv name;
 
-        if (known)
-                return er_strdup(known);
         for (size_t i = 0; i < ER_LEN(spaces); i++) {
                 struct er_sv space = er_sv(spaces[i].import);
 
@@ -597,9 +603,12 @@ char *er_dist_guess(struct er_sv import)
                         best = i;
         }
         if (best == ER_LEN(spaces))
-                return er_dist_normalise(first_parts(import, 1));
+                return known ? er_strdup(known->distribution) : er_dist_normalise(first_parts(import, 1));
         name = first_parts(import, spaces[best].parts);
-        if (count_parts(name) <= count_parts(er_sv(spaces[best].import)))
+        parts = count_parts(name);
+        if (known && (parts < spaces[best].parts || strlen(known->import) > strlen(spaces[best].import)))
+                return er_strdup(known->distribution);
+        if (parts <= count_parts(er_sv(spaces[best].import)))
                 return NULL; /* the space alone is nobody's */
         if (spaces[best].prefix[0]) {
                 er_autofree char *prefixed = er_fmt("%s%.*s", spaces[best].prefix, (int)name.len, name.ptr);

@@ -19,7 +19,7 @@ static enum er_truth truth_of(bool value)
 
 static bool has(struct er_sv text, const char *part)
 {
-        return text.len > 0 && memmem(text.ptr, text.len, part, strlen(part));
+        return text.ptr && memmem(text.ptr, text.len, part, strlen(part));
 }
 
 /* Is one of the quoted texts `name`? `prefix`: or a beginning of it, as startswith sees it. */
@@ -196,7 +196,7 @@ static enum er_truth eval(struct er_sv text, int depth)
         const char *at;
 
         text = er_sv_trim(text);
-        if (depth > 8)
+        if (!text.ptr || depth > 8)
                 return ER_UNKNOWN;
         while (is_wrapped(text))
                 text = er_sv_trim(er_svn(text.ptr + 1, text.len - 2));

@@ -16,21 +16,27 @@ void er_inline_script_release(struct er_inline_script *script)
         *script = (struct er_inline_script)ER_INLINE_SCRIPT_INIT;
 }
 
+struct taking {
+        struct er_inline_script *script;
+        const char *name;
+};
+
 static int take(void *arg, const struct er_strv *path, const char *text, bool is_string, struct er_err *err)
 {
-        struct er_inline_script *script = arg;
+        const struct taking *taking = arg;
+        struct er_inline_script *script = taking->script;
 
         if (path->len != 1)
                 return 0;
         if (er_streq(path->items[0], "dependencies")) {
                 if (!is_string)
-                        return er_err_set(err, ER_CONFIG, "dependencies: a list of texts is wanted, not %s", text);
+                        return er_err_set(err, ER_CONFIG, "%s: dependencies: a list of texts is wanted, not %s", taking->name, text);
                 if (script->requirements.len >= MAX_REQUIREMENTS)
-                        return er_err_set(err, ER_CONFIG, "dependencies: more than %d", MAX_REQUIREMENTS);
+                        return er_err_set(err, ER_CONFIG, "%s: dependencies: more than %d", taking->name, MAX_REQUIREMENTS);
                 er_strv_add(&script->requirements, text);
         } else if (er_streq(path->items[0], "requires-python")) {
                 if (!is_string)
-                        return er_err_set(err, ER_CONFIG, "requires-python: a text is wanted, not %s", text);
+                        return er_err_set(err, ER_CONFIG, "%s: requires-python: a text is wanted, not %s", taking->name, text);
                 free(script->requires_python);
                 script->requires_python = er_strdup(text);
         }
@@ -105,7 +111,7 @@ int er_inline_script_read(const char *path, struct er_inline_script *ret, struct
         found = block(path, er_svn(text.buf, text.len), &toml, err);
         if (found <= 0)
                 return found;
-        if (er_toml_read(er_svn(toml.buf, toml.len), path, take, &script, err) < 0)
+        if (er_toml_read(er_svn(toml.buf, toml.len), path, take, &(struct taking){&script, path}, err) < 0)
                 return -1;
         *ret = script;
         script = (struct er_inline_script)ER_INLINE_SCRIPT_INIT;
