@@ -45,7 +45,8 @@ apt_explain() {
                 fail package "$(said 'was not found$')" "${apt_near:+the versions that can be had: $apt_near}"
         fi
         if says 'has no installation candidate'; then
-                fail package "$(said 'has no installation candidate')"
+                apt_near=$(sed -n '/is a virtual package provided by/,/^[^ ]*$/s/^  \([a-z0-9][^ ]*\) .*/\1/p' "$OUT" | head -n 5 | tr '\n' ' ')
+                fail package "$(said 'has no installation candidate')" "${apt_near:+several packages provide it, choose one: $apt_near}"
         fi
         if says 'unmet dependencies\|held broken packages'; then
                 fail conflict "$(said 'Depends:\|Conflicts:\|Breaks:\|held broken packages')"

@@ -101,6 +101,7 @@ container_options() {
 # Runs a command in the image as a job would be: container_run WORDS...
 container_run() {
         if [ "$ENGINE_KIND" = apptainer ]; then
+                # shellcheck disable=SC2086 # a word or none
                 "$ENGINE" exec --bind "$container_root" --pwd "$ERRAND_PREFIX" $container_nv "$IMAGE" "$@"
                 return
         fi
@@ -182,6 +183,14 @@ container_build() {
         container_rest=$(printf '%s' "$PARTS" | sed 's/apt *//')
         printf '%s\n' "$IMAGE" >"$ERRAND_PREFIX/image"
         container_say
+        # An image without Python and curl has no way to uv: the host's is taken along.
+        case " $container_rest " in
+        *" pip "*)
+                if pip_find_uv || { pip_find_python; pip_get_uv; }; then
+                        mkdir -p "$ERRAND_PREFIX/tools/bin" && cp "$UV" "$ERRAND_PREFIX/tools/bin/uv"
+                fi
+                ;;
+        esac
         if [ -n "$container_rest" ]; then
                 container_inside "$container_rest"
         fi
