@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -16,6 +15,7 @@
 
 #define MAX_FILE ((size_t)32 << 20)
 #define MAX_FILES 200000
+#define FIRST_READ ((size_t)64 << 10)
 #define MAX_THREADS 4
 #define FILES_A_THREAD 24 /* fewer are read faster than a thread is made */
 
@@ -30,6 +30,7 @@ enum kind { TARGET_NOTHING, TARGET_LOCAL, TARGET_STDLIB, TARGET_DIST };
 /* What an import comes to. */
 struct target {
         enum kind kind;
+        bool space;     /* of a package that many distributions share: more than its first part is its name */
         bool available; /* no fallback is needed where the script was written */
         uint32_t *files; /* TARGET_LOCAL */
         size_t count, cap;
@@ -126,28 +127,35 @@ struct reading {
         atomic_size_t next;
 };
 
+/* All of a file, in one read mostly: its size is not asked for. */
+static bool read_file(int at, const char *path, struct er_str *text)
+{
+        er_autoclose int fd = openat(at, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        ssize_t len = 1;
+
+        er_str_reset(text);
+        while (fd >= 0 && len > 0 && text->len <= MAX_FILE) {
+                er_str_reserve(text, text->len > 0 ? text->len : FIRST_READ);
+                len = read(fd, text->buf + text->len, text->cap - text->len - 1);
+                if (len < 0)
+                        return false;
+                text->len += (size_t)len;
+                if (text->len < text->cap - 1) /* a regular file gives less only at its end */
+                        break;
+        }
+        return fd >= 0 && text->len > 0 && text->len <= MAX_FILE;
+}
+
 static void scan_file(const struct search *s, struct file *file, struct er_str *text)
 {
-        er_autoclose int fd = -1;
-        struct stat st;
-        ssize_t len;
-
-        if (file->text) {
+        if (file->text)
                 er_import_scan_python(file->text, strlen(file->text), &file->scan);
+        else if (!read_file(s->project.fd, file->path, text))
                 return;
-        }
-        fd = openat(s->project.fd, file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 || (size_t)st.st_size > MAX_FILE)
-                return;
-        er_str_reset(text);
-        er_str_reserve(text, (size_t)st.st_size);
-        len = er_read_full(fd, text->buf, (size_t)st.st_size);
-        if (len <= 0)
-                return;
-        if (er_ends(file->path, ".ipynb"))
-                er_import_scan_notebook(text->buf, (size_t)len, &file->scan);
+        else if (er_ends(file->path, ".ipynb"))
+                er_import_scan_notebook(text->buf, text->len, &file->scan);
         else
-                er_import_scan_python(text->buf, (size_t)len, &file->scan);
+                er_import_scan_python(text->buf, text->len, &file->scan);
 }
 
 static void *scan_some(void *arg)
@@ -321,7 +329,7 @@ static void resolve_dist(struct search *s, struct er_sv name, struct er_sv top, 
                         target->kind = TARGET_NOTHING; /* the project itself */
                 return;
         }
-        if (!er_dist_known(name) && !er_dist_is_space(top)) {
+        if (!er_dist_known(name) && !target->space) {
                 er_autofree char *first = er_sv_dup(top);
 
                 walk(s);
@@ -356,6 +364,7 @@ static struct target *resolve(struct search *s, const char *own_root, struct er_
         if (target)
                 return target;
         target = er_new(struct target);
+        target->space = er_dist_is_space(top);
         match = match_local(s, own_root, name, target);
         if (match < MATCH_MODULE && er_stdlib_has(top)) {
                 target->kind = TARGET_STDLIB;
@@ -495,12 +504,9 @@ static void follow_file(struct search *s, uint32_t index)
                 else if (target->kind == TARGET_LOCAL)
                         for (size_t k = 0; k < target->count; k++)
                                 want(s, target->files[k], needed);
-                else if (target->kind == TARGET_DIST) {
-                        bool space = er_dist_is_space(er_svn(name, strcspn(name, ".")));
-
-                        add_found(s, file.path, item, name, space ? strlen(name) : item->module_len, target->distribution,
+                else if (target->kind == TARGET_DIST)
+                        add_found(s, file.path, item, name, target->space ? strlen(name) : item->module_len, target->distribution,
                                   target->version, target->note, !needed || target->note);
-                }
         }
 }
 

@@ -213,9 +213,14 @@ static enum er_truth eval(struct er_sv text, int depth)
 
 enum er_truth er_import_condition(const char *text, size_t len)
 {
+        static const char *const marks[] = {"platform", "TYPE_CHECKING", "os.name", "version_info", "PY", "False", "True", "MYPY"};
         char squeezed[MAX_CONDITION];
-        size_t n = 0;
+        size_t n = 0, mark = 0;
 
+        while (mark < ER_LEN(marks) && !memmem(text, len, marks[mark], strlen(marks[mark])))
+                mark++;
+        if (mark == ER_LEN(marks) && len > 4) /* the shortest are "0" and "1" */
+                return ER_UNKNOWN;
         for (size_t i = 0; i < len; i++) {
                 char c = text[i];
 

@@ -39,7 +39,7 @@ void er_import_scan_release(struct er_import_scan *scan)
 
 static bool is_name(char c)
 {
-        return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
+        return (c >= 'a' && c <= 'z') || c == '_' || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
 }
 
 static struct context context_of(const struct scanner *s)
@@ -158,7 +158,29 @@ static bool ends_in_word(const char *begin, const char *end, struct er_sv word)
                ((size_t)(end - begin) == word.len || !is_name(end[-(ptrdiff_t)word.len - 1]));
 }
 
-/* After "import_module(" and the like: a plain literal that is the whole argument. */
+/* At the literal: a plain one that is the whole argument. */
+static void literal_argument(struct scanner *s, unsigned flags, uint32_t line)
+{
+        unsigned level = 0;
+        struct er_sv name;
+        char quote;
+
+        skip_space(s, true);
+        if (s->p >= s->end || (*s->p != '"' && *s->p != '\''))
+                return;
+        quote = *s->p++;
+        for (; s->p < s->end && *s->p == '.'; s->p++)
+                level++;
+        name = take_dotted(s);
+        if (name.len == 0 || s->p >= s->end || *s->p != quote)
+                return;
+        s->p++;
+        skip_space(s, true);
+        if (s->p < s->end && (*s->p == ',' || *s->p == ')'))
+                emit(s, name, ER_SV(""), level, flags, line);
+}
+
+/* At a bracket: is it that of "import_module(" or the like? What is within is passed over like everything else, after. */
 static void dynamic_import(struct scanner *s, const char *begin)
 {
         static const struct {
@@ -167,34 +189,19 @@ static void dynamic_import(struct scanner *s, const char *begin)
         } callers[] = {
                 {{"import_module", 13}, 0}, {{"__import__", 10}, 0}, {{"importorskip", 12}, ER_IMPORT_NEVER},
         };
-        struct scanner look = *s;
-        const char *word_end = s->p;
-        unsigned level = 0, flags;
-        struct er_sv name;
-        size_t i = 0;
-        char quote;
+        const char *bracket = s->p;
+        uint32_t line = s->line;
 
-        if (word_end == begin || (word_end[-1] != 'e' && word_end[-1] != '_' && word_end[-1] != 'p'))
+        if (bracket - begin < 10 || (bracket[-1] != 'e' && bracket[-1] != '_' && bracket[-1] != 'p'))
                 return;
-        while (i < ER_LEN(callers) && !ends_in_word(begin, word_end, callers[i].word))
-                i++;
-        if (i == ER_LEN(callers))
-                return;
-        flags = callers[i].flags;
-        look.p++;
-        skip_space(&look, true);
-        if (look.p >= look.end || (*look.p != '"' && *look.p != '\''))
-                return;
-        quote = *look.p++;
-        for (; look.p < look.end && *look.p == '.'; look.p++)
-                level++;
-        name = take_dotted(&look);
-        if (name.len == 0 || look.p >= look.end || *look.p != quote)
-                return;
-        look.p++;
-        skip_space(&look, true);
-        if (look.p < look.end && (*look.p == ',' || *look.p == ')'))
-                emit(s, name, ER_SV(""), level, flags, s->line);
+        for (size_t i = 0; i < ER_LEN(callers); i++)
+                if (ends_in_word(begin, bracket, callers[i].word)) {
+                        s->p++;
+                        literal_argument(s, callers[i].flags, line);
+                        s->p = bracket;
+                        s->line = line;
+                        return;
+                }
 }
 
 /* A line that no bracketed expression can hold: a bracket before it was never closed. */
@@ -446,7 +453,7 @@ static enum stop if_header(struct scanner *s, unsigned indent, bool is_elif)
         return stop;
 }
 
-static enum stop clause_header(struct scanner *s, unsigned indent, struct er_sv word)
+static enum stop clause_header(struct scanner *s, unsigned indent, bool is_except, bool is_finally)
 {
         struct block *block = NULL;
         const char *begin = s->p;
@@ -462,10 +469,10 @@ static enum stop clause_header(struct scanner *s, unsigned indent, struct er_sv 
                 return stop;
         }
         block->body = block->outer;
-        if (er_sv_eq(word, ER_SV("finally")))
+        if (is_finally)
                 return stop;
         block->body.group = block->group;
-        block->body.handler = er_sv_eq(word, ER_SV("except"));
+        block->body.handler = is_except;
         if (block->body.handler && catches_import_error(begin, (size_t)(s->p - 1 - begin)))
                 s->scan->groups[block->group].catches = true;
         return stop;
@@ -488,57 +495,67 @@ static enum stop with_header(struct scanner *s, unsigned indent)
         return stop;
 }
 
-static bool ends_program(struct er_sv word)
+enum keyword { KEY_NONE, KEY_IMPORT, KEY_FROM, KEY_IF, KEY_ELIF, KEY_ELSE, KEY_TRY, KEY_EXCEPT, KEY_FINALLY, KEY_WITH, KEY_BLOCK, KEY_ENDS };
+
+/* What the first word of a statement begins. Asked for every statement there is. */
+static enum keyword keyword_of(struct er_sv word)
 {
-        static const char *const words[] = {"raise", "sys.exit", "exit", "quit", "os._exit", "pytest.skip"};
+        static const struct {
+                struct er_sv word;
+                enum keyword keyword;
+        } words[] = {
+                {{"import", 6}, KEY_IMPORT},   {{"from", 4}, KEY_FROM},       {{"if", 2}, KEY_IF},         {{"elif", 4}, KEY_ELIF},
+                {{"else", 4}, KEY_ELSE},       {{"try", 3}, KEY_TRY},         {{"except", 6}, KEY_EXCEPT}, {{"finally", 7}, KEY_FINALLY},
+                {{"with", 4}, KEY_WITH},       {{"while", 5}, KEY_BLOCK},     {{"for", 3}, KEY_BLOCK},     {{"def", 3}, KEY_BLOCK},
+                {{"class", 5}, KEY_BLOCK},     {{"async", 5}, KEY_BLOCK},     {{"match", 5}, KEY_BLOCK},   {{"case", 4}, KEY_BLOCK},
+                {{"raise", 5}, KEY_ENDS},      {{"sys.exit", 8}, KEY_ENDS},   {{"exit", 4}, KEY_ENDS},     {{"quit", 4}, KEY_ENDS},
+                {{"os._exit", 8}, KEY_ENDS},   {{"pytest.skip", 11}, KEY_ENDS},
+        };
 
         for (size_t i = 0; i < ER_LEN(words); i++)
-                if (er_sv_eq(word, er_sv(words[i])))
-                        return true;
-        return false;
-}
-
-static bool opens_block(struct er_sv word)
-{
-        static const char *const words[] = {"while", "for", "def", "class", "async", "match", "case"};
-
-        for (size_t i = 0; i < ER_LEN(words); i++)
-                if (er_sv_eq(word, er_sv(words[i])))
-                        return true;
-        return false;
+                if (words[i].word.len == word.len && words[i].word.ptr[0] == word.ptr[0] && memcmp(words[i].word.ptr, word.ptr, word.len) == 0)
+                        return words[i].keyword;
+        return KEY_NONE;
 }
 
 /* One statement, or the header of a compound one. `first`: it begins its line. */
 static enum stop statement(struct scanner *s, unsigned indent, bool first)
 {
         const char *begin = s->p;
-        struct er_sv word = take_dotted(s);
-        bool clause = er_sv_eq(word, ER_SV("elif")) || er_sv_eq(word, ER_SV("else")) || er_sv_eq(word, ER_SV("except")) ||
-                      er_sv_eq(word, ER_SV("finally"));
+        enum keyword keyword = keyword_of(take_dotted(s));
+        bool clause = keyword == KEY_ELIF || keyword == KEY_ELSE || keyword == KEY_EXCEPT || keyword == KEY_FINALLY;
+        enum stop stop;
 
         if (first)
                 leave_blocks(s, indent, clause);
-        if (er_sv_eq(word, ER_SV("import")))
+        switch (keyword) {
+        case KEY_IMPORT:
                 return import_statement(s);
-        if (er_sv_eq(word, ER_SV("from")))
+        case KEY_FROM:
                 return from_statement(s);
-        if (er_sv_eq(word, ER_SV("if")) || er_sv_eq(word, ER_SV("elif")))
+        case KEY_IF:
+        case KEY_ELIF:
                 return if_header(s, indent, clause);
-        if (er_sv_eq(word, ER_SV("try"))) {
-                enum stop stop = skip_statement(s, true);
-
+        case KEY_TRY:
+                stop = skip_statement(s, true);
                 if (stop == STOP_COLON)
                         push_try(s, indent);
                 return stop;
-        }
-        if (clause)
-                return clause_header(s, indent, word);
-        if (er_sv_eq(word, ER_SV("with")))
+        case KEY_ELSE:
+        case KEY_EXCEPT:
+        case KEY_FINALLY:
+                return clause_header(s, indent, keyword == KEY_EXCEPT, keyword == KEY_FINALLY);
+        case KEY_WITH:
                 return with_header(s, indent);
-        if (ends_program(word))
+        case KEY_ENDS:
                 note_raise(s);
+                break;
+        case KEY_BLOCK:
+        case KEY_NONE:
+                break;
+        }
         s->p = begin; /* a call may begin the statement */
-        return skip_statement(s, opens_block(word));
+        return skip_statement(s, keyword == KEY_BLOCK);
 }
 
 static unsigned take_indent(struct scanner *s)
