@@ -156,6 +156,7 @@ conda_check() {
                 conda_name=$(printf '%s' "$conda_spec" | sed 's/[[:space:]=<>!~[].*//' | tr '[:upper:]' '[:lower:]')
                 conda_there=
                 for conda_file in "$ERRAND_PREFIX/conda/conda-meta/$conda_name"-*.json; do
+                        [ -f "$conda_file" ] || continue # nothing matched
                         conda_file=${conda_file##*/}
                         conda_file=${conda_file%.json}
                         conda_file=${conda_file%-*}
