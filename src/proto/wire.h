@@ -42,6 +42,9 @@ enum er_frame_type {
         ER_F_ENV_LIST = 24, /* -> ENTRY*, END */
         ER_F_ENV_REMOVE = 25, /* -> OK {FREED} */
         ER_F_ENV_CHECK = 26, /* -> OK: all that was declared is there */
+        ER_F_DATA_FETCH = 27, /* -> EVENT*, OK when the file is there, whole */
+        ER_F_DATA_LIST = 28,  /* -> ENTRY*, END */
+        ER_F_DATA_REMOVE = 29, /* -> OK {FREED} */
 
         ER_F_HELLO_OK = 128,
         ER_F_OK = 129,
@@ -148,6 +151,13 @@ enum er_tag {
         ER_T_PROVIDER_CODE = 87, /* s: of an ERROR: "snapshot" */
         ER_T_ENVIRONMENT = 89, /* s: 32 bytes, hash of an environment */
         ER_T_RECIPE = 90,      /* m: recipe.h */
+        ER_T_URL = 91,         /* s */
+        ER_T_SUM = 92,         /* s: "sha256=HEX", also sha512 and md5 */
+        ER_T_UNPACK = 93,      /* u: 1: an archive is unpacked beside itself */
+        ER_T_CPU_BUSY = 94,    /* u: ms that all cpus together have worked since the boot ... */
+        ER_T_CPU_TOTAL = 95,   /* u: ... of so many that have passed */
+        ER_T_ACTIVE = 96,      /* u: 1: only attempts that have not ended */
+        ER_T_RSS = 97,         /* u: bytes, the tree's sum now */
 };
 
 /* The life of an attempt on its host, in order. */
