@@ -114,8 +114,10 @@ static void skip_space(struct scanner *s, bool newlines)
         while (s->p < s->end) {
                 char c = *s->p;
 
-                if (c == '\\' && s->end - s->p >= 2 && (s->p[1] == '\n' || s->p[1] == '\r')) {
-                        s->p += s->p[1] == '\r' && s->end - s->p >= 3 && s->p[2] == '\n' ? 3 : 2;
+                size_t lf = s->end - s->p >= 3 && s->p[1] == '\r' ? 2 : 1; /* after a backslash */
+
+                if (c == '\\' && (size_t)(s->end - s->p) > lf && s->p[lf] == '\n') {
+                        s->p += lf + 1;
                         s->line++;
                 } else if (c == ' ' || c == '\t' || c == '\f' || c == '\r')
                         s->p++;
