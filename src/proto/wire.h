@@ -158,6 +158,8 @@ enum er_tag {
         ER_T_CPU_TOTAL = 95,   /* u: ... of so many that have passed */
         ER_T_ACTIVE = 96,      /* u: 1: only attempts that have not ended */
         ER_T_RSS = 97,         /* u: bytes, the tree's sum now */
+        ER_T_LINGER = 98,      /* u: ms a listener stays when nobody comes; of a HELLO: the client could use one */
+        ER_T_LISTENER = 99,    /* s: the path of its socket */
 };
 
 /* The life of an attempt on its host, in order. */
