@@ -54,6 +54,10 @@ apt_explain() {
         if looks_like_network || says 'failed to fetch'; then
                 fail network "apt cannot download: $(said 'Failed to fetch\|Could not resolve\|Cannot initiate\|Could not connect')"
         fi
+        apt_name=$(sed -n 's/^dpkg: error processing package \([^ ]*\) .*/\1/p' "$OUT" | sed -n '1p')
+        if [ -n "$apt_name" ]; then
+                fail package "$apt_name: $(sed -n '/^dpkg: error processing package/{n;s/^ *//p;q;}' "$OUT")"
+        fi
         fail package "apt-get: $(said '^E: ' || last_words)"
 }
 

@@ -3,21 +3,22 @@
 
 container_root=${ERRAND_PREFIX%/environments/*}
 
-# Sets ENGINE and ENGINE_KIND.
+# Sets ENGINE and ENGINE_KIND. It is started without our TMPDIR: an ordinary user's podman would keep there, in what a build
+# removes at its end, what it knows of all containers that run.
 container_find() {
         ENGINE_KIND=
         for container_name in ${ERRAND_CONTAINER_ENGINE:-docker podman apptainer singularity}; do
                 ENGINE=$(command -v "$container_name" 2>/dev/null) || continue
                 case $container_name in
                 *docker | *podman)
-                        if run "$ENGINE" info; then
+                        if run env -u TMPDIR "$ENGINE" info; then
                                 ENGINE_KIND=${container_name##*/}
                                 return 0
                         fi
                         container_why="$container_name: $(said 'permission denied\|[Cc]annot connect\|^Error' || last_words)"
                         ;;
                 *)
-                        if "$ENGINE" --version >/dev/null 2>&1; then
+                        if env -u TMPDIR "$ENGINE" --version >/dev/null 2>&1; then
                                 ENGINE_KIND=apptainer
                                 return 0
                         fi
@@ -56,25 +57,27 @@ container_pull() {
                         tell progress "fetching the image $container_image"
                         APPTAINER_CACHEDIR=$ERRAND_CACHE/apptainer
                         export APPTAINER_CACHEDIR
-                        run "$ENGINE" pull "$IMAGE.new" "$container_image" || container_explain "$container_image"
+                        run env -u TMPDIR "$ENGINE" pull "$IMAGE.new" "$container_image" || container_explain "$container_image"
                         mv "$IMAGE.new" "$IMAGE"
                 fi
                 return
         fi
         container_image=${container_image#docker://}
-        if ! "$ENGINE" image inspect "$container_image" >/dev/null 2>&1; then
+        if ! env -u TMPDIR "$ENGINE" image inspect "$container_image" >/dev/null 2>&1; then
                 tell progress "fetching the image $container_image"
-                run "$ENGINE" pull "$container_image" || container_explain "$container_image"
+                run env -u TMPDIR "$ENGINE" pull "$container_image" || container_explain "$container_image"
         fi
         # By its id: a tag may come to mean another image.
-        IMAGE=$("$ENGINE" image inspect --format '{{.Id}}' "$container_image" 2>/dev/null | sed -n '1p')
+        IMAGE=$(env -u TMPDIR "$ENGINE" image inspect --format '{{.Id}}' "$container_image" 2>/dev/null | sed -n '1p')
         [ -n "$IMAGE" ] || IMAGE=$container_image
 }
 
 # The options of every start, one a line, in $TMPDIR/options: devices, the user, what is shared with the host.
 container_options() {
         {
-                printf '%s\n' --network=host --ipc=host "--volume=$container_root:$container_root" --entrypoint= --pull=never
+                # Shared memory as large as the host's; podman wants /dev/mqueue too for the short way to it.
+                if [ -d /dev/mqueue ]; then echo --ipc=host; else echo --volume=/dev/shm:/dev/shm; fi
+                printf '%s\n' --network=host "--volume=$container_root:$container_root" --entrypoint= --pull=never
                 if [ "$(getenforce 2>/dev/null)" = Enforcing ]; then
                         echo --security-opt=label=disable
                 fi
@@ -102,7 +105,7 @@ container_options() {
 container_run() {
         if [ "$ENGINE_KIND" = apptainer ]; then
                 # shellcheck disable=SC2086 # a word or none
-                "$ENGINE" exec --bind "$container_root" --pwd "$ERRAND_PREFIX" $container_nv "$IMAGE" "$@"
+                env -u TMPDIR "$ENGINE" exec --bind "$container_root" --pwd "$ERRAND_PREFIX" $container_nv "$IMAGE" "$@"
                 return
         fi
         container_words=$#
@@ -117,7 +120,7 @@ container_run() {
                 container_words=$((container_words - 1))
         done
         # shellcheck disable=SC2086 # words
-        "$ENGINE" run ${container_more---rm} "$@"
+        env -u TMPDIR "$ENGINE" run ${container_more---rm} "$@"
 }
 
 # The other parts, inside: what they say on the control channel comes as marked lines.
@@ -151,7 +154,7 @@ container_apt() {
                 fail tool "apt packages cannot be put into an image of apptainer" "name an image that has them, or use conda"
         fi
         container_name=errand-build-$$
-        "$ENGINE" rm -f "$container_name" >/dev/null 2>&1
+        env -u TMPDIR "$ENGINE" rm -f "$container_name" >/dev/null 2>&1
         container_more="--name $container_name --user 0:0"
         # Its own user would not be root.
         grep -v '^--user=' "$TMPDIR/options" >"$TMPDIR/options.root"
@@ -163,9 +166,9 @@ container_apt() {
         container_more=--rm
         if [ "$container_status" -eq 0 ]; then
                 tell progress "keeping the image with its packages"
-                IMAGE=$("$ENGINE" commit "$container_name" "errand-environment:$(basename "${ERRAND_PREFIX%/prefix}" | cut -c 1-32)" 2>>"$OUT" | tail -n 1)
+                IMAGE=$(env -u TMPDIR "$ENGINE" commit "$container_name" "errand-environment:$(basename "${ERRAND_PREFIX%/prefix}" | cut -c 1-32)" 2>>"$OUT" | tail -n 1)
         fi
-        "$ENGINE" rm -f "$container_name" >/dev/null 2>&1
+        env -u TMPDIR "$ENGINE" rm -f "$container_name" >/dev/null 2>&1
         [ "$container_status" -eq 0 ] || exit 1
         [ -n "$IMAGE" ] || container_explain "$(setting container)"
 }
