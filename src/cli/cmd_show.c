@@ -140,7 +140,7 @@ static void show_attempt(struct er_str *out, const struct er_attempt *a, size_t 
                 if (a->reason != ER_REASON_NONE)
                         er_str_addf(&text, ": %s", er_reason_name(a->reason));
                 if (a->detail && a->detail[0])
-                        er_str_addf(&text, ": %s", a->detail);
+                        er_str_addf(&text, ": %.*s", (int)strcspn(a->detail, "\n"), a->detail);
                 field(out, "state", text.buf);
         }
         time_field(out, "queued", a->queued_ms, now_ms);
@@ -165,6 +165,7 @@ static void show_text(struct er_str *out, const struct er_job *job, const struct
         er_str_addf(out, "%s  ", job->name);
         er_quote_show(out, text.buf, text.len);
         er_str_addc(out, '\n');
+        field(out, "try", er_view_hint(job));
         show_spec(out, spec);
         field(out, "project", job->project_dir);
         time_field(out, "submitted", job->created_ms, now_ms);

@@ -197,10 +197,14 @@ static int finish(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                 if (outputs)
                         er_str_addf(&line, "%s outputs in %s/", job->state == ER_JOB_DONE ? "," : ";", shown);
                 er_live_say(w->live, "%s", line.buf);
+                if (er_view_hint(job))
+                        er_live_more(w->live, "%s", er_view_hint(job));
                 if (cli->quiet && is_errands_own(job)) {
                         er_auto(er_err) own = ER_ERR_INIT;
 
                         er_err_set(&own, ER_STATE, "%s", line.buf);
+                        if (er_view_hint(job))
+                                er_err_hint(&own, "%s", er_view_hint(job));
                         er_say_err(&own);
                 }
                 if (job->state == ER_JOB_FAILED)
@@ -313,6 +317,8 @@ static int left(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                 int rc;
 
                 never_started |= job->state == ER_JOB_FAILED && job->started_ms == 0;
+                if (w->follow->silent)
+                        continue;
                 if (!w->cli->json) {
                         if (er_out_line(err, "%s", job->name) < 0)
                                 return -1;
@@ -332,7 +338,8 @@ static int left(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                 quiet.cli = &cli;
                 return finish(&quiet, jobs, err);
         }
-        er_live_say(w->live, "follow it: errand logs -f %s", subject(jobs));
+        if (!w->follow->silent)
+                er_live_say(w->live, "follow it: errand logs -f %s", subject(jobs));
         return 0;
 }
 
@@ -457,7 +464,8 @@ int er_follow_start(const struct er_cli *cli, const struct er_start *start, stru
         er_auto(er_str) recipe = ER_STR_INIT;
         er_auto(er_run) run = {0};
         struct er_new_job job;
-        struct er_follow follow = {.run = &run, .snapshot = start->snapshot, .detach = start->detach};
+        struct er_follow follow = {
+                .run = &run, .snapshot = start->snapshot, .detach = start->detach, .silent = start->ret_run_id != NULL};
 
         shown_command(start->spec, &command);
         er_spec_encode(start->spec, &spec);
@@ -471,6 +479,8 @@ int er_follow_start(const struct er_cli *cli, const struct er_start *start, stru
         if (er_store_add_run(cli->store, start->spec->project, start->project_dir, start->name, &job, 1, er_now_ms(),
                              &run, err) < 0)
                 return -1;
+        if (start->ret_run_id)
+                *start->ret_run_id = run.id;
         return er_follow_run(cli, &follow, err);
 }
 

@@ -53,7 +53,7 @@ void er_view_reason(struct er_str *out, const struct er_job *job)
         case ER_REASON_SECRET:
         case ER_REASON_ROOM:
                 if (job->detail && job->detail[0]) { /* says it all */
-                        er_quote_show(out, job->detail, strlen(job->detail));
+                        er_quote_show(out, job->detail, strcspn(job->detail, "\n"));
                         return;
                 }
                 er_str_add(out, er_reason_name(job->reason));
@@ -70,8 +70,15 @@ void er_view_reason(struct er_str *out, const struct er_job *job)
         }
         if (job->detail && job->detail[0]) {
                 er_str_add(out, ": ");
-                er_quote_show(out, job->detail, strlen(job->detail));
+                er_quote_show(out, job->detail, strcspn(job->detail, "\n"));
         }
+}
+
+const char *er_view_hint(const struct er_job *job)
+{
+        const char *newline = job->state == ER_JOB_FAILED && job->detail ? strchr(job->detail, '\n') : NULL;
+
+        return newline && newline[1] ? newline + 1 : NULL;
 }
 
 void er_view_state(struct er_str *out, const struct er_job *job, int64_t now_ms)
@@ -119,6 +126,14 @@ static json_t *seconds(int64_t ms)
         return ms < 0 ? json_null() : json_real((double)ms / 1000.0);
 }
 
+/* Without the hint. */
+static json_t *detail_json(const char *detail)
+{
+        er_autofree char *first = detail ? er_strndup(detail, strcspn(detail, "\n")) : NULL;
+
+        return er_json_text(first);
+}
+
 json_t *er_view_job(const struct er_job *job, int64_t now_ms)
 {
         json_t *json = json_object();
@@ -131,7 +146,8 @@ json_t *er_view_job(const struct er_job *job, int64_t now_ms)
         json_object_set_new(json, "state", er_json_text(er_job_state_name(job->state)));
         json_object_set_new(json, "reason",
                             job->reason == ER_REASON_NONE ? json_null() : er_json_text(er_reason_name(job->reason)));
-        json_object_set_new(json, "detail", er_json_text(job->detail));
+        json_object_set_new(json, "detail", detail_json(job->detail));
+        json_object_set_new(json, "hint", er_json_text(er_view_hint(job)));
         json_object_set_new(json, "exit",
                             er_job_state_ended(job->state) ? json_integer(job->exit_status) : json_null());
         json_object_set_new(json, "host", er_json_text(job->host));
@@ -160,7 +176,7 @@ json_t *er_view_attempt(const struct er_attempt *a)
         json_object_set_new(json, "end", a->end == ER_END_NONE ? json_null() : er_json_text(er_end_name(a->end)));
         json_object_set_new(json, "reason",
                             a->reason == ER_REASON_NONE ? json_null() : er_json_text(er_reason_name(a->reason)));
-        json_object_set_new(json, "detail", er_json_text(a->detail));
+        json_object_set_new(json, "detail", detail_json(a->detail));
         json_object_set_new(json, "exit_code",
                             a->state == ER_STATE_ENDED && a->exit_code >= 0 ? json_integer(a->exit_code) : json_null());
         json_object_set_new(json, "signal", a->signal > 0 ? json_integer(a->signal) : json_null());

@@ -9,13 +9,15 @@
 
 /* "exit 3", "signal 9 (KILL)", "missing output: out/ *.pt"; nothing for a job without one. */
 void er_view_reason(struct er_str *out, const struct er_job *job);
+/* What to try, when the job failed and its host said (borrowed); else NULL. */
+const char *er_view_hint(const struct er_job *job);
 /* "failed: exit 3", "running", "running (no news for 5m)" */
 void er_view_state(struct er_str *out, const struct er_job *job, int64_t now_ms);
 /* The same in a few words, for a column of a table. */
 void er_view_state_brief(struct er_str *out, const struct er_job *job, int64_t now_ms);
 /* How long it has run, ms; -1: it never ran. */
 int64_t er_view_took_ms(const struct er_job *job, int64_t now_ms);
-/* Keys: job, run, index, project, project_dir, state, reason, detail, exit, host, attempt, command, created,
+/* Keys: job, run, index, project, project_dir, state, reason, detail, hint, exit, host, attempt, command, created,
    started, ended, seconds, last_news, outputs_fetched. */
 json_t *er_view_job(const struct er_job *job, int64_t now_ms);
 /* Keys: attempt, host, state, end, reason, detail, exit_code, signal, dir, queued, started, ended, cpu_seconds, max_memory,

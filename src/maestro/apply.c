@@ -146,7 +146,7 @@ static void warn_once(struct er_carried *j, const struct er_work *work, bool att
 static void fail_for_good(struct er_carried *j, enum er_reason reason, const struct er_err *err)
 {
         const char *why = err->message ? err->message : er_code_name(err->code);
-        er_autofree char *detail = err->hint ? er_fmt("%s; %s", why, err->hint) : er_strdup(why);
+        er_autofree char *detail = err->hint ? er_fmt("%s\n%s", why, err->hint) : er_strdup(why);
         if (j->at.id && j->at.end == ER_END_NONE) {
                 er_apply_end(j, ER_END_FAILED, reason, detail);
         } else {
