@@ -201,7 +201,7 @@ char *er_requirement_canonical(struct er_sv text, const char **ret_why)
 
         options = from(rest, n);
         rest.len = n;
-        n = name_len(rest);
+        n = memchr(text.ptr, '\0', text.len) ? 0 : name_len(rest);
         if (!n) {
                 *ret_why = "it does not begin with a name";
                 return NULL;

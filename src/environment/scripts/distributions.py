@@ -52,7 +52,7 @@ def key(text, with_local=True):
 
 def release_of(text):
     m = VERSION.match(text)
-    return [int(x) for x in m.group(2).split(".")] if m else []
+    return [int(m.group(1) or 0)] + [int(x) for x in m.group(2).split(".")] if m else []
 
 
 def fits(version, specifiers):
@@ -238,12 +238,37 @@ def verify(file):
 def sources(file):
     with open(file, encoding="utf-8") as f:
         names = [line.rstrip("\n") for line in f if line.strip()]
-    # Run by every start of Python; the attempt's own copy of the project is where ERRAND_WORK says.
-    line = "import os, sys; w = os.environ.get('ERRAND_WORK'); sys.path += [%s] if w else []\n" % ", ".join(
-        "os.path.normpath(os.path.join(w, %r))" % name for name in names
-    )
+    # Run by every start of Python, so it imports nothing that is not there already. The attempt's own copy of the project
+    # is where ERRAND_WORK says; without it, the directory that the job was started in tells.
+    module = """import os
+import sys
+
+
+def _work():
+    work = os.environ.get("ERRAND_WORK")
+    if work:
+        return work
+    try:
+        parts = os.getcwd().split("/")
+    except OSError:
+        return None
+    for i in range(len(parts) - 3):
+        if parts[i] == "jobs" and parts[i + 3] == "work":
+            return "/".join(parts[: i + 4])
+    return None
+
+
+_root = _work()
+if _root:
+    for _name in %r:
+        _path = os.path.normpath(os.path.join(_root, _name))
+        if _path not in sys.path:
+            sys.path.append(_path)
+""" % (names,)
+    with open(os.path.join(SITES[0], "errand_project.py"), "w", encoding="utf-8") as f:
+        f.write(module)
     with open(os.path.join(SITES[0], "errand_project.pth"), "w", encoding="utf-8") as f:
-        f.write(line)
+        f.write("import errand_project\n")
     return 0
 
 

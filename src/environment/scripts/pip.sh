@@ -284,7 +284,7 @@ pip_install_uv() {
         pip_write_request "$TMPDIR/request.txt"
         set -- "$UV" pip install --break-system-packages --python "$1" --index-strategy unsafe-best-match -r "$TMPDIR/request.txt"
         [ ! -s "$ERRAND_FILES/constraints.txt" ] || set -- "$@" -c "$ERRAND_FILES/constraints.txt"
-        [ ! -s "$ERRAND_PREFIX/locked.txt" ] || set -- "$@" -r "$ERRAND_PREFIX/locked.txt"
+        [ -z "${pip_locked-}" ] || set -- "$@" -r "$pip_locked"
         if fetched_here || [ -n "$(setting sent_links)" ]; then
                 set -- "$@" --find-links "$ERRAND_FILES"
         fi
@@ -336,6 +336,14 @@ pip_export_lock() {
         cp "$ERRAND_FILES/uv.lock" "$ERRAND_FILES/pyproject.toml" "$TMPDIR/lock/"
         (cd "$TMPDIR/lock" && run "$UV" export --frozen --no-emit-workspace --no-header --no-annotate --format requirements.txt -o locked.txt) || pip_explain
         cp "$TMPDIR/lock/locked.txt" "$ERRAND_PREFIX/locked.txt"
+        # From where the lock says; a list of versions alone would come from this host's index.
+        if [ ! -d "$ERRAND_PREFIX/conda/bin" ] && ! fetched_here; then
+                tell progress "installing what uv.lock says"
+                run env "UV_PROJECT_ENVIRONMENT=$ERRAND_PREFIX/venv" "$UV" sync --frozen --inexact --no-install-workspace --project "$TMPDIR/lock" || pip_explain
+                pip_locked=
+        else
+                pip_locked=$ERRAND_PREFIX/locked.txt
+        fi
 }
 
 pip_python_of_env() {

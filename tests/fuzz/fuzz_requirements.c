@@ -1,0 +1,36 @@
+/* fuzz_requirements.c - requirement files and pyproject.toml: any bytes are read or refused, and what is accepted is in its
+   canonical form already: read again, it is the same. */
+#include "fuzz.h"
+
+#include <string.h>
+#include "environment/requirements.h"
+#include "environment/toml.h"
+
+static int visit(void *arg, const struct er_strv *path, const char *text, bool is_string, struct er_err *err)
+{
+        size_t *count = arg;
+
+        (void)is_string;
+        (void)err;
+        FUZZ_CHECK(path->len > 0 && text);
+        return ++*count > 100000 ? -1 : 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        const struct er_req_place place = {.project_dir = "/nonexistent", .dir = "/nonexistent", .file = "fuzz"};
+        er_auto(er_requirements) r = ER_REQUIREMENTS_INIT;
+        const char *why = NULL;
+        size_t count = 0;
+
+        er_toml_read(er_svn(data, size), "fuzz", visit, &count, NULL);
+        er_requirements_parse(er_svn(data, size), &place, &r, NULL);
+        er_autofree char *once = er_requirement_canonical(er_svn(data, size), &why);
+        if (once && strlen(once) < size + 64) {
+                er_autofree char *twice = er_requirement_canonical(er_sv(once), &why);
+
+                FUZZ_CHECK(twice);
+                FUZZ_CHECK(strcmp(once, twice) == 0);
+        }
+        return 0;
+}
