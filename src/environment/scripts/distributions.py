@@ -3,6 +3,7 @@
 distributions.py verify REQUIREMENTS   prints what is missing, wrong or damaged; exit status 1 then
 distributions.py sources SOURCES       makes the project's own directories importable
 distributions.py suits SPECIFIER       exit status 0 when this Python's version fits
+distributions.py platform -            what wheels run here: "python=3.11 implementation=cp machine=x86_64 libc=glibc-2.36"
 """
 import glob
 import os
@@ -272,12 +273,27 @@ if _root:
     return 0
 
 
+def show_platform():
+    import platform
+
+    libc, version = platform.libc_ver()
+    if not libc:
+        # Python knows only glibc by its name.
+        found = glob.glob("/lib/ld-musl-*.so.1")
+        libc, version = ("musl", "1.2") if found else ("glibc", "2.17")
+    python, name = "%d.%d" % sys.version_info[:2], {"cpython": "cp", "pypy": "pp"}.get(sys.implementation.name, "py")
+    print("python=%s implementation=%s machine=%s libc=%s-%s" % (python, name, platform.machine(), libc, version))
+    return 0
+
+
 def main():
     command, argument = sys.argv[1], sys.argv[2]
     if command == "verify":
         return verify(argument)
     if command == "sources":
         return sources(argument)
+    if command == "platform":
+        return show_platform()
     wanted = argument if re.match(r"^[<>=!~]", argument) else "==%s.*" % argument if argument.count(".") < 2 else "==" + argument
     return 0 if fits("%d.%d.%d" % sys.version_info[:3], wanted) else 1
 

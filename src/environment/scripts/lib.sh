@@ -126,7 +126,7 @@ with u.urlopen(sys.argv[1], timeout=15) as r, open(sys.argv[2], "wb") as f: shut
         fi
 }
 
-# Nothing may be fetched: what is needed was sent along.
+# Nothing may be fetched: what is needed was sent along (fetched.txt says what), or will be.
 fetched_here() {
-        [ "${ERRAND_FETCH-}" = here ] || [ "$(setting fetch)" = here ]
+        [ "${ERRAND_FETCH-}" = here ] || [ "$(setting fetch)" = here ] || [ -f "$ERRAND_FILES/fetched.txt" ]
 }

@@ -157,12 +157,14 @@ pip_explain() {
                 ;;
         *"were not found in the provided package locations"* | *"was not found in the provided package locations"*)
                 pip_name=$(printf '%s' "$pip_text" | sed 's/ was not found in the provided package locations.*//; s/.*[ (]//')
+                pip_want_sent "$pip_name"
                 fail package "$pip_name: not among the packages that were sent"
                 ;;
         esac
         # pip
         pip_name=$(sed -n 's/^ERROR: No matching distribution found for \([^ ]*\).*/\1/p' "$OUT" | sed -n '1p')
         if [ -n "$pip_name" ] && ! looks_like_network; then
+                pip_want_sent "$pip_name"
                 pip_versions=$(sed -n 's/^ERROR: Could not find a version that satisfies.*(from versions: \(.*\))$/\1/p' "$OUT" | sed -n '1p')
                 if [ -n "$pip_versions" ] && [ "$pip_versions" != none ]; then
                         fail package "$pip_name: there is no such version" "the index has $pip_versions"
@@ -222,11 +224,28 @@ pip_build_hint() {
         fi
 }
 
+# What this host is, for whoever downloads in its place.
+pip_say_platform() {
+        pip_platform=$("$(pip_python_of_env)" -I "$ERRAND_FILES/distributions.py" platform - 2>/dev/null)
+        if [ -n "$pip_platform" ]; then
+                tell platform "$pip_platform uv=$([ -n "$UV" ] && echo yes || echo no)"
+        fi
+}
+
+# Nothing was downloaded for this host yet: that takes knowing what it is.
+pip_want_sent() {
+        if fetched_here && [ ! -f "$ERRAND_FILES/fetched.txt" ]; then
+                pip_say_platform
+                fail network "the packages were not sent yet: $1" "fetch: here downloads them on your machine; it needs pip or uv there"
+        fi
+}
+
 pip_offline() {
         pip_text=$(said 'Failed to fetch\|Failed to download\|Caused by: .*dns\|Caused by: .*onnect\|NewConnectionError\|name resolution\|timed out\|refused\|esolve\|certificate')
         case $pip_text in
         *NewConnectionError*) pip_text=$(printf '%s' "$pip_text" | sed "s/.*NewConnectionError(.*>: \(.*\)')': .*/\1/") ;;
         esac
+        pip_say_platform
         fail network "this host cannot reach the package index: ${pip_text:-$(last_words)}" \
                 "fetch: here downloads the packages on your machine and sends them"
 }
