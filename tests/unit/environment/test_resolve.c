@@ -29,12 +29,14 @@ static void put(const char *name, const char *text)
         assert_int_equal(er_file_write(AT_FDCWD, path, text, strlen(text), 0644, false, NULL), 0);
 }
 
+static const struct er_strv *command; /* of the job, for what is found in scripts */
+
 static int resolve(const char *text, struct er_recipe *ret, struct er_err *err)
 {
         er_auto(er_environment) e = ER_ENVIRONMENT_INIT;
         er_autoptr(er_yaml) yaml = NULL;
         const struct er_yaml_node *root;
-        struct er_env_context context = {.project_dir = dir};
+        struct er_env_context context = {.project_dir = dir, .command = command};
 
         assert_int_equal(er_yaml_parse(text, strlen(text), "errand.yaml", &yaml, err), 0);
         root = er_yaml_root(yaml);
@@ -193,6 +195,40 @@ static void test_lock_and_julia(void **state)
         assert_non_null(strstr(text_of(&r, "build.sh"), "PARTS='pip julia'"));
 }
 
+static void test_found(void **state)
+{
+        er_auto(er_recipe) r = ER_RECIPE_INIT;
+        er_auto(er_strv) words = ER_STRV_INIT;
+        er_auto(er_err) err = ER_ERR_INIT;
+
+        (void)state;
+        er_strv_add(&words, "python3");
+        er_strv_add(&words, "run.py");
+        command = &words;
+        put("run.py", "import os, helper\n");
+        put("helper.py", "import json\n");
+        assert_int_equal(resolve("", &r, &err), 0);
+        put("helper.py", "import errand_nowhere_else\n");
+        good("", &r);
+        assert_string_equal(r.declaration, "pip errand-nowhere-else\n");
+        assert_int_equal(resolve("pip: none\n", &r, &err), 0);
+        /* What is declared is all, unless auto is among it. */
+        good("pip: [six]\n", &r);
+        assert_string_equal(r.declaration, "pip six\n");
+        good("pip: [six, auto]\n", &r);
+        assert_string_equal(r.declaration, "pip errand-nowhere-else\npip six\n");
+        good("apt: git\n", &r);
+        assert_string_equal(r.declaration, "apt git\n");
+        /* A script that says what it needs is believed. */
+        put("run.py", "# /// script\n# requires-python = \">=3.9\"\n# dependencies = [\"rich>=1\"]\n# ///\nimport helper\n");
+        good("", &r);
+        assert_string_equal(r.declaration, "requires-python >=3.9\npip rich>=1\n");
+        put("run.py", "# /// script\n# dependencies = [\"rich=1\"]\n# ///\n");
+        assert_int_equal(resolve("", &r, &err), -1);
+        unit_assert_err(&err, ER_CONFIG, "run.py: \"rich=1\" is no requirement");
+        command = NULL;
+}
+
 static void test_nothing(void **state)
 {
         er_auto(er_recipe) r = ER_RECIPE_INIT;
@@ -241,6 +277,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_names_and_directories, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_conda, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_lock_and_julia, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_found, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         };
