@@ -32,6 +32,7 @@ struct build {
         struct er_env_failure failure;
         struct er_str control; /* what came and is not a whole line yet */
         bool listens;          /* progress is written for those who wait */
+        bool unwanted;         /* ended because nobody waited */
 };
 
 /* --- the control channel */
@@ -231,6 +232,7 @@ static int run_script(struct build *b, const char *what, int out_fd)
         if (status == 0)
                 return 0;
         if (status == -1) {
+                b->unwanted = true;
                 keep_text(&b->failure.message, er_sv("the build was ended, because nobody waited for it any more"));
         } else if (!b->failure.message) {
                 er_autofree char *text = WIFSIGNALED(status) ? er_fmt("the build was ended by signal %d", WTERMSIG(status))
@@ -249,7 +251,8 @@ static void write_failure(struct build *b)
         er_auto(er_str) text = ER_STR_INIT;
 
         er_env_failure_read(&b->env, &before);
-        er_msg_u64(&text, ER_T_COUNT, before.count + 1);
+        /* Who began to want it while it was being ended sees no failure, and starts the next. */
+        er_msg_u64(&text, ER_T_COUNT, before.count + (b->unwanted ? 0 : 1));
         er_msg_i64(&text, ER_T_TIME, er_now_ms());
         er_msg_text(&text, ER_T_MESSAGE, b->failure.message);
         er_msg_text(&text, ER_T_HINT, b->failure.hint);
