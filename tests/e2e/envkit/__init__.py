@@ -9,6 +9,7 @@
     debs        a package source of the tests' own, which a host's apt really installs from
     containers  podman with a tiny image, as root and as an ordinary user
     browser     Chromium without a screen
+    jobs        running jobs that need an environment, and looking at what is on the host
     places      hosts of special kinds: without a network, with an ordinary user, with or without uv
     fixtures    all of it as fixtures: `from envkit.fixtures import index, channel  # noqa: F401`
 """

@@ -78,7 +78,7 @@ def plain_host(make_host, errand):
 @pytest.fixture
 def island(make_host, errand):
     """A host without a way to any network."""
-    return places.make_isolated(make_host, errand)
+    return places.make_isolated(make_host, errand, more="SetEnv UV_HTTP_RETRIES=0")
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ class Index:
         self.server = _Server((address, 0), self._handler())
         self.port = self.server.server_address[1]
         self.url = f"http://{address}:{self.port}/simple"  # without a slash: as people write it
+        self.static_url = f"http://{address}:{self.port}/static"  # any file of the directory
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     # -- what is in it
@@ -115,6 +116,8 @@ class Index:
                     if wheel != parts[1] and wheel in files and files[wheel][2]:
                         return "text/plain", files[wheel][2]
                 return None
+            elif parts[:1] == ["static"] and ".." not in parts and self.directory.joinpath(*parts[1:]).is_file():
+                return "application/octet-stream", self.directory.joinpath(*parts[1:]).read_bytes()
             else:
                 return None
         head = '<!DOCTYPE html><html><head><meta name="pypi:repository-version" content="1.0"></head><body>\n'

@@ -1,0 +1,69 @@
+"""Containers: podman for real, with a tiny image, as root and as an ordinary user."""
+import pytest
+
+from envkit.fixtures import podman_host, rootless_host  # noqa: F401
+from envkit.jobs import declare, failed, run
+from helpers import until
+
+
+@pytest.fixture(params=["root", "user"])
+def place(request):
+    return request.getfixturevalue("podman_host" if request.param == "root" else "rootless_host")
+
+
+def test_the_command_runs_in_the_image(errand, place):
+    errand.project("work", {"input": "from here\n"})
+    declare(errand, container="tiny:1")
+    said = run(errand, place, "sh", "-c", "ls /; cat input; echo result > out.txt; id -u", flags=("--output", "out.txt")).ok().text
+    assert "bin" in said.split() and "usr" not in said.split(), "the image has no /usr"
+    assert "from here" in said
+    job = errand.job()["job"]
+    path = errand.results(job) / "out.txt"
+    assert path.read_text() == "result\n"
+
+
+def test_variables_and_the_exit_status(errand, podman_host):
+    declare(errand, container="tiny:1")
+    done = run(errand, podman_host, "sh", "-c", "echo $GIVEN $ERRAND_JOB; exit 7", flags=("--env", "GIVEN=a b"))
+    assert done.rc == 7 and done.text.startswith("a b "), done
+
+
+def test_a_secret_is_not_among_the_arguments(errand, podman_host):
+    declare(errand, container="tiny:1")
+    done = run(errand, podman_host, "sh", "-c", "echo ${#API_KEY}", flags=("--secret", "API_KEY"), env={"API_KEY": "s3cr3t-value"}).ok()
+    assert done.text.strip() == "12"
+    assert "s3cr3t" not in podman_host.podman_calls.read_text()
+
+
+def test_cancel_ends_the_container(errand, place):
+    declare(errand, container="tiny:1")
+    running = errand.start("run", "--quiet", "--on", place.name, "--", "sh", "-c", "trap 'echo asked; exit 3' TERM; echo began; sleep 1000 & wait")
+    running.wait_for(b"began")
+    errand("cancel", errand.job()["job"]).ok()
+    running.wait()
+    assert b"asked" in running.out and errand.job()["state"] == "cancelled"
+    until(lambda: not place.find("sleep 1000"), 20, "the container to end")
+
+
+def test_what_does_not_listen_is_ended_too(errand, podman_host):
+    """The first process of a container ignores TERM unless it asks for it."""
+    declare(errand, container="tiny:1")
+    running = errand.start("run", "--quiet", "--on", "box", "--", "sh", "-c", "echo began; sleep 1000")
+    running.wait_for(b"began")
+    errand("cancel", "--grace", "0.2s", errand.job()["job"]).ok()
+    running.wait()
+    assert errand.job()["state"] == "cancelled"
+    until(lambda: not podman_host.find("sleep 1000"), 20, "the container to end")
+
+
+def test_an_image_that_is_not_to_be_had(errand, podman_host):
+    declare(errand, container="localhost:9/nothing:1")
+    failed(run(errand, podman_host, "true"), errand, "localhost:9/nothing:1")
+
+
+def test_a_host_without_containers(errand, make_host):
+    host = make_host(programs={"podman": "#!/bin/sh\nexit 127\n"})
+    host.sh("mv /usr/local/bin/podman /usr/local/bin/away; for p in docker podman apptainer singularity; do "
+            "f=$(command -v $p) && mount --bind /dev/null $f; done; :")
+    declare(errand, container="tiny:1")
+    failed(run(errand, host, "true"), errand, "podman")

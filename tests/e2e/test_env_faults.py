@@ -1,0 +1,250 @@
+"""What goes wrong while an environment is made, and what is left of it: nothing that is half built."""
+import os
+import signal
+
+import pytest
+
+from envkit import places
+from envkit.fixtures import index, island, uv_host  # noqa: F401
+from envkit.jobs import declare, environments, failed, ready, run
+from helpers import end_process, is_alive, until
+
+PIP_ONLY = {"more": "SetEnv ERRAND_UV=none"}
+
+
+@pytest.fixture(params=["uv", "pip"])
+def either(request, make_host):
+    """A host that builds with uv, and one that builds with venv and pip."""
+    return places.with_uv(make_host()) if request.param == "uv" else make_host(**PIP_ONLY)
+
+
+def test_no_network_on_the_host(errand, island, index):
+    places.with_uv(island)
+    index.wheel("alpha")
+    declare(errand, pip=["alpha"], index_url=index.url, fetch="host")
+    done = run(errand, island, "true")
+    failed(done, errand, "cannot reach")
+    assert "fetch: here" in done.said
+    assert ready(island) == []
+
+
+def test_a_package_that_does_not_exist_names_near_ones(errand, either, index):
+    for name in ("scikit-learn", "scikit-image", "torch"):
+        index.wheel(name)
+    declare(errand, pip=["scikit-lern"], index_url=index.url)
+    done = run(errand, either, "true")
+    failed(done, errand, "scikit-lern")
+    assert "scikit-learn" in done.said.replace("scikit-lern", "")
+    assert ready(either) == []
+
+
+def test_a_version_that_does_not_exist(errand, either, index):
+    index.wheel("alpha", "1.0"), index.wheel("alpha", "1.1")
+    declare(errand, pip=["alpha==7.0"], index_url=index.url)
+    failed(run(errand, either, "true"), errand, "alpha", "7.0")
+
+
+def test_a_conflict(errand, either, index):
+    index.wheel("lib", "1.0"), index.wheel("lib", "2.0")
+    index.wheel("left", requires=["lib<2"]), index.wheel("right", requires=["lib>=2"])
+    declare(errand, pip=["left", "right"], index_url=index.url)
+    failed(run(errand, either, "true"), errand, "left", "lib<2")
+
+
+def test_a_build_that_fails_keeps_its_log(errand, either, index):
+    """The failing package's own message is the first line; `errand logs` shows all."""
+    index.sdist("crooked", "1.0", before="print('looking for a compiler', flush=True)\nsys.exit('error: crooked needs a Fortran compiler')")
+    declare(errand, pip=["crooked"], index_url=index.url)
+    done = run(errand, either, "true")
+    failed(done, errand, "crooked")
+    log = errand("logs", errand.job()["job"])
+    assert "crooked needs a Fortran compiler" in log.text + log.said
+    assert "crooked" in done.said
+    assert ready(either) == []
+
+
+def test_after_a_failure_it_is_tried_anew(errand, uv_host, index):
+    declare(errand, pip=["alpha"], index_url=index.url)
+    failed(run(errand, uv_host, "true"), errand, "alpha")
+    index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
+    assert run(errand, uv_host, "alpha").ok().text == "alpha 1.0\n"
+
+
+def test_an_index_that_is_ill_for_a_moment(errand, make_host, index):
+    host = places.with_uv(make_host(more="SetEnv UV_HTTP_RETRIES=0"))
+    index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
+    declare(errand, pip=["alpha"], index_url=index.url)
+    index.answer("", 503)
+    assert run(errand, host, "alpha").rc
+    assert errand.job()["reason"] == "environment"
+    index.well()
+    run(errand, host, "alpha").ok()
+
+
+def test_ten_jobs_wait_for_one_build(errand, uv_host, index):
+    index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
+    declare(errand, pip=["alpha"], index_url=index.url)
+    index.hold("/simple/alpha")
+    jobs = [errand.start("run", "--quiet", "--on", "box", "--", "alpha") for _ in range(10)]
+    index.held("/simple/alpha")
+    until(lambda: sum(row["state"] == "waiting" for row in errand.jobs()) == 10, 30, "ten to wait")
+    index.release()
+    for job in jobs:
+        assert job.wait().ok().text == "alpha 1.0\n"
+    assert index.count("/files/alpha-1.0-py3-none-any.whl") - index.count(".metadata") == 1
+    assert len(environments(uv_host)) == 1
+
+
+def test_what_is_being_built_is_shown(errand, uv_host, index):
+    index.wheel("alpha", "1.0")
+    declare(errand, pip=["alpha"], index_url=index.url)
+    index.hold("/simple/alpha")
+    job = errand.start_tty("run", "--on", "box", "--", "true")
+    index.held("/simple/alpha")
+    job.wait_for(b"installing 1 package with uv")
+    index.release()
+    job.wait().ok()
+
+
+def test_disk_full_in_the_middle(errand, make_host, index):
+    host = places.with_uv(make_host(home="24m"))
+    index.wheel("small", "1.0", scripts={"small": "small:main"})
+    index.wheel("large", "1.0", files={"large/data.bin": os.urandom(16 << 20), "large/more.bin": os.urandom(16 << 20)})
+    declare(errand, pip=["small", "large"], index_url=index.url)
+    done = run(errand, host, "true", timeout=120)
+    failed(done, errand, "space")
+    assert "prefix" not in host.sh("ls /root/.errand/environments/*")
+    assert host.sh("ls /root/.errand/environments/*/activate 2>/dev/null || :") == ""
+
+
+def builder_of(host):
+    """The processes of a build: those with its mark."""
+    found = []
+    for pid in host.jobs():
+        try:
+            data = open(f"/proc/{pid}/environ", "rb").read()
+        except OSError:
+            continue
+        if b"ERRAND_ATTEMPT_ID=environment-" in data:
+            found.append(pid)
+    return found
+
+
+def test_killed_in_the_middle_the_next_starts_clean(errand, uv_host, index):
+    """kill -9 of everything that errand has on the host, builder, guard and supervisor."""
+    index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
+    index.wheel("beta", "1.0")
+    declare(errand, pip=["alpha", "beta"], index_url=index.url)
+    index.hold("beta-1.0-py3-none-any.whl")
+    first = errand.start("run", "--quiet", "--on", "box", "--", "alpha")
+    index.held("beta-1.0")
+    (path,) = environments(uv_host)
+    (path / "prefix" / "left-behind").touch()
+    for pid in uv_host.jobs():
+        end_process(pid)
+    index.release()
+    first.wait()
+    assert not (path / "activate").exists()
+    assert run(errand, uv_host, "alpha").ok().text == "alpha 1.0\n"
+    assert not (path / "prefix" / "left-behind").exists() and len(environments(uv_host)) == 1
+
+
+def test_a_power_cut_in_the_middle(errand, uv_host, index):
+    index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
+    declare(errand, pip=["alpha"], index_url=index.url)
+    index.hold("/simple/alpha")
+    job = errand.start("run", "--quiet", "--retries", "2", "--on", "box", "--", "alpha")
+    index.held("/simple/alpha")
+    uv_host.power_cut()
+    index.release()
+    uv_host.start()
+    assert job.wait(120).ok().text == "alpha 1.0\n"
+
+
+def test_a_script_that_is_killed(errand, uv_host, index):
+    """The out-of-memory killer takes the installer, not the builder."""
+    index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
+    declare(errand, pip=["alpha"], index_url=index.url)
+    index.hold("/simple/alpha")
+    job = errand.start("run", "--quiet", "--on", "box", "--", "alpha")
+    index.held("/simple/alpha")
+    for pid in builder_of(uv_host):
+        end_process(pid)
+    index.release()
+    done = job.wait()
+    assert done.rc and errand.job()["reason"] == "environment", errand.job()
+    run(errand, uv_host, "alpha").ok()
+
+
+def test_cancel_during_a_build(errand, uv_host, index):
+    index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
+    declare(errand, pip=["alpha"], index_url=index.url)
+    index.hold("/simple/alpha")
+    job = errand.start("run", "--quiet", "--on", "box", "--", "alpha")
+    index.held("/simple/alpha")
+    errand("cancel", errand.job()["job"]).ok()
+    job.wait()
+    assert errand.job()["state"] == "cancelled"
+    pids = builder_of(uv_host)
+    until(lambda: not [pid for pid in pids if is_alive(pid)], 40, "the build to end, which nobody wants")
+    index.release()
+    assert ready(uv_host) == []
+    assert run(errand, uv_host, "alpha").ok().text == "alpha 1.0\n"
+
+
+def test_the_connection_is_cut_during_a_build(errand, uv_host, index):
+    index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
+    declare(errand, pip=["alpha"], index_url=index.url)
+    index.hold("/simple/alpha")
+    job = errand.start("run", "--quiet", "--on", "box", "--", "alpha")
+    index.held("/simple/alpha")
+    uv_host.cut()
+    index.release()
+    assert job.wait().ok().text == "alpha 1.0\n"
+
+
+def test_python_missing_on_the_host(errand, make_host, index):
+    host = make_host(busybox=True)
+    index.wheel("alpha")
+    declare(errand, pip=["alpha"], index_url=index.url)
+    failed(run(errand, host, "true"), errand, "Python")
+
+
+def test_a_name_that_is_local_and_a_distribution(errand, uv_host, index):
+    index.wheel("alpha", "1.0"), index.wheel("tools", "9.9")
+    errand.project("work", {"tools.py": "import alpha\nprint('ours')\n", "train.py": "import tools\n"})
+    declare(errand, index_url=index.url)
+    assert run(errand, uv_host, "python3", "train.py").ok().text == "ours\n"
+    assert index.count("/simple/tools") == 0
+
+
+def test_a_declaration_that_cannot_be_read(errand, uv_host):
+    (errand.cwd / "requirements.txt").write_text("alpha\nbeta === = 1\n")
+    declare(errand, pip="requirements.txt")
+    done = run(errand, uv_host, "true")
+    assert done.rc and "requirements.txt:2" in done.said, done
+    declare(errand, pip="not-there.txt")
+    done = run(errand, uv_host, "true")
+    assert done.rc and "not-there.txt" in done.said
+
+
+def test_a_project_without_software_builds_nothing(errand, uv_host):
+    assert run(errand, uv_host, "echo", "plain").ok().text == "plain\n"
+    errand.project("work", {"s.py": "import os, json\nprint('standard')\n"})
+    assert run(errand, uv_host, "python3", "s.py").ok().text == "standard\n"
+    assert environments(uv_host) == []
+
+
+def test_signals_of_a_terminal_do_not_end_a_build(errand, uv_host, index):
+    """Ctrl-C at the first of two that wait: the build goes on for the other."""
+    index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
+    declare(errand, pip=["alpha"], index_url=index.url)
+    index.hold("/simple/alpha")
+    first, second = (errand.start("run", "--quiet", "--on", "box", "--", "alpha") for _ in range(2))
+    index.held("/simple/alpha")
+    until(lambda: sum(row["state"] == "waiting" for row in errand.jobs()) == 2, 20, "two to wait")
+    first.signal(signal.SIGINT)
+    first.signal(signal.SIGINT)
+    first.wait()
+    index.release()
+    assert second.wait().ok().text == "alpha 1.0\n"
