@@ -13,6 +13,7 @@
 #include "environment/dists_python.h"
 
 #define CACHE_MAX ((size_t)64 << 10)
+#define SMALL_MAX ((size_t)4 << 10)
 #define ASK_MS 5000
 
 static bool is_dir(const char *path)
@@ -46,15 +47,55 @@ static void add_prefix(const char *prefix, const char *lib, struct er_strv *ret)
         closedir(dir);
 }
 
+/* A python3 that is a script (pyenv, asdf) chooses the real one by files above the project: what they say goes into the key. */
+static void add_choice(const char *project_dir, struct er_str *key)
+{
+        static const char *const names[] = {".python-version", ".tool-versions"};
+        static const char *const users[] = {"~/.pyenv/version", "~/.tool-versions"};
+        const char *chosen = getenv("PYENV_VERSION");
+        er_autofree char *dir = er_path_abs(project_dir);
+        er_auto(er_str) text = ER_STR_INIT;
+
+        er_str_addf(key, "%s %s\n", dir, chosen ? chosen : "");
+        for (;;) {
+                char *slash = strrchr(dir, '/');
+
+                for (size_t i = 0; i < ER_LEN(names); i++) {
+                        er_autofree char *path = er_fmt("%s/%s", dir, names[i]);
+
+                        if (er_file_read(AT_FDCWD, path, SMALL_MAX, &text, NULL) == 0)
+                                er_str_addn(key, text.buf, text.len);
+                }
+                if (!slash)
+                        break;
+                *slash = '\0';
+        }
+        for (size_t i = 0; i < ER_LEN(users); i++) {
+                er_autofree char *path = er_path_expand(users[i]);
+
+                if (er_file_read(AT_FDCWD, path, SMALL_MAX, &text, NULL) == 0)
+                        er_str_addn(key, text.buf, text.len);
+        }
+        er_str_addc(key, '\n');
+}
+
+static bool is_script(const char *path)
+{
+        er_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+        char begin[2];
+
+        return fd >= 0 && er_read_full(fd, begin, 2) == 2 && begin[0] == '#' && begin[1] == '!';
+}
+
 /* sys.path as that Python says it, kept for as long as the program is the same. */
-static void ask(const char *python, struct er_strv *ret)
+static void ask(const char *project_dir, const char *python, struct er_strv *ret)
 {
         static const char *const script =
                 "import sys; sys.stdout.write(''.join(p + '\\n' for p in sys.path if p.endswith('-packages')))";
         const char *argv[] = {python, "-c", script, NULL};
         er_autofree char *cache_dir = er_dir_cache(), *cache = NULL, *user = er_path_expand("~/.local/lib");
         er_auto(er_str) key = ER_STR_INIT, text = ER_STR_INIT;
-        struct er_proc_opts opts = {.cwd = "/", .io = {ER_PROC_NULL, ER_PROC_PIPE, ER_PROC_NULL}};
+        struct er_proc_opts opts = {.cwd = project_dir, .io = {ER_PROC_NULL, ER_PROC_PIPE, ER_PROC_NULL}};
         struct er_sv rest, line;
         struct stat st;
         int status = 0;
@@ -65,6 +106,8 @@ static void ask(const char *python, struct er_strv *ret)
         er_str_addf(&key, "%s %lld.%09ld %lld\n", python, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (long long)st.st_size);
         if (stat(user, &st) == 0) /* the user's own packages are below it, once there are any */
                 er_str_addf(&key, "%s %lld\n", user, (long long)st.st_mtim.tv_sec);
+        if (is_script(python))
+                add_choice(project_dir, &key);
         cache = er_fmt("%s/python-%016llx", cache_dir, (unsigned long long)er_hash64(key.buf, key.len));
         if (er_file_read(AT_FDCWD, cache, CACHE_MAX, &text, NULL) < 0 || !er_sv_starts(er_svn(text.buf, text.len), er_svn(key.buf, key.len))) {
                 er_str_reset(&text);
@@ -100,7 +143,7 @@ static char *venv_value(const char *root, const char *name)
         return NULL;
 }
 
-static bool use_prefix(const char *root, struct er_strv *ret)
+static bool use_prefix(const char *project_dir, const char *root, struct er_strv *ret)
 {
         er_autofree char *system = NULL, *home = NULL;
 
@@ -115,7 +158,7 @@ static bool use_prefix(const char *root, struct er_strv *ret)
         if (system && strcasecmp(system, "true") == 0 && home) {
                 er_autofree char *python = er_path_join(home, "python3");
 
-                ask(python, ret);
+                ask(project_dir, python, ret);
         }
         return true;
 }
@@ -125,17 +168,17 @@ void er_dists_python_paths(const char *project_dir, struct er_strv *ret)
         static const char *const places[] = {".venv", "venv"};
         er_autofree char *python = NULL;
 
-        if (use_prefix(getenv("VIRTUAL_ENV"), ret))
+        if (use_prefix(project_dir, getenv("VIRTUAL_ENV"), ret))
                 return;
         for (size_t i = 0; i < ER_LEN(places); i++) {
                 er_autofree char *root = er_path_join(project_dir, places[i]);
 
-                if (use_prefix(root, ret))
+                if (use_prefix(project_dir, root, ret))
                         return;
         }
-        if (use_prefix(getenv("CONDA_PREFIX"), ret))
+        if (use_prefix(project_dir, getenv("CONDA_PREFIX"), ret))
                 return;
         python = er_proc_which("python3");
         if (python)
-                ask(python, ret);
+                ask(project_dir, python, ret);
 }
