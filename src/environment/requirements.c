@@ -428,8 +428,6 @@ static int include_constraints(struct er_sv value, const struct er_req_place *pl
 
 static int add_editable(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
 {
-        er_auto(er_str) item = ER_STR_INIT;
-
         if (!is_url(value) || er_sv_starts(value, ER_SV("file:")))
                 return add_local(value, place, ret, err);
         /* From a repository: nobody edits it on the host, so it is installed like any other. */

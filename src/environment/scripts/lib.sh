@@ -82,7 +82,9 @@ run() {
                 "Unpacking "*) rest=${line#Unpacking }; tell progress "unpacking ${rest%% *}" ;;
                 esac
         done
-        return "$(cat "$TMPDIR/status.$$")"
+        # Nothing is in it when the disk is full.
+        run_status=$(cat "$TMPDIR/status.$$" 2>/dev/null)
+        return "${run_status:-1}"
 }
 
 # The first match of a basic regular expression in what the last command said, without its leading marks.
@@ -105,6 +107,13 @@ fail_for_all() {
                 fail disk "no space left on the disk of ~/.errand: $(said '[Nn]o space left\|[Qq]uota exceeded\|enough free space')" \
                         "errand gc frees what no job needs any more; or point ERRAND_HOME of the host to a larger disk"
         fi
+        # What it said may not have found room either.
+        if ! dd if=/dev/zero of="$TMPDIR/room.$$" bs=65536 count=1 2>/dev/null; then
+                rm -f "$TMPDIR/room.$$"
+                fail disk "no space left on the disk of ~/.errand" \
+                        "errand gc frees what no job needs any more; or point ERRAND_HOME of the host to a larger disk"
+        fi
+        rm -f "$TMPDIR/room.$$"
 }
 
 looks_like_network() {

@@ -286,6 +286,7 @@ pip_make_venv_plain() {
         fi
         run "$PYTHON" -m venv "$ERRAND_PREFIX/venv" && [ -x "$ERRAND_PREFIX/venv/bin/pip" ] && return 0
         fail_for_all
+        pip_text=$(said 'ensurepip')
         # Debian parts ensurepip from Python.
         rm -rf "$ERRAND_PREFIX/venv"
         run "$PYTHON" -m virtualenv "$ERRAND_PREFIX/venv" && return 0
@@ -294,7 +295,7 @@ pip_make_venv_plain() {
                 pip_outer=1
                 return 0
         fi
-        fail tool "no virtual environment can be made with $PYTHON: $(last_words)" \
+        fail tool "no virtual environment can be made with $PYTHON: ${pip_text:-$(last_words)}" \
                 "Debian and Ubuntu: apt: [python3-venv]; or put uv into PATH on the host"
 }
 
