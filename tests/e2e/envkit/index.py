@@ -2,6 +2,7 @@
 It counts what is asked for, and can be slow, cut a download, answer an error, or hold a request until the test lets go."""
 import hashlib
 import http.server
+import json
 import pathlib
 import socket
 import socketserver
@@ -31,6 +32,7 @@ class Index:
         self.server = _Server((address, 0), self._handler())
         self.port = self.server.server_address[1]
         self.url = f"http://{address}:{self.port}/simple"  # without a slash: as people write it
+        self.json_url = f"http://{address}:{self.port}/pypi/"  # what pipreqs asks: NAME/json
         self.static_url = f"http://{address}:{self.port}/static"  # any file of the directory
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
@@ -116,6 +118,9 @@ class Index:
                     if wheel != parts[1] and wheel in files and files[wheel][2]:
                         return "text/plain", files[wheel][2]
                 return None
+            elif len(parts) == 3 and parts[0] == "pypi" and parts[2] == "json" and normal(parts[1]) in self.projects:
+                newest = sorted(self.projects[normal(parts[1])])[-1].split("-")[1]
+                return "application/json", json.dumps({"info": {"name": parts[1], "version": newest, "package_url": parts[1]}, "releases": {newest: []}}).encode()
             elif parts[:1] == ["static"] and ".." not in parts and self.directory.joinpath(*parts[1:]).is_file():
                 return "application/octet-stream", self.directory.joinpath(*parts[1:]).read_bytes()
             else:
