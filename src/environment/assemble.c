@@ -63,7 +63,7 @@ static void declare_list(struct assembly *a, const char *word, const struct er_s
                 declare(a, word, copy.items[i]);
 }
 
-static int hash_file(const char *path, struct er_hash *ret, uint64_t *ret_size, struct er_err *err)
+int er_wants_hash_file(const char *path, struct er_hash *ret, uint64_t *ret_size, struct er_err *err)
 {
         er_autofree char *buf = er_malloc(1 << 20);
         er_auto(er_hasher) hasher = {0};
@@ -97,7 +97,7 @@ static int add_file(struct assembly *a, const char *path, struct er_err *err)
 
         if (name[0] == '.')
                 return er_err_set(err, ER_CONFIG, "%s: files whose names begin with a dot cannot be sent", path);
-        if (hash_file(path, &hash, &size, err) < 0)
+        if (er_wants_hash_file(path, &hash, &size, err) < 0)
                 return -1;
         for (size_t i = 0; i < a->recipe.file_count; i++) {
                 if (!er_streq(a->recipe.files[i].name, name))
@@ -189,6 +189,7 @@ static void add_pip(struct assembly *a)
         declare_list(a, "constraint", &pip->constraints, true);
         declare_list(a, "pip-option", &pip->options, true);
         declare_list(a, "source", &pip->sources, false);
+        declare_list(a, "command", &pip->scripts, true);
         if (pip->index_url)
                 declare(a, "index-url", pip->index_url);
         declare_list(a, "extra-index-url", &pip->extra_index_urls, false);
@@ -208,6 +209,7 @@ static void add_pip(struct assembly *a)
         add_lines(a, "requirements.txt", &pip->options, &pip->items, true);
         add_lines(a, "constraints.txt", NULL, &pip->constraints, false);
         add_lines(a, "sources.txt", NULL, &pip->sources, false);
+        add_lines(a, "commands.txt", NULL, &pip->scripts, false);
 }
 
 static int add_pip_files(struct assembly *a, struct er_err *err)

@@ -20,6 +20,7 @@ struct project {
         struct er_strv offered; /* what there is */
         struct er_strv dynamic_files;
         char *where; /* of the packages: "src" */
+        bool source; /* it is imported from where it is: its commands are wanted */
         bool found;  /* there is something about dependencies */
 };
 
@@ -86,6 +87,26 @@ static int take_poetry(struct project *project, const char *name, const char *ve
         return er_requirements_add(er_svn(line.buf, line.len), project->place, project->ret, err);
 }
 
+static bool is_word(const char *text, size_t len, const char *more)
+{
+        for (size_t i = 0; i < len; i++)
+                if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= 'A' && text[i] <= 'Z') || (text[i] >= '0' && text[i] <= '9') ||
+                      strchr(more, text[i])))
+                        return false;
+        return len > 0 && text[0] != '.' && text[0] != '-';
+}
+
+/* "train" = "package.train:main". What is no function of a module is left to those who install the project. */
+static void take_script(struct project *project, const char *name, const char *target)
+{
+        const char *colon = strchr(target, ':');
+        er_autofree char *line = er_fmt("%s=%s", name, target);
+
+        if (project->source && colon && is_word(name, strlen(name), "._-") && is_word(target, (size_t)(colon - target), "._") &&
+            is_word(colon + 1, strlen(colon + 1), "._") && !er_strv_has(&project->ret->scripts, line))
+                er_strv_take(&project->ret->scripts, er_take(line));
+}
+
 static int visit(void *arg, const struct er_strv *path, const char *text, bool is_string, struct er_err *err)
 {
         struct project *project = arg;
@@ -116,6 +137,10 @@ static int visit(void *arg, const struct er_strv *path, const char *text, bool i
         }
         if (path_is(path, 5, "tool", "setuptools", "packages", "find") && er_streq(path->items[4], "where") && !project->where)
                 project->where = er_strdup(text);
+        if (path->len == 3 && (path_is(path, 3, "project", "scripts", NULL, NULL) || path_is(path, 3, "project", "gui-scripts", NULL, NULL)))
+                take_script(project, path->items[2], text);
+        if (path->len == 4 && path_is(path, 4, "tool", "poetry", "scripts", NULL))
+                take_script(project, path->items[3], text);
         if (path_is(path, 4, "tool", "uv", "index", "url") && !er_strv_has(&project->ret->extra_index_urls, text))
                 er_strv_add(&project->ret->extra_index_urls, text);
         if (path_is(path, 4, "tool", "poetry", "dependencies", NULL)) {
@@ -294,7 +319,7 @@ int er_pyproject_read(const char *dir, struct er_sv extras, bool source, const s
 {
         er_autofree char *root = er_path_abs(from->project_dir);
         er_autofree char *full = er_path_abs(dir);
-        struct project project = {.ret = ret};
+        struct project project = {.ret = ret, .source = source};
         const char *shown = below(full, root);
         struct er_sv part;
         int result = -1;

@@ -15,7 +15,7 @@ void er_requirements_release(struct er_requirements *r)
 {
         struct er_strv *lists[] = {&r->items,      &r->constraints,   &r->options, &r->extra_index_urls,
                                    &r->find_links, &r->trusted_hosts, &r->sources, &r->files,
-                                   &r->read};
+                                   &r->read,       &r->scripts};
 
         for (size_t i = 0; i < ER_LEN(lists); i++)
                 er_strv_release(lists[i]);

@@ -2,6 +2,7 @@
 #ifndef ER_ENVIRONMENT_WANTS_H
 #define ER_ENVIRONMENT_WANTS_H
 
+#include "base/hash.h"
 #include "environment/environment.h"
 #include "environment/requirements.h"
 
@@ -12,6 +13,9 @@ struct er_wants {
         struct er_strv data; /* absolute: uv.lock, Project.toml, ...: sent under their own names */
         bool has_lock;       /* uv.lock is in data */
 };
+
+/* Content and size of a file that will be sent. */
+int er_wants_hash_file(const char *path, struct er_hash *ret, uint64_t *ret_size, struct er_err *err);
 
 /* The hash, the texts and the files. 0: nothing is wanted; 1: made. */
 int er_wants_assemble(const struct er_wants *wants, struct er_recipe *ret, struct er_err *err);

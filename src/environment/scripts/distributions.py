@@ -270,7 +270,23 @@ if _root:
         f.write(module)
     with open(os.path.join(SITES[0], "errand_project.pth"), "w", encoding="utf-8") as f:
         f.write("import errand_project\n")
+    commands = os.path.join(os.path.dirname(file), "commands.txt")
+    if os.path.exists(commands):
+        with open(commands, encoding="utf-8") as f:
+            for line in f:
+                write_command(*line.rstrip("\n").split("=", 1))
     return 0
+
+
+def write_command(name, target):
+    """bin/NAME, as an editable installation would make it."""
+    module, function = target.split(":")
+    path = os.path.join(os.path.dirname(sys.executable), name)
+    if os.path.lexists(path):
+        return
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("#!%s\nimport sys\nfrom %s import %s\nsys.exit(%s())\n" % (sys.executable, module, function.split(".")[0], function))
+    os.chmod(path, 0o755)
 
 
 def show_platform():

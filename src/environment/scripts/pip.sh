@@ -198,6 +198,21 @@ pip_explain() {
         if says 'no interpreter found\|failed to discover python'; then
                 pip_no_python
         fi
+        if says 'hash mismatch'; then
+                fail package "$(said 'Hash mismatch' | tr -d '`'): the index has another file than the one that was declared"
+        fi
+        if says 'do not match the hashes'; then
+                pip_text=$(sed -n 's/^ *\([^ ]*\) from .*/\1/p' "$OUT" | tail -n 1)
+                fail package "Hash mismatch for ${pip_text:-a package}: the index has another file than the one that was declared"
+        fi
+        if says 'git operation failed\|git clone\|git fetch\|failed to clone'; then
+                pip_text=$(said 'fatal: ')
+                [ -n "$pip_text" ] || pip_text=$(said 'cannot find command .git\|git executable not found\|failed to clone\|failed to fetch')
+                if looks_like_network; then
+                        fail network "git: ${pip_text:-$(last_words)}"
+                fi
+                fail package "git: ${pip_text:-$(last_words)}" "$(pip_build_hint)"
+        fi
         if looks_like_network; then
                 pip_offline
         fi

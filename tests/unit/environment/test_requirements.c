@@ -109,7 +109,8 @@ static void test_local(void **state)
         (void)state;
         put("wheels/foo-1.0-py3-none-any.whl", "x");
         put("pyproject.toml", "[project]\nname = 'me'\ndependencies = [\n  \"numpy>=1\", # c\n  'tqdm',\n]\n"
-                              "requires-python = '>=3.8'\n[project.optional-dependencies]\ndev = ['pytest']\n");
+                              "requires-python = '>=3.8'\n[project.optional-dependencies]\ndev = ['pytest']\n"
+                              "[project.scripts]\ntrain = 'me.train:main'\nodd = 'no function'\n'../x' = 'a:b'\n");
         put("src/me/__init__.py", "");
         put("lib/setup.py", "from setuptools import setup\nsetup(name='l', install_requires=['six', # x\n \"attrs>2\"])\n");
         put("old/setup.cfg", "[metadata]\nname=o\n[options]\ninstall_requires =\n  click>7\n  # no\n  rich\npackages = find:\n");
@@ -120,6 +121,7 @@ static void test_local(void **state)
         assert_list(&r.items, "${ERRAND_FILES}/foo-1.0-py3-none-any.whl[a] ; python_version > '3'|numpy>=1|tqdm|pytest|six|attrs>2|"
                               "click>7|rich|${ERRAND_FILES}/foo-1.0-py3-none-any.whl");
         assert_list(&r.sources, "src|lib|old");
+        assert_list(&r.scripts, "train=me.train:main");
         assert_int_equal(r.files.len, 1);
         assert_string_equal(r.requires_python, ">=3.8");
 }
