@@ -175,6 +175,7 @@ void er_env_failure_release(struct er_env_failure *failure)
         free(failure->message);
         free(failure->hint);
         free(failure->kind);
+        free(failure->platform);
         *failure = (struct er_env_failure)ER_ENV_FAILURE_INIT;
 }
 
@@ -191,6 +192,7 @@ void er_env_failure_read(const struct er_env *env, struct er_env_failure *ret)
         ret->message = er_msg_dup(fields, ER_T_MESSAGE);
         ret->hint = er_msg_dup(fields, ER_T_HINT);
         ret->kind = er_msg_dup(fields, ER_T_PROVIDER_CODE);
+        ret->platform = er_msg_dup(fields, ER_T_PLATFORM);
 }
 
 char *er_env_progress(const struct er_env *env)

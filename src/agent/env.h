@@ -48,6 +48,7 @@ int er_env_each(const struct er_agent *agent, er_env_fn fn, void *arg, struct er
 struct er_env_failure {
         uint64_t count;
         char *message, *hint, *kind;
+        char *platform; /* set: the packages may be fetched by the client, for this (environment/fetch.h) */
 };
 #define ER_ENV_FAILURE_INIT {0}
 void er_env_failure_release(struct er_env_failure *failure);

@@ -59,6 +59,8 @@ static void take_line(struct build *b, struct er_sv line)
                 keep_text(&b->failure.hint, line);
         else if (er_sv_eq(word, er_sv("kind")))
                 keep_text(&b->failure.kind, line);
+        else if (er_sv_eq(word, er_sv("platform")))
+                keep_text(&b->failure.platform, line);
 }
 
 /* False at the end of the channel. */
@@ -257,6 +259,7 @@ static void write_failure(struct build *b)
         er_msg_text(&text, ER_T_MESSAGE, b->failure.message);
         er_msg_text(&text, ER_T_HINT, b->failure.hint);
         er_msg_text(&text, ER_T_PROVIDER_CODE, b->failure.kind);
+        er_msg_text(&text, ER_T_PLATFORM, b->failure.platform);
         er_env_failure_release(&before);
         er_file_write(b->env.fd, "failed", text.buf, text.len, 0600, false, NULL);
 }

@@ -43,7 +43,7 @@ static int fail(const struct er_env_failure *failure, struct er_err *err)
                 er_err_hint(err, "%s", failure->hint);
         if (err) {
                 free(err->provider_code);
-                err->provider_code = er_strdup(failure->kind ? failure->kind : "build");
+                err->provider_code = failure->platform ? er_fmt("fetch %s", failure->platform) : er_strdup(failure->kind ? failure->kind : "build");
         }
         return -1;
 }

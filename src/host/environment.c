@@ -1,8 +1,11 @@
 /* environment.c - see environment.h */
 #include "host/environment.h"
 
+#include <fcntl.h>
 #include "base/hash.h"
+#include "base/io.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "host/session_priv.h"
 
 void er_env_request_release(struct er_env_request *request)
@@ -33,26 +36,33 @@ static void take(struct er_env_request *request, const struct er_frame *frame)
                 request->id = 0;
 }
 
-/* Wheels and such, to where the builder looks for them. */
-static int send_large(struct er_session *session, const struct er_recipe *recipe, struct er_transfer *transfer, struct er_err *err)
+/* Files for the builder, to where it looks for them. */
+static int send_files(struct er_session *session, const struct er_recipe *recipe, const struct er_strv *paths,
+                      struct er_transfer *transfer, struct er_err *err)
 {
-        er_auto(er_strv) paths = ER_STRV_INIT;
         er_autofree char *to = NULL;
         const struct er_hello *hello;
         struct er_hash hash;
         char hex[ER_HASH_HEX];
 
-        for (size_t i = 0; i < recipe->file_count; i++)
-                if (recipe->files[i].path)
-                        er_strv_add(&paths, recipe->files[i].path);
-        if (paths.len == 0)
+        if (paths->len == 0)
                 return 0;
         if (er_session_hello(session, &hello, err) < 0)
                 return -1;
         memcpy(hash.bytes, recipe->hash, sizeof hash.bytes);
         er_hash_hex(&hash, hex);
         to = er_fmt("%s/environments/%s/files", hello->root, hex);
-        return er_push(session, &paths, to, transfer, err);
+        return er_push(session, paths, to, transfer, err);
+}
+
+static int send_large(struct er_session *session, const struct er_recipe *recipe, struct er_transfer *transfer, struct er_err *err)
+{
+        er_auto(er_strv) paths = ER_STRV_INIT;
+
+        for (size_t i = 0; i < recipe->file_count; i++)
+                if (recipe->files[i].path)
+                        er_strv_add(&paths, recipe->files[i].path);
+        return send_files(session, recipe, &paths, transfer, err);
 }
 
 int er_env_ask(struct er_session *session, const struct er_recipe *recipe, struct er_transfer *transfer, struct er_env_request *ret,
@@ -74,11 +84,27 @@ int er_env_ask(struct er_session *session, const struct er_recipe *recipe, struc
         er_msg_bytes(&frames, ER_T_RECIPE, bytes.buf, bytes.len);
         er_frame_end(&frames, start);
         if (er_session_send(session, er_svn(frames.buf, frames.len), err) < 0 ||
-            er_session_recv(session, ret->id, ER_NEVER, &frame, err) < 0) {
+            er_session_recv_range(session, ret->id, ret->id, ER_NEVER, &frame, err) < 0) {
                 ret->id = 0;
                 return -1;
         }
         take(ret, &frame);
+        /* ER_STATE is what a build says; anything else is a refusal. */
+        return ret->err.code == ER_OK || ret->err.code == ER_STATE ? 0 : er_err_move(err, &ret->err);
+}
+
+int er_env_begun(struct er_env_request *request, struct er_err *err)
+{
+        while (request->id && !request->progress) {
+                struct er_frame frame;
+
+                /* The build's own failure is an answer like others: it is kept in the request. */
+                if (er_session_recv_range(request->session, request->id, request->id, ER_NEVER, &frame, err) < 0) {
+                        request->id = 0;
+                        return -1;
+                }
+                take(request, &frame);
+        }
         return 0;
 }
 
@@ -100,7 +126,7 @@ int er_env_await(struct er_env_request *request, void (*on_progress)(void *arg, 
 
                 if (request->progress && on_progress)
                         on_progress(arg, request->progress);
-                if (er_session_recv(request->session, request->id, ER_NEVER, &frame, err) < 0) {
+                if (er_session_recv_range(request->session, request->id, request->id, ER_NEVER, &frame, err) < 0) {
                         request->id = 0;
                         return -1;
                 }

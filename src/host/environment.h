@@ -22,6 +22,9 @@ void er_env_request_release(struct er_env_request *request); /* what still comes
 /* Has the host begin (or find that it is there): sends large files of the recipe first, then the recipe. */
 int er_env_ask(struct er_session *session, const struct er_recipe *recipe, struct er_transfer *transfer, struct er_env_request *ret,
                struct er_err *err);
+/* Until the build says what it does, or has ended: by then it knows whether the host can fetch packages itself. When it cannot
+   and this side is to do it, request->err has provider code "fetch <platform>" (environment/fetch.h). */
+int er_env_begun(struct er_env_request *request, struct er_err *err);
 /* Takes what has arrived, without waiting and without touching frames of other requests. True when progress is another. */
 bool er_env_hear(struct er_env_request *request);
 /* Until it is ready; on_progress (may be NULL) is told what the build says. The build's failure is ER_STATE with its kind as

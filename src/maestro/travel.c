@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include "base/crash.h"
+#include "environment/fetch.h"
 
 #define TAKES_MAX 5    /* files that never stop changing while they are sent */
 #define SILENCES_MAX 5 /* uploads the host gave up without a byte of them, one after the other */
@@ -221,6 +222,31 @@ static int find_recipe(struct er_carry *m, const struct er_carried *j, struct er
         return rc < 0 ? -1 : er_recipe_decode(er_svn(bytes.buf, bytes.len), ret, err);
 }
 
+/* The platform of a host that has no way to an index; NULL: it has one, or does not need it. */
+static const char *wants_wheels(const struct er_env_request *setup)
+{
+        const char *code = setup->id == 0 && !setup->ready ? setup->err.provider_code : NULL;
+        return code && er_starts(code, "fetch ") ? code + strlen("fetch ") : NULL;
+}
+
+static void on_fetching(void *arg, const char *text)
+{
+        struct progress *p = arg;
+        er_tell_note(p->m, p->job, "environment: %s", text);
+}
+
+/* This machine fetches for the host, and asks once more. */
+static int fetch_here(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_recipe *recipe,
+                      struct er_transfer *transfer, struct er_env_request *setup, struct er_err *err)
+{
+        struct progress progress = {m, work->job, NULL, NULL};
+        er_autofree char *platform = er_strdup(wants_wheels(setup));
+        er_tell_note(m, work->job, "environment: %s cannot reach the package index; fetching packages here", conn->host);
+        if (er_fetch_wheels(recipe, platform, &conn->cancel, on_fetching, &progress, err) < 0)
+                return -1;
+        return er_env_ask(conn->session, recipe, transfer, setup, err);
+}
+
 int er_travel_setup(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_env_request *ret, struct er_err *err)
 {
         struct er_carried *j = work->job;
@@ -236,6 +262,12 @@ int er_travel_setup(struct er_carry *m, struct er_work *work, struct er_conn *co
                 return is_connection(err) ? -1 : refuse(work, ER_REASON_ENVIRONMENT);
         }
         er_crashpoint("environment asked for");
+        if (er_recipe_fetching(&recipe) == ER_FETCHING_HOST)
+                return 0;
+        if (er_env_begun(ret, err) < 0 || (wants_wheels(ret) && fetch_here(m, work, conn, &recipe, &transfer, ret, err) < 0)) {
+                work->outcome = ER_OUT_BROKEN;
+                return is_connection(err) ? -1 : refuse(work, ER_REASON_ENVIRONMENT);
+        }
         return 0;
 }
 

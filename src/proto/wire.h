@@ -160,6 +160,7 @@ enum er_tag {
         ER_T_RSS = 97,         /* u: bytes, the tree's sum now */
         ER_T_LINGER = 98,      /* u: ms a listener stays when nobody comes; of a HELLO: the client could use one */
         ER_T_LISTENER = 99,    /* s: the path of its socket */
+        ER_T_PLATFORM = 100,   /* s: "python=3.11 machine=x86_64 ..." */
 };
 
 /* The life of an attempt on its host, in order. */

@@ -1,0 +1,23 @@
+/*
+ * fetch.h - Python packages downloaded on this machine for a host that has no way to an index. Which packages and wheels fit
+ * is for uv and pip to know; scripts/fetch.sh runs them here, with the same words about failures as on a host.
+ */
+#ifndef ER_ENVIRONMENT_FETCH_H
+#define ER_ENVIRONMENT_FETCH_H
+
+#include "base/queue.h"
+#include "proto/recipe.h"
+
+/* Who downloads, as the recipe's settings say. */
+enum er_fetching { ER_FETCHING_AUTO, ER_FETCHING_HOST, ER_FETCHING_HERE };
+enum er_fetching er_recipe_fetching(const struct er_recipe *recipe); /* a recipe without Python packages: HOST */
+
+typedef void (*er_fetch_progress)(void *arg, const char *text);
+/* Downloads what the recipe needs for `platform`, as a build script says it: "python=3.11 implementation=cp machine=x86_64
+   libc=glibc-2.36 uv=no" (uv=no: uv is wanted too). The wheels become files of the recipe, which then installs them and
+   nothing else; its hash stays. ER_NET, ER_IO or ER_REMOTE with the package first; ER_CANCELLED when `cancel` (may be NULL)
+   fires. */
+int er_fetch_wheels(struct er_recipe *recipe, const char *platform, struct er_cancel *cancel, er_fetch_progress progress, void *arg,
+                    struct er_err *err);
+
+#endif
