@@ -223,7 +223,7 @@ char *er_requirement_canonical(struct er_sv text, const char **ret_why)
                 n = find_marker(rest, true);
                 marker = n < rest.len ? from(rest, n + 1) : er_svn("", 0);
                 spec = er_sv_trim(er_svn(rest.ptr, n));
-                if (!spec.len) {
+                if (!spec.len || spec.ptr[0] == '-') {
                         *ret_why = "there is no URL after the @";
                         return NULL;
                 }
