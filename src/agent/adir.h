@@ -1,5 +1,5 @@
 /*
- * adir.h - the directory of an attempt (PROTOCOL.md, section 8): its spec, its events, its end, and whether anybody
+ * adir.h - the directory of an attempt (PROTOCOL.md, section 9): its spec, its events, its end, and whether anybody
  * looks after it.
  */
 #ifndef ER_AGENT_ADIR_H

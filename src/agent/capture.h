@@ -1,5 +1,5 @@
 /*
- * capture.h - both streams of a job, in order of arrival, into `log` and its index (PROTOCOL.md, section 8). The bytes go
+ * capture.h - both streams of a job, in order of arrival, into `log` and its index (PROTOCOL.md, section 9). The bytes go
  * from the pipes to the file without passing through us where the kernel can do that.
  */
 #ifndef ER_AGENT_CAPTURE_H

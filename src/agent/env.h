@@ -1,5 +1,5 @@
 /*
- * env.h - environments on this host: environments/<hex>/ (PROTOCOL.md, section 8). One is ready when `activate` is there,
+ * env.h - environments on this host: environments/<hex>/ (PROTOCOL.md, section 9). One is ready when `activate` is there,
  * which is written last; it says what a job's variables become, so that no shell runs at a job's start.
  *
  * Two bytes of the file `lock` are locked (F_OFD_SETLK): byte 0 exclusively by whoever builds or removes it, byte 1 shared by

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "agent/data.h"
 #include "agent/gpu.h"
 #include "base/clock.h"
 #include "base/io.h"
@@ -106,6 +107,7 @@ static void make_env(const struct er_charge *charge, const char *cwd, uint64_t g
 {
         const struct er_spec *spec = &charge->info.spec;
         const char *key = charge->dir.key;
+        er_autofree char *data = key ? er_data_there(charge->agent, spec->project) : NULL;
         char *const *item;
 
         for (item = environ; *item; item++)
@@ -128,6 +130,8 @@ static void make_env(const struct er_charge *charge, const char *cwd, uint64_t g
         setf(env, "ERRAND_ATTEMPT=%u", (unsigned)charge->dir.attempt);
         setf(env, "ERRAND_ATTEMPT_ID=%s", charge->info.id);
         setf(env, "ERRAND_PROJECT=%s", spec->project ? spec->project : "");
+        if (data)
+                setf(env, "ERRAND_DATA=%s", data);
         setf(env, "ERRAND_HOST=%s", charge->info.host_name ? charge->info.host_name : charge->agent->hostname);
 }
 

@@ -74,6 +74,9 @@ static const struct request {
         {ER_F_ENV_LIST, er_do_env_list},
         {ER_F_ENV_REMOVE, er_do_env_remove},
         {ER_F_ENV_CHECK, er_do_env_check},
+        {ER_F_DATA_FETCH, er_do_data_fetch},
+        {ER_F_DATA_LIST, er_do_data_list},
+        {ER_F_DATA_REMOVE, er_do_data_remove},
 };
 
 void er_serve_answer(struct er_serve *serve, enum er_frame_type type, uint32_t id, const struct er_str *fields)

@@ -98,5 +98,8 @@ int er_do_env(struct er_serve *serve, const struct er_frame *frame, struct er_er
 int er_do_env_list(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 int er_do_env_remove(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 int er_do_env_check(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
+int er_do_data_fetch(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* data.c */
+int er_do_data_list(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
+int er_do_data_remove(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 
 #endif
