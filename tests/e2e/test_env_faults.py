@@ -9,13 +9,11 @@ from envkit.fixtures import index, island, uv_host  # noqa: F401
 from envkit.jobs import declare, environments, failed, ready, run
 from helpers import end_process, is_alive, until
 
-PIP_ONLY = {"more": "SetEnv ERRAND_UV=none"}
-
 
 @pytest.fixture(params=["uv", "pip"])
 def either(request, make_host):
     """A host that builds with uv, and one that builds with venv and pip."""
-    return places.with_uv(make_host()) if request.param == "uv" else make_host(**PIP_ONLY)
+    return places.with_uv(make_host(home="1g")) if request.param == "uv" else places.with_pip_only(make_host)
 
 
 def test_no_network_on_the_host(errand, island, index):
@@ -149,15 +147,16 @@ def test_killed_in_the_middle_the_next_starts_clean(errand, uv_host, index):
     assert not (path / "prefix" / "left-behind").exists() and len(environments(uv_host)) == 1
 
 
-def test_a_power_cut_in_the_middle(errand, uv_host, index):
+def test_a_power_cut_in_the_middle(errand, make_host, index):
+    host = places.with_uv(make_host())  # its home stays
     index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
     declare(errand, pip=["alpha"], index_url=index.url)
     index.hold("/simple/alpha")
     job = errand.start("run", "--quiet", "--retries", "2", "--on", "box", "--", "alpha")
     index.held("/simple/alpha")
-    uv_host.power_cut()
+    host.power_cut()
     index.release()
-    uv_host.start()
+    host.start()
     assert job.wait(120).ok().text == "alpha 1.0\n"
 
 

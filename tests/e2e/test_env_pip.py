@@ -8,7 +8,7 @@ import pytest
 
 from envkit import places, tools
 from envkit.fixtures import index, real_index, uv_host  # noqa: F401
-from envkit.jobs import declare, environments, ready, run
+from envkit.jobs import declare, environments, home_of, ready, run
 from envkit.wheels import make_wheel, source_tree
 
 
@@ -22,8 +22,7 @@ def versions(errand, host, *names, **more):
 
 @pytest.fixture
 def plain_pip(make_host):
-    """A host where uv cannot be had: venv and pip do it."""
-    return make_host(more="SetEnv ERRAND_UV=none")
+    return places.with_pip_only(make_host)
 
 
 def test_a_list_is_built_once_and_reused(errand, uv_host, index):
@@ -41,7 +40,7 @@ def test_a_list_is_built_once_and_reused(errand, uv_host, index):
 def test_options_and_the_hosts_own_index(errand, uv_host, index):
     """Nothing but --pip: the index is the one that the host's pip is set up with."""
     index.wheel("alpha", "1.0"), index.wheel("beta", "2.0")
-    config = uv_host.home / ".config" / "pip" / "pip.conf"
+    config = home_of(uv_host) / ".config" / "pip" / "pip.conf"
     config.parent.mkdir(parents=True)
     config.write_text(f"[global]\nindex-url = {index.url}\n")
     (errand.cwd / "requirements.txt").write_text("beta\n")
@@ -58,11 +57,11 @@ def test_without_uv_it_is_venv_and_pip(errand, plain_pip, index):
 
 def test_uv_comes_from_the_index(errand, make_host, real_index):
     """A host that has no uv gets it once, for all environments."""
-    host = make_host()
+    host = make_host(home="1g")
     real_index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
     declare(errand, pip=["alpha"], index_url=real_index.url)
     assert run(errand, host, "alpha").ok().text == "alpha 1.0\n"
-    assert (host.home / ".errand" / "tools" / "bin" / "uv").exists()
+    assert (home_of(host) / ".errand" / "tools" / "bin" / "uv").exists()
     asked = real_index.count("/files/uv-")
     assert asked
     declare(errand, pip=["alpha==1.0"], index_url=real_index.url)
@@ -72,7 +71,7 @@ def test_uv_comes_from_the_index(errand, make_host, real_index):
 
 @pytest.mark.parametrize("kind", ["uv", "pip"])
 def test_a_requirements_file_with_all_that_is_in_one(errand, make_host, index, kind):
-    host = places.with_uv(make_host()) if kind == "uv" else make_host(more="SetEnv ERRAND_UV=none")
+    host = places.with_uv(make_host(home="1g")) if kind == "uv" else places.with_pip_only(make_host)
     for version in ("1.0", "1.5", "2.0"):
         index.wheel("alpha", version, requires=["delta"], extras={"x": ["epsilon"]})
     for name in ("beta", "gamma", "delta", "epsilon", "windows-only"):
@@ -89,7 +88,7 @@ def test_a_requirements_file_with_all_that_is_in_one(errand, make_host, index, k
 
 @pytest.mark.parametrize("kind", ["uv", "pip"])
 def test_hashes_are_checked(errand, make_host, index, kind):
-    host = places.with_uv(make_host()) if kind == "uv" else make_host(more="SetEnv ERRAND_UV=none")
+    host = places.with_uv(make_host(home="1g")) if kind == "uv" else places.with_pip_only(make_host)
     wheel = index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
     (errand.cwd / "requirements.txt").write_text(f"alpha==1.0 --hash=sha256:{'0' * 64} \\\n  --hash=sha256:{index.sha256(wheel)}\n")
     declare(errand, pip="requirements.txt", index_url=index.url)
@@ -133,7 +132,7 @@ def git_repository(directory, files):
 
 @pytest.mark.parametrize("kind", ["uv", "pip"])
 def test_a_package_from_git(errand, make_host, index, kind):
-    host = places.with_uv(make_host()) if kind == "uv" else make_host(more="SetEnv ERRAND_UV=none")
+    host = places.with_uv(make_host(home="1g")) if kind == "uv" else places.with_pip_only(make_host)
     git_repository(index.directory, source_tree("fromgit", "4.2", scripts={"fromgit": "fromgit:main"}))
     (errand.cwd / "requirements.txt").write_text(f"fromgit @ git+{index.static_url}/repo.git@v1\n")
     declare(errand, pip="requirements.txt", index_url=index.url)

@@ -3,7 +3,7 @@ import subprocess
 
 from envkit import tools
 from envkit.fixtures import index, uv_host  # noqa: F401
-from envkit.jobs import declare, run
+from envkit.jobs import declare, home_of, run
 
 PROJECT = {"train.py": "import helper\nprint('trained with', helper.what())\n",
            "helper.py": "import alpha\nimport beta\n\n\ndef what():\n    return alpha.__version__, beta.__version__\n"}
@@ -28,7 +28,7 @@ def recompute(errand, index):
 
 def test_side_by_side(errand, uv_host, index):
     index.wheel("alpha", "1.0"), index.wheel("beta", "2.0")
-    config = uv_host.home / ".config" / "pip" / "pip.conf"
+    config = home_of(uv_host) / ".config" / "pip" / "pip.conf"
     config.parent.mkdir(parents=True)
     config.write_text(f"[global]\nindex-url = {index.url}\nbreak-system-packages = true\n")
     errand.project("work", PROJECT)

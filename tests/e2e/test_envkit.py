@@ -6,7 +6,7 @@ import subprocess
 from envkit import places
 from envkit.conda import install_micromamba
 from envkit.fixtures import (apt_host, browser, channel, index, island, plain_host, podman_host, real_index, rootless_host,  # noqa: F401
-                             roomy_host, source, uv_host)
+                             source, uv_host)
 from helpers import end_process
 from hosts import free_port
 
@@ -72,7 +72,7 @@ def test_podman_as_an_ordinary_user(errand, rootless_host):
     assert "ordinary" in ssh(errand, "plain", "id -un")
 
 
-def test_jupyter_from_the_index_in_a_browser(errand, roomy_host, real_index, browser):
+def test_jupyter_from_the_index_in_a_browser(errand, uv_host, real_index, browser):
     """Installed by uv from loopback, served on the host, its page drawn by Chromium."""
     ssh(errand, "box", f"uv venv -q v && uv pip install -q --python v/bin/python --index-url {real_index.url} jupyterlab")
     port = free_port("127.0.0.1")  # hosts share the network of the tests
@@ -82,6 +82,6 @@ def test_jupyter_from_the_index_in_a_browser(errand, roomy_host, real_index, bro
     browser.open(f"http://127.0.0.1:{port}/lab?token=secret")
     browser.wait("document.querySelector('.jp-Launcher') !== null")
     assert "JupyterLab" in browser.run("return document.title")
-    for pid in roomy_host.find("jupyter-lab"):
+    for pid in uv_host.find("jupyter-lab"):
         end_process(pid)
     serving.wait()

@@ -33,13 +33,7 @@ def browser(errand):
 
 @pytest.fixture
 def uv_host(make_host):
-    """A host that has uv."""
-    return places.with_uv(make_host())
-
-
-@pytest.fixture
-def roomy_host(make_host):
-    """A host that has uv, and its home in memory: for thousands of files (Jupyter)."""
+    """A host that has uv. Its home is in memory: thousands of small files are faster there, and gone with it."""
     return places.with_uv(make_host(home="1g"))
 
 
@@ -52,7 +46,7 @@ def channel(errand):
 @pytest.fixture
 def conda_host(make_host):
     """A host that has micromamba's stand-in and uv."""
-    host = places.with_uv(make_host())
+    host = places.with_uv(make_host(home="1g"))
     install_micromamba(host.local_bin)
     return host
 
@@ -66,7 +60,7 @@ def source(errand):
 @pytest.fixture
 def apt_host(make_host, source, errand):
     """A host whose apt knows only that source; ssh ends at root."""
-    return make_host(before=source.lines(errand.base / "apt"))
+    return make_host(before=source.lines(errand.base / "apt"), home="1g")
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 import json
 import pathlib
 
+from envkit import places
+
 
 def declare(errand, **keys):
     """errand.yaml with these keys (JSON is YAML)."""
@@ -14,8 +16,8 @@ def run(errand, host, *command, flags=(), **more):
 
 
 def home_of(host):
-    """Where ~ of the host's user lies for us."""
-    return pathlib.Path(getattr(host, "user_home", None) or host.home)
+    """Where ~ of the host's user lies for us, also when it is in the host's memory."""
+    return pathlib.Path(f"/proc/{host.init}/root{'/home/' + places.USER if hasattr(host, 'user_home') else '/root'}")
 
 
 def environments(host):

@@ -20,6 +20,11 @@ def with_uv(host):
     return host
 
 
+def with_pip_only(make_host):
+    """A host where uv cannot be had: venv and pip do it. Its home is in memory: a venv with pip is a thousand files."""
+    return make_host(more="SetEnv ERRAND_UV=none", home="1g")
+
+
 def without(host, *programs):
     """Those programs are not on the host (an empty file that nobody may execute lies over each)."""
     hidden = host.dir / "hidden"
