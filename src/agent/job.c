@@ -119,12 +119,15 @@ static void make_env(const struct er_charge *charge, const char *cwd, uint64_t g
         er_activation_apply(&charge->activation, env);
         if (!get(env, "PYTHONUNBUFFERED"))
                 set(env, "PYTHONUNBUFFERED=1"); /* output is a pipe, and is to be seen live */
-        set_gpus(env, charge, gpu_mask);
+        if (key) /* else nothing is kept from it */
+                set_gpus(env, charge, gpu_mask);
         for (size_t i = 0; i < spec->env.len; i++)
                 set(env, spec->env.items[i]);
         for (size_t i = 0; i < charge->secrets.len; i++)
                 set(env, charge->secrets.items[i]);
         setf(env, "PWD=%s", cwd);
+        if (!key)
+                return;
         setf(env, "ERRAND_RUN=%s", spec->run ? spec->run : "");
         setf(env, "ERRAND_JOB=%.*s", (int)job_name_len(key, spec->run), key);
         setf(env, "ERRAND_ATTEMPT=%u", (unsigned)charge->dir.attempt);
@@ -324,4 +327,50 @@ int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit
         }
         wipe(&env);
         return rc ? cannot(rc, argv.items[0], ret_exit_code, err) : 0;
+}
+
+/* Takes "NAME=..." away. */
+static void drop(struct er_strv *env, const char *name)
+{
+        size_t len = strlen(name), kept = 0;
+
+        for (size_t i = 0; i < env->len; i++) {
+                if (strncmp(env->items[i], name, len) == 0 && env->items[i][len] == '=')
+                        free(env->items[i]);
+                else
+                        env->items[kept++] = env->items[i];
+        }
+        env->len = kept;
+        if (env->items)
+                env->items[kept] = NULL;
+}
+
+int er_job_become(const struct er_job_start *start, int *ret_exit_code, struct er_err *err)
+{
+        er_auto(er_strv) env = ER_STRV_INIT;
+        er_auto(er_strv) argv = ER_STRV_INIT;
+        er_autofree char *cwd = NULL;
+        er_autofree char *program = NULL;
+        er_autoclose int dir_fd = -1;
+        int why = 0;
+
+        *ret_exit_code = NOT_EXECUTABLE;
+        if (er_command_dir(&start->charge->dir, &start->charge->info.spec, &dir_fd, &cwd, err) < 0)
+                return -1;
+        make_env(start->charge, cwd, start->gpu_mask, &env);
+        list_words(start, cwd, &env, &argv);
+        drop(&env, "ERRAND_ATTEMPT_ID");
+        program = find_program(argv.items[0], &env, dir_fd, &why);
+        if (program && fchdir(dir_fd) == 0) {
+                execve(program, argv.items, env.items);
+                if (errno == ENOEXEC) {
+                        er_auto(er_strv) script = ER_STRV_INIT;
+
+                        er_strv_add(&script, "/bin/sh");
+                        er_strv_add(&script, program);
+                        er_strv_addall(&script, argv.items + 1, argv.len - 1);
+                        execve("/bin/sh", script.items, env.items);
+                }
+        }
+        return cannot(program ? errno : why, argv.items[0], ret_exit_code, err);
 }

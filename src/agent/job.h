@@ -17,6 +17,9 @@ struct er_job_start {
 };
 /* Starts it in a session of its own. What could not be executed: -1, *ret_exit_code 127 (not found) or 126. */
 int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit_code, struct er_err *err);
+/* This process becomes the command (the spec's argv), beside the job and none of its processes; without a key in charge->dir it
+   is beside none and sees all GPUs. Comes back only with -1, as above. */
+int er_job_become(const struct er_job_start *start, int *ret_exit_code, struct er_err *err);
 /* It is over, and its tree has ended: runs what its environment wants run then (the removal of a container). */
 void er_job_end(const struct er_charge *charge);
 

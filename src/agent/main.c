@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "agent/agent.h"
+#include "agent/exec.h"
 #include "agent/serve.h"
 #include "agent_build.h"
 #include "base/io.h"
@@ -17,7 +18,7 @@ static int say(int fd, const char *text)
 
 static int usage(void)
 {
-        return say(2, "usage: errand-agent [--root DIR] serve | version\n"
+        return say(2, "usage: errand-agent [--root DIR] serve | exec | checkout | dial | version\n"
                       "errand starts this program on a host; it is not meant to be started by hand.\n");
 }
 
@@ -40,6 +41,24 @@ static int serve(const char *root)
         return rc;
 }
 
+static int with_agent(const char *root, int (*run)(const struct er_agent *agent, char **args, int count), char **args, int count)
+{
+        struct er_agent agent = ER_AGENT_INIT;
+        struct er_err err = ER_ERR_INIT;
+        int rc;
+
+        if (er_agent_init(&agent, root, &err) < 0) {
+                er_autofree char *line = er_fmt("errand-agent: %s\n", err.message);
+
+                rc = say(2, line);
+        } else {
+                rc = run(&agent, args, count);
+        }
+        er_agent_release(&agent);
+        er_err_release(&err);
+        return rc;
+}
+
 int main(int argc, char **argv)
 {
         const char *root = NULL;
@@ -49,6 +68,12 @@ int main(int argc, char **argv)
                 root = argv[i + 1];
                 i += 2;
         }
+        if (i < argc && er_streq(argv[i], "exec"))
+                return with_agent(root, er_exec, argv + i + 1, argc - i - 1);
+        if (i < argc && er_streq(argv[i], "checkout"))
+                return with_agent(root, er_checkout, argv + i + 1, argc - i - 1);
+        if (i < argc && er_streq(argv[i], "dial"))
+                return er_dial(argv + i + 1, argc - i - 1);
         if (i + 1 != argc)
                 return usage();
         if (er_streq(argv[i], "version"))

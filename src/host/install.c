@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "host/agent_blob.h"
+#include "host/ssh.h"
 
 #define ANSWER_MAX (64u * 1024)
 #define STALL_MS 60000 /* no byte moved for so long: it will not get better */
@@ -55,19 +56,27 @@ static const char *remote_root(const struct er_host *host)
         return er_starts(host->root, "~/") ? host->root + 2 : host->root;
 }
 
+void er_agent_argv(const struct er_host *host, struct er_strv *ret)
+{
+        er_autofree char *local = host->kind == ER_HOST_LOCAL ? er_local_root(host) : NULL;
+        const char *root = local ? local : remote_root(host);
+
+        er_strv_addf(ret, "%s/bin/errand-agent-%s", root, er_agent_build);
+        if (local || host->root) {
+                er_strv_add(ret, "--root");
+                er_strv_add(ret, root);
+        }
+}
+
 char *er_agent_command(const struct er_host *host)
 {
-        er_auto(er_str) program = ER_STR_INIT;
+        er_auto(er_strv) argv = ER_STRV_INIT;
         er_auto(er_str) command = ER_STR_INIT;
 
-        er_str_addf(&program, "%s/bin/errand-agent-%s", remote_root(host), er_agent_build);
+        er_agent_argv(host, &argv);
+        er_strv_add(&argv, "serve");
         er_str_add(&command, "exec ");
-        er_quote_sh(&command, program.buf);
-        if (host->root) {
-                er_str_add(&command, " --root ");
-                er_quote_sh(&command, remote_root(host));
-        }
-        er_str_add(&command, " serve");
+        er_quote_argv(&command, argv.items, argv.len);
         return er_str_detach(&command);
 }
 

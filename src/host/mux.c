@@ -14,11 +14,13 @@
 #define MUX_VERSION 4u
 #define MUX_MSG_HELLO 0x00000001u
 #define MUX_C_NEW_SESSION 0x10000002u
+#define MUX_C_NEW_STDIO_FWD 0x10000008u
 #define MUX_S_PERMISSION_DENIED 0x80000002u
 #define MUX_S_FAILURE 0x80000003u
 #define MUX_S_EXIT_MESSAGE 0x80000004u
 #define MUX_S_SESSION_OPENED 0x80000006u
 
+#define MUX_PORT_LOCAL ((uint32_t)-2) /* PORT_STREAMLOCAL of its sources: what stands for the host is a path */
 #define MUX_NO_ESCAPE 0xffffffffu
 #define MUX_REQUEST 0u
 #define MUX_FRAME_MAX (256u * 1024) /* ssh's own limit */
@@ -52,15 +54,32 @@ static void put_frame(struct er_str *out, const struct er_str *body)
         er_str_addn(out, body->buf, body->len);
 }
 
-/* HELLO and NEW_SESSION in one: the master reads frame by frame and so never past the descriptors that follow. */
-static void build_request(struct er_str *out, const char *command)
+/* Goes out with the request in one: the master reads frame by frame and so never past the descriptors that follow. */
+static void put_hello(struct er_str *out)
 {
         er_auto(er_str) body = ER_STR_INIT;
 
         put_u32(&body, MUX_MSG_HELLO);
         put_u32(&body, MUX_VERSION);
         put_frame(out, &body);
-        er_str_reset(&body);
+}
+
+static void put_forward(struct er_str *out, const char *host, uint32_t port)
+{
+        er_auto(er_str) body = ER_STR_INIT;
+
+        put_u32(&body, MUX_C_NEW_STDIO_FWD);
+        put_u32(&body, MUX_REQUEST);
+        put_text(&body, ""); /* reserved */
+        put_text(&body, host);
+        put_u32(&body, port); /* PROTOCOL.mux says string, ssh reads a number */
+        put_frame(out, &body);
+}
+
+static void put_session(struct er_str *out, const char *command)
+{
+        er_auto(er_str) body = ER_STR_INIT;
+
         put_u32(&body, MUX_C_NEW_SESSION);
         put_u32(&body, MUX_REQUEST);
         put_text(&body, ""); /* reserved */
@@ -285,10 +304,9 @@ static enum er_mux_answer read_answer(struct er_mux *mux, er_deadline deadline, 
         }
 }
 
-enum er_mux_answer er_mux_open(struct er_mux *mux, const char *path, const char *command, const int fds[3], er_deadline deadline,
-                               const struct er_cancel *cancel)
+static enum er_mux_answer ask(struct er_mux *mux, const char *path, const struct er_str *request, const int *fds, int fd_count,
+                              er_deadline deadline, const struct er_cancel *cancel)
 {
-        er_auto(er_str) request = ER_STR_INIT;
         enum er_mux_answer answer;
 
         er_str_reset(&mux->in);
@@ -297,9 +315,8 @@ enum er_mux_answer er_mux_open(struct er_mux *mux, const char *path, const char 
         mux->fd = connect_socket(path, deadline);
         if (mux->fd < 0)
                 return errno == EAGAIN ? ER_MUX_SILENT : ER_MUX_DEAD;
-        build_request(&request, command);
-        answer = send_all(mux->fd, &request, deadline, cancel);
-        for (int i = 0; i < 3 && answer == ER_MUX_OPENED; i++)
+        answer = send_all(mux->fd, request, deadline, cancel);
+        for (int i = 0; i < fd_count && answer == ER_MUX_OPENED; i++)
                 answer = send_fd(mux->fd, fds[i], deadline, cancel);
         if (answer == ER_MUX_OPENED)
                 answer = read_answer(mux, deadline, cancel);
@@ -307,6 +324,36 @@ enum er_mux_answer er_mux_open(struct er_mux *mux, const char *path, const char 
         if (answer != ER_MUX_OPENED)
                 er_close(&mux->fd);
         return answer;
+}
+
+enum er_mux_answer er_mux_open(struct er_mux *mux, const char *path, const char *command, const int fds[3], er_deadline deadline,
+                               const struct er_cancel *cancel)
+{
+        er_auto(er_str) request = ER_STR_INIT;
+
+        put_hello(&request);
+        put_session(&request, command);
+        return ask(mux, path, &request, fds, 3, deadline, cancel);
+}
+
+enum er_mux_answer er_mux_forward(struct er_mux *mux, const char *path, const char *host, uint16_t port, const int fds[2],
+                                  er_deadline deadline, const struct er_cancel *cancel)
+{
+        er_auto(er_str) request = ER_STR_INIT;
+
+        put_hello(&request);
+        put_forward(&request, host, port);
+        return ask(mux, path, &request, fds, 2, deadline, cancel);
+}
+
+enum er_mux_answer er_mux_forward_local(struct er_mux *mux, const char *path, const char *socket, const int fds[2],
+                                        er_deadline deadline, const struct er_cancel *cancel)
+{
+        er_auto(er_str) request = ER_STR_INIT;
+
+        put_hello(&request);
+        put_forward(&request, socket, MUX_PORT_LOCAL);
+        return ask(mux, path, &request, fds, 2, deadline, cancel);
 }
 
 int er_mux_exit(struct er_mux *mux, er_deadline deadline)

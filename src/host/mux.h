@@ -35,6 +35,13 @@ struct er_mux {
    caller closes its copies. Anything but OPENED leaves nothing open. */
 enum er_mux_answer er_mux_open(struct er_mux *mux, const char *path, const char *command, const int fds[3], er_deadline deadline,
                                const struct er_cancel *cancel);
+/* The same for a connection from the master's host to a port of `host` there ("open stdio forwarding"), with its two directions:
+   fds[0] is what goes there, fds[1] what comes. FULL here says that it was refused: nobody listens, or sshd forwards nothing. */
+enum er_mux_answer er_mux_forward(struct er_mux *mux, const char *path, const char *host, uint16_t port, const int fds[2],
+                                  er_deadline deadline, const struct er_cancel *cancel);
+/* The same for a unix socket on the master's host (direct-streamlocal@openssh.com). */
+enum er_mux_answer er_mux_forward_local(struct er_mux *mux, const char *path, const char *socket, const int fds[2],
+                                        er_deadline deadline, const struct er_cancel *cancel);
 /* The exit status of the session's command, waiting for it until the deadline; -1 when the master did not tell. */
 int er_mux_exit(struct er_mux *mux, er_deadline deadline);
 /* Closes: the master then ends the session, if it still runs. */

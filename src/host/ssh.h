@@ -23,6 +23,10 @@ int er_ssh_argv(const struct er_host *host, bool interactive, int64_t connect_ms
 /* The same for a person's own ssh to the host (`errand ssh`): through a master of ours when one is up. */
 int er_ssh_argv_for_user(const struct er_host *host, bool terminal, struct er_strv *ret, struct er_err *err);
 
+/* install.c: the words that start errand-agent there, without what it is to do; over ssh in the login directory. A session to the
+   host has put it in place. */
+void er_agent_argv(const struct er_host *host, struct er_strv *ret);
+
 /* What ssh's words on stderr mean; status is its exit status or -1. True: a refusal for the moment (MaxStartups), trying
    again soon may help. */
 bool er_ssh_explain(const struct er_host *host, bool interactive, const char *said, int status, struct er_err *err);

@@ -1,0 +1,203 @@
+/* cmd_exec.c - errand exec: a command at once, in the environment of a job or of the project, outside the queue. */
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+#include "base/hash.h"
+#include "base/parse.h"
+#include "base/term.h"
+#include "cli/forwarding.h"
+#include "cli/words.h"
+#include "host/environment.h"
+#include "host/ssh.h"
+#include "job/config.h"
+#include "maestro/maestro.h"
+
+struct exec_opts {
+        const char *environment;
+        bool tty;
+};
+
+static const struct er_opt exec_options[] = {
+        {"environment", 0, ER_OPT_TEXT, "NAME", "One of errand.yaml's environments", offsetof(struct exec_opts, environment),
+         ER_COMPLETE_NONE},
+        {"tty", 't', ER_OPT_FLAG, NULL, "Give COMMAND a terminal, also when its output goes elsewhere", offsetof(struct exec_opts, tty),
+         ER_COMPLETE_NONE},
+};
+
+/* The recipe of the environment the command would have in `errand run`. 1: there is one. */
+static int find_recipe(const struct exec_opts *opts, char **args, int count, struct er_recipe *ret, struct er_err *err)
+{
+        er_auto(er_config) config = ER_CONFIG_INIT;
+        er_auto(er_config) over = ER_CONFIG_INIT;
+        er_auto(er_spec) spec = ER_SPEC_INIT;
+        er_autofree char *dir = NULL;
+
+        if (er_target_project(&dir, err) < 0 || er_config_load(dir, &config, err) < 0)
+                return -1;
+        er_strv_addall(&over.command, args, (size_t)count);
+        over.environment = opts->environment ? er_strdup(opts->environment) : NULL;
+        er_config_overlay(&config, &over);
+        if (er_config_to_spec(&config, dir, "", &spec, err) < 0)
+                return -1;
+        return er_config_recipe(&config, dir, &spec, ret, err);
+}
+
+struct building {
+        struct er_live *live;
+        const char *host;
+};
+
+static void on_progress(void *arg, const char *text)
+{
+        const struct building *building = arg;
+
+        er_live_set(building->live, "%s: %s", building->host, text);
+}
+
+static void on_transfer(void *arg, const struct er_transfer *transfer)
+{
+        const struct building *building = arg;
+
+        er_live_transfer(building->live, "sending packages", transfer);
+}
+
+static int build(struct er_session *session, const struct er_recipe *recipe, struct building *building, struct er_err *err)
+{
+        struct er_env_request request = ER_ENV_REQUEST_INIT;
+        struct er_transfer transfer = {.progress = on_transfer, .arg = building};
+        int rc;
+
+        er_live_set(building->live, "%s: setting up the environment", building->host);
+        rc = er_env_ask(session, recipe, &transfer, &request, err);
+        if (rc == 0)
+                rc = er_env_await(&request, on_progress, building, err);
+        er_env_request_release(&request);
+        er_live_clear(building->live);
+        return rc < 0 ? er_err_wrap(err, "%s: environment", building->host) : 0;
+}
+
+/* What errand-agent is told. */
+static void add_words(const struct er_cli *cli, const struct er_where *where, const struct er_recipe *recipe, char **args, int count,
+                      struct er_strv *argv)
+{
+        er_strv_add(argv, "exec");
+        if (where->is_job) {
+                er_autofree char *key = er_job_key(cli->store, &where->job);
+
+                er_strv_add(argv, "--job");
+                er_strv_add(argv, key);
+                er_strv_addf(argv, "%u", (unsigned)where->job.attempt);
+        }
+        if (recipe) {
+                struct er_hash hash;
+                char hex[ER_HASH_HEX];
+
+                memcpy(hash.bytes, recipe->hash, sizeof hash.bytes);
+                er_hash_hex(&hash, hex);
+                er_strv_add(argv, "--environment");
+                er_strv_add(argv, hex);
+        }
+        if (count == 1 && strpbrk(args[0], " \t\n")) /* a line for the shell, as in errand run */
+                er_strv_add(argv, "--line");
+        er_strv_add(argv, "--");
+        er_strv_addall(argv, args, (size_t)count);
+}
+
+static int become(const struct er_host *host, const struct er_strv *words, bool tty, struct er_err *err)
+{
+        er_auto(er_strv) agent = ER_STRV_INIT;
+        er_auto(er_strv) argv = ER_STRV_INIT;
+
+        er_agent_argv(host, &agent);
+        er_strv_addall(&agent, words->items, words->len);
+        if (host->kind == ER_HOST_LOCAL)
+                er_strv_addall(&argv, agent.items, agent.len);
+        else {
+                er_auto(er_str) line = ER_STR_INIT;
+
+                er_str_add(&line, "exec ");
+                er_quote_argv(&line, agent.items, agent.len);
+                if (er_ssh_argv_for_user(host, tty, &argv, err) < 0)
+                        return -1;
+                er_strv_add(&argv, line.buf);
+        }
+        signal(SIGPIPE, SIG_DFL);
+        execvp(argv.items[0], argv.items);
+        return er_err_errno(err, errno, "starting %s", argv.items[0]);
+}
+
+/* Contact, the agent, and the environment if it is one of the project's. */
+static int prepare(const struct er_cli *cli, const struct er_where *where, const struct er_recipe *recipe, struct er_err *err)
+{
+        er_autoptr(er_live) live = er_live_new(cli->quiet);
+        er_autoptr(er_session) session = NULL;
+        struct building building = {live, where->host.name};
+        const struct er_hello *hello;
+
+        if (er_target_session(cli, where->host.name, live, &session, err) < 0 || er_session_hello(session, &hello, err) < 0)
+                return -1;
+        er_live_clear(live);
+        return recipe ? build(session, recipe, &building, err) : 0;
+}
+
+static int exec_command(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
+{
+        const struct exec_opts *opts = arg;
+        er_auto(er_where) where = ER_WHERE_INIT;
+        er_auto(er_recipe) recipe = ER_RECIPE_INIT;
+        er_auto(er_strv) words = ER_STRV_INIT;
+        int has_recipe = 0;
+
+        if (er_where_find(cli, args[0], &where, err) < 0)
+                return -1;
+        args++;
+        count--;
+        if (er_streq(args[0], "--")) {
+                args++;
+                count--;
+        }
+        if (count == 0) {
+                er_err_set(err, ER_USAGE, "no command");
+                return er_err_hint(err, "for a shell there: errand ssh %s", where.is_job ? where.job.name : where.host.name);
+        }
+        if (where.is_job && (!where.job.host || where.job.attempt == 0))
+                return er_err_set(err, ER_STATE, "%s is on no host yet", where.job.name);
+        /* A job has its own, unless another one is named. */
+        if (!where.is_job || opts->environment)
+                has_recipe = find_recipe(opts, args, count, &recipe, err);
+        if (has_recipe < 0 || prepare(cli, &where, has_recipe ? &recipe : NULL, err) < 0)
+                return -1;
+        add_words(cli, &where, has_recipe ? &recipe : NULL, args, count, &words);
+        return become(&where.host, &words, opts->tty || (er_term_is(STDIN_FILENO) && er_term_is(STDOUT_FILENO)), err);
+}
+
+const struct er_command er_cmd_exec = {
+        .name = "exec",
+        .group = "Run",
+        .summary = "Run a command at once, in the environment of a job or project",
+        .arguments = "HOST|JOB [--] COMMAND [ARG]...",
+        .description =
+                "Nothing is waited for, counted or recorded: for a look at something, a debugger, or a shell beside a job. It takes no CPUs "
+                "or GPUs from the queue, and ends with the connection.\n"
+                "\n"
+                "With the name of a job: in the directory its command runs in, with its variables, its environment and the GPUs it has or "
+                "had, also after it has ended. Its secrets are not among them: they are kept nowhere. With the name of a host: in the "
+                "home there, in the environment that errand run would give the command (built first when it is not there), with all GPUs; "
+                "the files of the project do not travel. In a container the directory is ~/.errand/exec/work instead of the home.\n"
+                "\n"
+                "On a terminal COMMAND gets one too. Standard input is passed on. A single argument with spaces in it is a line for the "
+                "shell. Options of errand exec come before HOST. The exit status is the command's; 255 says that the connection broke.",
+        .examples = "errand exec mnist-12 -- python3 -c 'import torch; print(torch.cuda.mem_get_info())'\tbeside a job\n"
+                    "errand exec gpu-box nvidia-smi\ton a host\n"
+                    "errand exec mnist-12 bash\ta shell in the job's environment\n",
+        .opts = exec_options,
+        .opt_count = ER_LEN(exec_options),
+        .opts_size = sizeof(struct exec_opts),
+        .needs = ER_NEED_STORE,
+        .flags = ER_CMD_QUIET,
+        .stop_at_argument = true,
+        .min_args = 2,
+        .max_args = -1,
+        .complete = ER_COMPLETE_HOST,
+        .run = exec_command,
+};

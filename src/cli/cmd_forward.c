@@ -1,0 +1,176 @@
+/* cmd_forward.c - errand forward: ports of a host on this machine. */
+#include "base/parse.h"
+#include "cli/forwarding.h"
+#include "cli/words.h"
+
+#define PORTS_MAX 64
+
+struct forward_opts {
+        bool detach;
+};
+
+static const struct er_opt forward_options[] = {
+        {"detach", 'd', ER_OPT_FLAG, NULL, "In the background; ends with the job", offsetof(struct forward_opts, detach),
+         ER_COMPLETE_NONE},
+};
+
+struct wish {
+        const char *name;
+        struct er_port ports[PORTS_MAX];
+        size_t count;
+};
+
+static const char *host_name(const struct er_where *where)
+{
+        return where->is_job ? where->job.host : where->host.name;
+}
+
+static int show(const struct er_cli *cli, const struct er_where *where, const struct wish *wish, struct er_err *err)
+{
+        for (size_t i = 0; i < wish->count; i++) {
+                const struct er_port *port = &wish->ports[i];
+
+                if (er_out_line(err, "127.0.0.1:%u", port->local) < 0)
+                        return -1;
+                er_say(cli, "http://localhost:%u leads to port %u of %s", port->local, port->port, host_name(where));
+        }
+        return 0;
+}
+
+/* On this machine there is nothing to do but to say so, unless another port is wanted. */
+static int forward_here(const struct er_cli *cli, const struct er_where *where, struct wish *wish, bool *ret_done, struct er_err *err)
+{
+        size_t same = 0;
+
+        for (size_t i = 0; i < wish->count; i++)
+                same += !wish->ports[i].exact || wish->ports[i].local == wish->ports[i].port;
+        *ret_done = where->host.kind == ER_HOST_LOCAL && same == wish->count;
+        if (!*ret_done)
+                return 0;
+        for (size_t i = 0; i < wish->count; i++)
+                if (er_out_line(err, "127.0.0.1:%u", wish->ports[i].port) < 0)
+                        return -1;
+        er_say(cli, "%s%s this machine: there is nothing to forward", where->is_job ? where->job.name : "local",
+               where->is_job ? " runs on" : " is");
+        return 0;
+}
+
+static int ended(const struct er_cli *cli, const struct er_where *where)
+{
+        er_auto(er_str) line = ER_STR_INIT;
+
+        er_target_result(&line, &where->job);
+        er_say(cli, "%s; forwarding ends with it", line.buf);
+        return 0;
+}
+
+static int forward_once(const struct er_cli *cli, struct er_live *live, struct er_where *where, struct wish *wish,
+                        const struct er_signals *signals, bool *again, struct er_err *err)
+{
+        struct er_forwarding_words words = {.live = live};
+        er_autoptr(er_forward) forward = NULL;
+        int end;
+
+        if (er_forwarding_open(cli, &words, &where->host, wish->ports, wish->count, &forward, err) < 0)
+                return -1;
+        if (!*again && show(cli, where, wish, err) < 0)
+                return -1;
+        for (size_t i = 0; i < wish->count; i++) {
+                if (!*again && !er_forward_answers(forward, wish->ports[i].port))
+                        er_say(cli, "nothing listens on port %u there yet", wish->ports[i].port);
+                wish->ports[i].exact = true; /* also when the job moves */
+        }
+        if (!*again)
+                er_say(cli, "Ctrl-C ends the forwarding%s", where->is_job ? ", not the job" : "");
+        end = er_forwarding_wait(cli, where, signals, err);
+        *again = end == ER_FORWARDING_MOVED;
+        if (end == ER_FORWARDING_MOVED)
+                er_say(cli, "%s is on %s now", where->job.name, where->job.host);
+        return end < 0 ? -1 : end == ER_FORWARDING_ENDED ? ended(cli, where) : 0;
+}
+
+static int forward_all(const struct er_cli *cli, struct er_where *where, struct wish *wish, struct er_err *err)
+{
+        er_autoptr(er_live) live = er_live_new(cli->quiet);
+        er_auto(er_signals) signals = ER_SIGNALS_INIT;
+        bool again = false;
+        int rc;
+
+        if (er_signals_catch(&signals, err) < 0)
+                return -1;
+        do {
+                bool done;
+
+                rc = er_forwarding_wait_for_start(cli, live, where, &signals, err);
+                if (rc == 0)
+                        return ended(cli, where);
+                if (rc < 0 || (!again && forward_here(cli, where, wish, &done, err) < 0))
+                        return -1;
+                if (!again && done)
+                        return 0;
+                rc = forward_once(cli, live, where, wish, &signals, &again, err);
+        } while (rc == 0 && again);
+        return rc;
+}
+
+static int forward(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
+{
+        const struct forward_opts *opts = arg;
+        er_auto(er_where) where = ER_WHERE_INIT;
+        struct wish wish = {.name = args[0]};
+        bool done;
+
+        for (int i = 1; i < count; i++) {
+                if (wish.count == PORTS_MAX)
+                        return er_err_set(err, ER_USAGE, "at most %d ports at once", PORTS_MAX);
+                if (er_port_parse(args[i], &wish.ports[wish.count++], err) < 0)
+                        return -1;
+        }
+        if (er_where_find(cli, args[0], &where, err) < 0)
+                return -1;
+        if (where.is_job && er_job_state_ended(where.job.state)) {
+                er_auto(er_str) line = ER_STR_INIT;
+
+                er_target_result(&line, &where.job);
+                er_err_set(err, ER_STATE, "%s", line.buf);
+                return er_err_hint(err, "a port of the host itself: errand forward %s %s", where.job.host ? where.job.host : "HOST", args[1]);
+        }
+        if (!opts->detach)
+                return forward_all(cli, &where, &wish, err);
+        if (where.is_job && where.job.state < ER_JOB_STARTING)
+                return er_err_set(err, ER_STATE, "%s has not started yet", where.job.name);
+        if (forward_here(cli, &where, &wish, &done, err) < 0)
+                return -1;
+        if (done)
+                return 0;
+        if (er_forwarding_detach(cli, where.is_job ? where.job.name : wish.name, wish.ports, wish.count, err) < 0)
+                return -1;
+        return show(cli, &where, &wish, err);
+}
+
+const struct er_command er_cmd_forward = {
+        .name = "forward",
+        .group = "Follow",
+        .summary = "Make a port of a job's host reachable on this machine",
+        .arguments = "JOB|HOST PORT[:LOCAL]...",
+        .description =
+                "For whatever a job serves: TensorBoard, Gradio, a debugger. A connection to port LOCAL of this machine leads to 127.0.0.1:PORT "
+                "of the host, through ssh: nothing has to listen on the network there. Without LOCAL it is the same number, or the next "
+                "free one when that is taken; LOCAL 0 is any free one. The addresses are printed on standard output, one in a line.\n"
+                "\n"
+                "It goes on until Ctrl-C, or until the job ends. When the host is out of reach, new connections wait for it, up to two "
+                "minutes; those that were open are closed. When nothing listens on PORT, that is said, and connections are refused.\n"
+                "\n"
+                "A job that has not started is waited for. On this machine there is nothing to forward; then only the address is printed.",
+        .examples = "errand forward mnist-12 6006\tTensorBoard of a job at http://localhost:6006\n"
+                    "errand forward gpu-box 7860:8080\tport 7860 of the host at http://localhost:8080\n",
+        .opts = forward_options,
+        .opt_count = ER_LEN(forward_options),
+        .opts_size = sizeof(struct forward_opts),
+        .needs = ER_NEED_STORE,
+        .flags = ER_CMD_QUIET,
+        .min_args = 2,
+        .max_args = -1,
+        .complete = ER_COMPLETE_JOB,
+        .run = forward,
+};

@@ -1,0 +1,519 @@
+/* cmd_notebook.c - errand notebook: Jupyter as a job, its page on this machine. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include "base/io.h"
+#include "base/parse.h"
+#include "base/path.h"
+#include "base/proc.h"
+#include "base/term.h"
+#include "cli/follow.h"
+#include "cli/forwarding.h"
+#include "cli/travel.h"
+#include "cli/view.h"
+#include "cli/words.h"
+#include "host/attempt.h"
+#include "job/config.h"
+#include "maestro/maestro.h"
+
+#define LOCAL_PORT 8888   /* where people look for Jupyter */
+#define LOG_KEPT 8192u    /* of the server's log, for its address */
+#define TOKEN_BYTES 24
+#define TOKEN "JUPYTER_TOKEN"
+#define END_MS 30000
+#define RETRY_MS 1000
+
+struct notebook_opts {
+        struct er_strv on;
+        int64_t cpus, gpus, memory, time_limit_ms, port;
+        const char *environment;
+        bool lab, classic, detach, no_browser, yes;
+};
+
+#define OPT(name, letter, type, value, member, complete, help)                                                         \
+        {                                                                                                              \
+                name, letter, type, value, help, offsetof(struct notebook_opts, member), complete                      \
+        }
+
+static const struct er_opt notebook_options[] = {
+        OPT("on", 0, ER_OPT_LIST, "HOST", on, ER_COMPLETE_HOST, "Where, as for errand run"),
+        OPT("environment", 0, ER_OPT_TEXT, "NAME", environment, ER_COMPLETE_NONE, "One of errand.yaml's environments"),
+        OPT("lab", 0, ER_OPT_FLAG, NULL, lab, ER_COMPLETE_NONE, "JupyterLab (this is the default)"),
+        OPT("classic", 0, ER_OPT_FLAG, NULL, classic, ER_COMPLETE_NONE, "Jupyter Notebook"),
+        OPT("port", 'p', ER_OPT_COUNT, "N", port, ER_COMPLETE_NONE, "Port of this machine (8888, or the next free one)"),
+        OPT("no-browser", 0, ER_OPT_FLAG, NULL, no_browser, ER_COMPLETE_NONE, "Only print the address"),
+        OPT("detach", 'd', ER_OPT_FLAG, NULL, detach, ER_COMPLETE_NONE, "Keep server and forwarding in the background"),
+        OPT("cpus", 'c', ER_OPT_COUNT, "N", cpus, ER_COMPLETE_NONE, "CPUs it needs"),
+        OPT("memory", 'm', ER_OPT_SIZE, "SIZE", memory, ER_COMPLETE_NONE, "Memory it needs, for instance 16G"),
+        OPT("gpus", 'g', ER_OPT_COUNT, "N", gpus, ER_COMPLETE_NONE, "GPUs it needs"),
+        OPT("time-limit", 't', ER_OPT_DURATION, "TIME", time_limit_ms, ER_COMPLETE_NONE, "End it after this long"),
+        OPT("yes", 'y', ER_OPT_FLAG, NULL, yes, ER_COMPLETE_NONE, "Ask nothing: send also more than 1 GB"),
+};
+
+struct notebook {
+        struct er_cli *cli;
+        const struct notebook_opts *opts;
+        struct er_live *live;
+        struct er_where where;
+        uint16_t port; /* of the server, on its host */
+        char *page;    /* (owned) a file that leads the browser there, or NULL */
+};
+
+/* --- the job */
+
+static void command_words(const struct notebook_opts *opts, struct er_strv *ret)
+{
+        er_strv_add(ret, opts->classic ? "jupyter-notebook" : "jupyter-lab");
+        er_strv_add(ret, "--no-browser");
+        er_strv_add(ret, "--ip=127.0.0.1");
+        er_strv_addf(ret, "--port=%d", LOCAL_PORT);
+        er_strv_add(ret, "--ServerApp.port_retries=200"); /* others of this host have theirs */
+        er_strv_add(ret, "--allow-root"); /* a container's user, or a rented machine's; it listens on 127.0.0.1 and has a token */
+}
+
+/* What errand.yaml says of the project's runs holds, but not what is about their end. */
+static int make_spec(const struct notebook_opts *opts, const char *dir, struct er_spec *ret, struct er_recipe *ret_recipe,
+                     struct er_err *err)
+{
+        er_auto(er_config) config = ER_CONFIG_INIT;
+        er_auto(er_config) over = ER_CONFIG_INIT;
+
+        if (er_config_load(dir, &config, err) < 0)
+                return -1;
+        er_strv_release(&config.outputs);
+        config.time_limit_ms = -1;
+        config.retries = -1;
+        free(config.workdir);
+        config.workdir = NULL;
+        config.command_is_line = false;
+        command_words(opts, &over.command);
+        er_strv_addall(&over.on, opts->on.items, opts->on.len);
+        over.cpus = opts->cpus;
+        over.gpus = opts->gpus;
+        over.memory = opts->memory;
+        over.time_limit_ms = opts->time_limit_ms;
+        over.environment = opts->environment ? er_strdup(opts->environment) : NULL;
+        er_strv_add(&over.pip_more, opts->classic ? "notebook" : "jupyterlab");
+        er_config_overlay(&config, &over);
+        if (!er_strv_has(&config.secrets, TOKEN))
+                er_strv_add(&config.secrets, TOKEN);
+        if (er_config_to_spec(&config, dir, "", ret, err) < 0)
+                return -1;
+        return er_config_recipe(&config, dir, ret, ret_recipe, err);
+}
+
+/* Into our environment, from where the maestro hands it over as a secret. One that is there is the user's own. */
+static int make_token(struct er_err *err)
+{
+        unsigned char bytes[TOKEN_BYTES];
+        char hex[2 * TOKEN_BYTES + 1];
+        const char *own = getenv(TOKEN);
+
+        if (own && own[0])
+                return 0;
+        if (getentropy(bytes, sizeof bytes) < 0)
+                return er_err_errno(err, errno, "making a token");
+        for (size_t i = 0; i < sizeof bytes; i++)
+                snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+        if (setenv(TOKEN, hex, 1) < 0)
+                return er_err_errno(err, errno, "keeping the token");
+        explicit_bzero(hex, sizeof hex);
+        return 0;
+}
+
+static int first_job(void *arg, const struct er_job *job, struct er_err *err)
+{
+        int64_t *id = arg;
+
+        (void)err;
+        *id = job->id;
+        return 0;
+}
+
+/* Submits it and waits until it is on its host, its environment built. 0, or an exit status when it never began. */
+static int submit(struct notebook *n, struct er_err *err)
+{
+        const struct notebook_opts *opts = n->opts;
+        er_auto(er_spec) spec = ER_SPEC_INIT;
+        er_auto(er_recipe) recipe = ER_RECIPE_INIT;
+        er_autoptr(er_snapshot) snapshot = NULL;
+        er_autofree char *dir = NULL;
+        struct er_job_filter filter = {.without_spec = true, .limit = 1};
+        struct er_start start;
+        int64_t run_id = 0, job_id = 0;
+        int rc;
+
+        if (make_token(err) < 0 || er_target_project(&dir, err) < 0 || make_spec(opts, dir, &spec, &recipe, err) < 0)
+                return -1;
+        for (size_t i = 0; i < spec.hosts.len; i++) {
+                er_auto(er_host) host = ER_HOST_INIT;
+
+                if (!er_streq(spec.hosts.items[i], "any") && er_hosts_find(n->cli->store, spec.hosts.items[i], &host, err) < 0)
+                        return -1;
+        }
+        if (er_follow_secrets(&spec.secrets, err) < 0)
+                return -1;
+        if (spec.sync) {
+                if (er_travel_take(n->cli, dir, spec.project, !opts->yes, &snapshot, err) < 0)
+                        return -1;
+                spec.has_tree = true;
+                memcpy(spec.tree, er_snapshot_hash(snapshot), ER_TREE_HASH);
+        }
+        start = (struct er_start){.spec = &spec, .project_dir = dir, .snapshot = snapshot, .detach = true, .ret_run_id = &run_id,
+                                  .recipe = spec.has_environment ? &recipe : NULL};
+        rc = er_follow_start(n->cli, &start, err);
+        if (rc != 0)
+                return rc;
+        filter.run_id = run_id;
+        if (er_store_each_job(n->cli->store, &filter, first_job, &job_id, err) < 0)
+                return -1;
+        n->where.is_job = true;
+        n->where.job.id = job_id;
+        return er_where_reload(n->cli, &n->where, err);
+}
+
+/* --- its port */
+
+struct reading {
+        struct er_str log;
+        uint16_t port;
+};
+
+/* "http://127.0.0.1:8890/lab?token=..." in what Jupyter says of itself; the token is not in its log when it was given to it. */
+static uint16_t find_port(const char *log)
+{
+        static const char mark[] = "http://127.0.0.1:";
+        const char *at = log;
+
+        while ((at = strstr(at, mark))) {
+                er_autofree char *digits = NULL;
+                uint64_t number;
+                size_t len;
+
+                at += sizeof mark - 1;
+                len = strspn(at, "0123456789");
+                digits = er_strndup(at, len);
+                if (len > 0 && at[len] == '/' && er_parse_u64(digits, 65535, &number, NULL) == 0 && number > 0)
+                        return (uint16_t)number;
+        }
+        return 0;
+}
+
+static int on_log(void *arg, int stream, uint64_t offset, int64_t time_ms, struct er_sv data, struct er_err *err)
+{
+        struct reading *reading = arg;
+
+        (void)stream, (void)offset, (void)time_ms;
+        er_str_addn(&reading->log, data.ptr, data.len);
+        reading->port = find_port(reading->log.buf);
+        if (reading->port)
+                return er_err_set(err, ER_EXISTS, "found");
+        if (reading->log.len > LOG_KEPT)
+                er_str_drop(&reading->log, reading->log.len - LOG_KEPT);
+        return 0;
+}
+
+static int on_event(void *arg, const struct er_status *status, struct er_err *err)
+{
+        (void)arg, (void)status, (void)err;
+        return 0;
+}
+
+/* One look at its log, as it comes. */
+static int read_log(struct notebook *n, struct er_signals *signals, struct reading *reading, struct er_err *err)
+{
+        const struct er_session_opts opts = {.interactive = er_term_is(STDERR_FILENO), .cancel = &signals->stop};
+        er_autoptr(er_session) session = NULL;
+        er_autofree char *key = er_job_key(n->cli->store, &n->where.job);
+        const struct er_watch watch = {
+                .key = key, .attempt = n->where.job.attempt, .log = true, .on_event = on_event, .on_log = on_log, .arg = reading};
+
+        if (er_session_open(&n->where.host, &opts, &session, err) < 0)
+                return -1;
+        return er_attempt_watch(session, &watch, err);
+}
+
+/* 1: it is known; 0: the job has ended. */
+static int await_server(struct notebook *n, struct er_signals *signals, struct er_err *err)
+{
+        for (;;) {
+                struct reading reading = {.log = ER_STR_INIT};
+                er_auto(er_err) why = ER_ERR_INIT;
+                struct pollfd stop = {.fd = signals->stop.fds[0], .events = POLLIN};
+                int rc = er_forwarding_wait_for_start(n->cli, n->live, &n->where, signals, err);
+
+                if (rc <= 0)
+                        return rc;
+                er_live_set(n->live, "%s: Jupyter is starting on %s", n->where.job.name, n->where.job.host);
+                rc = read_log(n, signals, &reading, &why);
+                er_str_release(&reading.log);
+                er_live_clear(n->live);
+                n->port = reading.port;
+                if (n->port)
+                        return 1;
+                if (rc < 0 && why.code == ER_CANCELLED)
+                        return er_err_move(err, &why);
+                if (rc < 0 && !why.retryable && why.code != ER_TRANSPORT && why.code != ER_NET)
+                        return er_err_move(err, &why);
+                /* It has ended, which its carrier tells us; or the connection broke. */
+                if (poll(&stop, 1, RETRY_MS) > 0)
+                        return er_err_set(err, ER_CANCELLED, "%s is left", n->where.job.name);
+                if (er_where_reload(n->cli, &n->where, err) < 0)
+                        return -1;
+        }
+}
+
+/* --- its page */
+
+static char *address(const struct notebook *n, uint16_t local)
+{
+        return er_fmt("http://localhost:%u/%s?token=%s", local, n->opts->classic ? "tree" : "lab", getenv(TOKEN));
+}
+
+/* The token must not be in the browser's arguments, which all users of this machine can see: a file of ours leads there. */
+static void open_browser(struct notebook *n, const char *url)
+{
+#ifdef __APPLE__
+        er_autofree char *program = er_proc_which("open");
+        bool display = true;
+#else
+        er_autofree char *program = er_proc_which("xdg-open");
+        const char *x11 = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
+        bool display = (x11 && x11[0]) || (wayland && wayland[0]);
+#endif
+        er_autofree char *dir = er_dir_runtime();
+        er_autofree char *html = er_fmt("<!doctype html><meta charset=\"utf-8\"><title>errand notebook</title>"
+                                        "<meta http-equiv=\"refresh\" content=\"0; url=%s\"><a href=\"%s\">%s</a>\n",
+                                        url, url, n->where.job.name);
+        struct er_proc proc = ER_PROC_INIT;
+
+        if (!display || !program || n->opts->no_browser)
+                return;
+        n->page = er_fmt("%s/notebook-%s.html", dir, n->where.job.name);
+        if (er_file_write(AT_FDCWD, n->page, html, strlen(html), 0600, false, NULL) < 0)
+                return;
+        char *argv[] = {program, n->page, NULL};
+        const struct er_proc_opts opts = {.argv = argv, .io = {ER_PROC_NULL, ER_PROC_NULL, ER_PROC_NULL}, .new_session = true};
+
+        /* Not waited for: some are the browser itself. */
+        if (er_proc_start(&opts, &proc, NULL) < 0)
+                er_say(n->cli, "no browser could be started");
+}
+
+static int show(struct notebook *n, uint16_t local, struct er_err *err)
+{
+        er_autofree char *url = address(n, local);
+
+        er_say(n->cli, "%s: Jupyter on %s, working on a copy of the project", n->where.job.name, n->where.job.host);
+        if (er_out_line(err, "%s", url) < 0)
+                return -1;
+        open_browser(n, url);
+        return 0;
+}
+
+/* --- its end */
+
+/* All notebooks, into results/JOB/: the copy that was worked on stays on the host until it is cleaned up. */
+static void fetch_notebooks(struct notebook *n)
+{
+        er_autoptr(er_session) session = NULL;
+        er_auto(er_err) err = ER_ERR_INIT;
+        er_auto(er_strv) patterns = ER_STRV_INIT;
+        er_auto(er_str) size = ER_STR_INIT;
+        const struct er_job *job = &n->where.job;
+        er_autofree char *key = er_job_key(n->cli->store, job), *to = er_job_results_dir(job), *shown = er_view_path(to);
+        struct er_transfer transfer = {0};
+        const struct er_pull pull = {.key = key, .attempt = job->attempt, .patterns = &patterns, .to = to};
+
+        er_strv_add(&patterns, "**/*.ipynb");
+        if (er_target_session(n->cli, job->host, n->live, &session, &err) < 0 || er_pull(session, &pull, &transfer, &err) < 0) {
+                er_live_clear(n->live);
+                er_err_wrap(&err, "its notebooks are not fetched");
+                er_err_hint(&err, "once the host can be reached: errand pull %s '**/*.ipynb' %s/", job->name, shown);
+                er_say_err(&err);
+                return;
+        }
+        er_live_clear(n->live);
+        if (transfer.total_files == 0 && transfer.files == 0)
+                return;
+        er_view_count(&size, transfer.files ? transfer.files : transfer.total_files, "notebook");
+        er_say(n->cli, "%s in %s/; other files: errand pull %s PATH", size.buf, shown, job->name);
+}
+
+static int end_server(struct notebook *n, struct er_err *err)
+{
+        er_auto(er_jobs) jobs = ER_JOBS_INIT;
+        er_auto(er_str) line = ER_STR_INIT;
+        struct er_job job = ER_JOB_INIT;
+        bool over = false;
+
+        fetch_notebooks(n);
+        if (er_maestro_cancel(n->cli->store, n->where.job.id, err) < 0 || er_store_job(n->cli->store, n->where.job.id, &job, err) < 0)
+                return -1;
+        er_jobs_add(&jobs, &job);
+        er_live_set(n->live, "waiting for %s to end", jobs.items[0].name);
+        if (er_target_wait(n->cli, &jobs, er_deadline_in(END_MS), -1, &over, err) < 0)
+                return -1;
+        er_live_clear(n->live);
+        er_target_result(&line, &jobs.items[0]);
+        er_say(n->cli, "%s%s", line.buf, over ? "" : ": it is being ended");
+        return 0;
+}
+
+static int leave_server(const struct notebook *n)
+{
+        const char *name = n->where.job.name;
+
+        er_say(n->cli, "the server goes on as %s", name);
+        if (n->port && n->where.host.kind != ER_HOST_LOCAL)
+                er_say_more(n->cli, "reach it again: errand forward %s %u    its address: errand exec %s jupyter server list", name, n->port, name);
+        er_say_more(n->cli, "end it: errand cancel %s    its notebooks: errand pull %s '**/*.ipynb'", name, name);
+        return er_code_exit_status(ER_DETACHED);
+}
+
+static int stopped(struct notebook *n, struct er_signals *signals, struct er_err *err)
+{
+        er_signals_release(signals); /* another Ctrl-C leaves at once */
+        if (!er_can_ask())
+                return leave_server(n);
+        er_live_echoed(n->live);
+        er_ask_begin();
+        return er_ask("End the server too?") ? end_server(n, err) : leave_server(n);
+}
+
+static int ended(struct notebook *n)
+{
+        const struct er_job *job = &n->where.job;
+        er_auto(er_str) line = ER_STR_INIT;
+        bool lost = job->reason == ER_REASON_GONE || job->reason == ER_REASON_REBOOT || job->exit_status == 221;
+
+        er_target_result(&line, job);
+        er_say(n->cli, "%s", line.buf);
+        if (lost) {
+                er_say_more(n->cli, "what was saved may still be on the disk of %s: errand pull %s '**/*.ipynb'", job->host, job->name);
+                er_say_more(n->cli, "errand notebook starts another");
+        } else if (n->port) {
+                fetch_notebooks(n);
+        } else {
+                er_say_more(n->cli, "what it said: errand logs %s", job->name);
+        }
+        return n->port && job->state != ER_JOB_FAILED ? 0 : job->exit_status > 0 ? job->exit_status : 1;
+}
+
+/* --- the command */
+
+static int serve_page(struct notebook *n, struct er_signals *signals, uint16_t *local, bool first, struct er_err *err)
+{
+        er_autofree char *when_lost = er_fmt("the server goes on there if the host does; if it does not come back: errand cancel %s, and "
+                                             "errand notebook starts another",
+                                             n->where.job.name);
+        struct er_forwarding_words words = {n->live, when_lost};
+        er_autoptr(er_forward) forward = NULL;
+        struct er_port port = {.port = n->port, .local = *local, .exact = !first || n->opts->port > 0};
+
+        if (n->where.host.kind == ER_HOST_LOCAL && n->opts->port <= 0)
+                *local = n->port;
+        else if (n->opts->detach) {
+                if (er_forwarding_detach(n->cli, n->where.job.name, &port, 1, err) < 0)
+                        return -1;
+                *local = port.local;
+        } else {
+                if (er_forwarding_open(n->cli, &words, &n->where.host, &port, 1, &forward, err) < 0)
+                        return -1;
+                *local = port.local;
+        }
+        if (first && show(n, *local, err) < 0)
+                return -1;
+        if (n->opts->detach) {
+                er_say(n->cli, "it goes on in the background; end it: errand cancel %s", n->where.job.name);
+                er_say_more(n->cli, "its notebooks: errand pull %s '**/*.ipynb'", n->where.job.name);
+                return ER_FORWARDING_STOPPED;
+        }
+        if (first)
+                er_say(n->cli, "Ctrl-C ends the forwarding and asks about the server");
+        return er_forwarding_wait(n->cli, &n->where, signals, err);
+}
+
+static int carry(struct notebook *n, struct er_signals *signals, struct er_err *err)
+{
+        uint16_t local = (uint16_t)(n->opts->port > 0 ? n->opts->port : LOCAL_PORT);
+
+        for (bool first = true;; first = false) {
+                er_auto(er_err) why = ER_ERR_INIT;
+                int rc = await_server(n, signals, &why), end;
+
+                if (rc < 0 && why.code == ER_CANCELLED)
+                        return stopped(n, signals, err);
+                if (rc < 0)
+                        return er_err_move(err, &why);
+                if (rc == 0)
+                        return ended(n);
+                end = serve_page(n, signals, &local, first, err);
+                if (end < 0)
+                        return er_err_hint(err, "the server goes on: errand cancel %s ends it", n->where.job.name);
+                if (end == ER_FORWARDING_ENDED)
+                        return ended(n);
+                if (end == ER_FORWARDING_STOPPED)
+                        return n->opts->detach ? 0 : stopped(n, signals, err);
+                er_say(n->cli, "%s is on %s now, and begins anew", n->where.job.name, n->where.job.host);
+                n->port = 0;
+        }
+}
+
+static int notebook(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
+{
+        const struct notebook_opts *opts = arg;
+        er_auto(er_signals) signals = ER_SIGNALS_INIT;
+        struct notebook n = {.cli = cli, .opts = opts, .where = ER_WHERE_INIT};
+        int rc;
+
+        (void)args, (void)count;
+        if (opts->lab && opts->classic)
+                return er_err_set(err, ER_USAGE, "--lab and --classic do not go together");
+        if (opts->port == 0 || opts->port > 65535)
+                return er_err_set(err, ER_USAGE, "--port: %lld is no port", (long long)opts->port);
+        rc = submit(&n, err);
+        if (rc == 0 && (rc = er_signals_catch(&signals, err)) == 0) {
+                n.live = er_live_new(cli->quiet);
+                rc = carry(&n, &signals, err);
+                er_live_free(n.live);
+        }
+        if (n.page && !opts->detach)
+                unlink(n.page);
+        free(n.page);
+        er_where_release(&n.where);
+        return rc;
+}
+
+const struct er_command er_cmd_notebook = {
+        .name = "notebook",
+        .group = "Run",
+        .summary = "Open Jupyter on any host, in the project's environment",
+        .arguments = NULL,
+        .description =
+                "Jupyter runs as a job: errand jobs lists it, errand logs shows what it says, errand cancel ends it. It is added to the "
+                "project's environment where that does not declare it; where nothing is declared, the imports of all the project's files "
+                "are found and installed. In a container the image has to bring it.\n"
+                "\n"
+                "The server listens on 127.0.0.1 of its host, with a random token (or JUPYTER_TOKEN of your environment). Its port is "
+                "forwarded to this machine and the address printed on standard output; where there is a display, the browser opens.\n"
+                "\n"
+                "It works on a copy of the project, as every job does: what you change there does not change the files here. When it ends, all "
+                "notebooks come into results/JOB/; errand pull fetches others, also while it runs.\n"
+                "\n"
+                "Ctrl-C ends the forwarding and asks whether to end the server too; without a terminal to ask on, it goes on. With "
+                "--detach both go on in the background; errand cancel ends both. Of errand.yaml, time_limit, retries, outputs and workdir do not hold here.",
+        .examples = "errand notebook --on gpu-box --gpus 1\tJupyterLab on a host\n"
+                    "errand notebook --on gpu-box -d\tin the background\n"
+                    "errand notebook\ton this machine\n",
+        .opts = notebook_options,
+        .opt_count = ER_LEN(notebook_options),
+        .opts_size = sizeof(struct notebook_opts),
+        .needs = ER_NEED_STORE,
+        .flags = ER_CMD_QUIET,
+        .max_args = 0,
+        .complete = ER_COMPLETE_NONE,
+        .run = notebook,
+};
