@@ -1,6 +1,11 @@
 # fetch.sh - runs on the user's machine: downloads what $ERRAND_FILES asks for as wheels for the host that $ERRAND_TARGET
 # describes ("python=3.11 machine=x86_64 libc=glibc-2.36 uv=no"), into $ERRAND_PREFIX/wheels.
 
+# This is where "fetch: here" has it fetched: pip and uv may go to the index.
+fetched_here() {
+        return 1
+}
+
 fetch_target() {
         printf '%s\n' "$ERRAND_TARGET" | tr ' ' '\n' | sed -n "s/^$1=//p"
 }
