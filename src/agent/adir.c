@@ -327,6 +327,8 @@ void er_adir_status(const struct er_adir *dir, struct er_status *ret)
                         ret->max_rss = usage.max_rss;
                         ret->gpu_util = usage.gpu_util;
                         ret->gpu_mem = usage.gpu_mem;
+                        ret->rss = usage.rss;
+                        ret->used_ms = usage.used_ms;
                 }
                 if (fstatat(dir->fd, "log", &st, 0) == 0)
                         ret->log_size = (uint64_t)st.st_size;

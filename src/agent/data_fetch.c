@@ -511,12 +511,12 @@ int er_fetch_run(const struct er_fetch *fetch, const struct er_fetch_facts *fact
                         er_str_add(&said, "the connection ended early");
                 if (after > before)
                         tries = 1; /* as long as it goes on */
+                if (trouble == NO_WAY && after > 0)
+                        trouble = BROKEN; /* it has been reached before */
                 switch (trouble) {
                 case REFUSED:
                         return refused(fetch, http_status(&said), &said, err);
                 case NO_WAY:
-                        if (before > 0 && tries < TRIES_MAX)
-                                break; /* it could be reached before */
                         return no_way(fetch, &said, err);
                 case NO_RANGE:
                         if (anew || begin_anew(fetch) < 0)

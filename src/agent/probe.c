@@ -49,6 +49,34 @@ static uint64_t load_times_100(void)
         return value;
 }
 
+/* "cpu  user nice system idle iowait irq softirq steal ...": since the boot, of all cpus together. */
+static void add_cpu_time(struct er_str *out)
+{
+        uint64_t times[8] = {0}, total = 0, idle;
+        long ticks = sysconf(_SC_CLK_TCK);
+        char text[512];
+        const char *p = text;
+
+        /* The first line is all that is wanted of it. */
+        er_autoclose int fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : er_read_full(fd, text, sizeof text - 1);
+
+        if (n < 4 || strncmp(text, "cpu ", 4) != 0 || ticks <= 0)
+                return;
+        text[n] = '\0';
+        p += 4;
+        for (size_t i = 0; i < ER_LEN(times); i++) {
+                while (*p == ' ')
+                        p++;
+                for (; *p >= '0' && *p <= '9'; p++)
+                        times[i] = times[i] * 10 + (uint64_t)(*p - '0');
+                total += times[i];
+        }
+        idle = times[3] + times[4];
+        er_msg_u64(out, ER_T_CPU_BUSY, (total - idle) * 1000 / (uint64_t)ticks);
+        er_msg_u64(out, ER_T_CPU_TOTAL, total * 1000 / (uint64_t)ticks);
+}
+
 /* PRETTY_NAME="..." (owned), or NULL */
 static char *os_name(void)
 {
@@ -191,6 +219,7 @@ static int probe(struct er_worker *worker, struct er_err *err)
         er_msg_u64(out, ER_T_MEMORY_FREE, memory_available());
         er_msg_u64(out, ER_T_MEMORY_UNRESERVED, minus(capacity.memory, use.memory));
         er_msg_u64(out, ER_T_LOAD, load_times_100());
+        add_cpu_time(out);
         er_msg_u64(out, ER_T_RUNNING, use.running);
         er_msg_u64(out, ER_T_QUEUED, use.queued);
         add_disk(worker);

@@ -12,6 +12,7 @@
 struct listing {
         struct er_worker *worker;
         uint64_t count;
+        bool active; /* only those that have not ended */
 };
 
 static int add_status(void *arg, const struct er_adir *dir, struct er_err *err)
@@ -22,6 +23,8 @@ static int add_status(void *arg, const struct er_adir *dir, struct er_err *err)
         bool never_began;
         size_t start;
 
+        if (listing->active && er_file_exists(dir->fd, "exit"))
+                return 0;
         if (er_adir_settle(listing->worker->agent, dir, &never_began, err) < 0)
                 return -1;
         if (never_began)
@@ -37,7 +40,7 @@ static int add_status(void *arg, const struct er_adir *dir, struct er_err *err)
 
 static int stat_all(struct er_worker *worker, struct er_err *err)
 {
-        struct listing listing = {.worker = worker};
+        struct listing listing = {.worker = worker, .active = er_msg_get_u64(worker->payload, ER_T_ACTIVE, 0) != 0};
         size_t start;
 
         if (er_adir_each(worker->agent, er_svn(NULL, 0), add_status, &listing, err) < 0)

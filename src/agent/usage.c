@@ -71,15 +71,16 @@ void er_usage_fill(const struct er_usage *usage, struct er_status *status)
                 status->gpu_util = (int)(usage->gpu_util_sum / usage->gpu_samples);
 }
 
-static void write_usage(const struct er_usage *usage, const struct er_adir *dir, uint64_t cpu_ms)
+static void write_usage(const struct er_usage *usage, const struct er_adir *dir, const struct er_ptree_use *use)
 {
         er_autoclose int fd = openat(dir->fd, "usage", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
         er_auto(er_str) text = ER_STR_INIT;
         struct er_status status = ER_STATUS_INIT;
 
         er_usage_fill(usage, &status);
-        status.cpu_ms += cpu_ms;
-        status.time_ms = er_now_ms();
+        status.cpu_ms += use->cpu_ms;
+        status.rss = use->rss;
+        status.time_ms = status.used_ms = er_now_ms();
         er_status_encode(&status, &text);
         if (fd >= 0 && er_pwrite_full(fd, text.buf, text.len, 0) < 0) {
                 /* a full disk: the next look may have more luck */
@@ -179,7 +180,7 @@ void er_usage_tick(struct er_usage *usage, const struct er_adir *dir)
                 er_ptree_measure(getpid(), &use);
                 if (use.rss > usage->max_rss)
                         usage->max_rss = use.rss;
-                write_usage(usage, dir, use.cpu_ms);
+                write_usage(usage, dir, &use);
                 usage->due = er_deadline_in(EVERY_MS);
         }
         if (er_deadline_poll_ms(usage->gpu_due) == 0) {

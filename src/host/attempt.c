@@ -51,6 +51,7 @@ static void to_our_clock(const struct er_session *session, struct er_status *sta
         status->time_ms = er_session_our_time(session, status->time_ms);
         status->started_ms = er_session_our_time(session, status->started_ms);
         status->ended_ms = er_session_our_time(session, status->ended_ms);
+        status->used_ms = er_session_our_time(session, status->used_ms);
 }
 
 typedef int (*log_fn)(void *arg, int stream, uint64_t offset, int64_t time_ms, struct er_sv data, struct er_err *err);
@@ -214,6 +215,40 @@ int er_attempt_stat(struct er_session *session, const char *key, uint32_t attemp
         to_our_clock(session, &found);
         *ret = found;
         found = (struct er_status)ER_STATUS_INIT;
+        return 0;
+}
+
+int er_attempt_active(struct er_session *session, struct er_status **ret, size_t *ret_count, struct er_err *err)
+{
+        er_auto(er_str) fields = ER_STR_INIT;
+        er_auto(er_str) frames = ER_STR_INIT;
+        uint32_t id = er_session_next_id(session);
+        struct er_status *items = NULL;
+        size_t count = 0, cap = 0;
+        struct er_frame frame;
+
+        er_msg_u64(&fields, ER_T_ACTIVE, 1);
+        add_frame(&frames, ER_F_STAT, id, &fields);
+        if (er_session_send(session, er_svn(frames.buf, frames.len), err) < 0)
+                return -1;
+        for (;;) {
+                if (er_session_recv(session, id, ER_NEVER, &frame, err) < 0) {
+                        for (size_t i = 0; i < count; i++)
+                                er_status_release(&items[i]);
+                        free(items);
+                        return -1;
+                }
+                if (frame.type == ER_F_END)
+                        break;
+                if (frame.type != ER_F_STATUS)
+                        continue;
+                items = er_grow(items, &cap, count + 1, sizeof *items);
+                items[count] = (struct er_status)ER_STATUS_INIT;
+                er_status_decode(frame.payload, &items[count]);
+                to_our_clock(session, &items[count++]);
+        }
+        *ret = items;
+        *ret_count = count;
         return 0;
 }
 

@@ -41,6 +41,8 @@ int er_attempt_run(struct er_session *session, const struct er_submit *submit, c
 int er_attempt_cancel(struct er_session *session, const char *key, uint32_t attempt, int64_t grace_ms, struct er_err *err);
 /* What the host's record says. ER_NOT_FOUND: it knows nothing of it. */
 int er_attempt_stat(struct er_session *session, const char *key, uint32_t attempt, struct er_status *ret, struct er_err *err);
+/* All attempts there that have not ended, whoever's they are (owned array, er_status_release each); keys with them. */
+int er_attempt_active(struct er_session *session, struct er_status **ret, size_t *ret_count, struct er_err *err);
 /* Removes the attempts of a job that have ended (ER_STATE when one runs). attempt 0: all. */
 int er_attempt_remove(struct er_session *session, const char *key, uint32_t attempt, uint64_t *ret_freed, struct er_err *err);
 

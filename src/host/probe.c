@@ -72,6 +72,8 @@ static void read_probe(struct er_sv payload, struct er_probe *ret)
                 .gpus_free = (unsigned)er_msg_get_u64(payload, ER_T_GPUS_FREE, 0),
                 .writable = er_msg_get_u64(payload, ER_T_WRITABLE, 1) != 0,
                 .noexec = er_msg_get_u64(payload, ER_T_MOUNT_NOEXEC, 0) != 0,
+                .cpu_busy_ms = er_msg_get_u64(payload, ER_T_CPU_BUSY, 0),
+                .cpu_total_ms = er_msg_get_u64(payload, ER_T_CPU_TOTAL, 0),
         };
         while (er_msg_next(&rest, &field)) {
                 if (field.tag == ER_T_GPU)

@@ -54,6 +54,8 @@ struct er_status {
         int64_t time_ms;  /* of the event */
         int64_t started_ms, ended_ms; /* 0: not yet */
         uint64_t cpu_ms, max_rss, gpu_mem;
+        uint64_t rss;     /* of one that runs: at used_ms, when cpu_ms was taken too; 0: not known */
+        int64_t used_ms;
         int gpu_util;     /* percent, -1: not known */
         uint64_t gpu_mask; /* GPUs given, bit n = index n */
         uint64_t log_size;

@@ -41,6 +41,8 @@ void er_status_encode(const struct er_status *s, struct er_str *out)
         add_nonzero(out, ER_T_LOG_SIZE, s->log_size);
         add_nonzero(out, ER_T_PID, (uint64_t)s->pid);
         add_nonzero(out, ER_T_PID_START, s->pid_start);
+        add_nonzero(out, ER_T_USED, (uint64_t)s->used_ms);
+        add_nonzero(out, ER_T_RSS, s->rss);
 }
 
 static int small_number(uint64_t value, int max)
@@ -136,6 +138,12 @@ void er_status_decode(struct er_sv data, struct er_status *ret)
                         break;
                 case ER_T_PID_START:
                         s.pid_start = v;
+                        break;
+                case ER_T_RSS:
+                        s.rss = v;
+                        break;
+                case ER_T_USED:
+                        s.used_ms = (int64_t)v;
                         break;
                 default: /* not a fact we know */
                         break;

@@ -157,7 +157,8 @@ enum er_tag {
         ER_T_CPU_BUSY = 94,    /* u: ms that all cpus together have worked since the boot ... */
         ER_T_CPU_TOTAL = 95,   /* u: ... of so many that have passed */
         ER_T_ACTIVE = 96,      /* u: 1: only attempts that have not ended */
-        ER_T_RSS = 97,         /* u: bytes, the tree's sum now */
+        ER_T_RSS = 97,         /* u: bytes, the tree's sum at ... */
+        ER_T_USED = 98,        /* i: ... the time when what an attempt uses was looked at last */
         ER_T_LINGER = 98,      /* u: ms a listener stays when nobody comes; of a HELLO: the client could use one */
         ER_T_LISTENER = 99,    /* s: the path of its socket */
         ER_T_PLATFORM = 100,   /* s: "python=3.11 machine=x86_64 ..." */
