@@ -5,10 +5,8 @@ import subprocess
 
 from envkit import places
 from envkit.conda import install_micromamba
-from envkit.fixtures import (apt_host, browser, channel, index, island, plain_host, podman_host, real_index, rootless_host,  # noqa: F401
+from envkit.fixtures import (apt_host, browser, channel, index, island, plain_host, podman_host, rootless_host,  # noqa: F401
                              source, uv_host)
-from helpers import end_process
-from hosts import free_port
 
 
 def ssh(errand, name, line):
@@ -72,16 +70,7 @@ def test_podman_as_an_ordinary_user(errand, rootless_host):
     assert "ordinary" in ssh(errand, "plain", "id -un")
 
 
-def test_jupyter_from_the_index_in_a_browser(errand, uv_host, real_index, browser):
-    """Installed by uv from loopback, served on the host, its page drawn by Chromium."""
-    ssh(errand, "box", f"uv venv -q v && uv pip install -q --python v/bin/python --index-url {real_index.url} jupyterlab")
-    port = free_port("127.0.0.1")  # hosts share the network of the tests
-    serving = errand.start(argv=["ssh", "box", f"exec v/bin/jupyter-lab --allow-root --no-browser --ip=127.0.0.1 --port={port} "
-                                               "--ServerApp.port_retries=0 --IdentityProvider.token=secret"])
-    serving.wait_for(b"is running at", "err", 60)
-    browser.open(f"http://127.0.0.1:{port}/lab?token=secret")
-    browser.wait("document.querySelector('.jp-Launcher') !== null")
-    assert "JupyterLab" in browser.run("return document.title")
-    for pid in uv_host.find("jupyter-lab"):
-        end_process(pid)
-    serving.wait()
+def test_a_page_in_a_browser(index, browser):
+    index.wheel("alpha")
+    browser.open(index.url + "/")
+    assert browser.wait("document.querySelector('a').textContent") == "alpha"

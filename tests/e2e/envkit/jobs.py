@@ -12,6 +12,7 @@ def declare(errand, **keys):
 
 def run(errand, host, *command, flags=(), **more):
     """errand run --on HOST -- COMMAND. One word with spaces is a shell line."""
+    more.setdefault("timeout", 180)  # venv and pip are slow beside other tests
     return errand("run", "--quiet", *flags, "--on", getattr(host, "name", host), "--", *command, **more)
 
 
@@ -40,3 +41,11 @@ def failed(done, errand, *words):
     for word in words:
         assert word in text, f"{word!r} is not in the first line {text!r}; said: {done.said}"
     return row
+
+
+def versions(errand, host, *names, **more):
+    """{name: version} of what a job's own Python finds."""
+    code = ("import importlib.metadata as m, json; "
+            "print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))")
+    found = json.loads(run(errand, host, "python3", "-c", code, **more).ok().out)
+    return {name: found.get(name) for name in names} if names else found
