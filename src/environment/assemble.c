@@ -379,6 +379,10 @@ static int assemble(struct assembly *a, struct er_err *err)
         set(a, "container", said->container);
         set(a, "python", said->python);
         set(a, "requires_python", requires);
+        if (wants->only_found && pip->items.len) { /* another thing than the same packages asked for: the host's own will do */
+                declare(a, "found-in", "scripts");
+                set(a, "found", "yes");
+        }
         /* Not declared: it is another way to the same content. */
         set(a, "fetch", said->fetch == ER_FETCH_UNSAID ? NULL : fetch_names[said->fetch]);
         if (er_strv_has(&parts, "pip") && add_pip_files(a, err) < 0)

@@ -43,7 +43,8 @@ int er_environment_take(struct er_environment *environment, const struct er_yaml
                         const struct er_yaml_node *key_node, const struct er_yaml_node *value, struct er_err *err);
 /* What `over` says replaces what `environment` says, manager by manager. */
 void er_environment_overlay(struct er_environment *environment, const struct er_environment *over);
-/* Nothing is declared at all (then a Python command means `pip: auto`). */
+
+/* No package of any kind is declared. */
 bool er_environment_is_empty(const struct er_environment *environment);
 
 struct er_env_context {

@@ -269,6 +269,7 @@ static int take_found(struct resolving *r, const struct er_strv *scripts, struct
 
         if (er_imports_find(r->context->project_dir, scripts, &found, err) < 0)
                 return -1;
+        r->wants.only_found = r->said->pip.len <= 1; /* not beside packages that were asked for */
         for (size_t i = 0; i < found.count; i++) {
                 const struct er_found *item = &found.items[i];
                 er_auto(er_str) line = ER_STR_INIT;
@@ -394,7 +395,9 @@ static int resolve(struct resolving *r, struct er_err *err)
                         return -1;
         if (take_apt(r, err) < 0 || take_pip(r, err) < 0 || take_julia(r, err) < 0)
                 return -1;
-        if (er_environment_is_empty(said) && (take_auto(r, false, err) < 0 || take_julia_auto(r, err) < 0))
+        /* What says nothing of Python leaves it to the script. */
+        if (!said->pip.len && !said->conda.len && !said->container && !said->setup.len && !said->julia.len &&
+            (take_auto(r, false, err) < 0 || take_julia_auto(r, err) < 0))
                 return -1;
         return take_places(r, err);
 }

@@ -11,6 +11,7 @@ struct er_wants {
         struct er_requirements pip;
         struct er_strv conda, channels, apt, julia;
         struct er_strv data; /* absolute: uv.lock, Project.toml, ...: sent under their own names */
+        bool only_found;     /* pip has only what was found in a script: nobody asked for it */
         bool has_lock;       /* uv.lock is in data */
 };
 

@@ -137,5 +137,9 @@ with u.urlopen(sys.argv[1], timeout=15) as r, open(sys.argv[2], "wb") as f: shut
 
 # Nothing may be fetched: what is needed was sent along (fetched.txt says what), or will be.
 fetched_here() {
-        [ "${ERRAND_FETCH-}" = here ] || [ "$(setting fetch)" = here ] || [ -f "$ERRAND_FILES/fetched.txt" ]
+        case ${ERRAND_FETCH-} in
+        here) return 0 ;;
+        host) return 1 ;;
+        esac
+        [ "$(setting fetch)" = here ] || [ -f "$ERRAND_FILES/fetched.txt" ]
 }

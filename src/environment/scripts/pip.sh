@@ -241,7 +241,10 @@ pip_build_hint() {
 
 # What this host is, for whoever downloads in its place.
 pip_say_platform() {
-        pip_platform=$("$(pip_python_of_env)" -I "$ERRAND_FILES/distributions.py" platform - 2>/dev/null)
+        [ "$(setting fetch)" != host ] || return 0
+        for pip_path in "$(pip_python_of_env)" "$PYTHON"; do
+                pip_platform=$("$pip_path" -I "$ERRAND_FILES/distributions.py" platform - 2>/dev/null) && break
+        done
         if [ -n "$pip_platform" ]; then
                 tell platform "$pip_platform uv=$([ -n "$UV" ] && echo yes || echo no)"
         fi
@@ -389,22 +392,65 @@ pip_python_of_env() {
         fi
 }
 
+# Whether an index answers, whatever it says; not to find out is as good as yes. Its words are in $OUT.
+pip_reaches_index() {
+        pip_url=$(setting index_url)
+        pip_url=${pip_url:-${UV_DEFAULT_INDEX-${UV_INDEX_URL-}}}
+        pip_url=${pip_url:-https://pypi.org/simple/}
+        case $pip_url in
+        http://* | https://*) ;;
+        *) return 0 ;;
+        esac
+        if have curl; then
+                run curl --silent --show-error --head --output /dev/null --connect-timeout 4 --max-time 8 "$pip_url" && return 0
+                # 6, 7, 28, 35, 60: no name, no connection, no answer, no TLS
+                case $(cat "$TMPDIR/status.$$") in 5 | 6 | 7 | 28 | 35 | 60) return 1 ;; esac
+        elif have wget; then
+                run wget -q --spider -T 4 -t 1 "$pip_url" && return 0
+                [ "$(cat "$TMPDIR/status.$$")" != 4 ] || return 1
+        elif [ -n "$PYTHON" ]; then
+                run "$PYTHON" -c 'import sys, urllib.request as u, urllib.error as e
+try: u.urlopen(u.Request(sys.argv[1], method="HEAD"), timeout=4)
+except e.HTTPError: pass
+except (e.URLError, OSError) as why: sys.exit("connection failed: %s" % why)' "$pip_url" || return 1
+        fi
+}
+
+# What was only found in a script, not asked for, need not be installed where it is.
+pip_use_own() {
+        [ "$(setting found)" = yes ] && [ ! -d "$ERRAND_PREFIX/conda/bin" ] && [ ! -s "$ERRAND_FILES/sources.txt" ] || return 1
+        [ -z "$(setting python)$(setting requires_python)" ] || return 1
+        pip_own=$(command -v python3) && "$pip_own" "$ERRAND_FILES/distributions.py" verify "$ERRAND_FILES/requirements.txt" || return 1
+        ln -s "$pip_own" "$ERRAND_PREFIX/own"
+        if ! have python; then
+                mkdir -p "$ERRAND_PREFIX/bin"
+                ln -s "$pip_own" "$ERRAND_PREFIX/bin/python"
+                tell prepend PATH "$ERRAND_PREFIX/bin"
+        fi
+        note "the host's own Python has all of it"
+}
+
 pip_build() {
+        if pip_use_own; then
+                return 0
+        fi
         UV_CACHE_DIR=$ERRAND_CACHE/uv PIP_CACHE_DIR=$ERRAND_CACHE/pip UV_PYTHON_INSTALL_DIR=$ERRAND_TOOLS/python
         UV_PYTHON_PREFERENCE=${UV_PYTHON_PREFERENCE:-system} UV_NO_PROGRESS=1 NO_COLOR=1 UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-30}
         export UV_CACHE_DIR PIP_CACHE_DIR UV_PYTHON_INSTALL_DIR UV_PYTHON_PREFERENCE UV_NO_PROGRESS NO_COLOR UV_HTTP_TIMEOUT ERRAND_FILES
         if fetched_here; then
                 UV_PYTHON_DOWNLOADS=never UV_OFFLINE=1
                 export UV_PYTHON_DOWNLOADS UV_OFFLINE
+                pip_find_uv
+                pip_find_python
+                pip_want_sent "fetch: here"
         else
                 pip_host_index
+                pip_find_uv
+                pip_find_python
+                pip_reaches_index || [ "$(setting no_index)" ] || pip_offline
         fi
         pip_outer=
-        PYTHON=
-        pip_find_uv || {
-                pip_find_python
-                pip_get_uv
-        }
+        [ -n "$UV" ] || pip_get_uv
         pip_target=$(pip_python_of_env)
         pip_count=$(plural "$(grep -c '^[^-[:space:]#]' "$ERRAND_FILES/requirements.txt")" package)
         if [ -n "$UV" ]; then
@@ -433,6 +479,10 @@ pip_build() {
 }
 
 pip_check() {
+        if [ -L "$ERRAND_PREFIX/own" ]; then
+                run "$ERRAND_PREFIX/own" "$ERRAND_FILES/distributions.py" verify "$ERRAND_FILES/requirements.txt" || fail package "$(last_words)"
+                return 0
+        fi
         pip_target=$(pip_python_of_env)
         [ -x "$pip_target" ] || fail tool "the environment's Python is gone: $pip_target"
         for pip_list in "$ERRAND_FILES/requirements.txt" "$ERRAND_PREFIX/locked.txt"; do
