@@ -187,7 +187,7 @@ const struct er_command er_cmd_exec = {
                 "\n"
                 "On a terminal COMMAND gets one too. Standard input is passed on. A single argument with spaces in it is a line for the "
                 "shell. Options of errand exec come before HOST. The exit status is the command's; 255 says that the connection broke.",
-        .examples = "errand exec mnist-12 -- python3 -c 'import torch; print(torch.cuda.mem_get_info())'\tbeside a job\n"
+        .examples = "errand exec mnist-12 python3 look.py model.pt\tbeside a job\n"
                     "errand exec gpu-box nvidia-smi\ton a host\n"
                     "errand exec mnist-12 bash\ta shell in the job's environment\n",
         .opts = exec_options,

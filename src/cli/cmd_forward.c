@@ -32,7 +32,7 @@ static int show(const struct er_cli *cli, const struct er_where *where, const st
 
                 if (er_out_line(err, "127.0.0.1:%u", port->local) < 0)
                         return -1;
-                er_say(cli, "http://localhost:%u leads to port %u of %s", port->local, port->port, host_name(where));
+                er_say(cli, "http://127.0.0.1:%u leads to port %u of %s", port->local, port->port, host_name(where));
         }
         return 0;
 }
@@ -162,8 +162,8 @@ const struct er_command er_cmd_forward = {
                 "minutes; those that were open are closed. When nothing listens on PORT, that is said, and connections are refused.\n"
                 "\n"
                 "A job that has not started is waited for. On this machine there is nothing to forward; then only the address is printed.",
-        .examples = "errand forward mnist-12 6006\tTensorBoard of a job at http://localhost:6006\n"
-                    "errand forward gpu-box 7860:8080\tport 7860 of the host at http://localhost:8080\n",
+        .examples = "errand forward mnist-12 6006\tTensorBoard of a job at http://127.0.0.1:6006\n"
+                    "errand forward gpu-box 7860:8080\tport 7860 of the host at http://127.0.0.1:8080\n",
         .opts = forward_options,
         .opt_count = ER_LEN(forward_options),
         .opts_size = sizeof(struct forward_opts),

@@ -1,6 +1,7 @@
 /* cmd_notebook.c - errand notebook: Jupyter as a job, its page on this machine. */
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <poll.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -24,6 +25,8 @@
 #define TOKEN "JUPYTER_TOKEN"
 #define END_MS 30000
 #define RETRY_MS 1000
+#define ANSWER_MS 20000
+#define LOOK_MS 100
 
 struct notebook_opts {
         struct er_strv on;
@@ -235,6 +238,21 @@ static int read_log(struct notebook *n, struct er_signals *signals, struct readi
         return er_attempt_watch(session, &watch, err);
 }
 
+/* It says where it will listen a moment before it does. */
+static int await_answer(struct notebook *n, const struct er_signals *signals, struct er_err *err)
+{
+        er_autoptr(er_forward) forward = NULL;
+        struct pollfd stop = {.fd = signals->stop.fds[0], .events = POLLIN};
+        er_deadline deadline = er_deadline_in(ANSWER_MS);
+
+        if (er_forward_open(&n->where.host, NULL, NULL, &forward, err) < 0)
+                return -1;
+        while (!er_forward_answers(forward, n->port) && er_deadline_poll_ms(deadline) != 0)
+                if (poll(&stop, 1, LOOK_MS) > 0)
+                        return er_err_set(err, ER_CANCELLED, "%s is left", n->where.job.name);
+        return 1;
+}
+
 /* 1: it is known; 0: the job has ended. */
 static int await_server(struct notebook *n, struct er_signals *signals, struct er_err *err)
 {
@@ -249,10 +267,12 @@ static int await_server(struct notebook *n, struct er_signals *signals, struct e
                 er_live_set(n->live, "%s: Jupyter is starting on %s", n->where.job.name, n->where.job.host);
                 rc = read_log(n, signals, &reading, &why);
                 er_str_release(&reading.log);
-                er_live_clear(n->live);
                 n->port = reading.port;
                 if (n->port)
-                        return 1;
+                        rc = await_answer(n, signals, err);
+                er_live_clear(n->live);
+                if (n->port)
+                        return rc;
                 if (rc < 0 && why.code == ER_CANCELLED)
                         return er_err_move(err, &why);
                 if (rc < 0 && !why.retryable && why.code != ER_TRANSPORT && why.code != ER_NET)
@@ -269,7 +289,7 @@ static int await_server(struct notebook *n, struct er_signals *signals, struct e
 
 static char *address(const struct notebook *n, uint16_t local)
 {
-        return er_fmt("http://localhost:%u/%s?token=%s", local, n->opts->classic ? "tree" : "lab", getenv(TOKEN));
+        return er_fmt("http://127.0.0.1:%u/%s?token=%s", local, n->opts->classic ? "tree" : "lab", getenv(TOKEN));
 }
 
 /* The token must not be in the browser's arguments, which all users of this machine can see: a file of ours leads there. */
@@ -315,13 +335,33 @@ static int show(struct notebook *n, uint16_t local, struct er_err *err)
 
 /* --- its end */
 
+static struct er_strv *checkpoints;
+
+static int find_checkpoints(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+        (void)st;
+        if (type == FTW_D && er_streq(path + at->base, ".ipynb_checkpoints"))
+                er_strv_add(checkpoints, path);
+        return 0;
+}
+
+/* Jupyter's own older copies came with the pattern, and nobody wants them. */
+static void drop_checkpoints(const char *dir)
+{
+        er_auto(er_strv) found = ER_STRV_INIT;
+
+        checkpoints = &found;
+        nftw(dir, find_checkpoints, 16, FTW_PHYS);
+        for (size_t i = 0; i < found.len; i++)
+                er_rmtree(AT_FDCWD, found.items[i], NULL, NULL);
+}
+
 /* All notebooks, into results/JOB/: the copy that was worked on stays on the host until it is cleaned up. */
 static void fetch_notebooks(struct notebook *n)
 {
         er_autoptr(er_session) session = NULL;
         er_auto(er_err) err = ER_ERR_INIT;
         er_auto(er_strv) patterns = ER_STRV_INIT;
-        er_auto(er_str) size = ER_STR_INIT;
         const struct er_job *job = &n->where.job;
         er_autofree char *key = er_job_key(n->cli->store, job), *to = er_job_results_dir(job), *shown = er_view_path(to);
         struct er_transfer transfer = {0};
@@ -338,8 +378,8 @@ static void fetch_notebooks(struct notebook *n)
         er_live_clear(n->live);
         if (transfer.total_files == 0 && transfer.files == 0)
                 return;
-        er_view_count(&size, transfer.files ? transfer.files : transfer.total_files, "notebook");
-        er_say(n->cli, "%s in %s/; other files: errand pull %s PATH", size.buf, shown, job->name);
+        drop_checkpoints(to);
+        er_say(n->cli, "its notebooks are in %s/; other files: errand pull %s PATH", shown, job->name);
 }
 
 static int end_server(struct notebook *n, struct er_err *err)

@@ -24,8 +24,14 @@ static char *marked(const char *which, const char *name)
 void er_ssh_block_put(struct er_str *text, const char *name, const char *block)
 {
         er_autofree char *from = marked(">>>", name), *to = marked("<<<", name);
-        const char *start = strstr(text->buf, from), *end = start ? strstr(start, to) : NULL;
+        const char *end = strstr(text->buf, to), *start = NULL, *next = text->buf;
         er_auto(er_str) whole = ER_STR_INIT;
+
+        /* The last beginning before the end: one whose end was taken away is not ours any more. */
+        while (end && (next = strstr(next, from)) && next < end)
+                start = next++;
+        if (!start)
+                end = NULL;
 
         if (text->len == 0)
                 er_str_add(&whole, head);
