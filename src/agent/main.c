@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include "agent/agent.h"
 #include "agent/exec.h"
+#include "agent/listen.h"
 #include "agent/serve.h"
 #include "agent_build.h"
 #include "base/io.h"
@@ -22,7 +23,8 @@ static int usage(void)
                       "errand starts this program on a host; it is not meant to be started by hand.\n");
 }
 
-static int serve(const char *root)
+/* listener: the words after `listen`, or NULL: the client is at standard input and output already. */
+static int serve(const char *root, char **listener, int count)
 {
         struct er_agent agent = ER_AGENT_INIT;
         struct er_err err = ER_ERR_INIT;
@@ -34,7 +36,7 @@ static int serve(const char *root)
 
                 rc = say(2, line);
         } else {
-                rc = er_serve_run(&agent);
+                rc = listener && !er_listen_run(&agent, listener, count) ? 0 : er_serve_run(&agent);
         }
         er_agent_release(&agent);
         er_err_release(&err);
@@ -74,11 +76,13 @@ int main(int argc, char **argv)
                 return with_agent(root, er_checkout, argv + i + 1, argc - i - 1);
         if (i < argc && er_streq(argv[i], "dial"))
                 return er_dial(argv + i + 1, argc - i - 1);
+        if (i < argc && er_streq(argv[i], "listen"))
+                return serve(root, argv + i + 1, argc - i - 1);
         if (i + 1 != argc)
                 return usage();
         if (er_streq(argv[i], "version"))
                 return say(1, "errand-agent " ER_AGENT_BUILD "\n");
         if (er_streq(argv[i], "serve"))
-                return serve(root);
+                return serve(root, NULL, 0);
         return usage();
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
+#include "agent/listen.h"
 #include "agent_build.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -19,6 +20,7 @@
 static int do_hello(struct er_serve *serve, const struct er_frame *frame, struct er_err *err)
 {
         uint64_t min = er_msg_get_u64(frame->payload, ER_T_VERSION_MIN, 1), max = er_msg_get_u64(frame->payload, ER_T_VERSION_MAX, 1);
+        uint64_t linger_ms = er_msg_get_u64(frame->payload, ER_T_LINGER, 0);
         er_auto(er_str) f = ER_STR_INIT;
 
         if (min > ER_PROTO_VERSION_MAX || max < ER_PROTO_VERSION_MIN || min > max) {
@@ -36,6 +38,12 @@ static int do_hello(struct er_serve *serve, const struct er_frame *frame, struct
         er_msg_text(&f, ER_T_HOSTNAME, serve->agent->hostname);
         er_msg_text(&f, ER_T_ROOT, serve->agent->root);
         er_msg_text(&f, ER_T_USER, serve->agent->user);
+        if (linger_ms > 0) {
+                er_autofree char *listener = er_listen_find(serve->agent, er_msg_get(frame->payload, ER_T_LISTENER),
+                                                            linger_ms < ER_LINGER_MAX_MS ? (int64_t)linger_ms : ER_LINGER_MAX_MS);
+
+                er_msg_text(&f, ER_T_LISTENER, listener);
+        }
         er_serve_answer(serve, ER_F_HELLO_OK, frame->id, &f);
         return 0;
 }

@@ -94,6 +94,7 @@ void er_link_release(struct er_link *link)
         er_proc_release(&link->proc);
         er_str_release(&link->said);
         link->transport = NULL;
+        link->slot = -1;
 }
 
 int er_link_open_agent(const struct er_connect *connect, struct er_link *ret, struct er_err *err)
@@ -102,6 +103,8 @@ int er_link_open_agent(const struct er_connect *connect, struct er_link *ret, st
 
         if (connect->host->kind == ER_HOST_LOCAL)
                 return er_local_open_agent(connect, ret, err);
+        if (connect->fast && connect->fast->socket[0] && er_ssh_open_fast(connect, ret))
+                return 0;
         command = er_agent_command(connect->host);
         return er_ssh_open(connect, command, ret, err);
 }

@@ -14,13 +14,16 @@
 #define MUX_VERSION 4u
 #define MUX_MSG_HELLO 0x00000001u
 #define MUX_C_NEW_SESSION 0x10000002u
+#define MUX_C_OPEN_FWD 0x10000006u
 #define MUX_C_NEW_STDIO_FWD 0x10000008u
+#define MUX_S_OK 0x80000001u
 #define MUX_S_PERMISSION_DENIED 0x80000002u
 #define MUX_S_FAILURE 0x80000003u
 #define MUX_S_EXIT_MESSAGE 0x80000004u
 #define MUX_S_SESSION_OPENED 0x80000006u
 
-#define MUX_PORT_LOCAL ((uint32_t)-2) /* PORT_STREAMLOCAL of its sources: what stands for the host is a path */
+#define MUX_FORWARD_LOCAL 1u
+#define MUX_PORT_PATH ((uint32_t)-2) /* PORT_STREAMLOCAL in its sources: what stands for the host is a path */
 #define MUX_NO_ESCAPE 0xffffffffu
 #define MUX_REQUEST 0u
 #define MUX_FRAME_MAX (256u * 1024) /* ssh's own limit */
@@ -64,7 +67,7 @@ static void put_hello(struct er_str *out)
         put_frame(out, &body);
 }
 
-static void put_forward(struct er_str *out, const char *host, uint32_t port)
+static void put_forward(struct er_str *out, const char *host, uint16_t port)
 {
         er_auto(er_str) body = ER_STR_INIT;
 
@@ -73,6 +76,20 @@ static void put_forward(struct er_str *out, const char *host, uint32_t port)
         put_text(&body, ""); /* reserved */
         put_text(&body, host);
         put_u32(&body, port); /* PROTOCOL.mux says string, ssh reads a number */
+        put_frame(out, &body);
+}
+
+static void put_listen(struct er_str *out, const char *here, const char *there)
+{
+        er_auto(er_str) body = ER_STR_INIT;
+
+        put_u32(&body, MUX_C_OPEN_FWD);
+        put_u32(&body, MUX_REQUEST);
+        put_u32(&body, MUX_FORWARD_LOCAL);
+        put_text(&body, here);
+        put_u32(&body, MUX_PORT_PATH);
+        put_text(&body, there);
+        put_u32(&body, MUX_PORT_PATH);
         put_frame(out, &body);
 }
 
@@ -93,7 +110,7 @@ static void put_session(struct er_str *out, const char *command)
         put_frame(out, &body);
 }
 
-static int connect_socket(const char *path, er_deadline deadline)
+int er_mux_connect(const char *path, er_deadline deadline)
 {
         struct sockaddr_un addr = {.sun_family = AF_UNIX};
         size_t len = strlen(path);
@@ -128,7 +145,7 @@ static int connect_socket(const char *path, er_deadline deadline)
 
 bool er_mux_listens(const char *path, int *ret_errno)
 {
-        er_autoclose int fd = connect_socket(path, er_deadline_in(1000));
+        er_autoclose int fd = er_mux_connect(path, er_deadline_in(1000));
 
         if (fd < 0 && ret_errno)
                 *ret_errno = errno;
@@ -290,6 +307,9 @@ static enum er_mux_answer read_answer(struct er_mux *mux, er_deadline deadline, 
                         mux->session = read_u32(mux->in.buf + 12);
                         er_str_drop(&mux->in, size);
                         return ER_MUX_OPENED;
+                } else if (type == MUX_S_OK) {
+                        er_str_drop(&mux->in, size);
+                        return ER_MUX_OPENED;
                 } else if (type == MUX_S_FAILURE) {
                         /* "Session open refused by peer": the only failure that has to do with room. */
                         keep_reason(mux, size);
@@ -312,7 +332,7 @@ static enum er_mux_answer ask(struct er_mux *mux, const char *path, const struct
         er_str_reset(&mux->in);
         er_str_reset(&mux->said);
         mux->exit_status = -1;
-        mux->fd = connect_socket(path, deadline);
+        mux->fd = er_mux_connect(path, deadline);
         if (mux->fd < 0)
                 return errno == EAGAIN ? ER_MUX_SILENT : ER_MUX_DEAD;
         answer = send_all(mux->fd, request, deadline, cancel);
@@ -346,14 +366,14 @@ enum er_mux_answer er_mux_forward(struct er_mux *mux, const char *path, const ch
         return ask(mux, path, &request, fds, 2, deadline, cancel);
 }
 
-enum er_mux_answer er_mux_forward_local(struct er_mux *mux, const char *path, const char *socket, const int fds[2],
-                                        er_deadline deadline, const struct er_cancel *cancel)
+enum er_mux_answer er_mux_listen(struct er_mux *mux, const char *path, const char *here, const char *there, er_deadline deadline,
+                                 const struct er_cancel *cancel)
 {
         er_auto(er_str) request = ER_STR_INIT;
 
         put_hello(&request);
-        put_forward(&request, socket, MUX_PORT_LOCAL);
-        return ask(mux, path, &request, fds, 2, deadline, cancel);
+        put_listen(&request, here, there);
+        return ask(mux, path, &request, NULL, 0, deadline, cancel);
 }
 
 int er_mux_exit(struct er_mux *mux, er_deadline deadline)

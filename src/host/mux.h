@@ -39,13 +39,16 @@ enum er_mux_answer er_mux_open(struct er_mux *mux, const char *path, const char 
    fds[0] is what goes there, fds[1] what comes. FULL here says that it was refused: nobody listens, or sshd forwards nothing. */
 enum er_mux_answer er_mux_forward(struct er_mux *mux, const char *path, const char *host, uint16_t port, const int fds[2],
                                   er_deadline deadline, const struct er_cancel *cancel);
-/* The same for a unix socket on the master's host (direct-streamlocal@openssh.com). */
-enum er_mux_answer er_mux_forward_local(struct er_mux *mux, const char *path, const char *socket, const int fds[2],
-                                        er_deadline deadline, const struct er_cancel *cancel);
+/* The master listens on a unix socket here and connects whoever comes to one on its host (direct-streamlocal@openssh.com), for as
+   long as it lives. It does not look whether anybody listens there. */
+enum er_mux_answer er_mux_listen(struct er_mux *mux, const char *path, const char *here, const char *there, er_deadline deadline,
+                                 const struct er_cancel *cancel);
 /* The exit status of the session's command, waiting for it until the deadline; -1 when the master did not tell. */
 int er_mux_exit(struct er_mux *mux, er_deadline deadline);
 /* Closes: the master then ends the session, if it still runs. */
 void er_mux_release(struct er_mux *mux);
+/* A connection to a unix socket, non-blocking; -1 with errno. */
+int er_mux_connect(const char *path, er_deadline deadline);
 /* True when somebody listens on the socket. *ret_errno (may be NULL) says why not. */
 bool er_mux_listens(const char *path, int *ret_errno);
 

@@ -287,6 +287,8 @@ static int on_due(struct er_session *session, bool writing, int64_t since_ms, er
         er_auto(er_err) why = ER_ERR_INIT;
         int64_t now_ms = er_mono_ms();
 
+        if (!session->greeted && session->hello_by <= now_ms && session->link.transport == &er_transport_fast)
+                return er_session_on_end(session, err);
         if (!session->greeted && session->hello_by <= now_ms) {
                 er_err_set(&why, ER_TIMEOUT, "%s: errand-agent there does not answer", session->host.name);
                 er_err_retry(&why);

@@ -22,6 +22,7 @@ struct er_parked {
 struct er_session {
         struct er_host host;
         struct er_connect connect;
+        struct er_fast fast;
         struct er_cancel *cancel;
         struct er_link link;
         unsigned opened;    /* how often the link was opened */

@@ -14,6 +14,7 @@
 #define PATIENCE_MS 30000
 #define LOGIN_TIMES 2 /* patience with an ssh process that has still to log in, in connection times */
 #define ASKED_TIMES 10 /* ... and may ask somebody who is looking for a password */
+#define FAST_PATIENCE_MS 3000 /* with a listener: a session is opened then */
 #define NOISE_MAX (64u * 1024) /* what a login shell may print before the agent speaks */
 #define NOISE_KEPT 300u
 #define INSTALLS_MAX 3u
@@ -24,7 +25,7 @@
 #define MSG_NOSIGNAL 0
 #endif
 
-static void build_hello(struct er_str *out)
+static void build_hello(const struct er_fast *fast, struct er_str *out)
 {
         size_t start = er_frame_begin(out, ER_F_HELLO, ER_HELLO_ID);
 
@@ -32,6 +33,10 @@ static void build_hello(struct er_str *out)
         er_msg_u64(out, ER_T_VERSION_MAX, ER_PROTO_VERSION_MAX);
         er_msg_text(out, ER_T_BUILD, er_agent_build);
         er_msg_i64(out, ER_T_NOW, er_now_ms());
+        if (fast->linger_ms) {
+                er_msg_u64(out, ER_T_LINGER, (uint64_t)fast->linger_ms);
+                er_msg_text(out, ER_T_LISTENER, fast->name);
+        }
         er_frame_end(out, start);
 }
 
@@ -55,11 +60,15 @@ static int open_link(struct er_session *session, struct er_err *err)
         session->start = session->end = session->held = 0;
         if (er_link_open_agent(&session->connect, &session->link, err) < 0)
                 return -1;
+        if (session->fast.socket[0] && session->link.transport != &er_transport_fast)
+                er_fast_failed(&session->fast);
         session->opened++;
         session->hello_sent_ms = er_now_ms();
         /* An ssh process logs in only now, and may ask a person for a password first. */
         if (session->link.transport == &er_transport_process)
                 patience_ms *= session->connect.interactive ? ASKED_TIMES : LOGIN_TIMES;
+        if (session->link.transport == &er_transport_fast && patience_ms > FAST_PATIENCE_MS)
+                patience_ms = FAST_PATIENCE_MS;
         session->hello_by = er_deadline_in(patience_ms);
         while (left.len > 0) {
                 ssize_t n = send(session->link.to, left.ptr, left.len, MSG_NOSIGNAL);
@@ -94,14 +103,16 @@ int er_session_open(const struct er_host *host, const struct er_session_opts *op
                 .cancel = opts->cancel,
                 .note = opts->note,
                 .note_arg = opts->note_arg,
+                .fast = &session->fast,
         };
+        er_fast_init(&session->fast, &session->host);
         session->link = (struct er_link)ER_LINK_INIT;
         er_str_init(&session->replay);
         er_str_init(&session->noise);
         session->parked_end = &session->parked;
         session->next_id = ER_HELLO_ID + 1;
         session->in = er_malloc(ER_IN_MAX);
-        build_hello(&session->replay);
+        build_hello(&session->fast, &session->replay);
         if (open_link(session, err) < 0) {
                 er_session_free(session);
                 return -1;
@@ -131,6 +142,7 @@ void er_session_free(struct er_session *session)
         free(session->hostname);
         free(session->root);
         er_err_release(&session->why);
+        er_fast_release(&session->fast);
         er_host_release(&session->host);
         free(session);
 }
@@ -163,9 +175,13 @@ static void take_hello(struct er_session *session, struct er_sv payload)
                                                                    : 0,
         };
         session->greeted = true;
+        if (session->link.transport == &er_transport_fast)
+                er_fast_worked(&session->fast);
+        else
+                er_fast_told(&session->fast, &session->host, session->link.slot, er_msg_get(payload, ER_T_LISTENER));
         forget_replay(session);
-        er_debug("host", "%s: agent %s, clock %+lld ms", session->host.name, session->build,
-                 (long long)session->hello.clock_skew_ms);
+        er_debug("host", "%s: agent %s, clock %+lld ms%s", session->host.name, session->build, (long long)session->hello.clock_skew_ms,
+                 session->link.transport == &er_transport_fast ? ", reached by its listener" : "");
 }
 
 static int too_noisy(struct er_session *session, struct er_err *err)
@@ -263,9 +279,16 @@ static int explain_status(struct er_session *session, int status, struct er_err 
 static int on_early_end(struct er_session *session, struct er_err *why)
 {
         struct er_link *link = &session->link;
-        int status = link->transport->status(link, er_deadline_in(3000));
         bool remote = link->transport->remote;
+        int status;
 
+        /* A listener that went, or does not answer: nothing is known of the host by that. */
+        if (link->transport == &er_transport_fast) {
+                er_link_release(link);
+                er_fast_failed(&session->fast);
+                return 0;
+        }
+        status = link->transport->status(link, er_deadline_in(3000));
         er_link_drain_errs(link, er_deadline_in(status < 0 ? 500 : 100));
         er_debug("host", "%s: ended early with %d: %s", session->host.name, status, link->said.buf);
         if (status >= 0 && (!remote || session->installed >= INSTALLS_MAX))

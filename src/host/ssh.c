@@ -2,6 +2,7 @@
 #include "host/ssh.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 #include "base/io.h"
 #include "base/log.h"
@@ -9,6 +10,7 @@
 
 #define ALIVE_S 15       /* ServerAliveInterval; four unanswered ones end a connection */
 #define MUX_ANSWER_MS 10000 /* a master that takes longer to open a session has lost its connection */
+#define FAST_ANSWER_MS 1000 /* to take our connection to a listener: a session is never far */
 #define RETRY_MS 300     /* how long a full connection is asked again before another one is made */
 #define REFUSED_MS 10000 /* how long logins are tried when the host refuses them all for the moment */
 #define ASK_MAX 4        /* full connections asked in one round */
@@ -140,6 +142,8 @@ static enum er_mux_answer try_round(const struct er_connect *connect, struct rou
                 }
                 asked++;
                 answer = try_slot(connect, path, command, ret, err);
+                if (answer == ER_MUX_OPENED)
+                        ret->slot = slot;
                 if (answer == ER_MUX_FULL) {
                         round->live[slot] = true;
                         round->live_count++;
@@ -301,9 +305,37 @@ int er_ssh_open(const struct er_connect *connect, const char *command, struct er
         return open_process(connect, command, ret, err);
 }
 
+bool er_ssh_open_fast(const struct er_connect *connect, struct er_link *ret)
+{
+        er_autofree char *path = er_fast_socket(connect->fast, connect->host);
+        er_autoclose int fd = path ? er_mux_connect(path, er_deadline_in(FAST_ANSWER_MS)) : -1;
+
+        er_debug("host", "%s: listener %s: %s", connect->host->name, connect->fast->socket, fd < 0 ? "not there" : "asked");
+        if (fd < 0) {
+                if (path && errno == ECONNREFUSED) /* its master is gone, and the next one would not take its place */
+                        unlink(path);
+                return false;
+        }
+        ret->from = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (ret->from < 0)
+                return false;
+        ret->to = er_take_fd(&fd);
+        ret->transport = &er_transport_fast;
+        ret->slot = connect->fast->slot;
+        return true;
+}
+
 static int mux_status(struct er_link *link, er_deadline deadline)
 {
         return er_mux_exit(&link->mux, deadline);
+}
+
+/* A connection does not tell how the other end went. */
+static int fast_status(struct er_link *link, er_deadline deadline)
+{
+        (void)link;
+        (void)deadline;
+        return -1;
 }
 
 /* 255 is what ssh itself ends with when the connection is to blame. */
@@ -320,6 +352,12 @@ const struct er_transport er_transport_mux = {
         .name = "mux",
         .remote = true,
         .status = mux_status,
+};
+
+const struct er_transport er_transport_fast = {
+        .name = "fast",
+        .remote = true,
+        .status = fast_status,
 };
 
 const struct er_transport er_transport_process = {

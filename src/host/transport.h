@@ -1,6 +1,7 @@
 /*
- * transport.h - ways to have a program on a host at the other end of two descriptors. Three of them: a child of ours
- * (local), a session on ssh's control socket (mux), an ssh process. Private to src/host.
+ * transport.h - ways to have a program on a host at the other end of two descriptors. Four of them: a child of ours
+ * (local), a session on ssh's control socket (mux), a listener there reached through that socket (fast), an ssh process.
+ * Private to src/host.
  */
 #ifndef ER_HOST_TRANSPORT_H
 #define ER_HOST_TRANSPORT_H
@@ -8,6 +9,7 @@
 #include "base/clock.h"
 #include "base/proc.h"
 #include "base/queue.h"
+#include "host/fast.h"
 #include "host/host.h"
 #include "host/mux.h"
 
@@ -19,6 +21,7 @@ struct er_connect {
         const struct er_cancel *cancel; /* (borrowed, may be NULL) */
         void (*note)(void *arg, const char *text); /* may be NULL */
         void *note_arg;
+        const struct er_fast *fast; /* (borrowed, may be NULL) of the agent: is tried first where a listener is known */
 };
 
 struct er_link;
@@ -37,6 +40,7 @@ struct er_link {
         int to;   /* its stdin: a socket, non-blocking; written with send(), so that no signal comes */
         int from; /* its stdout, non-blocking */
         int errs; /* its stderr, non-blocking, or -1 */
+        int slot; /* the master it goes through, or -1 */
         int turn; /* a lock that limits how many log in at once, or -1; closed when the first byte has come from there */
         struct er_str said; /* the end of its stderr, at most ER_SAID_MAX bytes */
         struct er_mux mux;
@@ -45,10 +49,10 @@ struct er_link {
 #define ER_SAID_MAX 8192u
 #define ER_LINK_INIT                                                                                                   \
         {                                                                                                              \
-                .to = -1, .from = -1, .errs = -1, .turn = -1, .said = ER_STR_INIT, .mux = ER_MUX_INIT, .proc = ER_PROC_INIT \
+                .to = -1, .from = -1, .errs = -1, .slot = -1, .turn = -1, .said = ER_STR_INIT, .mux = ER_MUX_INIT, .proc = ER_PROC_INIT \
         }
 
-extern const struct er_transport er_transport_local, er_transport_mux, er_transport_process;
+extern const struct er_transport er_transport_local, er_transport_mux, er_transport_fast, er_transport_process;
 
 /* The three channels of a program: theirs[] is what it gets, ours are put into *ret. -1 with err. */
 int er_link_pipes(struct er_link *ret, int theirs[3], struct er_err *err);
@@ -71,6 +75,8 @@ struct er_sv er_agent_for(const char *arch);
 
 /* ssh.c: a line for the login shell there, over a control socket or an ssh process. */
 int er_ssh_open(const struct er_connect *connect, const char *command, struct er_link *ret, struct er_err *err);
+/* ssh.c: the listener that connect->fast knows. False: it cannot be had. */
+bool er_ssh_open_fast(const struct er_connect *connect, struct er_link *ret);
 
 /* install.c: puts the agent in place over ssh. */
 int er_install(const struct er_connect *connect, struct er_err *err);
