@@ -1,6 +1,7 @@
 """What errand asks of the Python of an environment: run by it, without any package, Python 3.6 or newer.
 
 distributions.py verify REQUIREMENTS   prints what is missing, wrong or damaged; exit status 1 then
+distributions.py has REQUIREMENTS      the same of all that this Python finds, wherever it lies (Debian's dist-packages, the user's own)
 distributions.py sources SOURCES       makes the project's own directories importable
 distributions.py suits SPECIFIER       exit status 0 when this Python's version fits
 distributions.py platform -            what wheels run here: "python=3.11 implementation=cp machine=x86_64 libc=glibc-2.36"
@@ -194,7 +195,7 @@ def lost_file(path):
     return None
 
 
-def verify(file):
+def verify(file, ours=True):
     have, bad = installed(), []
     with open(file, encoding="utf-8") as f:
         lines = [line.strip() for line in f]
@@ -228,7 +229,7 @@ def verify(file):
         elif not specifiers.startswith("@") and not fits(entry[0], specifiers):
             bad.append("%s is there in version %s, not %s" % (name, entry[0], specifiers))
         else:
-            lost = lost_file(entry[1])
+            lost = ours and lost_file(entry[1])  # packagers of a system move files, and leave RECORD as it was
             if lost:
                 bad.append("%s is damaged: %s is gone" % (name, lost))
     for line in bad:
@@ -304,6 +305,9 @@ def show_platform():
 
 def main():
     command, argument = sys.argv[1], sys.argv[2]
+    if command == "has":
+        SITES[:] = [path for path in sys.path[1:] if os.path.isdir(path)]
+        return verify(argument, ours=False)
     if command == "verify":
         return verify(argument)
     if command == "sources":

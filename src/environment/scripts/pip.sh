@@ -420,7 +420,7 @@ except (e.URLError, OSError) as why: sys.exit("connection failed: %s" % why)' "$
 pip_use_own() {
         [ "$(setting found)" = yes ] && [ ! -d "$ERRAND_PREFIX/conda/bin" ] && [ ! -s "$ERRAND_FILES/sources.txt" ] || return 1
         [ -z "$(setting python)$(setting requires_python)" ] || return 1
-        pip_own=$(command -v python3) && "$pip_own" "$ERRAND_FILES/distributions.py" verify "$ERRAND_FILES/requirements.txt" || return 1
+        pip_own=$(command -v python3) && "$pip_own" "$ERRAND_FILES/distributions.py" has "$ERRAND_FILES/requirements.txt" || return 1
         ln -s "$pip_own" "$ERRAND_PREFIX/own"
         if ! have python; then
                 mkdir -p "$ERRAND_PREFIX/bin"
@@ -480,7 +480,7 @@ pip_build() {
 
 pip_check() {
         if [ -L "$ERRAND_PREFIX/own" ]; then
-                run "$ERRAND_PREFIX/own" "$ERRAND_FILES/distributions.py" verify "$ERRAND_FILES/requirements.txt" || fail package "$(last_words)"
+                run "$ERRAND_PREFIX/own" "$ERRAND_FILES/distributions.py" has "$ERRAND_FILES/requirements.txt" || fail package "$(last_words)"
                 return 0
         fi
         pip_target=$(pip_python_of_env)
