@@ -7,6 +7,7 @@
 #include "base/term.h"
 #include "cli/forwarding.h"
 #include "cli/words.h"
+#include "environment/fetch.h"
 #include "host/environment.h"
 #include "host/ssh.h"
 #include "job/config.h"
@@ -61,7 +62,28 @@ static void on_transfer(void *arg, const struct er_transfer *transfer)
         er_live_transfer(building->live, "sending packages", transfer);
 }
 
-static int build(struct er_session *session, const struct er_recipe *recipe, struct building *building, struct er_err *err)
+/* For a host that has no way to the packages' index, this machine fetches them and asks once more. */
+static int fetch_for(struct er_session *session, struct er_recipe *recipe, struct er_transfer *transfer, struct building *building,
+                     struct er_env_request *request, struct er_err *err)
+{
+        er_autofree char *platform = NULL;
+        const char *code;
+
+        if (er_recipe_fetching(recipe) == ER_FETCHING_HOST)
+                return 0;
+        if (er_env_begun(request, err) < 0)
+                return -1;
+        code = request->id == 0 && !request->ready ? request->err.provider_code : NULL;
+        if (!code || !er_starts(code, "fetch "))
+                return 0;
+        platform = er_strdup(code + strlen("fetch "));
+        er_live_set(building->live, "%s cannot reach the package index; fetching packages here", building->host);
+        if (er_fetch_wheels(recipe, platform, NULL, on_progress, building, err) < 0)
+                return -1;
+        return er_env_ask(session, recipe, transfer, request, err);
+}
+
+static int build(struct er_session *session, struct er_recipe *recipe, struct building *building, struct er_err *err)
 {
         struct er_env_request request = ER_ENV_REQUEST_INIT;
         struct er_transfer transfer = {.progress = on_transfer, .arg = building};
@@ -69,6 +91,8 @@ static int build(struct er_session *session, const struct er_recipe *recipe, str
 
         er_live_set(building->live, "%s: setting up the environment", building->host);
         rc = er_env_ask(session, recipe, &transfer, &request, err);
+        if (rc == 0)
+                rc = fetch_for(session, recipe, &transfer, building, &request, err);
         if (rc == 0)
                 rc = er_env_await(&request, on_progress, building, err);
         er_env_request_release(&request);
@@ -127,7 +151,7 @@ static int become(const struct er_host *host, const struct er_strv *words, bool 
 }
 
 /* Contact, the agent, and the environment if it is one of the project's. */
-static int prepare(const struct er_cli *cli, const struct er_where *where, const struct er_recipe *recipe, struct er_err *err)
+static int prepare(const struct er_cli *cli, const struct er_where *where, struct er_recipe *recipe, struct er_err *err)
 {
         er_autoptr(er_live) live = er_live_new(cli->quiet);
         er_autoptr(er_session) session = NULL;

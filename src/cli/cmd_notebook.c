@@ -25,6 +25,7 @@
 #define TOKEN "JUPYTER_TOKEN"
 #define END_MS 30000
 #define RETRY_MS 1000
+#define LINES_SAID 5 /* of a server that did not start */
 #define ANSWER_MS 20000
 #define LOOK_MS 100
 
@@ -62,6 +63,7 @@ struct notebook {
         struct er_where where;
         uint16_t port; /* of the server, on its host */
         char *page;    /* (owned) a file that leads the browser there, or NULL */
+        struct er_str said; /* the end of its log, while it has not said where it listens */
 };
 
 /* --- the job */
@@ -266,7 +268,10 @@ static int await_server(struct notebook *n, struct er_signals *signals, struct e
                         return rc;
                 er_live_set(n->live, "%s: Jupyter is starting on %s", n->where.job.name, n->where.job.host);
                 rc = read_log(n, signals, &reading, &why);
-                er_str_release(&reading.log);
+                if (reading.log.len > 0) {
+                        er_str_release(&n->said);
+                        n->said = reading.log;
+                }
                 n->port = reading.port;
                 if (n->port)
                         rc = await_answer(n, signals, err);
@@ -423,6 +428,22 @@ static int stopped(struct notebook *n, struct er_signals *signals, struct er_err
         return er_ask("End the server too?") ? end_server(n, err) : leave_server(n);
 }
 
+static void say_last_lines(const struct notebook *n)
+{
+        struct er_sv rest = er_sv_trim(er_svn(n->said.buf, n->said.len)), line;
+        size_t lines = 0, at = rest.len;
+
+        while (at > 0 && (rest.ptr[at - 1] != '\n' || ++lines < LINES_SAID))
+                at--;
+        rest = er_svn(rest.ptr + at, rest.len - at);
+        while (rest.len > 0 && er_sv_cut(&rest, '\n', &line)) {
+                er_auto(er_str) shown = ER_STR_INIT;
+
+                er_quote_show(&shown, line.ptr, line.len);
+                er_say_more(n->cli, "%s", shown.buf);
+        }
+}
+
 static int ended(struct notebook *n)
 {
         const struct er_job *job = &n->where.job;
@@ -437,7 +458,8 @@ static int ended(struct notebook *n)
         } else if (n->port) {
                 fetch_notebooks(n);
         } else {
-                er_say_more(n->cli, "what it said: errand logs %s", job->name);
+                say_last_lines(n);
+                er_say_more(n->cli, "all it said: errand logs %s", job->name);
         }
         return n->port && job->state != ER_JOB_FAILED ? 0 : job->exit_status > 0 ? job->exit_status : 1;
 }
@@ -506,7 +528,7 @@ static int notebook(struct er_cli *cli, void *arg, char **args, int count, struc
 {
         const struct notebook_opts *opts = arg;
         er_auto(er_signals) signals = ER_SIGNALS_INIT;
-        struct notebook n = {.cli = cli, .opts = opts, .where = ER_WHERE_INIT};
+        struct notebook n = {.cli = cli, .opts = opts, .where = ER_WHERE_INIT, .said = ER_STR_INIT};
         int rc;
 
         (void)args, (void)count;
@@ -523,6 +545,7 @@ static int notebook(struct er_cli *cli, void *arg, char **args, int count, struc
         if (n.page && !opts->detach)
                 unlink(n.page);
         free(n.page);
+        er_str_release(&n.said);
         er_where_release(&n.where);
         return rc;
 }

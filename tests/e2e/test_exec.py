@@ -2,7 +2,8 @@
 import json
 import os
 
-from envkit.fixtures import index, uv_host  # noqa: F401
+from envkit import places, tools
+from envkit.fixtures import index, island, podman_host, uv_host  # noqa: F401
 from envkit.jobs import declare, ready
 from helpers import until
 
@@ -67,3 +68,20 @@ def test_what_cannot_be(errand, host):
     done = errand("exec", "gone", "true")
     assert done.rc == 206 and "no longer on this host" in done.said, done
     assert json.loads(errand("jobs", "--all", "--json").out)
+
+
+def test_in_a_container(errand, podman_host):
+    errand.project("work", {"data.txt": "hello\n", "errand.yaml": "container: tiny:1\n"})
+    errand("run", "--quiet", "--on", "box", "--name", "boxed", "--", "sh", "-c", "echo here >made").ok()
+    done = errand("exec", "boxed", "--", "sh", "-c", "cat made data.txt; test -e /etc/debian_version || echo inside; exit 4")
+    assert done.ok(4).text.split() == ["here", "hello", "inside"], done
+    assert errand("exec", "box", "--", "sh", "-c", "pwd; test -e /etc/debian_version || echo inside").ok().text.split()[1] == "inside"
+
+
+def test_on_a_host_without_a_way_out(errand, island, index):
+    places.with_uv(island)
+    index.wheel("alpha", "1.5", scripts={"alpha": "alpha:main"})
+    tools.link(tools.uv(), errand.bin)
+    declare(errand, pip=["alpha"], index_url=index.url)
+    done = errand("exec", "island", "alpha", timeout=120)
+    assert done.ok().text == "alpha 1.5\n", done

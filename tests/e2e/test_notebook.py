@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from envkit import places
-from envkit.fixtures import browser, index, real_index  # noqa: F401
+from envkit.fixtures import browser, index, real_index, uv_host  # noqa: F401
 from envkit.jobs import declare
 from helpers import is_alive, read_proc, until
 
@@ -147,3 +147,10 @@ def test_it_does_not_start(errand, host, index):
     done = errand("notebook", "--on", "box", timeout=120)
     assert done.rc not in (0, None) and "jupyterlab" in done.said, done
     assert errand("notebook", "--lab", "--classic").rc == 201
+
+
+def test_the_server_ends_at_once(errand, uv_host, index):
+    index.wheel("jupyterlab", "1.0", scripts={"jupyter-lab": "jupyterlab:main"})
+    declare(errand, pip=["jupyterlab"], index_url=index.url)
+    done = errand("notebook", "--on", "box", timeout=120)
+    assert done.rc == 1 and "jupyterlab 1.0" in done.said and "errand logs work-1.0" in done.said, done
