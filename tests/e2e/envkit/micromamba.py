@@ -166,4 +166,10 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+        status = 0
+    except SystemExit as end:
+        status = end.code or 0
+    sys.stdout.flush(), sys.stderr.flush()
+    os._exit(status)  # the solver's threads and the end of the interpreter do not always agree

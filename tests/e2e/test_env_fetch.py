@@ -1,0 +1,42 @@
+"""Hosts without a way to the index: what they need is fetched on this side, for their platform, and sent."""
+import platform
+import sys
+
+import pytest
+
+from envkit import places, tools
+from envkit.fixtures import index, island  # noqa: F401
+from envkit.jobs import declare, environments, run, versions
+
+
+@pytest.mark.parametrize("fetch", ["here", "auto"])
+def test_a_host_without_a_network_gets_its_wheels_from_here(errand, island, index, fetch):
+    places.with_uv(island)
+    tools.link(tools.uv(), errand.bin)
+    python = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    index.wheel("alpha", "1.0", requires=["beta", "native"], scripts={"alpha": "alpha:main"})
+    index.wheel("beta", "2.0")
+    index.wheel("native", "1.0", tag=f"{python}-{python}-manylinux_2_17_{platform.machine()}")
+    index.wheel("native", "1.0", tag=f"{python}-{python}-macosx_11_0_universal2")
+    declare(errand, pip=["alpha"], index_url=index.url, fetch=fetch)
+    assert run(errand, island, "alpha").ok().text == "alpha 1.0\n"
+    assert versions(errand, island, "beta", "native") == {"beta": "2.0", "native": "1.0"}
+    assert len(environments(island)) == 1
+
+
+def test_without_uv_on_either_side(errand, make_host, index):
+    """pip downloads here, venv and pip install there."""
+    island = places.make_isolated(make_host, errand, more="SetEnv ERRAND_UV=none")
+    index.wheel("alpha", "1.0", requires=["beta"], scripts={"alpha": "alpha:main"})
+    index.wheel("beta", "2.0")
+    declare(errand, pip=["alpha"], index_url=index.url, fetch="here")
+    assert run(errand, island, "alpha", env={"ERRAND_UV": "none"}).ok().text == "alpha 1.0\n"
+
+
+def test_a_package_that_is_not_in_the_index_is_said_in_the_same_words(errand, island, index):
+    places.with_uv(island)
+    tools.link(tools.uv(), errand.bin)
+    index.wheel("scikit-learn")
+    declare(errand, pip=["scikit-lern"], index_url=index.url, fetch="here")
+    done = run(errand, island, "true")
+    assert done.rc and "scikit-lern" in done.said and "scikit-learn" in done.said.replace("scikit-lern", ""), done
