@@ -88,6 +88,10 @@ void er_view_state(struct er_str *out, const struct er_job *job, int64_t now_ms)
                 er_str_add(out, ": ");
                 er_view_reason(out, job);
         } else if (!er_job_state_ended(job->state)) {
+                if (job->state == ER_JOB_WAITING && job->detail) {
+                        er_str_add(out, ": environment: ");
+                        er_quote_show(out, job->detail, strcspn(job->detail, "\n"));
+                }
                 if (job->cancel_asked)
                         er_str_add(out, ", being cancelled");
                 if (job->news_ms > 0 && now_ms - job->news_ms > STALE_MS) {

@@ -11,7 +11,7 @@ container_find() {
                 ENGINE=$(command -v "$container_name" 2>/dev/null) || continue
                 case $container_name in
                 *docker | *podman)
-                        if run env -u TMPDIR "$ENGINE" info; then
+                        if env -u TMPDIR "$ENGINE" info >"$OUT" 2>&1; then
                                 ENGINE_KIND=${container_name##*/}
                                 return 0
                         fi
@@ -180,7 +180,14 @@ container_build() {
         container_more=--rm
         # It starts at all, and where its programs are.
         # shellcheck disable=SC2016 # for the shell inside
-        run container_run sh -c 'printf "path %s\n" "$PATH"' || container_explain "$(setting container)"
+        container_hello='printf "path %s\n" "$PATH"'
+        # With a first process that passes signals on, where the engine has one: else a cancel waits for the whole grace.
+        [ "$ENGINE_KIND" = apptainer ] || echo --init >>"$TMPDIR/options"
+        run container_run sh -c "$container_hello" || {
+                grep -v '^--init$' "$TMPDIR/options" >"$TMPDIR/options.plain"
+                mv "$TMPDIR/options.plain" "$TMPDIR/options"
+                run container_run sh -c "$container_hello" || container_explain "$(setting container)"
+        }
         container_path=$(sed -n 's/^path //p' "$OUT" | sed -n '1p')
         case " $PARTS " in *" apt "*) container_apt ;; esac
         container_rest=$(printf '%s' "$PARTS" | sed 's/apt *//')

@@ -97,21 +97,19 @@ pip_get_uv() {
         if [ -z "$UV" ] && ! fetched_here; then
                 tell progress "getting uv"
                 if [ -n "$PYTHON" ] && "$PYTHON" -m pip --version >/dev/null 2>&1; then
-                        # The index that was named, else the one that this host's pip is set up with. Through the
-                        # environment: a URL may hold a password.
-                        for pip_url in "$(setting index_url)" ""; do
-                                (
-                                        if [ -n "$pip_url" ]; then
-                                                PIP_INDEX_URL=$pip_url
-                                                export PIP_INDEX_URL
-                                        fi
-                                        PIP_NO_INPUT=1 run "$PYTHON" -m pip install -q --no-deps --only-binary :all: \
-                                                --disable-pip-version-check --retries 1 --timeout 10 --target "$pip_new" uv
-                                ) && pip_keep_uv "$pip_new/bin/uv" && break
-                                [ -n "$pip_url" ] || break
-                        done
+                        # The index that was named, and no other; else the one that this host's pip is set up with. Through
+                        # the environment: a URL may hold a password.
+                        (
+                                pip_url=$(setting index_url)
+                                if [ -n "$pip_url" ]; then
+                                        PIP_INDEX_URL=$pip_url
+                                        export PIP_INDEX_URL
+                                fi
+                                PIP_NO_INPUT=1 run "$PYTHON" -m pip install -q --no-deps --only-binary :all: \
+                                        --disable-pip-version-check --retries 1 --timeout 10 --target "$pip_new" uv
+                        ) && pip_keep_uv "$pip_new/bin/uv"
                 fi
-                if [ -z "$UV" ] && { have curl || have wget; }; then
+                if [ -z "$UV$(setting index_url)" ] && { have curl || have wget; }; then
                         mkdir -p "$pip_new/bin"
                         if run download https://astral.sh/uv/install.sh "$pip_new/install.sh"; then
                                 UV_UNMANAGED_INSTALL=$pip_new/bin UV_NO_MODIFY_PATH=1 run sh "$pip_new/install.sh" -q
