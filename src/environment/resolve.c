@@ -262,6 +262,18 @@ static int take_inline(struct resolving *r, const struct er_strv *scripts, struc
         return any;
 }
 
+/* What is asked for by name is not also taken as it was found ("auto, numpy<2"). */
+static bool is_named(const struct er_strv *pip, const char *distribution)
+{
+        for (size_t i = 0; i < pip->len; i++) {
+                er_autofree char *name = er_distribution_name(er_svn(pip->items[i], strcspn(pip->items[i], " =<>!~[;@(")));
+
+                if (er_streq(name, distribution))
+                        return true;
+        }
+        return false;
+}
+
 static int take_found(struct resolving *r, const struct er_strv *scripts, struct er_err *err)
 {
         er_auto(er_found_list) found = ER_FOUND_LIST_INIT;
@@ -274,7 +286,7 @@ static int take_found(struct resolving *r, const struct er_strv *scripts, struct
                 const struct er_found *item = &found.items[i];
                 er_auto(er_str) line = ER_STR_INIT;
 
-                if (item->optional)
+                if (item->optional || is_named(&r->said->pip, item->distribution))
                         continue;
                 er_str_add(&line, item->distribution);
                 /* A local version ("2.1.0+cu121") is that of this machine's build. */

@@ -1,0 +1,161 @@
+/* test_edit.c - packages added to the files that declare them: what was there stays as it was. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "environment/edit.h"
+
+/* items: separated by '|'. after NULL: it is not simple enough. */
+struct sample {
+        const char *before, *items, *after;
+};
+
+static void split(const char *items, struct er_strv *ret)
+{
+        struct er_sv rest = er_sv(items), item;
+
+        while (er_sv_cut(&rest, '|', &item))
+                er_strv_addn(ret, item.ptr, item.len);
+}
+
+static void expect(const struct sample *sample, bool done, const struct er_str *text)
+{
+        if (done != (sample->after != NULL))
+                fail_msg("%s: %s", done ? "changed" : "left", sample->before);
+        assert_string_equal(text->buf, sample->after ? sample->after : sample->before);
+}
+
+static void yaml(void **state)
+{
+        static const char *const keys[] = {"pip", NULL};
+        static const struct sample samples[] = {
+                {"", "six", "pip: [auto, six]\n"},
+                {"name: x\n", "six>=1|torch", "name: x\npip: [auto, six>=1, torch]\n"},
+                {"name: x", "six", "name: x\npip: [auto, six]\n"},
+                {"pip: [a, \"b[x]\"] # why\nname: x\n", "c[d]", "pip: [a, \"b[x]\", \"c[d]\"] # why\nname: x\n"},
+                {"pip: [A_b==1, c]\n", "a-b>=2", "pip: [a-b>=2, c]\n"},
+                {"pip: []\n", "six", "pip: [six]\n"},
+                {"pip: [a, ]\n", "six", "pip: [a, six]\n"},
+                {"pip:\nname: x\n", "six", "pip: [auto, six]\nname: x\n"},
+                {"pip: auto # all\n", "six", "pip: [auto, six] # all\n"},
+                {"pip: none\n", "six", "pip: [six]\n"},
+                {"pip: numpy==1\n", "numpy", "pip: [numpy]\n"},
+                {"pip:\n  - a # first\n  - b==1 # second\n\n# next\nname: x\n", "c|B>=2",
+                 "pip:\n  - a # first\n  - B>=2 # second\n  - c\n\n# next\nname: x\n"},
+                {"pip:\n- a\n- b\nname: x\n", "c", "pip:\n- a\n- b\n- c\nname: x\n"},
+                {"pip:\n  - a", "c", "pip:\n  - a\n  - c\n"},
+                {"pip: [a,\n  b]\n", "c", NULL},
+                {"pip: &x [a]\n", "c", NULL},
+                {"pip: |\n  a\n", "c", NULL},
+                {"env: {pip: x}\n", "six", "env: {pip: x}\npip: [auto, six]\n"},
+                {"environments:\n  pip:\n    pip: [a]\n", "six", "environments:\n  pip:\n    pip: [a]\npip: [auto, six]\n"},
+                {"pip: ['it''s']\n", "c", NULL},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ER_LEN(samples); i++) {
+                er_auto(er_str) text = ER_STR_INIT;
+                er_auto(er_strv) items = ER_STRV_INIT;
+
+                er_str_add(&text, samples[i].before);
+                split(samples[i].items, &items);
+                expect(&samples[i], er_edit_yaml(&text, keys, ER_EDIT_PIP, "auto", &items), &text);
+        }
+}
+
+static void below(void **state)
+{
+        static const char *const keys[] = {"environments", "train", "apt", NULL};
+        static const struct sample samples[] = {
+                {"environments:\n  other:\n    apt: [x]\n  train:\n    pip: [a]\n  last:\n    pip: [b]\nname: x\n", "ffmpeg",
+                 "environments:\n  other:\n    apt: [x]\n  train:\n    pip: [a]\n    apt: [ffmpeg]\n  last:\n    pip: [b]\nname: x\n"},
+                {"environments:\n  train:\n    apt:\n      - a\n    # more\n    pip: [c]\n", "b=1",
+                 "environments:\n  train:\n    apt:\n      - a\n      - b=1\n    # more\n    pip: [c]\n"},
+                {"environments: {train: {apt: [a]}}\n", "b", NULL},
+                {"name: x\n", "b", NULL},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ER_LEN(samples); i++) {
+                er_auto(er_str) text = ER_STR_INIT;
+                er_auto(er_strv) items = ER_STRV_INIT;
+
+                er_str_add(&text, samples[i].before);
+                split(samples[i].items, &items);
+                expect(&samples[i], er_edit_yaml(&text, keys, ER_EDIT_APT, NULL, &items), &text);
+        }
+}
+
+static void conda_file(void **state)
+{
+        static const char *const keys[] = {"dependencies", NULL};
+        static const struct sample samples[] = {
+                {"name: x\ndependencies:\n  - python=3.11\n  - pip:\n    - six\nchannels: [c]\n", "numpy>=1",
+                 "name: x\ndependencies:\n  - python=3.11\n  - numpy>=1\n  - pip:\n    - six\nchannels: [c]\n"},
+                {"dependencies:\n- a=1\n", "a=2", "dependencies:\n- a=2\n"},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ER_LEN(samples); i++) {
+                er_auto(er_str) text = ER_STR_INIT;
+                er_auto(er_strv) items = ER_STRV_INIT;
+
+                er_str_add(&text, samples[i].before);
+                split(samples[i].items, &items);
+                expect(&samples[i], er_edit_yaml(&text, keys, ER_EDIT_CONDA, NULL, &items), &text);
+        }
+}
+
+static void requirements(void **state)
+{
+        static const struct sample samples[] = {
+                {"", "six", "six\n"},
+                {"a==1  # one\n-r b.txt\n\nc", "A>=2|d", "A>=2  # one\n-r b.txt\n\nc\nd\n"},
+                {"a==1 --hash=sha256:00\n", "a==2", NULL},
+                {"a==1 \\\n  --hash=sha256:00\n", "a==2", NULL},
+                {"a==1 --hash=sha256:00\n", "b", "a==1 --hash=sha256:00\nb\n"},
+                {"x @ https://example.org/x.whl#sha256=00\n", "y[z]", "x @ https://example.org/x.whl#sha256=00\ny[z]\n"},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ER_LEN(samples); i++) {
+                er_auto(er_str) text = ER_STR_INIT;
+                er_auto(er_strv) items = ER_STRV_INIT;
+
+                er_str_add(&text, samples[i].before);
+                split(samples[i].items, &items);
+                expect(&samples[i], er_edit_requirements(&text, &items), &text);
+        }
+}
+
+static void pyproject(void **state)
+{
+        static const struct sample samples[] = {
+                {"[project]\nname = \"x\"\ndependencies = [\"a\"]\n", "b>=1", "[project]\nname = \"x\"\ndependencies = [\"a\", \"b>=1\"]\n"},
+                {"[project]\ndependencies = []\n", "b|c", "[project]\ndependencies = [\"b\", \"c\"]\n"},
+                {"[project]\ndependencies = [\n    \"a[x]\",  # why\n]\n[tool.x]\n", "b", "[project]\ndependencies = [\n    \"a[x]\",  # why\n    \"b\",\n]\n[tool.x]\n"},
+                {"[project]\ndependencies = [\n    \"a\",\n    \"b==1\"\n]\n", "B==2|c", "[project]\ndependencies = [\n    \"a\",\n    \"B==2\",\n    \"c\",\n]\n"},
+                {"[tool.x]\ndependencies = []\n", "b", NULL},
+                {"[project]\nname = \"x\"\n", "b", NULL},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ER_LEN(samples); i++) {
+                er_auto(er_str) text = ER_STR_INIT;
+                er_auto(er_strv) items = ER_STRV_INIT;
+
+                er_str_add(&text, samples[i].before);
+                split(samples[i].items, &items);
+                expect(&samples[i], er_edit_pyproject(&text, &items), &text);
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {cmocka_unit_test(yaml), cmocka_unit_test(below), cmocka_unit_test(conda_file),
+                                           cmocka_unit_test(requirements), cmocka_unit_test(pyproject)};
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
