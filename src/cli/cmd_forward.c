@@ -156,7 +156,7 @@ const struct er_command er_cmd_forward = {
         .description =
                 "For whatever a job serves: TensorBoard, Gradio, a debugger. A connection to port LOCAL of this machine leads to 127.0.0.1:PORT "
                 "of the host, through ssh: nothing has to listen on the network there. Without LOCAL it is the same number, or the next "
-                "free one when that is taken; LOCAL 0 is any free one. The addresses are printed on standard output, one in a line.\n"
+                "free one when that is taken; LOCAL+ is LOCAL or the next free one, 0 any free one. The addresses are printed on standard output, one in a line.\n"
                 "\n"
                 "It goes on until Ctrl-C, or until the job ends. When the host is out of reach, new connections wait for it, up to two "
                 "minutes; those that were open are closed. When nothing listens on PORT, that is said, and connections are refused.\n"

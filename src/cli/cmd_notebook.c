@@ -292,9 +292,20 @@ static int await_server(struct notebook *n, struct er_signals *signals, struct e
 
 /* --- its page */
 
+/* The user's own token may hold anything. */
 static char *address(const struct notebook *n, uint16_t local)
 {
-        return er_fmt("http://127.0.0.1:%u/%s?token=%s", local, n->opts->classic ? "tree" : "lab", getenv(TOKEN));
+        static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+        er_auto(er_str) url = ER_STR_INIT;
+
+        er_str_addf(&url, "http://127.0.0.1:%u/%s?token=", local, n->opts->classic ? "tree" : "lab");
+        for (const char *at = getenv(TOKEN); at && *at; at++) {
+                if (strchr(plain, *at))
+                        er_str_addc(&url, *at);
+                else
+                        er_str_addf(&url, "%%%02X", (unsigned)(unsigned char)*at);
+        }
+        return er_str_detach(&url);
 }
 
 /* The token must not be in the browser's arguments, which all users of this machine can see: a file of ours leads there. */
@@ -513,8 +524,10 @@ static int carry(struct notebook *n, struct er_signals *signals, struct er_err *
                 if (rc == 0)
                         return ended(n);
                 end = serve_page(n, signals, &local, first, err);
-                if (end < 0)
-                        return er_err_hint(err, "the server goes on: errand cancel %s ends it", n->where.job.name);
+                if (end < 0) {
+                        leave_server(n);
+                        return -1;
+                }
                 if (end == ER_FORWARDING_ENDED)
                         return ended(n);
                 if (end == ER_FORWARDING_STOPPED)

@@ -82,15 +82,20 @@ int er_port_parse(const char *text, struct er_port *ret, struct er_err *err)
 {
         struct er_sv rest = er_sv(text), there;
         struct er_port port = {0};
+        bool or_next = false;
 
         er_sv_cut(&rest, ':', &there);
+        if (rest.ptr && rest.len > 1 && rest.ptr[rest.len - 1] == '+') {
+                or_next = true;
+                rest.len--;
+        }
         if (parse_number(there, 1, &port.port) < 0 || (rest.ptr && parse_number(rest, 0, &port.local) < 0)) {
                 er_err_set(err, ER_USAGE, "\"%s\" is no port", text);
-                return er_err_hint(err, "write PORT, or PORT:LOCAL for another one here; LOCAL 0 is any free one");
+                return er_err_hint(err, "write PORT, or PORT:LOCAL for another one here; LOCAL+ takes the next free one when it is taken, 0 any");
         }
         if (!rest.ptr)
                 port.local = port.port;
-        port.exact = rest.ptr && port.local != 0;
+        port.exact = rest.ptr && port.local != 0 && !or_next;
         *ret = port;
         return 0;
 }
@@ -271,6 +276,25 @@ static int read_locals(struct er_proc *proc, struct er_port *ports, size_t count
         return 0;
 }
 
+/* Its own words, an error and its hint, become ours. */
+static int explain(const struct er_str *said, struct er_err *err)
+{
+        struct er_sv rest = er_sv_trim(er_svn(said->buf, said->len)), line;
+        er_autofree char *message = NULL;
+        er_auto(er_str) hint = ER_STR_INIT;
+
+        if (er_sv_starts(rest, er_sv("errand: ")))
+                rest = er_svn(rest.ptr + 8, rest.len - 8);
+        er_sv_cut(&rest, '\n', &line);
+        message = er_sv_dup(line);
+        while (er_sv_cut(&rest, '\n', &line)) {
+                line = er_sv_trim(line);
+                er_str_addf(&hint, "%s%.*s", hint.len ? " " : "", (int)line.len, line.ptr);
+        }
+        er_err_set(err, ER_NET, "%s", message && message[0] ? message : "forwarding did not start");
+        return hint.len ? er_err_hint(err, "%s", hint.buf) : -1;
+}
+
 int er_forwarding_detach(const struct er_cli *cli, const char *name, struct er_port *ports, size_t count, struct er_err *err)
 {
         er_auto(er_strv) argv = ER_STRV_INIT;
@@ -286,10 +310,7 @@ int er_forwarding_detach(const struct er_cli *cli, const char *name, struct er_p
         er_strv_add(&argv, "forward");
         er_strv_add(&argv, name);
         for (size_t i = 0; i < count; i++) {
-                if (ports[i].exact || ports[i].local != ports[i].port)
-                        er_strv_addf(&argv, "%u:%u", ports[i].port, ports[i].local);
-                else
-                        er_strv_addf(&argv, "%u", ports[i].port);
+                er_strv_addf(&argv, "%u:%u%s", ports[i].port, ports[i].local, ports[i].exact || ports[i].local == 0 ? "" : "+");
         }
         opts.argv = argv.items;
         if (er_proc_start(&opts, &proc, err) < 0)
@@ -304,6 +325,5 @@ int er_forwarding_detach(const struct er_cli *cli, const char *name, struct er_p
         while (said.len < SAID_MAX && (n = read(proc.io[2], buf, sizeof buf)) > 0)
                 er_str_addn(&said, buf, (size_t)n);
         er_proc_release(&proc);
-        er_str_rtrim(&said);
-        return er_err_set(err, ER_NET, "%s", er_starts(said.buf, "errand: ") ? said.buf + 8 : said.len ? said.buf : "forwarding did not start");
+        return explain(&said, err);
 }

@@ -127,6 +127,11 @@ def test_only_the_host_sees_it(errand, island):
     assert there < other <= there + 50 and talk(other, b"pong") == b"pong"
     taken = errand("forward", "serve", f"{there}:{here}")
     assert taken.rc == 207 and f"port {here} of this machine is taken" in taken.said
+    third, (next_one,) = forwarding(errand, "serve", f"{there}:{here}+")
+    assert here < next_one <= here + 50 and talk(next_one, b"more") == b"more"
+    end(third)
+    refused_one = errand("forward", "-d", "serve", f"{there}:{here}")
+    assert f"port {here} of this machine is taken" in refused_one.said and "\\x0a" not in refused_one.said
     end(again)
     # The job's end is the forwarding's.
     errand("cancel", "serve").ok()
@@ -209,7 +214,7 @@ def test_on_this_machine(errand):
 
 
 def test_what_cannot_be(errand, host):
-    for text in ("x", "0", "70000", "80:", "80:x", "80:90:100"):
+    for text in ("x", "0", "70000", "80:", "80:x", "80:+", "80:90:100"):
         assert errand("forward", "box", text).rc == 201, text
     errand("run", "--quiet", "--on", "box", "--name", "over", "--no-sync", "--", "true").ok()
     over = errand("forward", "over", "80")

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import signal
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -28,9 +29,9 @@ def project(errand, real_index):
     real_index.wheel("declared-pkg", "1.0")
 
 
-def address(errand, proc):
+def address(errand, proc, token=rb"[0-9a-f]{48}"):
     """The address it prints, and the token in it."""
-    line = re.compile(rb"http://127.0.0.1:(\d+)/lab\?token=([0-9a-f]{48})")
+    line = re.compile(rb"http://127.0.0.1:(\d+)/lab\?token=(%b)" % token)
     until(lambda: line.search(proc.out) or not proc.running(), 240, lambda: repr(proc))
     found = line.search(proc.out)
     assert found, f"{proc}: {errand('logs', 'work-1')}"
@@ -40,7 +41,7 @@ def address(errand, proc):
 def api(url, path, body=None, method=None):
     base, _, token = url.partition("/lab?token=")
     request = urllib.request.Request(f"{base}/api/{path}", None if body is None else json.dumps(body).encode(),
-                                     {"Authorization": f"token {token}"}, method=method)
+                                     {"Authorization": f"token {urllib.parse.unquote(token)}"}, method=method)
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
         return json.loads(answer.read() or b"null")
 
@@ -104,12 +105,19 @@ def free():
 
 
 def test_detached(errand, roomy, project):
+    import socket
+    with socket.socket() as s:  # where it would like to be
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", 0)), s.listen()
+        taken = errand("notebook", "--on", "box", "-d", "--port", str(s.getsockname()[1]), timeout=240)
+        assert taken.rc not in (0, None) and "is taken" in taken.said and "errand cancel work-1" in taken.said, taken
+    errand("cancel", "work-1").ok()
     done = errand("notebook", "--on", "box", "-d", timeout=240).ok()
     url = done.text.strip()
     assert [item["name"] for item in api(url, "contents")["content"] if item["type"] == "notebook"] == ["one.ipynb"]
     pids = [pid for pid in errand.processes() if b"\0forward\0" in read_proc(pid, "cmdline")]
     assert pids
-    errand("cancel", "work-1").ok()
+    errand("cancel", "work-2").ok()
     until(lambda: not any(is_alive(pid) for pid in pids), 20, "the forwarder to end")
 
 
@@ -130,8 +138,8 @@ def test_here_with_a_browser(errand, project):
     from envkit import tools
     tools.link(tools.uv(), errand.bin)
     errand.program("xdg-open", '#!/bin/sh\necho "$@" >"$HOME/opened"; cat "$1" >"$HOME/page"\n')
-    proc = errand.start("notebook", env={"DISPLAY": ":9"})
-    url, token = address(errand, proc)
+    proc = errand.start("notebook", env={"DISPLAY": ":9", "JUPYTER_TOKEN": "my own <token>"})
+    url, token = address(errand, proc, rb"my%20own%20%3Ctoken%3E")
     until(lambda: (errand.home / "page").exists() and url in (errand.home / "page").read_text(), 10, "the browser")
     assert token not in (errand.home / "opened").read_text()
     assert api(url, "contents")["type"] == "directory"
