@@ -434,7 +434,7 @@ static int install(struct er_cli *cli, void *arg, char **args, int count, struct
 const struct er_command er_cmd_install = {
         .name = "install",
         .group = "Run",
-        .summary = "Add packages to the project's environment, and to the file that declares it",
+        .summary = "Add packages to the project, and set them up on its hosts",
         .arguments = "PACKAGE...",
         .description =
                 "PACKAGE is written as in errand.yaml: a name, or with a version (numpy==1.26, 'torch>=2', --conda cudatoolkit=11.8, --apt ffmpeg, "
