@@ -345,3 +345,18 @@ def test_errors_of_the_network_and_json(errand, web):
     freed = errand("data", "--rm", "x.bin").ok()
     assert "freed" in freed.said
     assert "--list" in errand("data", "--rm", "x.bin").ok(206).said
+
+
+def test_a_connection_that_breaks_is_opened_again(errand, host, web):
+    proxy = host.proxy()
+    data = web.put("/big.bin", 2_000_000)
+    web.halves["/big.bin"] = gate = threading.Event()
+    proc = errand.start("data", f"{web.url}/big.bin#{sha256(data)}", "--on", proxy.name)
+    part = data_dir(host) / "big.bin.errand-part"
+    until(lambda: part.exists() and part.stat().st_size > 500_000, 20, "the first half")
+    proxy.cut()
+    until(lambda: len(web.gets("/big.bin")) == 2, 30, "it to be asked for again")
+    gate.set()
+    proc.wait().ok()
+    assert (data_dir(host) / "big.bin").read_bytes() == data
+    assert web.gets("/big.bin")[-1][2], "the second half only"
