@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from envkit import places
-from envkit.fixtures import island  # noqa: F401
+from envkit.fixtures import island, podman_host  # noqa: F401
 from helpers import until
 
 
@@ -360,3 +360,11 @@ def test_a_connection_that_breaks_is_opened_again(errand, host, web):
     proc.wait().ok()
     assert (data_dir(host) / "big.bin").read_bytes() == data
     assert web.gets("/big.bin")[-1][2], "the second half only"
+
+
+def test_a_container_sees_it(errand, podman_host):
+    (errand.cwd / "x.txt").write_text("from the host\n")
+    errand("data", "x.txt", "--on", podman_host.name).ok()
+    (errand.cwd / "x.txt").unlink()
+    done = errand("run", "--quiet", "--on", podman_host.name, "--container", "tiny:1", "cat data/x.txt $ERRAND_DATA/x.txt", timeout=120).ok()
+    assert done.text == "from the host\n" * 2
