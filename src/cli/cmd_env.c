@@ -313,19 +313,19 @@ static int env(struct er_cli *cli, void *arg, char **args, int count, struct er_
 const struct er_command er_cmd_env = {
         .name = "env",
         .group = "Run",
-        .summary = "Show the software that a script needs, and what hosts have made of it",
-        .arguments = "[COMMAND [ARG]... | freeze [FILE] | list [HOST]... | show NAME... | check [NAME]... | rm NAME...]",
+        .summary = "Show the software that a script needs and that hosts have",
+        .arguments = "[COMMAND... | freeze | list | show | check | rm]",
         .description =
                 "Reads the scripts of COMMAND (else of the command in errand.yaml, else every Python file of the project) and the project's "
                 "modules that they reach, and shows the distributions their imports come from: with the versions installed here, where there "
                 "are any. The standard library and the project itself are left out. Optional is what is imported only for another platform, for "
                 "type checking, or where something else would do; it is not installed.\n"
                 "\n"
-                "freeze writes them to requirements.txt of the project, or to FILE.\n"
+                "freeze [FILE] writes them to requirements.txt of the project, or to FILE.\n"
                 "\n"
-                "list shows the environments that hosts have made for jobs: each is built once, named by the hash of what was declared, "
-                "and used by every job that declares the same. show tells what one was made from and where its log is. check looks "
-                "whether all that was declared is still there; its exit status is 1 when something is missing. rm takes one away, unless a job uses it; "
+                "list [HOST]... shows the environments that hosts have made for jobs: each is built once, named by the hash of what was declared, "
+                "and used by every job that declares the same. show NAME... tells what one was made from and where its log is. check [NAME]... looks "
+                "whether all that was declared is still there; its exit status is 1 when something is missing. rm NAME... takes one away, unless a job uses it; "
                 "errand gc takes those that nothing has used for 30 days. NAME may be the beginning of what list shows.",
         .examples = "errand env python3 train.py\twhat train.py needs, and in which line it says so\n"
                     "errand env freeze\twrites requirements.txt\n"

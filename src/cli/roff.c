@@ -60,6 +60,7 @@ static const struct {
         {"XDG_RUNTIME_DIR", "Where the sockets of shared ssh connections are; without it, or when it is long, in /tmp."},
         {"ERRAND_SSH_PERSIST",
          "For how many seconds an idle ssh connection is kept for the next command; 0: none is kept or shared."},
+        {"ERRAND_LINGER", "0: no listener is left on a host for some seconds when commands follow each other quickly."},
         {"SSH_AUTH_SOCK", "Used by ssh, as are all its other settings."},
         {"SHELL", "What errand ssh starts on this machine without a command."},
         {"PATH", "Where ssh and git are found."},

@@ -210,7 +210,7 @@ static void test_found(void **state)
         assert_int_equal(resolve("", &r, &err), 0);
         put("helper.py", "import errand_nowhere_else\n");
         good("", &r);
-        assert_string_equal(r.declaration, "pip errand-nowhere-else\n");
+        assert_string_equal(r.declaration, "pip errand-nowhere-else\nfound-in scripts\n");
         assert_int_equal(resolve("pip: none\n", &r, &err), 0);
         /* What is declared is all, unless auto is among it. */
         good("pip: [six]\n", &r);
@@ -218,7 +218,7 @@ static void test_found(void **state)
         good("pip: [six, auto]\n", &r);
         assert_string_equal(r.declaration, "pip errand-nowhere-else\npip six\n");
         good("apt: git\n", &r);
-        assert_string_equal(r.declaration, "apt git\n");
+        assert_string_equal(r.declaration, "apt git\npip errand-nowhere-else\nfound-in scripts\n"); /* apt says nothing of Python */
         /* A script that says what it needs is believed. */
         put("run.py", "# /// script\n# requires-python = \">=3.9\"\n# dependencies = [\"rich>=1\"]\n# ///\nimport helper\n");
         good("", &r);
