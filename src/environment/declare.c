@@ -130,7 +130,7 @@ static int read_fetch(const struct er_yaml *yaml, const struct er_yaml_node *nod
 {
         er_autofree char *text = NULL;
 
-        if (read_text(yaml, node, key, &text, err) < 0)
+        if (read_text(yaml, node, key, &text, err) < 0 || !text)
                 return -1;
         for (size_t i = ER_FETCH_AUTO; i < ER_LEN(fetch_names); i++)
                 if (strcasecmp(text, fetch_names[i]) == 0) {

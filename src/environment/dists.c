@@ -196,7 +196,7 @@ static void look_for_origin(const struct er_dists *dists, struct info *info)
         json_t *json = NULL;
         const char *url;
 
-        if (info->looked_for_origin)
+        if (!info || info->looked_for_origin)
                 return;
         info->looked_for_origin = true;
         read_part(dists, info, "direct_url.json", SMALL_MAX, &text);

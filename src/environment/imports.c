@@ -617,8 +617,10 @@ int er_imports_find(const char *project_dir, const struct er_strv *scripts, stru
         s.whole = !scripts || scripts->len == 0;
         if (s.whole)
                 walk(&s);
-        for (size_t i = 0; i < (s.whole ? s.all.len : scripts->len); i++)
-                begin_script(&s, s.whole ? s.all.items[i] : scripts->items[i]);
+        if (s.whole)
+                scripts = &s.all;
+        for (size_t i = 0; i < scripts->len; i++)
+                begin_script(&s, scripts->items[i]);
         add_root(&s, "");
         for (size_t i = 0; i < ER_LEN(usual_roots); i++)
                 if (er_project_look(&s.project, "", usual_roots[i], strlen(usual_roots[i])) == ER_ENTRY_DIR)

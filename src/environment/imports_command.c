@@ -196,7 +196,7 @@ static bool is_shell(const char *base)
 static void python_args(struct commands *c, char *const *args, size_t count)
 {
         for (size_t i = 0; i < count; i++) {
-                const char *arg = args[i];
+                const char *arg = args[i] ? args[i] : "";
 
                 if (arg[0] != '-' || !arg[1]) {
                         if (arg[0] != '-')

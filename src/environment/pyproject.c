@@ -69,7 +69,7 @@ static void add_poetry_version(struct er_str *out, const char *text)
                         keep++;
         er_str_addf(out, ">=%s,<", text + 1);
         for (size_t i = 0; i <= keep; i++)
-                er_str_addf(out, "%s%llu", i ? "." : "", (unsigned long long)(parts[i] + (i == keep)));
+                er_str_addf(out, "%s%llu", i ? "." : "", (unsigned long long)parts[i] + (i == keep));
 }
 
 static int take_poetry(struct project *project, const char *name, const char *version, struct er_err *err)
@@ -295,8 +295,10 @@ static int read_project(struct project *project, const char *dir, const char *sh
                 place.line = 0;
                 place.depth++;
                 project->place = &place;
-                if ((files[i].read ? files[i].read(project, er_svn(text.buf, text.len), err)
-                                   : read_toml(project, dir, er_svn(text.buf, text.len), err)) < 0)
+                there = files[i].read ? files[i].read(project, er_svn(text.buf, text.len), err)
+                                      : read_toml(project, dir, er_svn(text.buf, text.len), err);
+                project->place = NULL;
+                if (there < 0)
                         return -1;
         }
         if (!any) {

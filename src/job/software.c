@@ -57,7 +57,7 @@ static bool is_declared(const struct er_recipe *recipe, const char *package)
         while (er_sv_cut(&rest, '\n', &line)) {
                 const char *space = memchr(line.ptr, ' ', line.len);
                 size_t left = space ? line.len - (size_t)(space + 1 - line.ptr) : 0;
-                if (left >= len && strncmp(space + 1, package, len) == 0 && (left == len || strchr(" =<>!~[;@", space[1 + len])))
+                if (space && left >= len && strncmp(space + 1, package, len) == 0 && (left == len || strchr(" =<>!~[;@", space[1 + len])))
                         return true;
         }
         return false;

@@ -394,7 +394,8 @@ pip_python_of_env() {
 pip_reaches_index() {
         pip_url=$(setting index_url)
         pip_url=${pip_url:-${UV_DEFAULT_INDEX-${UV_INDEX_URL-}}}
-        pip_url=${pip_url:-https://pypi.org/simple/}
+        # Its host alone: what else is in the URL may be a password, and everybody on this host sees arguments.
+        pip_url=$(printf '%s' "${pip_url:-https://pypi.org/}" | sed 's|^\([a-z]*://\)\([^/]*@\)\{0,1\}\([^/?#]*\).*|\1\3/|')
         case $pip_url in
         http://* | https://*) ;;
         *) return 0 ;;
