@@ -53,7 +53,7 @@ try:
 except Exception:
     names = []
 found = [OTHER[name]] if name in OTHER and (not names or OTHER[name] in names) else []
-for near in difflib.get_close_matches(name, names or KNOWN, 3, 0.7):
+for near in difflib.get_close_matches(name, [n for n in names or KNOWN if n != name], 3, 0.7):
     if near not in found:
         found.append(near)
 if found:
