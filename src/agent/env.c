@@ -4,13 +4,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/path.h"
 #include "proto/msg.h"
 
 #define RECORD_MAX (256u * 1024)
+#define GOING_MS 5000   /* what is being removed has lost its name long before */
+#define GOING_LOOK_MS 5
 
 enum lock_byte { BUILD = 0, WANT = 1 };
 
@@ -57,10 +61,22 @@ static bool is_locked(const struct er_env *env, enum lock_byte byte)
         return fcntl(env->lock_fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-int er_env_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HASH], bool make, struct er_env *ret, struct er_err *err)
+/* Of the directory that still has its name: one that is being removed is called otherwise. */
+static bool is_in_place(const struct er_env *env)
+{
+        struct stat ours, named;
+
+        return fstat(env->fd, &ours) == 0 && stat(env->path, &named) == 0 && ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
+enum opened { FAILED = -1, OPENED, GOING };
+
+static enum opened try_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HASH], bool make, struct er_env *ret,
+                            struct er_err *err)
 {
         struct er_env env = {.agent = agent, .fd = -1, .lock_fd = -1};
         er_autofree char *below = NULL;
+        bool locked;
         int saved;
 
         er_env_hex(hash, env.hex);
@@ -77,19 +93,33 @@ int er_env_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HA
                 return -1;
         }
         env.lock_fd = openat(env.fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (env.lock_fd < 0 || set_lock(env.lock_fd, WANT, F_RDLCK) < 0) {
-                saved = errno;
-                if (env.lock_fd >= 0 && (saved == EAGAIN || saved == EACCES)) {
-                        er_env_release(&env);
-                        er_env_hex(hash, env.hex);
-                        return make ? er_err_set(err, ER_STATE, "environment %.12s is being removed", env.hex) : er_env_missing(env.hex, err);
-                }
-                er_agent_fail(agent, saved, err, "lock %s", env.path);
-                er_env_release(&env);
-                return -1;
+        locked = env.lock_fd >= 0 && set_lock(env.lock_fd, WANT, F_RDLCK) == 0;
+        saved = errno;
+        if (locked && is_in_place(&env)) {
+                *ret = env;
+                return OPENED;
         }
-        *ret = env;
-        return 0;
+        if (locked || (env.lock_fd < 0 ? saved == ENOENT : saved == EAGAIN || saved == EACCES)) {
+                er_env_release(&env);
+                return GOING;
+        }
+        er_agent_fail(agent, saved, err, "lock %s", env.path);
+        er_env_release(&env);
+        return FAILED;
+}
+
+int er_env_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HASH], bool make, struct er_env *ret, struct er_err *err)
+{
+        er_deadline deadline = er_deadline_in(GOING_MS);
+        enum opened rc;
+        char hex[ER_ENV_HEX];
+
+        while ((rc = try_open(agent, hash, make, ret, err)) == GOING && make && er_deadline_poll_ms(deadline) != 0)
+                poll(NULL, 0, GOING_LOOK_MS);
+        if (rc != GOING)
+                return rc;
+        er_env_hex(hash, hex);
+        return make ? er_err_set(err, ER_STATE, "environment %.12s is being removed", hex) : er_env_missing(hex, err);
 }
 
 bool er_env_is_ready(const struct er_env *env)
@@ -123,6 +153,15 @@ int er_env_claim(struct er_env *env)
         if (set_lock(env->lock_fd, BUILD, F_WRLCK) == 0)
                 return 1;
         return errno == EAGAIN || errno == EACCES ? 0 : -1;
+}
+
+int er_env_claim_alone(struct er_env *env)
+{
+        int rc = er_env_claim(env);
+
+        if (rc == 1 && set_lock(env->lock_fd, WANT, F_WRLCK) < 0)
+                rc = errno == EAGAIN || errno == EACCES ? 0 : -1;
+        return rc;
 }
 
 bool er_env_is_building(const struct er_env *env)
@@ -244,6 +283,7 @@ static enum er_env_news look_at_progress(struct er_env_wait *wait)
 enum er_env_news er_env_wait_look(struct er_env_wait *wait)
 {
         er_auto(er_err) err = ER_ERR_INIT;
+        int rc;
         bool building = er_env_is_building(wait->env); /* before the rest: a builder writes the end first, then lets go */
 
         if (er_env_is_ready(wait->env))
@@ -254,10 +294,12 @@ enum er_env_news er_env_wait_look(struct er_env_wait *wait)
                 return ER_ENV_FAILED;
         if (building)
                 return look_at_progress(wait);
-        if (wait->starts++ == STARTS_MAX)
+        if (wait->starts == STARTS_MAX)
                 return give_up(wait, "the build ended without a word: is the disk full?");
-        if (er_env_build_start(wait->env, &err) < 0)
+        rc = er_env_build_start(wait->env, &err);
+        if (rc < 0)
                 return give_up(wait, err.message);
+        wait->starts += (unsigned)rc;
         wait->pause_ms = PAUSE_MS;
         return ER_ENV_SAME;
 }

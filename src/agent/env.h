@@ -36,6 +36,8 @@ void er_env_mark_used(const struct er_env *env);
 int64_t er_env_used_ms(const struct er_env *env);
 /* 1: the exclusive byte is ours now (until released); 0: somebody else's; -1 with errno. */
 int er_env_claim(struct er_env *env);
+/* The same, and nobody wants it or can come to want it. After 0 it is to be released soon. */
+int er_env_claim_alone(struct er_env *env);
 bool er_env_is_building(const struct er_env *env);
 /* Somebody but us wants it. */
 bool er_env_is_wanted(const struct er_env *env);
@@ -56,7 +58,7 @@ void er_env_failure_read(const struct er_env *env, struct er_env_failure *ret);
 /* The present line of progress (owned), or NULL. */
 char *er_env_progress(const struct er_env *env);
 
-/* Starts a builder unless there is one, or the environment is ready. */
+/* 1: a builder was started, and has the lock; 0: there is one, or the environment is ready. */
 int er_env_build_start(const struct er_env *env, struct er_err *err);
 /* Runs the recipe's script once more, which only looks, its output into `out_fd`. 0: all is there. */
 int er_env_check(const struct er_env *env, int out_fd, struct er_env_failure *ret, struct er_err *err);

@@ -16,6 +16,7 @@
 #include "agent/ptree.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/map.h"
 #include "base/path.h"
 #include "proto/msg.h"
 
@@ -119,8 +120,15 @@ static int unpack(struct build *b, struct er_err *err)
         return 0;
 }
 
+/* With the path in it: the same environment may be built elsewhere on this machine, below another root. */
+static char *mark_of(const struct er_env *env)
+{
+        return er_fmt("environment-%s-%016llx", env->hex, (unsigned long long)er_hash64(env->path, strlen(env->path)));
+}
+
 static void add_vars(const struct er_env *env, struct er_strv *vars)
 {
+        er_autofree char *mark = mark_of(env);
         er_auto(er_strv) ours = ER_STRV_INIT;
         struct er_activation activation = ER_ACTIVATION_INIT;
 
@@ -129,7 +137,7 @@ static void add_vars(const struct er_env *env, struct er_strv *vars)
         er_strv_addf(&ours, "ERRAND_TOOLS=%s/tools", env->agent->root);
         er_strv_addf(&ours, "ERRAND_CACHE=%s/cache", env->agent->root);
         er_strv_addf(&ours, "TMPDIR=%s/tmp", env->path);
-        er_strv_addf(&ours, "ERRAND_ATTEMPT_ID=environment-%s", env->hex); /* by this a leftover of it is known */
+        er_strv_addf(&ours, "ERRAND_ATTEMPT_ID=%s", mark); /* by this a leftover of it is known */
         for (char *const *item = environ; *item; item++)
                 er_strv_add(vars, *item);
         activation.set = ours;
@@ -300,7 +308,7 @@ static int keep(struct build *b, struct er_err *err)
 
 static _Noreturn void build(struct build *b, pid_t guard)
 {
-        const struct er_traces left = {.id = er_fmt("environment-%s", b->env.hex)};
+        const struct er_traces left = {.id = mark_of(&b->env)};
         struct er_err err = ER_ERR_INIT;
         int log_fd;
 
@@ -343,32 +351,50 @@ static _Noreturn void guard(struct build *b)
         _exit(0);
 }
 
+/* The lock, by an open file of its own, which wants nothing. It is had before the fork: how long the new process takes until
+   it runs does not matter then. 1: b->env is ours to build; 0: somebody else's; -1 with errno. */
+static int claim(const struct er_env *env, struct build *b)
+{
+        int rc;
+
+        b->env.agent = env->agent;
+        memcpy(b->env.hex, env->hex, sizeof b->env.hex);
+        b->env.path = er_strdup(env->path);
+        b->env.fd = open(b->env.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        b->env.lock_fd = b->env.fd < 0 ? -1 : openat(b->env.fd, "lock", O_RDWR | O_CLOEXEC);
+        if (b->env.lock_fd < 0)
+                return -1;
+        rc = er_env_claim(&b->env);
+        return rc == 1 && er_env_is_ready(&b->env) ? 0 : rc;
+}
+
 int er_env_build_start(const struct er_env *env, struct er_err *err)
 {
         struct build b = {.env = ER_ENV_INIT, .control = ER_STR_INIT, .listens = true};
-        pid_t pid;
+        pid_t pid = -1;
+        int rc, saved;
 
         if (er_env_is_ready(env) || er_env_is_building(env))
                 return 0;
-        pid = fork();
-        if (pid < 0)
-                return er_err_errno(err, errno, "start a process");
-        if (pid > 0)
-                return 0;
+        rc = claim(env, &b);
+        if (rc == 1) {
+                unlinkat(b.env.fd, "progress", 0); /* of a build that was killed */
+                pid = fork();
+        }
+        if (rc != 1 || pid != 0) {
+                saved = errno;
+                er_env_release(&b.env);
+                if (rc < 0)
+                        return er_agent_fail(env->agent, saved, err, "lock %s", env->path);
+                return rc == 1 && pid < 0 ? er_err_errno(err, saved, "start a process") : rc;
+        }
         setsid();
         signal(SIGCHLD, SIG_DFL);
         signal(SIGPIPE, SIG_IGN);
         signal(SIGTERM, SIG_DFL);
         prctl(PR_SET_CHILD_SUBREAPER, 1);
-        er_close_all_but(NULL, 0);
+        er_close_all_but((const int[]){b.env.fd, b.env.lock_fd}, 2);
         er_null_stdio();
-        b.env.agent = env->agent;
-        memcpy(b.env.hex, env->hex, sizeof b.env.hex);
-        b.env.path = er_strdup(env->path);
-        b.env.fd = open(b.env.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        b.env.lock_fd = openat(b.env.fd, "lock", O_RDWR | O_CLOEXEC); /* an open file of our own, which wants nothing */
-        if (b.env.lock_fd < 0 || er_env_claim(&b.env) != 1 || er_env_is_ready(&b.env))
-                _exit(0);
         guard(&b);
 }
 

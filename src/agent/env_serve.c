@@ -186,7 +186,7 @@ int er_do_env_list(struct er_serve *serve, const struct er_frame *frame, struct 
 int er_env_remove(struct er_env *env, uint64_t *ret_freed, struct er_err *err)
 {
         er_autofree char *aside = er_fmt("%s.gone", env->path);
-        int rc = er_env_is_wanted(env) ? 0 : er_env_claim(env);
+        int rc = er_env_is_wanted(env) ? 0 : er_env_claim_alone(env);
 
         if (rc < 0)
                 return er_agent_fail(env->agent, errno, err, "lock %s", env->path);

@@ -101,6 +101,27 @@ static void collect_leftovers(struct collection *gc)
                 closedir(all);
 }
 
+/* "HEX.gone" of removals that were killed. */
+static void collect_gone_environments(struct collection *gc)
+{
+        er_autofree char *path = er_path_join(gc->worker->agent->root, "environments");
+        DIR *all = opendir(path);
+        const struct dirent *entry;
+        struct stat st;
+
+        while (all && (entry = readdir(all))) {
+                if (!er_ends(entry->d_name, ".gone") || fstatat(dirfd(all), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+                    er_now_ms() - (int64_t)st.st_ctim.tv_sec * 1000 < STALE_MS)
+                        continue;
+                if (gc->dry)
+                        gc->freed += er_du(dirfd(all), entry->d_name);
+                else
+                        er_rmtree(dirfd(all), entry->d_name, &gc->freed, NULL);
+        }
+        if (all)
+                closedir(all);
+}
+
 static int collect_environment(void *arg, struct er_env *env, const unsigned char *hash, struct er_err *err)
 {
         struct collection *gc = arg;
@@ -174,6 +195,7 @@ static int collect(struct er_worker *worker, struct er_err *err)
         if (er_adir_each(worker->agent, er_svn(NULL, 0), collect_attempt, &gc, err) < 0)
                 return -1;
         collect_leftovers(&gc);
+        collect_gone_environments(&gc);
         if (er_env_each(worker->agent, collect_environment, &gc, err) < 0)
                 return -1;
         if (er_snapshots_collect(root, is_needed, &gc, gc.dry, &snapshots, err) < 0)

@@ -6,8 +6,8 @@ import pytest
 
 from envkit import places
 from envkit.fixtures import index, island, uv_host  # noqa: F401
-from envkit.jobs import declare, environments, failed, ready, run
-from helpers import end_process, is_alive, until
+from envkit.jobs import declare, environments, failed, home_of, ready, run
+from helpers import end_process, is_alive, read_proc, until
 
 
 @pytest.fixture(params=["uv", "pip"])
@@ -247,3 +247,30 @@ def test_signals_of_a_terminal_do_not_end_a_build(errand, uv_host, index):
     first.wait()
     index.release()
     assert second.wait().ok().text == "alpha 1.0\n"
+
+
+def test_two_roots_of_one_host_build_the_same_environment(errand, uv_host):
+    """What is left of a killed build is known by a mark, which the other root's build does not carry."""
+    errand("hosts", "add", "second", uv_host.name, "--root", "~/second").ok()
+    declare(errand, setup=["touch $ERRAND_PREFIX/../begun; while [ ! -e ~/go ]; do sleep 0.05; done"])
+    jobs = []
+    for name, root in (("box", ".errand"), ("second", "second")):
+        jobs.append(errand.start("run", "--quiet", "--on", name, "--", "echo", name))
+        until(lambda: list((home_of(uv_host) / root).glob("environments/*/begun")), 30, "the build to begin")
+    (home_of(uv_host) / "go").touch()
+    for name, job in zip(("box", "second"), jobs):
+        assert job.wait().ok().text == f"{name}\n"
+
+
+def test_the_index_password_is_in_no_argument(errand, uv_host, index):
+    index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
+    declare(errand, pip=["alpha"], index_url=index.url.replace("://", "://someone:geheim@"))
+    index.hold("/"), index.hold("/simple/alpha")
+    job = errand.start("run", "--quiet", "--on", "box", "--", "alpha")
+    seen = b""
+    for part in ("/", "/simple/alpha"):
+        index.held(part)
+        seen += b" ".join(read_proc(pid, "cmdline") for pid in uv_host.jobs())
+        index.release(part)
+    assert job.wait().ok().text == "alpha 1.0\n"
+    assert b"uv" in seen and b"geheim" not in seen
