@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "agent/job.h"
 #include "agent/ptree.h"
 #include "agent/supervise.h"
 #include "agent/work.h"
@@ -42,10 +43,21 @@ static void write_lost(struct er_charge *charge, bool all_dead)
                 er_exit_sync(&charge->dir);
 }
 
+/* A container is not below us in the process tree. */
+static void end_outside(struct er_charge *charge, char *id)
+{
+        if (charge->env.fd < 0 || er_activation_read(&charge->env, &charge->activation, NULL) < 0)
+                return;
+        charge->info.id = id;
+        er_job_end(charge);
+        charge->info.id = NULL;
+}
+
 static _Noreturn void guard(struct er_charge *charge, pid_t supervisor)
 {
         er_auto(er_status) status = ER_STATUS_INIT;
-        bool dead;
+        er_autofree char *id = er_take(charge->info.id);
+        bool dead = true, told;
 
         prctl(PR_SET_NAME, "errand-guard");
         /* The supervisor sees to an orderly end; we are the one who stays. */
@@ -61,9 +73,13 @@ static _Noreturn void guard(struct er_charge *charge, pid_t supervisor)
                 if (pid == supervisor || (pid < 0 && errno != EINTR))
                         break;
         }
-        /* Also when there is a record: it may have been killed between writing that and its last breath. */
-        dead = er_ptree_kill(er_deadline_in(KILL_PATIENCE_MS), NULL, NULL);
-        if (!er_exit_read(&charge->dir, &status)) {
+        told = er_exit_read(&charge->dir, &status);
+        /* Also when there is a record: it may have been killed between writing that and its last breath. But a job that never
+           began has left nothing, and a builder that was started for it is for others too. */
+        if (!told || status.started_ms > 0)
+                dead = er_ptree_kill(er_deadline_in(KILL_PATIENCE_MS), NULL, NULL);
+        if (!told) {
+                end_outside(charge, id);
                 er_ticket_leave(&charge->ticket);
                 write_lost(charge, dead);
         }

@@ -3,7 +3,7 @@ import pytest
 
 from envkit.fixtures import podman_host, rootless_host  # noqa: F401
 from envkit.jobs import declare, failed, run
-from helpers import until
+from helpers import end_process, read_proc, until
 
 
 @pytest.fixture(params=["root", "user"])
@@ -54,6 +54,18 @@ def test_what_does_not_listen_is_ended_too(errand, podman_host):
     running.wait()
     assert errand.job()["state"] == "cancelled"
     until(lambda: not podman_host.find("sleep 1000"), 20, "the container to end")
+
+
+def test_a_supervisor_that_is_killed_leaves_no_container(errand, podman_host):
+    declare(errand, container="tiny:1")
+    running = errand.start("run", "--quiet", "--retries", "0", "--on", "box", "--", "sh", "-c", "echo began; sleep 1000")
+    running.wait_for(b"began")
+    for pid in podman_host.jobs():
+        if read_proc(pid, "comm").strip() == b"errand-super":
+            end_process(pid)
+    assert running.wait().rc
+    until(lambda: not podman_host.find("sleep 1000"), 20, "the container to end")
+    until(lambda: "rm --force errand-" in podman_host.podman_calls.read_text(), 20, "podman to be told")
 
 
 def test_an_image_that_is_not_to_be_had(errand, podman_host):

@@ -274,3 +274,31 @@ def test_the_index_password_is_in_no_argument(errand, uv_host, index):
         index.release(part)
     assert job.wait().ok().text == "alpha 1.0\n"
     assert b"uv" in seen and b"geheim" not in seen
+
+
+def test_who_began_a_build_again_may_leave_it(errand, uv_host):
+    """A build that was killed is begun again by one of those that wait; when that one is cancelled, the build goes on."""
+    declare(errand, setup=["echo x >>~/builds; while [ ! -e ~/go ]; do sleep 0.05; done"])
+    builds = home_of(uv_host) / "builds"
+    jobs = [errand.start("run", "--quiet", "--on", "box", "--", "echo", "ready") for _ in range(2)]
+
+    def named(name):
+        return [pid for pid in uv_host.jobs() if read_proc(pid, "comm").strip() == name]
+
+    def parent(pid):
+        return int(read_proc(pid, "stat").rpartition(b")")[2].split()[1])
+
+    until(lambda: builds.exists() and len(named(b"errand-super")) == 2, 30, "two to wait for a build")
+    (first,) = named(b"errand-env")
+    end_process(parent(first))  # its guard, and it with that
+    until(lambda: builds.read_text() == "x\nx\n", 30, "another build to begin")
+    (again,) = named(b"errand-env")
+    supervisor = parent(parent(again))
+    open_there = " ".join(os.readlink(f"/proc/{supervisor}/fd/{fd}") for fd in os.listdir(f"/proc/{supervisor}/fd"))
+    mine = next(row["job"] for row in errand.jobs() if f"/{row['job']}." in open_there)
+    errand("cancel", mine).ok()
+    until(lambda: not is_alive(supervisor) and len(named(b"errand-guard")) == 2, 20, "all of the cancelled one to be gone")
+    assert named(b"errand-env") == [again]
+    (home_of(uv_host) / "go").touch()
+    assert sorted(job.wait().rc == 0 for job in jobs) == [False, True]
+    assert builds.read_text() == "x\nx\n"
