@@ -21,7 +21,9 @@
 void er_fetch_facts_release(struct er_fetch_facts *facts)
 {
         free(facts->version);
-        *facts = (struct er_fetch_facts)ER_FETCH_FACTS_INIT;
+        facts->version = NULL;
+        facts->size = 0;
+        facts->has_size = false;
 }
 
 bool er_data_has_tool(const char *name)

@@ -368,6 +368,7 @@ static void drop_checkpoints(const char *dir)
 
         checkpoints = &found;
         nftw(dir, find_checkpoints, 16, FTW_PHYS);
+        checkpoints = NULL;
         for (size_t i = 0; i < found.len; i++)
                 er_rmtree(AT_FDCWD, found.items[i], NULL, NULL);
 }
