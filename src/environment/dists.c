@@ -196,7 +196,7 @@ static void look_for_origin(const struct er_dists *dists, struct info *info)
         json_t *json = NULL;
         const char *url;
 
-        if (!info || info->looked_for_origin)
+        if (info->looked_for_origin)
                 return;
         info->looked_for_origin = true;
         read_part(dists, info, "direct_url.json", SMALL_MAX, &text);
@@ -317,6 +317,8 @@ static struct info *editable(struct er_dists *dists, struct er_sv import)
         er_autofree char *name = er_dist_normalise(top);
         struct info *info = by_name(dists, name);
 
+        if (!dists->infos)
+                return NULL;
         if (!info) {
                 for (size_t i = 0; i < dists->count && !info; i++) {
                         er_auto(er_str) text = ER_STR_INIT;

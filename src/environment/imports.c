@@ -614,11 +614,11 @@ int er_imports_find(const char *project_dir, const struct er_strv *scripts, stru
                 return -1;
         s.project_dir = er_path_abs(project_dir);
         s.dists = er_dists_new(s.project_dir);
-        s.whole = !scripts || scripts->len == 0;
-        if (s.whole)
+        if (!scripts || scripts->len == 0) {
+                s.whole = true;
                 walk(&s);
-        if (s.whole)
                 scripts = &s.all;
+        }
         for (size_t i = 0; i < scripts->len; i++)
                 begin_script(&s, scripts->items[i]);
         add_root(&s, "");
