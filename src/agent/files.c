@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "base/io.h"
 #include "base/path.h"
 
+#define PARTED_MAX 230u /* a name with so much more behind it still is one */
 #define PIECE (256u * 1024) /* of a file in one DATA frame */
 
 static int64_t mtime_of(const struct stat *st)
@@ -119,6 +121,7 @@ struct put {
         struct er_stream stream;
         int dir, fd; /* fd: of the part; -1 when the file is there already */
         char *path, *part;
+        bool own; /* the part has a name that nobody else knows, and is not continued later */
         struct file_facts facts;
         uint64_t offset;
 };
@@ -155,16 +158,27 @@ static int put_dir(struct er_serve *serve, const struct er_frame *frame, int dir
         return 0;
 }
 
+/* Several clients may send the same file at once: each has a part of its own, and the last one counts. */
+static char *own_part(const char *path)
+{
+        char id[ER_RANDOM_HEX];
+
+        er_random_hex(id);
+        return strlen(er_path_base(path)) > PARTED_MAX ? er_fmt("%s.errand-part", path) : er_fmt("%s.%.8s.errand-part", path, id);
+}
+
 static int put_link(struct er_serve *serve, const struct er_frame *frame, int dir, const char *path, struct er_err *err)
 {
         er_autofree char *target = er_msg_dup(frame->payload, ER_T_TARGET);
-        er_autofree char *part = er_fmt("%s.errand-part", path);
+        er_autofree char *part = own_part(path);
 
         if (!target || !target[0])
                 return er_err_set(err, ER_REMOTE, "a symlink without a target");
-        (void)unlinkat(dir, part, 0);
-        if (symlinkat(target, dir, part) < 0 || renameat(dir, part, dir, path) < 0)
-                return fail_write(serve->agent, path, err);
+        if (symlinkat(target, dir, part) < 0 || renameat(dir, part, dir, path) < 0) {
+                (void)fail_write(serve->agent, path, err);
+                (void)unlinkat(dir, part, 0);
+                return -1;
+        }
         er_serve_ok(serve, frame->id);
         return 0;
 }
@@ -187,7 +201,7 @@ static int open_part(int dir, const char *part, int flags)
 static int put_whole(struct er_serve *serve, const struct er_frame *frame, int dir, const char *path, const struct file_facts *facts,
                      struct er_sv data, struct er_err *err)
 {
-        er_autofree char *part = er_fmt("%s.errand-part", path);
+        er_autofree char *part = own_part(path);
         er_autoclose int fd = open_part(dir, part, O_TRUNC);
 
         if (fd < 0)
@@ -197,8 +211,10 @@ static int put_whole(struct er_serve *serve, const struct er_frame *frame, int d
                 (void)unlinkat(dir, part, 0);
                 return -1;
         }
-        if (place_part(serve->agent, dir, fd, part, path, facts, err) < 0)
+        if (place_part(serve->agent, dir, fd, part, path, facts, err) < 0) {
+                (void)unlinkat(dir, part, 0);
                 return -1;
+        }
         er_serve_ok(serve, frame->id);
         return 0;
 }
@@ -239,7 +255,9 @@ static void free_put(struct er_stream *stream)
 {
         struct put *put = (struct put *)stream;
 
-        if (put->fd >= 0)
+        if (put->fd >= 0 && put->own)
+                (void)unlinkat(put->dir, put->part, 0);
+        else if (put->fd >= 0)
                 set_mtime(put->fd, put->facts.mtime_ms);
         er_close(&put->fd);
         er_close(&put->dir);
@@ -249,6 +267,17 @@ static void free_put(struct er_stream *stream)
 }
 
 static const struct er_stream_ops put_ops = {.frame = take_frame, .free = free_put};
+
+/* False: somebody else is sending the same file, and has the part. */
+static bool take_part(const struct put *put)
+{
+        struct stat ours, named;
+
+        if (flock(put->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+                return false;
+        return fstat(put->fd, &ours) == 0 && fstatat(put->dir, put->part, &named, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino == named.st_ino &&
+               ours.st_dev == named.st_dev;
+}
 
 /* How much of it is there: all of it under its name, or the beginning in its part. */
 static int find_begin(const struct er_agent *agent, struct put *put, struct er_err *err)
@@ -261,6 +290,13 @@ static int find_begin(const struct er_agent *agent, struct put *put, struct er_e
                 return 0;
         }
         put->fd = open_part(put->dir, put->part, 0);
+        if (put->fd >= 0 && !take_part(put)) {
+                er_close(&put->fd);
+                free(put->part);
+                put->part = own_part(put->path);
+                put->own = true;
+                put->fd = open_part(put->dir, put->part, O_EXCL);
+        }
         if (put->fd < 0 || fstat(put->fd, &st) < 0)
                 return fail_write(agent, put->path, err);
         if (put->facts.mtime_ms > 0 && mtime_of(&st) == put->facts.mtime_ms && (uint64_t)st.st_size <= put->facts.size)

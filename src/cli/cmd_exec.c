@@ -62,22 +62,36 @@ static void on_transfer(void *arg, const struct er_transfer *transfer)
         er_live_transfer(building->live, "sending packages", transfer);
 }
 
-/* For a host that has no way to the packages' index, this machine fetches them and asks once more. */
+/* The platform of a host that has no way to the packages' index; NULL: it has one, or does not need it. */
+static const char *wants_wheels(const struct er_env_request *request)
+{
+        const char *code = request->id == 0 && !request->ready ? request->err.provider_code : NULL;
+
+        return code && er_starts(code, "fetch ") ? code + strlen("fetch ") : NULL;
+}
+
+/* For such a host this machine fetches them and asks once more. */
 static int fetch_for(struct er_session *session, struct er_recipe *recipe, struct er_transfer *transfer, struct building *building,
                      struct er_env_request *request, struct er_err *err)
 {
         er_autofree char *platform = NULL;
-        const char *code;
+        er_autoclose int turn = -1;
+        bool waited;
 
         if (er_recipe_fetching(recipe) == ER_FETCHING_HOST)
                 return 0;
         if (er_env_begun(request, err) < 0)
                 return -1;
-        code = request->id == 0 && !request->ready ? request->err.provider_code : NULL;
-        if (!code || !er_starts(code, "fetch "))
+        if (!wants_wheels(request))
                 return 0;
-        platform = er_strdup(code + strlen("fetch "));
         er_live_set(building->live, "%s cannot reach the package index; fetching packages here", building->host);
+        if (er_fetch_turn(recipe, NULL, &turn, &waited, err) < 0)
+                return -1;
+        if (waited && (er_env_ask(session, recipe, transfer, request, err) < 0 || er_env_begun(request, err) < 0))
+                return -1;
+        if (!wants_wheels(request))
+                return 0;
+        platform = er_strdup(wants_wheels(request));
         if (er_fetch_wheels(recipe, platform, NULL, on_progress, building, err) < 0)
                 return -1;
         return er_env_ask(session, recipe, transfer, request, err);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/hash.h"
 #include "base/io.h"
+#include "base/lock.h"
 #include "base/path.h"
 #include "base/proc.h"
 #include "environment/scripts.h"
@@ -17,6 +18,7 @@ extern char **environ;
 
 #define LINE_MAX_LEN ((size_t)64 * 1024)
 #define CONTROL "@errand@ "
+#define TURN_MS 100
 #define MARK "fetched.txt" /* is there: what is needed was sent along */
 
 struct fetching {
@@ -270,6 +272,34 @@ enum er_fetching er_recipe_fetching(const struct er_recipe *recipe)
                         return ER_FETCHING_HOST;
         }
         return ER_FETCHING_AUTO;
+}
+
+int er_fetch_turn(const struct er_recipe *recipe, struct er_cancel *cancel, int *ret_fd, bool *ret_waited, struct er_err *err)
+{
+        er_autofree char *cache = er_dir_cache();
+        er_autofree char *base = er_path_join(cache, "wheels");
+        er_autofree char *path = NULL;
+        char hex[ER_HASH_HEX];
+        struct er_hash hash;
+
+        memcpy(hash.bytes, recipe->hash, ER_HASH_LEN);
+        er_hash_hex(&hash, hex);
+        path = er_fmt("%s/%s.lock", base, hex);
+        *ret_waited = false;
+        if (er_mkdir_p(AT_FDCWD, base, 0700, err) < 0)
+                return -1;
+        for (;;) {
+                struct pollfd stop = {.fd = cancel ? cancel->fds[0] : -1, .events = POLLIN};
+                er_auto(er_err) why = ER_ERR_INIT;
+
+                if (er_lock_file(path, 0, ret_fd, &why) == 0)
+                        return 0;
+                if (!why.retryable)
+                        return er_err_move(err, &why);
+                *ret_waited = true;
+                if (poll(&stop, 1, TURN_MS) > 0)
+                        return er_err_set(err, ER_CANCELLED, "downloading packages was broken off");
+        }
 }
 
 int er_fetch_wheels(struct er_recipe *recipe, const char *platform, struct er_cancel *cancel, er_fetch_progress progress, void *arg,

@@ -13,6 +13,9 @@ enum er_fetching { ER_FETCHING_AUTO, ER_FETCHING_HOST, ER_FETCHING_HERE };
 enum er_fetching er_recipe_fetching(const struct er_recipe *recipe); /* a recipe without Python packages: HOST */
 
 typedef void (*er_fetch_progress)(void *arg, const char *text);
+/* One at a time fetches and sends for a recipe: what is fetched lies in one place. *ret_fd holds the turn until it is closed.
+   *ret_waited: somebody has had it before, and may have done all there is to do. ER_CANCELLED as below. */
+int er_fetch_turn(const struct er_recipe *recipe, struct er_cancel *cancel, int *ret_fd, bool *ret_waited, struct er_err *err);
 /* Downloads what the recipe needs for `platform`, as a build script says it: "python=3.11 implementation=cp machine=x86_64
    libc=glibc-2.36 uv=no" (uv=no: uv is wanted too). The wheels become files of the recipe, which then installs them and
    nothing else; its hash stays. ER_NET, ER_IO or ER_REMOTE with the package first; ER_CANCELLED when `cancel` (may be NULL)

@@ -36,6 +36,17 @@ static void take(struct er_env_request *request, const struct er_frame *frame)
                 request->id = 0;
 }
 
+/* The next that is said of it, however long the build takes; an agent that hangs says nothing of anything. */
+static int next_frame(const struct er_env_request *request, struct er_frame *ret, struct er_err *err)
+{
+        int rc;
+
+        er_session_heartbeat(request->session, true);
+        rc = er_session_recv_range(request->session, request->id, request->id, ER_NEVER, ret, err);
+        er_session_heartbeat(request->session, false);
+        return rc;
+}
+
 /* Files for the builder, to where it looks for them. */
 static int send_files(struct er_session *session, const struct er_recipe *recipe, const struct er_strv *paths,
                       struct er_transfer *transfer, struct er_err *err)
@@ -84,7 +95,7 @@ int er_env_ask(struct er_session *session, const struct er_recipe *recipe, struc
         er_msg_bytes(&frames, ER_T_RECIPE, bytes.buf, bytes.len);
         er_frame_end(&frames, start);
         if (er_session_send(session, er_svn(frames.buf, frames.len), err) < 0 ||
-            er_session_recv_range(session, ret->id, ret->id, ER_NEVER, &frame, err) < 0) {
+            next_frame(ret, &frame, err) < 0) {
                 ret->id = 0;
                 return -1;
         }
@@ -99,7 +110,7 @@ int er_env_begun(struct er_env_request *request, struct er_err *err)
                 struct er_frame frame;
 
                 /* The build's own failure is an answer like others: it is kept in the request. */
-                if (er_session_recv_range(request->session, request->id, request->id, ER_NEVER, &frame, err) < 0) {
+                if (next_frame(request, &frame, err) < 0) {
                         request->id = 0;
                         return -1;
                 }
@@ -126,7 +137,7 @@ int er_env_await(struct er_env_request *request, void (*on_progress)(void *arg, 
 
                 if (request->progress && on_progress)
                         on_progress(arg, request->progress);
-                if (er_session_recv_range(request->session, request->id, request->id, ER_NEVER, &frame, err) < 0) {
+                if (next_frame(request, &frame, err) < 0) {
                         request->id = 0;
                         return -1;
                 }

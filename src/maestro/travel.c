@@ -240,8 +240,18 @@ static int fetch_here(struct er_carry *m, struct er_work *work, struct er_conn *
                       struct er_transfer *transfer, struct er_env_request *setup, struct er_err *err)
 {
         struct progress progress = {m, work->job, NULL, NULL};
-        er_autofree char *platform = er_strdup(wants_wheels(setup));
+        er_autofree char *platform = NULL;
+        er_autoclose int turn = -1;
+        bool waited;
         er_tell_note(m, work->job, "environment: %s cannot reach the package index; fetching packages here", conn->host);
+        if (er_fetch_turn(recipe, &conn->cancel, &turn, &waited, err) < 0)
+                return -1;
+        /* Another job may just have had them sent there. */
+        if (waited && (er_env_ask(conn->session, recipe, transfer, setup, err) < 0 || er_env_begun(setup, err) < 0))
+                return -1;
+        if (!wants_wheels(setup))
+                return 0;
+        platform = er_strdup(wants_wheels(setup));
         if (er_fetch_wheels(recipe, platform, &conn->cancel, on_fetching, &progress, err) < 0)
                 return -1;
         return er_env_ask(conn->session, recipe, transfer, setup, err);

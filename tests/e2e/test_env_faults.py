@@ -302,3 +302,15 @@ def test_who_began_a_build_again_may_leave_it(errand, uv_host):
     (home_of(uv_host) / "go").touch()
     assert sorted(job.wait().rc == 0 for job in jobs) == [False, True]
     assert builds.read_text() == "x\nx\n"
+
+
+def test_several_jobs_send_the_same_wheel(errand, uv_host, index):
+    files = {"large.py": "def main():\n    print('large 1.0')\n", "large_data/data.bin": os.urandom(6 << 20)}
+    index.wheel("large", "1.0", files=files, scripts={"large": "large:main"})
+    name = "large-1.0-py3-none-any.whl"
+    (errand.cwd / name).write_bytes(index.projects["large"][name][0].read_bytes())
+    declare(errand, pip=[f"./{name}"], index_url=index.url)
+    jobs = [errand.start("run", "--quiet", "--on", "box", "--", "large") for _ in range(8)]
+    for job in jobs:
+        assert job.wait(120).ok().text == "large 1.0\n"
+    assert not list(home_of(uv_host).glob(".errand/environments/*/files/*.errand-part"))

@@ -40,3 +40,16 @@ def test_a_package_that_is_not_in_the_index_is_said_in_the_same_words(errand, is
     declare(errand, pip=["scikit-lern"], index_url=index.url, fetch="here")
     done = run(errand, island, "true")
     assert done.rc and "scikit-lern" in done.said and "scikit-learn" in done.said.replace("scikit-lern", ""), done
+
+
+def test_several_jobs_fetch_at_the_same_time(errand, island, index):
+    places.with_uv(island)
+    tools.link(tools.uv(), errand.bin)
+    names = [f"part{n}" for n in range(12)]
+    for name in names:
+        index.wheel(name, "1.0", files={f"{name}_data/data.bin": bytes(200_000)})
+    index.wheel("alpha", "1.0", requires=names, scripts={"alpha": "alpha:main"})
+    declare(errand, pip=["alpha"], index_url=index.url)
+    jobs = [errand.start("run", "--quiet", "--on", "island", "--", "alpha") for _ in range(6)]
+    for job in jobs:
+        assert job.wait(120).ok().text == "alpha 1.0\n"

@@ -42,7 +42,7 @@ conda_explain() {
         fail_for_all
         conda_text=$(grep -m 1 -e 'does not exist (perhaps' -e 'nothing provides requested' "$OUT" | sed 's/^[^A-Za-z0-9_]*//; s/[=* ]* does not exist.*//; s/^nothing provides requested //')
         if [ -n "$conda_text" ]; then
-                fail package "$conda_text: there is no such package in the channels ($(conda_channels | tr '\n' ' ' | sed 's/ $//'))" \
+                fail package "$conda_text: there is no such package in the channels ($(conda_channels | sed 's|//[^/]*@|//***@|; s|/t/[^/]*|/t/***|' | tr '\n' ' ' | sed 's/ $//'))" \
                         "another channel may have it: channels: [conda-forge, ...]"
         fi
         if says 'PackagesNotFoundError'; then
