@@ -225,8 +225,11 @@ static void show_one(const struct meant *meant, struct er_str *out)
         er_fmt_size(&size, entry->size);
         er_str_addf(out, "%.*s on %s: %s%s, %s\n", NAME_LEN, name, meant->visit->host.name, state_name(entry->state),
                     entry->in_use ? ", in use" : "", size.buf);
-        if (entry->message)
-                er_str_addf(out, "  error   %s\n", entry->message);
+        if (entry->message) { /* a tool's own words, with whatever is in them */
+                er_str_add(out, "  error   ");
+                er_quote_show(out, entry->message, strlen(entry->message));
+                er_str_addc(out, '\n');
+        }
         er_str_addf(out, "  in      %s\n", entry->path ? entry->path : "");
         er_str_addf(out, "  log     %s/log\n\n", entry->path ? entry->path : "");
         er_str_add(out, entry->declaration ? entry->declaration : "");
