@@ -129,6 +129,7 @@ static void make_env(const struct er_charge *charge, const char *cwd, uint64_t g
         if (!key)
                 return;
         setf(env, "ERRAND_RUN=%s", spec->run ? spec->run : "");
+        setf(env, "ERRAND_WORK=%s/work", charge->dir.path);
         setf(env, "ERRAND_JOB=%.*s", (int)job_name_len(key, spec->run), key);
         setf(env, "ERRAND_ATTEMPT=%u", (unsigned)charge->dir.attempt);
         setf(env, "ERRAND_ATTEMPT_ID=%s", charge->info.id);
