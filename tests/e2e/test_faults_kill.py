@@ -156,6 +156,23 @@ def test_ssh_process_killed_at_connect_and_while_running(errand, host):
     assert proc.wait().ok().out == b"one\ntwo\n"
 
 
+@pytest.mark.parametrize("persist", ["60", "0"])
+@pytest.mark.parametrize("up, at", [(True, 1), (True, 1500), (True, 4000000), (True, 16000000), (False, 300000), (False, 9000000), (False, 20000000)])
+def test_ssh_process_killed_at_every_step(errand, host, up, at, persist):
+    """Handshake, first words, upload, its end, log, results, their end: with a master that is shared and with an ssh for the run alone."""
+    errand.project("work", {"large": os.urandom(16 << 20)})
+    proxy = host.proxy()
+    proc = errand.start("run", "--quiet", "--on", proxy.name, "--output", "out", "--", "sh", "-c",
+                        "echo ran >> ~/times; seq 1 1000000; cp large out", env={"ERRAND_SSH_PERSIST": persist})
+    until(lambda: proxy.counts[up] >= at or not proc.running(), 60, "the run to get there")
+    for pid in errand.processes():
+        if command_of(pid).startswith(("ssh", "/usr/bin/ssh")):
+            end_process(pid)
+    assert proc.wait(90).ok().out == b"".join(b"%d\n" % i for i in range(1, 1000001)), "no gap, no repeat"
+    assert (errand.results("work-1.0") / "out").read_bytes() == (errand.cwd / "large").read_bytes()
+    assert (host.home / "times").read_text() == "ran\n"
+
+
 @pytest.mark.parametrize("at", [20000, 1500000, 3500000])
 def test_errand_killed_in_the_middle_of_the_upload(errand, host, at):
     files = {"large": os.urandom(4 << 20)}
