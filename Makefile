@@ -30,6 +30,7 @@ run: ## install what is needed, build, and train the example on this machine
 test: ## install what is needed, build, and run the unit and end-to-end tests
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory all
+	ninja -C $(BUILD) installed
 	@scripts/run-tests $(BUILD) $(TEST_JOBS)
 
 asan: ## the same tests against a build with AddressSanitizer and UBSan

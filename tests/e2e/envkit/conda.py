@@ -96,6 +96,8 @@ def install_micromamba(where, name="micromamba"):
     """Puts the stand-in into a directory of programs."""
     tools.need_solver()
     path = pathlib.Path(where) / name
-    path.write_text(f'#!/bin/sh\nexec {tools.python()} {PROGRAM} "$@"\n')
+    program = path.with_name(f".{name}.py")  # where these sources lie need not be seen from a host
+    program.write_bytes(PROGRAM.read_bytes())
+    path.write_text(f'#!/bin/sh\nexec {tools.python()} {program} "$@"\n')
     path.chmod(0o755)
     return path

@@ -23,8 +23,9 @@ def install(where, registry):
     where = pathlib.Path(where)
     registry_file = where / ".julia-registry.json"
     registry_file.write_text(json.dumps(registry))
-    path = where / "julia"
-    path.write_text(f'#!/bin/sh\nJULIA_STANDIN={registry_file} exec /usr/bin/python3 {pathlib.Path(__file__).resolve()} "$@"\n')
+    path, program = where / "julia", where / ".julia.py"  # where these sources lie need not be seen from a host
+    program.write_bytes(pathlib.Path(__file__).read_bytes())
+    path.write_text(f'#!/bin/sh\nJULIA_STANDIN={registry_file} exec /usr/bin/python3 {program} "$@"\n')
     path.chmod(0o755)
     return path
 
