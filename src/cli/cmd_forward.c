@@ -1,9 +1,13 @@
 /* cmd_forward.c - errand forward: ports of a host on this machine. */
+#include <poll.h>
+#include "base/clock.h"
 #include "base/parse.h"
 #include "cli/forwarding.h"
 #include "cli/words.h"
 
 #define PORTS_MAX 64
+#define START_MS 10000
+#define LOOK_MS 50
 
 struct forward_opts {
         bool detach;
@@ -137,6 +141,13 @@ static int forward(struct er_cli *cli, void *arg, char **args, int count, struct
         }
         if (!opts->detach)
                 return forward_all(cli, &where, &wish, err);
+        /* A job that was submitted just now is about to begin. */
+        for (er_deadline until = er_deadline_in(START_MS);
+             where.is_job && where.job.state < ER_JOB_STARTING && er_deadline_poll_ms(until) != 0;) {
+                poll(NULL, 0, LOOK_MS);
+                if (er_where_reload(cli, &where, err) < 0)
+                        return -1;
+        }
         if (where.is_job && where.job.state < ER_JOB_STARTING)
                 return er_err_set(err, ER_STATE, "%s has not started yet", where.job.name);
         if (forward_here(cli, &where, &wish, &done, err) < 0)
