@@ -5,10 +5,9 @@
 #include "base/hash.h"
 #include "base/parse.h"
 #include "base/term.h"
+#include "cli/env_build.h"
 #include "cli/forwarding.h"
 #include "cli/words.h"
-#include "environment/fetch.h"
-#include "host/environment.h"
 #include "host/ssh.h"
 #include "job/config.h"
 #include "maestro/maestro.h"
@@ -41,77 +40,6 @@ static int find_recipe(const struct exec_opts *opts, char **args, int count, str
         if (er_config_to_spec(&config, dir, "", &spec, err) < 0)
                 return -1;
         return er_config_recipe(&config, dir, &spec, ret, err);
-}
-
-struct building {
-        struct er_live *live;
-        const char *host;
-};
-
-static void on_progress(void *arg, const char *text)
-{
-        const struct building *building = arg;
-
-        er_live_set(building->live, "%s: %s", building->host, text);
-}
-
-static void on_transfer(void *arg, const struct er_transfer *transfer)
-{
-        const struct building *building = arg;
-
-        er_live_transfer(building->live, "sending packages", transfer);
-}
-
-/* The platform of a host that has no way to the packages' index; NULL: it has one, or does not need it. */
-static const char *wants_wheels(const struct er_env_request *request)
-{
-        const char *code = request->id == 0 && !request->ready ? request->err.provider_code : NULL;
-
-        return code && er_starts(code, "fetch ") ? code + strlen("fetch ") : NULL;
-}
-
-/* For such a host this machine fetches them and asks once more. */
-static int fetch_for(struct er_session *session, struct er_recipe *recipe, struct er_transfer *transfer, struct building *building,
-                     struct er_env_request *request, struct er_err *err)
-{
-        er_autofree char *platform = NULL;
-        er_autoclose int turn = -1;
-        bool waited;
-
-        if (er_recipe_fetching(recipe) == ER_FETCHING_HOST)
-                return 0;
-        if (er_env_begun(request, err) < 0)
-                return -1;
-        if (!wants_wheels(request))
-                return 0;
-        er_live_set(building->live, "%s cannot reach the package index; fetching packages here", building->host);
-        if (er_fetch_turn(recipe, NULL, &turn, &waited, err) < 0)
-                return -1;
-        if (waited && (er_env_ask(session, recipe, transfer, request, err) < 0 || er_env_begun(request, err) < 0))
-                return -1;
-        if (!wants_wheels(request))
-                return 0;
-        platform = er_strdup(wants_wheels(request));
-        if (er_fetch_wheels(recipe, platform, NULL, on_progress, building, err) < 0)
-                return -1;
-        return er_env_ask(session, recipe, transfer, request, err);
-}
-
-static int build(struct er_session *session, struct er_recipe *recipe, struct building *building, struct er_err *err)
-{
-        struct er_env_request request = ER_ENV_REQUEST_INIT;
-        struct er_transfer transfer = {.progress = on_transfer, .arg = building};
-        int rc;
-
-        er_live_set(building->live, "%s: setting up the environment", building->host);
-        rc = er_env_ask(session, recipe, &transfer, &request, err);
-        if (rc == 0)
-                rc = fetch_for(session, recipe, &transfer, building, &request, err);
-        if (rc == 0)
-                rc = er_env_await(&request, on_progress, building, err);
-        er_env_request_release(&request);
-        er_live_clear(building->live);
-        return rc < 0 ? er_err_wrap(err, "%s: environment", building->host) : 0;
 }
 
 /* What errand-agent is told. */
@@ -169,13 +97,14 @@ static int prepare(const struct er_cli *cli, const struct er_where *where, struc
 {
         er_autoptr(er_live) live = er_live_new(cli->quiet);
         er_autoptr(er_session) session = NULL;
-        struct building building = {live, where->host.name};
         const struct er_hello *hello;
 
         if (er_target_session(cli, where->host.name, live, &session, err) < 0 || er_session_hello(session, &hello, err) < 0)
                 return -1;
         er_live_clear(live);
-        return recipe ? build(session, recipe, &building, err) : 0;
+        if (recipe && er_env_build(session, recipe, live, err) < 0)
+                return er_err_wrap(err, "%s: environment", where->host.name);
+        return 0;
 }
 
 static int exec_command(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)

@@ -7,13 +7,12 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/path.h"
+#include "cli/env_build.h"
 #include "cli/target.h"
 #include "cli/view.h"
 #include "cli/words.h"
 #include "environment/edit.h"
-#include "environment/fetch.h"
 #include "environment/imports.h"
-#include "host/environment.h"
 #include "job/config.h"
 #include "maestro/maestro.h"
 
@@ -248,60 +247,13 @@ static int declare(const struct er_config *config, struct adding *a, struct er_e
 
 /* --- building */
 
-struct building {
-        struct er_live *live;
-        const char *host;
-};
-
-static void on_progress(void *arg, const char *text)
-{
-        const struct building *b = arg;
-
-        er_live_set(b->live, "%s: %s", b->host, text);
-}
-
-static void on_transfer(void *arg, const struct er_transfer *transfer)
-{
-        const struct building *b = arg;
-
-        er_live_transfer(b->live, "sending packages", transfer);
-}
-
-/* The host cannot fetch packages: this machine does. */
-static int fetch_here(struct building *b, struct er_session *session, struct er_recipe *recipe, struct er_transfer *transfer,
-                      struct er_env_request *request, struct er_err *err)
-{
-        const char *code = request->id == 0 && !request->ready ? request->err.provider_code : NULL;
-        er_autofree char *platform = code && er_starts(code, "fetch ") ? er_strdup(code + strlen("fetch ")) : NULL;
-
-        if (!platform)
-                return 0;
-        er_live_set(b->live, "%s cannot reach the package index; fetching packages here", b->host);
-        return er_fetch_wheels(recipe, platform, NULL, on_progress, b, err) < 0 ? -1 : er_env_ask(session, recipe, transfer, request, err);
-}
-
 static int build(const struct er_cli *cli, const char *host, struct er_recipe *recipe, struct er_live *live, struct er_err *err)
 {
-        struct building b = {live, host};
-        struct er_env_request request = ER_ENV_REQUEST_INIT;
-        struct er_transfer transfer = {.progress = on_transfer, .arg = &b};
         er_autoptr(er_session) session = NULL;
-        int rc;
 
         if (er_target_session(cli, host, live, &session, err) < 0)
                 return -1;
-        er_live_set(live, "%s: setting up the environment", host);
-        rc = er_env_ask(session, recipe, &transfer, &request, err);
-        if (rc == 0 && er_recipe_fetching(recipe) != ER_FETCHING_HOST) {
-                rc = er_env_begun(&request, err);
-                if (rc == 0)
-                        rc = fetch_here(&b, session, recipe, &transfer, &request, err);
-        }
-        if (rc == 0)
-                rc = er_env_await(&request, on_progress, &b, err);
-        er_env_request_release(&request);
-        er_live_clear(live);
-        return rc < 0 ? er_err_wrap(err, "%s", host) : 0;
+        return er_env_build(session, recipe, live, err) < 0 ? er_err_wrap(err, "%s", host) : 0;
 }
 
 /* The environment of a job as errand.yaml describes it now. 1: there is one. */

@@ -6,6 +6,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "environment/fetch.h"
 #include "host/session_priv.h"
 
 void er_env_request_release(struct er_env_request *request)
@@ -76,7 +77,7 @@ static int send_large(struct er_session *session, const struct er_recipe *recipe
         return send_files(session, recipe, &paths, transfer, err);
 }
 
-int er_env_ask(struct er_session *session, const struct er_recipe *recipe, struct er_transfer *transfer, struct er_env_request *ret,
+static int ask(struct er_session *session, const struct er_recipe *recipe, struct er_transfer *transfer, struct er_env_request *ret,
                struct er_err *err)
 {
         er_auto(er_str) frames = ER_STR_INIT;
@@ -104,7 +105,8 @@ int er_env_ask(struct er_session *session, const struct er_recipe *recipe, struc
         return ret->err.code == ER_OK || ret->err.code == ER_STATE ? 0 : er_err_move(err, &ret->err);
 }
 
-int er_env_begun(struct er_env_request *request, struct er_err *err)
+/* Until the build says what it does, or has ended: by then it knows whether the host can fetch packages itself. */
+static int await_begin(struct er_env_request *request, struct er_err *err)
 {
         while (request->id && !request->progress) {
                 struct er_frame frame;
@@ -117,6 +119,50 @@ int er_env_begun(struct er_env_request *request, struct er_err *err)
                 take(request, &frame);
         }
         return 0;
+}
+
+/* The platform (environment/fetch.h) of a host that has no way to the packages; NULL: it has one, or does not need it. */
+static const char *wanted_platform(const struct er_env_request *request)
+{
+        const char *code = request->id == 0 && !request->ready ? request->err.provider_code : NULL;
+
+        return code && er_starts(code, "fetch ") ? code + strlen("fetch ") : NULL;
+}
+
+/* This machine fetches for such a host, and asks once more. */
+static int fetch_here(struct er_session *session, struct er_recipe *recipe, const struct er_env_ways *ways, struct er_env_request *request,
+                      struct er_err *err)
+{
+        er_autofree char *said = er_fmt("%s cannot reach the package index; fetching packages here", er_session_host(session));
+        er_autofree char *platform = NULL;
+        er_autoclose int turn = -1;
+        bool waited;
+
+        if (ways->progress)
+                ways->progress(ways->arg, said);
+        if (er_fetch_turn(recipe, ways->cancel, &turn, &waited, err) < 0)
+                return -1;
+        /* Another job may just have had them sent there. */
+        if (waited && (ask(session, recipe, ways->transfer, request, err) < 0 || await_begin(request, err) < 0))
+                return -1;
+        if (!wanted_platform(request))
+                return 0;
+        platform = er_strdup(wanted_platform(request));
+        if (er_fetch_wheels(recipe, platform, ways->cancel, ways->progress, ways->arg, err) < 0)
+                return -1;
+        return ask(session, recipe, ways->transfer, request, err);
+}
+
+int er_env_begin(struct er_session *session, struct er_recipe *recipe, const struct er_env_ways *ways, struct er_env_request *ret,
+                 struct er_err *err)
+{
+        if (ask(session, recipe, ways->transfer, ret, err) < 0)
+                return -1;
+        if (er_recipe_fetching(recipe) == ER_FETCHING_HOST)
+                return 0;
+        if (await_begin(ret, err) < 0)
+                return -1;
+        return wanted_platform(ret) ? fetch_here(session, recipe, ways, ret, err) : 0;
 }
 
 bool er_env_hear(struct er_env_request *request)

@@ -19,12 +19,17 @@ struct er_env_request {
 };
 #define ER_ENV_REQUEST_INIT {.err = ER_ERR_INIT}
 void er_env_request_release(struct er_env_request *request); /* what still comes of it is dropped */
-/* Has the host begin (or find that it is there): sends large files of the recipe first, then the recipe. */
-int er_env_ask(struct er_session *session, const struct er_recipe *recipe, struct er_transfer *transfer, struct er_env_request *ret,
-               struct er_err *err);
-/* Until the build says what it does, or has ended: by then it knows whether the host can fetch packages itself. When it cannot
-   and this side is to do it, request->err has provider code "fetch <platform>" (environment/fetch.h). */
-int er_env_begun(struct er_env_request *request, struct er_err *err);
+struct er_env_ways {
+        struct er_transfer *transfer; /* of what is sent */
+        struct er_cancel *cancel;     /* (may be NULL) */
+        void (*progress)(void *arg, const char *text); /* (may be NULL) what is done here for the host */
+        void *arg;
+};
+/* Has the host begin (or find that it is there): sends large files of the recipe first, then the recipe. A host that has no way to
+   the packages gets them from here, unless the recipe says otherwise: that adds them to the recipe. Comes back when it is known
+   that the host can go on by itself. A build that failed meanwhile is no error here: request->err says it. */
+int er_env_begin(struct er_session *session, struct er_recipe *recipe, const struct er_env_ways *ways, struct er_env_request *ret,
+                 struct er_err *err);
 /* Takes what has arrived, without waiting and without touching frames of other requests. True when progress is another. */
 bool er_env_hear(struct er_env_request *request);
 /* Until it is ready; on_progress (may be NULL) is told what the build says. The build's failure is ER_STATE with its kind as

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include "base/crash.h"
-#include "environment/fetch.h"
 
 #define TAKES_MAX 5    /* files that never stop changing while they are sent */
 #define SILENCES_MAX 5 /* uploads the host gave up without a byte of them, one after the other */
@@ -222,39 +221,10 @@ static int find_recipe(struct er_carry *m, const struct er_carried *j, struct er
         return rc < 0 ? -1 : er_recipe_decode(er_svn(bytes.buf, bytes.len), ret, err);
 }
 
-/* The platform of a host that has no way to an index; NULL: it has one, or does not need it. */
-static const char *wants_wheels(const struct er_env_request *setup)
-{
-        const char *code = setup->id == 0 && !setup->ready ? setup->err.provider_code : NULL;
-        return code && er_starts(code, "fetch ") ? code + strlen("fetch ") : NULL;
-}
-
 static void on_fetching(void *arg, const char *text)
 {
         struct progress *p = arg;
         er_tell_note(p->m, p->job, "environment: %s", text);
-}
-
-/* This machine fetches for the host, and asks once more. */
-static int fetch_here(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_recipe *recipe,
-                      struct er_transfer *transfer, struct er_env_request *setup, struct er_err *err)
-{
-        struct progress progress = {m, work->job, NULL, NULL};
-        er_autofree char *platform = NULL;
-        er_autoclose int turn = -1;
-        bool waited;
-        er_tell_note(m, work->job, "environment: %s cannot reach the package index; fetching packages here", conn->host);
-        if (er_fetch_turn(recipe, &conn->cancel, &turn, &waited, err) < 0)
-                return -1;
-        /* Another job may just have had them sent there. */
-        if (waited && (er_env_ask(conn->session, recipe, transfer, setup, err) < 0 || er_env_begun(setup, err) < 0))
-                return -1;
-        if (!wants_wheels(setup))
-                return 0;
-        platform = er_strdup(wants_wheels(setup));
-        if (er_fetch_wheels(recipe, platform, &conn->cancel, on_fetching, &progress, err) < 0)
-                return -1;
-        return er_env_ask(conn->session, recipe, transfer, setup, err);
 }
 
 int er_travel_setup(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_env_request *ret, struct er_err *err)
@@ -267,17 +237,12 @@ int er_travel_setup(struct er_carry *m, struct er_work *work, struct er_conn *co
                 return refuse(work, ER_REASON_ENVIRONMENT);
         er_tell_note(m, j, "setting up the environment");
         er_crashpoint("environment");
-        if (er_env_ask(conn->session, &recipe, &transfer, ret, err) < 0) {
+        const struct er_env_ways ways = {.transfer = &transfer, .cancel = &conn->cancel, .progress = on_fetching, .arg = &progress};
+        if (er_env_begin(conn->session, &recipe, &ways, ret, err) < 0) {
                 work->outcome = ER_OUT_BROKEN;
                 return is_connection(err) ? -1 : refuse(work, ER_REASON_ENVIRONMENT);
         }
         er_crashpoint("environment asked for");
-        if (er_recipe_fetching(&recipe) == ER_FETCHING_HOST)
-                return 0;
-        if (er_env_begun(ret, err) < 0 || (wants_wheels(ret) && fetch_here(m, work, conn, &recipe, &transfer, ret, err) < 0)) {
-                work->outcome = ER_OUT_BROKEN;
-                return is_connection(err) ? -1 : refuse(work, ER_REASON_ENVIRONMENT);
-        }
         return 0;
 }
 
