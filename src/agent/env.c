@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/parse.h"
 #include "base/path.h"
 #include "proto/msg.h"
 
@@ -28,13 +29,7 @@ void er_env_release(struct er_env *env)
 
 void er_env_hex(const unsigned char hash[ER_ENV_HASH], char ret[ER_ENV_HEX])
 {
-        static const char digits[] = "0123456789abcdef";
-
-        for (size_t i = 0; i < ER_ENV_HASH; i++) {
-                ret[2 * i] = digits[hash[i] >> 4];
-                ret[2 * i + 1] = digits[hash[i] & 15];
-        }
-        ret[ER_ENV_HEX - 1] = '\0';
+        er_fmt_hex(hash, ER_ENV_HASH, ret);
 }
 
 int er_env_missing(const char *hex, struct er_err *err)
@@ -174,20 +169,6 @@ bool er_env_is_wanted(const struct er_env *env)
         return is_locked(env, WANT);
 }
 
-static bool parse_hex(const char *name, unsigned char ret[ER_ENV_HASH])
-{
-        if (strlen(name) != 2 * ER_ENV_HASH)
-                return false;
-        for (size_t i = 0; i < 2 * ER_ENV_HASH; i++) {
-                const char *digit = strchr("0123456789abcdef", name[i]);
-
-                if (!digit)
-                        return false;
-                ret[i / 2] = (unsigned char)(ret[i / 2] << 4 | (unsigned char)(digit - "0123456789abcdef"));
-        }
-        return true;
-}
-
 int er_env_each(const struct er_agent *agent, er_env_fn fn, void *arg, struct er_err *err)
 {
         er_autofree char *path = er_path_join(agent->root, "environments");
@@ -199,7 +180,7 @@ int er_env_each(const struct er_agent *agent, er_env_fn fn, void *arg, struct er
                 unsigned char hash[ER_ENV_HASH];
                 struct er_env env = ER_ENV_INIT;
 
-                if (!parse_hex(entry->d_name, hash) || er_env_open(agent, hash, false, &env, NULL) < 0)
+                if (!er_parse_hex(er_sv(entry->d_name), hash, ER_ENV_HASH) || er_env_open(agent, hash, false, &env, NULL) < 0)
                         continue; /* it is going, or never was one */
                 rc = fn(arg, &env, hash, err);
                 er_env_release(&env);

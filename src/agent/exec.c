@@ -54,17 +54,7 @@ static int read_wish(char **args, int count, struct wish *ret, struct er_err *er
 
 static int read_hex(const char *text, unsigned char ret[ER_ENV_HASH], struct er_err *err)
 {
-        static const char digits[] = "0123456789abcdef";
-        size_t i = 0;
-
-        for (; text[i] && i < 2 * ER_ENV_HASH; i++) {
-                const char *digit = strchr(digits, text[i]);
-
-                if (!digit)
-                        break;
-                ret[i / 2] = (unsigned char)(ret[i / 2] << 4 | (unsigned char)(digit - digits));
-        }
-        return i == 2 * ER_ENV_HASH && !text[i] ? 0 : er_err_set(err, ER_USAGE, "%s is no environment", text);
+        return er_parse_hex(er_sv(text), ret, ER_ENV_HASH) ? 0 : er_err_set(err, ER_USAGE, "%s is no environment", text);
 }
 
 /* The activation of the environment that was asked for, or of the job's own. */

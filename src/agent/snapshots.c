@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/map.h"
+#include "base/parse.h"
 #include "base/path.h"
 #include "proto/msg.h"
 
@@ -36,35 +37,7 @@ void er_boot_id(char ret[ER_BOOT_ID])
 
 void er_tree_hex(const unsigned char hash[ER_TREE_HASH], char ret[ER_TREE_HEX])
 {
-        static const char digits[] = "0123456789abcdef";
-
-        for (size_t i = 0; i < ER_TREE_HASH; i++) {
-                ret[2 * i] = digits[hash[i] >> 4];
-                ret[2 * i + 1] = digits[hash[i] & 15];
-        }
-        ret[2 * ER_TREE_HASH] = '\0';
-}
-
-static bool hex_to_hash(const char *hex, unsigned char ret[ER_TREE_HASH])
-{
-        if (strlen(hex) != ER_TREE_HEX - 1)
-                return false;
-        for (size_t i = 0; i < ER_TREE_HASH; i++) {
-                unsigned value = 0;
-
-                for (size_t k = 0; k < 2; k++) {
-                        char c = hex[2 * i + k];
-
-                        if (c >= '0' && c <= '9')
-                                value = value * 16 + (unsigned)(c - '0');
-                        else if (c >= 'a' && c <= 'f')
-                                value = value * 16 + (unsigned)(c - 'a') + 10;
-                        else
-                                return false;
-                }
-                ret[i] = (unsigned char)value;
-        }
-        return true;
+        er_fmt_hex(hash, ER_TREE_HASH, ret);
 }
 
 char *er_snapshots_dir(const char *project)
@@ -308,7 +281,7 @@ static void find_trees(int root, const char *project_dir, struct found_list *ret
         struct stat st;
 
         while (dir && (entry = readdir(dir))) {
-                if (!hex_to_hash(entry->d_name, hash) || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                if (!er_parse_hex(er_sv(entry->d_name), hash, ER_TREE_HASH) || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                         continue;
                 ret->items = er_grow(ret->items, &ret->cap, ret->len + 1, sizeof *ret->items);
                 ret->items[ret->len++] = (struct found){
@@ -332,7 +305,7 @@ void er_snapshots_list(int root, const char *project, size_t max, struct er_str 
                 struct er_tree_file tree = ER_TREE_FILE_INIT;
                 unsigned char hash[ER_TREE_HASH];
 
-                if (!hex_to_hash(list.items[i].hex, hash) || open_hex(root, dir, list.items[i].hex, &tree, NULL) < 0)
+                if (!er_parse_hex(er_sv(list.items[i].hex), hash, ER_TREE_HASH) || open_hex(root, dir, list.items[i].hex, &tree, NULL) < 0)
                         continue;
                 er_tree_file_release(&tree);
                 er_msg_bytes(out, ER_T_TREE, hash, sizeof hash);

@@ -16,6 +16,7 @@
 #include "agent/tree_format.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/parse.h"
 #include "base/path.h"
 
 #define DEPTH_MAX 256u
@@ -392,20 +393,6 @@ static bool is_spare_of_this_boot(const char *name)
                memcmp(name + ER_TREE_HEX, boot, BOOT_PART) == 0;
 }
 
-static void hash_of_hex(const char *hex, unsigned char ret[ER_TREE_HASH])
-{
-        for (size_t i = 0; i < ER_TREE_HASH; i++) {
-                unsigned char pair[2];
-
-                for (size_t k = 0; k < 2; k++) {
-                        char c = hex[2 * i + k];
-
-                        pair[k] = (unsigned char)(c <= '9' ? c - '0' : c - 'a' + 10);
-                }
-                ret[i] = (unsigned char)(pair[0] << 4 | pair[1]);
-        }
-}
-
 /* The name of some spare of the project (owned), or NULL. */
 static char *find_spare(int root, const char *dir)
 {
@@ -436,9 +423,8 @@ static bool take_near_spare(int root, const char *dir, const char *project, cons
         er_autoclose int work = -1;
         bool taken = false;
 
-        if (!spare)
+        if (!spare || !er_parse_hex(er_svn(spare, ER_TREE_HEX - 1), hash, ER_TREE_HASH))
                 return false;
-        hash_of_hex(spare, hash);
         if (er_tree_file_open(root, project, hash, &old, NULL) < 0)
                 return false;
         if (find_difference(&old, tree, tree->count / 4 + 16, &difference) && renameat(root, path, at, name) == 0) {

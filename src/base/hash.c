@@ -9,6 +9,7 @@
 
 #include <openssl/sha.h>
 #include "base/mem.h"
+#include "base/parse.h"
 
 _Static_assert(ER_HASH_LEN == SHA256_DIGEST_LENGTH, "the length of a hash");
 
@@ -46,11 +47,5 @@ void er_hasher_end(struct er_hasher *h, struct er_hash *ret)
 
 void er_hash_hex(const struct er_hash *hash, char ret[ER_HASH_HEX])
 {
-        static const char digits[] = "0123456789abcdef";
-
-        for (size_t i = 0; i < ER_HASH_LEN; i++) {
-                ret[2 * i] = digits[hash->bytes[i] >> 4];
-                ret[2 * i + 1] = digits[hash->bytes[i] & 15];
-        }
-        ret[ER_HASH_HEX - 1] = '\0';
+        er_fmt_hex(hash->bytes, ER_HASH_LEN, ret);
 }

@@ -211,3 +211,28 @@ size_t er_nearest(const char *word, const char *const *candidates, size_t count,
         }
         return found;
 }
+
+static const char hex_digits[] = "0123456789abcdef";
+
+void er_fmt_hex(const unsigned char *bytes, size_t len, char *ret)
+{
+        for (size_t i = 0; i < len; i++) {
+                *ret++ = hex_digits[bytes[i] >> 4];
+                *ret++ = hex_digits[bytes[i] & 15];
+        }
+        *ret = '\0';
+}
+
+bool er_parse_hex(struct er_sv text, unsigned char *ret, size_t len)
+{
+        if (text.len != 2 * len)
+                return false;
+        for (size_t i = 0; i < text.len; i++) {
+                const char *digit = memchr(hex_digits, text.ptr[i], sizeof hex_digits - 1);
+
+                if (!digit)
+                        return false;
+                ret[i / 2] = (unsigned char)(ret[i / 2] << 4 | (unsigned char)(digit - hex_digits));
+        }
+        return true;
+}

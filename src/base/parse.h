@@ -14,6 +14,11 @@ int er_parse_int(const char *text, int64_t min, int64_t max, int64_t *ret, struc
 int er_parse_size(const char *text, uint64_t *ret_bytes, struct er_err *err);
 void er_fmt_size(struct er_str *out, uint64_t bytes); /* "1.5 GB", "312 KB", "0 B" (binary units) */
 
+/* Bytes as lower-case hexadecimal digits: ret has room for 2 * len of them and a NUL. */
+void er_fmt_hex(const unsigned char *bytes, size_t len, char *ret);
+/* Back: true for exactly 2 * len such digits; else ret is not to be used. */
+bool er_parse_hex(struct er_sv text, unsigned char *ret, size_t len);
+
 /* Shell quoting: the one place. Every shell word it makes is read back as the same bytes by sh, bash, zsh, dash, busybox. */
 void er_quote_sh(struct er_str *out, const char *word);
 void er_quote_argv(struct er_str *out, char *const *argv, size_t len);

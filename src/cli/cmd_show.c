@@ -85,12 +85,6 @@ static void show_spec(struct er_str *out, const struct er_spec *spec)
         list_field(out, "outputs", &spec->outputs, false);
 }
 
-static void hex(const unsigned char *bytes, size_t len, struct er_str *out)
-{
-        for (size_t i = 0; i < len; i++)
-                er_str_addf(out, "%02x", bytes[i]);
-}
-
 /* The log's place, to be typed into scp or less. */
 static char *log_place(const struct er_attempt *attempt)
 {
@@ -206,10 +200,10 @@ static json_t *show_json(const struct er_job *job, const struct er_spec *spec, c
                          size_t count, const char *results)
 {
         json_t *json = er_view_job(job, er_now_ms()), *list = json_array();
-        er_auto(er_str) tree = ER_STR_INIT;
+        char tree[2 * ER_TREE_HASH + 1] = "";
 
         if (spec->has_tree)
-                hex(spec->tree, ER_TREE_HASH, &tree);
+                er_fmt_hex(spec->tree, ER_TREE_HASH, tree);
         json_object_set_new(json, "argv", strings(&spec->argv, false));
         json_object_set_new(json, "shell", json_boolean(spec->shell));
         json_object_set_new(json, "workdir", er_json_text(spec->workdir));
@@ -223,7 +217,7 @@ static json_t *show_json(const struct er_job *job, const struct er_spec *spec, c
         json_object_set_new(json, "env", strings(&spec->env, true));
         json_object_set_new(json, "secrets", strings(&spec->secrets, false));
         json_object_set_new(json, "outputs", strings(&spec->outputs, false));
-        json_object_set_new(json, "snapshot", spec->has_tree ? er_json_text(tree.buf) : json_null());
+        json_object_set_new(json, "snapshot", spec->has_tree ? er_json_text(tree) : json_null());
         json_object_set_new(json, "results_dir", spec->outputs.len > 0 ? er_json_text(results) : json_null());
         for (size_t i = 0; i < count; i++) {
                 er_autofree char *place = log_place(&attempts[i]);

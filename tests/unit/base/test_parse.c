@@ -104,6 +104,23 @@ static void test_nearest(void **state)
         }
 }
 
+static void test_hex(void **state)
+{
+        static const unsigned char bytes[] = {0x00, 0x7f, 0x80, 0xff, 0x1a};
+        static const char *const refused[] = {"", "007f80ff1", "007f80ff1a0", "007f80ff1A", "007f80ff1g", "007f80 f1a"};
+        unsigned char back[sizeof bytes];
+        char text[2 * sizeof bytes + 1];
+
+        (void)state;
+        er_fmt_hex(bytes, sizeof bytes, text);
+        assert_string_equal(text, "007f80ff1a");
+        assert_true(er_parse_hex(er_sv(text), back, sizeof back));
+        assert_memory_equal(back, bytes, sizeof bytes);
+        for (size_t i = 0; i < ER_LEN(refused); i++)
+                assert_false(er_parse_hex(er_sv(refused[i]), back, sizeof back));
+        assert_false(er_parse_hex((struct er_sv){"007f80ff1\0", 10}, back, sizeof back));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -111,6 +128,7 @@ int main(void)
                 cmocka_unit_test(test_sizes),
                 cmocka_unit_test(test_size_texts),
                 cmocka_unit_test(test_nearest),
+                cmocka_unit_test(test_hex),
         };
 
         return UNIT_RUN(tests);
