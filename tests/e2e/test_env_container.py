@@ -1,14 +1,29 @@
-"""Containers: podman for real, with a tiny image, as root and as an ordinary user."""
+"""Containers: podman and docker for real, with a tiny image, as root and as an ordinary user."""
+import os
+
 import pytest
 
-from envkit.fixtures import podman_host, rootless_host  # noqa: F401
+from envkit.fixtures import docker_host, docker_user_host, podman_host, rootless_host  # noqa: F401
 from envkit.jobs import declare, failed, run
-from helpers import end_process, read_proc, until
+from helpers import command_of, end_process, pids, read_proc, until
+
+PLACES = {"podman": "podman_host", "podman-user": "rootless_host", "docker": "docker_host", "docker-user": "docker_user_host"}
+NAP = f"sleep {10_000_000 + os.getpid()}"  # nobody else's
 
 
-@pytest.fixture(params=["root", "user"])
+@pytest.fixture(params=PLACES)
 def place(request):
-    return request.getfixturevalue("podman_host" if request.param == "root" else "rootless_host")
+    return request.getfixturevalue(PLACES[request.param])
+
+
+@pytest.fixture(params=["podman", "docker"])
+def root_place(request):
+    return request.getfixturevalue(PLACES[request.param])
+
+
+def naps():
+    """Whether a container's process is there, whichever namespace it is in."""
+    return [pid for pid in pids() if command_of(pid) == NAP]
 
 
 def test_the_command_runs_in_the_image(errand, place):
@@ -20,57 +35,61 @@ def test_the_command_runs_in_the_image(errand, place):
     job = errand.job()["job"]
     path = errand.results(job) / "out.txt"
     assert path.read_text() == "result\n"
+    assert place.engine.containers() == []
 
 
-def test_variables_and_the_exit_status(errand, podman_host):
+def test_variables_and_the_exit_status(errand, root_place):
     declare(errand, container="tiny:1")
-    done = run(errand, podman_host, "sh", "-c", "echo $GIVEN $ERRAND_JOB; exit 7", flags=("--env", "GIVEN=a b"))
+    done = run(errand, root_place, "sh", "-c", "echo $GIVEN $ERRAND_JOB; exit 7", flags=("--env", "GIVEN=a b"))
     assert done.rc == 7 and done.text.startswith("a b "), done
 
 
-def test_a_secret_is_not_among_the_arguments(errand, podman_host):
+def test_a_secret_is_not_among_the_arguments(errand, root_place):
     declare(errand, container="tiny:1")
-    done = run(errand, podman_host, "sh", "-c", "echo ${#API_KEY}", flags=("--secret", "API_KEY"), env={"API_KEY": "s3cr3t-value"}).ok()
+    done = run(errand, root_place, "sh", "-c", "echo ${#API_KEY}", flags=("--secret", "API_KEY"), env={"API_KEY": "s3cr3t-value"}).ok()
     assert done.text.strip() == "12"
-    assert "s3cr3t" not in podman_host.podman_calls.read_text()
+    assert "s3cr3t" not in root_place.engine.calls.read_text()
 
 
 def test_cancel_ends_the_container(errand, place):
     declare(errand, container="tiny:1")
-    running = errand.start("run", "--quiet", "--on", place.name, "--", "sh", "-c", "trap 'echo asked; exit 3' TERM; echo began; sleep 1000 & wait")
+    running = errand.start("run", "--quiet", "--on", place.name, "--", "sh", "-c", f"trap 'echo asked; exit 3' TERM; echo began; {NAP} & wait")
     running.wait_for(b"began")
+    until(naps, 5, "the container")
     errand("cancel", errand.job()["job"]).ok()
     running.wait()
     assert b"asked" in running.out and errand.job()["state"] == "cancelled"
-    until(lambda: not place.find("sleep 1000"), 20, "the container to end")
+    assert not naps(), "the container goes on"
 
 
-def test_what_does_not_listen_is_ended_too(errand, podman_host):
+def test_what_does_not_listen_is_ended_too(errand, root_place):
     """The first process of a container ignores TERM unless it asks for it."""
     declare(errand, container="tiny:1")
-    running = errand.start("run", "--quiet", "--on", "box", "--", "sh", "-c", "echo began; sleep 1000")
+    running = errand.start("run", "--quiet", "--on", "box", "--", "sh", "-c", f"echo began; {NAP}")
     running.wait_for(b"began")
+    until(naps, 5, "the container")
     errand("cancel", "--grace", "0.2s", errand.job()["job"]).ok()
     running.wait()
     assert errand.job()["state"] == "cancelled"
-    until(lambda: not podman_host.find("sleep 1000"), 20, "the container to end")
+    assert not naps(), "the container goes on"
 
 
-def test_a_supervisor_that_is_killed_leaves_no_container(errand, podman_host):
+def test_a_supervisor_that_is_killed_leaves_no_container(errand, root_place):
     declare(errand, container="tiny:1")
-    running = errand.start("run", "--quiet", "--retries", "0", "--on", "box", "--", "sh", "-c", "echo began; sleep 1000")
+    running = errand.start("run", "--quiet", "--retries", "0", "--on", "box", "--", "sh", "-c", f"echo began; {NAP}")
     running.wait_for(b"began")
-    for pid in podman_host.jobs():
+    until(naps, 5, "the container")
+    for pid in root_place.jobs():
         if read_proc(pid, "comm").strip() == b"errand-super":
             end_process(pid)
     assert running.wait().rc
-    until(lambda: not podman_host.find("sleep 1000"), 20, "the container to end")
-    until(lambda: "rm --force errand-" in podman_host.podman_calls.read_text(), 20, "podman to be told")
+    assert not naps(), "the container goes on"
+    until(lambda: "rm --force errand-" in root_place.engine.calls.read_text(), 20, "podman to be told")
 
 
-def test_an_image_that_is_not_to_be_had(errand, podman_host):
+def test_an_image_that_is_not_to_be_had(errand, root_place):
     declare(errand, container="localhost:9/nothing:1")
-    failed(run(errand, podman_host, "true"), errand, "localhost:9/nothing:1")
+    failed(run(errand, root_place, "true"), errand, "localhost:9/nothing:1")
 
 
 def test_a_host_without_containers(errand, make_host):

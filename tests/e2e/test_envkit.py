@@ -5,8 +5,8 @@ import subprocess
 
 from envkit import places
 from envkit.conda import install_micromamba
-from envkit.fixtures import (apt_host, browser, channel, index, island, plain_host, podman_host, rootless_host,  # noqa: F401
-                             source, uv_host)
+from envkit.fixtures import (apt_host, browser, channel, docker_user_host, index, island, plain_host, podman_host,  # noqa: F401
+                             rootless_host, source, uv_host)
 
 
 def ssh(errand, name, line):
@@ -68,6 +68,11 @@ def test_podman_as_root(errand, podman_host):
 def test_podman_as_an_ordinary_user(errand, rootless_host):
     assert "uid=0" in ssh(errand, "plain", "podman run --rm tiny:1 id")
     assert "ordinary" in ssh(errand, "plain", "id -un")
+
+
+def test_docker_for_an_ordinary_user(errand, docker_user_host):
+    said = ssh(errand, "plain", "docker run --rm tiny:1 id; docker run --rm --detach tiny:1 sleep 1000")
+    assert "uid=0" in said and len(docker_user_host.engine.containers()) == 1, said
 
 
 def test_a_page_in_a_browser(index, browser):

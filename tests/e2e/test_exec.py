@@ -2,8 +2,10 @@
 import json
 import os
 
+import pytest
+
 from envkit import places, tools
-from envkit.fixtures import index, island, podman_host, uv_host  # noqa: F401
+from envkit.fixtures import docker_host, index, island, podman_host, uv_host  # noqa: F401
 from envkit.jobs import declare, ready
 from helpers import until
 
@@ -70,7 +72,9 @@ def test_what_cannot_be(errand, host):
     assert json.loads(errand("jobs", "--all", "--json").out)
 
 
-def test_in_a_container(errand, podman_host):
+@pytest.mark.parametrize("engine", ["podman_host", "docker_host"])
+def test_in_a_container(errand, request, engine):
+    request.getfixturevalue(engine)
     errand.project("work", {"data.txt": "hello\n", "errand.yaml": "container: tiny:1\n"})
     errand("run", "--quiet", "--on", "box", "--name", "boxed", "--", "sh", "-c", "echo here >made").ok()
     done = errand("exec", "boxed", "--", "sh", "-c", "cat made data.txt; test -e /etc/debian_version || echo inside; exit 4")

@@ -1,14 +1,17 @@
-"""podman for the tests' hosts: images and containers in the test's own directory, with a tiny image imported from a root
-made of busybox; as root and as an ordinary user."""
+"""Container engines for the tests' hosts: images and containers in the test's own directory, with a tiny image imported from a
+root made of busybox. An engine has `calls` (a file with what it was asked), run(words) and image(name, changes)."""
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 
 import pytest
 
+from envkit import places
 from helpers import command_of, end_process
 
+SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin"  # /usr/local/bin is the host's own
 CONF = """[containers]
 default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 netns = "host"
@@ -19,9 +22,9 @@ events_logger = "file"
 """
 
 
-def need_podman():
-    for program in ("podman", "runc"):
-        if not shutil.which(program, path="/usr/bin:/usr/sbin:/bin:/sbin"):
+def need(*programs):
+    for program in programs:
+        if not shutil.which(program, path=SYSTEM):
             pytest.skip(f"{program} is not installed here (scripts/install-deps test)")
     if not pathlib.Path("/bin/busybox").exists():
         pytest.skip("busybox-static is not installed here")
@@ -42,6 +45,7 @@ def make_root(directory, files=None):
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
+        target.chmod(0o755)
     return root
 
 
@@ -55,36 +59,67 @@ def make_archive(directory, files=None):
     return archive
 
 
-def install(host, user=None, image="tiny:1", files=None):
-    """podman on the host keeps everything below the host's own directory, and knows one image. user: (name, uid) of an
-    ordinary user whose podman it is."""
-    need_podman()
-    base = host.dir / "podman"
-    base.mkdir()
-    (base / "containers.conf").write_text(CONF)
-    driver = 'driver = "vfs"' if user else 'driver = "overlay"'
-    (base / "storage.conf").write_text(f'[storage]\n{driver}\nrunroot = "{base}/run"\ngraphroot = "{base}/storage"\n'
-                                       f'rootless_storage_path = "{base}/storage"\n')
-    archive = make_archive(base, files)
-    host.world.program("podman", "#!/bin/sh\n"
-                       f"export CONTAINERS_CONF={base}/containers.conf CONTAINERS_STORAGE_CONF={base}/storage.conf\n"
-                       f"echo \"$*\" >>{base}/calls\n"
-                       'exec /usr/bin/podman "$@"\n', host.local_bin)
-    (base / "calls").touch()
-    command = f"/usr/local/bin/podman import {archive} {image}"
-    if user:
-        for path in [base] + sorted(base.rglob("*")):
-            os.chown(path, user[1], user[1])
-        command = f"cd / && HOME=/home/{user[0]} setpriv --reuid {user[1]} --regid {user[1]} --init-groups {command}"
-    done = host.sh(f"({command}) >{base}/import.log 2>&1 || echo failed").strip()
-    if done:
-        text = (base / "import.log").read_text()
-        pytest.skip(f"podman does not work here: {text.strip().splitlines()[-1] if text.strip() else 'no word'}")
-    return base / "calls"
+class Engine:
+    """What podman and docker have in common. user: (name, uid) of an ordinary user whose jobs they run."""
+
+    def __init__(self, host, name, user=None):
+        self.host, self.user, self.dir = host, user, host.dir / name
+        self.dir.mkdir()
+        self.calls = self.dir / "calls"
+        self.calls.touch()
+        self.calls.chmod(0o666)
+
+    def program(self, name, lines):
+        """On the host's PATH: writes down what it was asked, then these lines."""
+        self.host.world.program(name, f'#!/bin/sh\necho "$*" >>{self.calls}\n' + lines, self.host.local_bin)
+
+    def run(self, *words):
+        raise NotImplementedError
+
+    def image(self, name, changes=(), files=None):
+        """An image of busybox; changes: lines of a Dockerfile."""
+        archive = make_archive(self.dir, files)
+        archive.chmod(0o644)
+        words = [word for change in changes for word in ("--change", change)]
+        done = self.run("import", *words, str(archive), name)
+        if done.returncode:
+            said = (done.stderr + done.stdout).strip().splitlines()
+            pytest.skip(f"{type(self).__name__.lower()} does not work here: {said[-1] if said else 'no word'}")
+
+    def containers(self):
+        return self.run("ps", "--all", "--format", "{{.Names}}").stdout.split()
 
 
-def end_pause(host):
-    """An ordinary user's podman leaves a process that keeps its namespaces; it is no one's job."""
-    for pid in host.find("podman"):
-        if command_of(pid) in ("podman", "/usr/bin/podman"):
-            end_process(pid)
+class Podman(Engine):
+    """Keeps everything below the host's own directory."""
+
+    def __init__(self, host, user=None):
+        need("podman", "runc")
+        super().__init__(host, "podman", user)
+        (self.dir / "containers.conf").write_text(CONF)
+        driver = 'driver = "vfs"' if user else 'driver = "overlay"'
+        (self.dir / "storage.conf").write_text(f'[storage]\n{driver}\nrunroot = "{self.dir}/run"\ngraphroot = "{self.dir}/storage"\n'
+                                               f'rootless_storage_path = "{self.dir}/storage"\n')
+        self.program("podman", f"export CONTAINERS_CONF={self.dir}/containers.conf CONTAINERS_STORAGE_CONF={self.dir}/storage.conf\n"
+                     'exec /usr/bin/podman "$@"\n')
+        # Not the machine's own docker, should it have one.
+        self.program("docker", "echo 'Cannot connect to the Docker daemon' >&2\nexit 1\n")
+        if user:
+            for path in [self.dir] + sorted(self.dir.rglob("*")):
+                os.chown(path, user[1], user[1])
+        self.image("tiny:1")
+
+    def run(self, *words):
+        line = shlex.join(["/usr/local/bin/podman", *words])
+        if self.user:
+            line = f"cd / && HOME=/home/{self.user[0]} setpriv --reuid {self.user[1]} --regid {self.user[1]} --init-groups {line}"
+        return self.host.try_sh(line)
+
+    def close(self):
+        """An ordinary user's podman leaves a process that keeps its namespaces; it is no one's job."""
+        for pid in self.host.find("podman"):
+            if command_of(pid) in ("podman", "/usr/bin/podman"):
+                end_process(pid)
+
+
+ORDINARY = (places.USER, places.UID)

@@ -1,7 +1,7 @@
 """The kit as fixtures: `from envkit.fixtures import index, uv_host  # noqa: F401`."""
 import pytest
 
-from envkit import containers, debs, places, tools
+from envkit import containers, debs, docker, places, tools
 from envkit import index as index_
 from envkit.browser import Browser
 from envkit.conda import Channel, install_micromamba
@@ -75,18 +75,37 @@ def island(make_host, errand):
     return places.make_isolated(make_host, errand, more="SetEnv UV_HTTP_RETRIES=0")
 
 
+def _with_engine(host, make, **options):
+    host.engine = make(host, **options)
+    yield host
+    host.engine.close()
+
+
 @pytest.fixture
 def podman_host(make_host):
-    """A host with podman for root; it has the image tiny:1."""
-    host = make_host()
-    host.podman_calls = containers.install(host)
-    return host
+    """A host with podman for root; it has the image tiny:1. So have the following."""
+    yield from _with_engine(make_host(), containers.Podman)
 
 
 @pytest.fixture
 def rootless_host(make_host, errand):
-    """A host with podman for an ordinary user; it has the image tiny:1."""
-    host = places.make_ordinary(make_host, errand)
-    host.podman_calls = containers.install(host, (places.USER, places.UID))
-    yield host
-    containers.end_pause(host)
+    """podman for an ordinary user."""
+    yield from _with_engine(places.make_ordinary(make_host, errand), containers.Podman, user=containers.ORDINARY)
+
+
+@pytest.fixture
+def docker_host(make_host):
+    """docker for root."""
+    yield from _with_engine(make_host(), docker.Docker)
+
+
+@pytest.fixture
+def docker_user_host(make_host, errand):
+    """docker for an ordinary user who may use its socket."""
+    yield from _with_engine(places.make_ordinary(make_host, errand), docker.Docker, user=containers.ORDINARY)
+
+
+@pytest.fixture
+def docker_apart_host(make_host):
+    """docker for root, whose containers' processes the host does not see."""
+    yield from _with_engine(make_host(), docker.Docker, apart=True)
