@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "agent/outside.h"
 #include "agent/ptree.h"
 #include "base/clock.h"
 #include "base/io.h"
@@ -409,7 +410,7 @@ int er_adir_settle(const struct er_agent *agent, const struct er_adir *dir, bool
         er_auto(er_status) last = ER_STATUS_INIT;
         er_auto(er_ainfo) info = ER_AINFO_INIT;
         er_autoclose int lock_fd = -1;
-        bool rebooted, known;
+        bool rebooted, known, outside;
         int rc;
 
         if (ret_never_began)
@@ -442,12 +443,15 @@ int er_adir_settle(const struct er_agent *agent, const struct er_adir *dir, bool
         }
         if (known && info.id && !rebooted)
                 kill_what_is_left(dir, info.id, &last);
+        outside = !rebooted && er_file_exists(dir->fd, "end");
         er_status_release(&last);
         er_adir_status(dir, &last);
         last.end = ER_END_LOST;
         last.reason = rebooted ? ER_REASON_REBOOT : ER_REASON_KILLED;
         free(last.detail);
         last.detail = er_strdup(rebooted ? "the host was restarted during the job" : "errand's processes on the host were killed");
+        if (outside)
+                return er_outside_settle(dir, lock_fd, &last, err);
         last.ended_ms = last.time_ms = er_now_ms();
         if (er_exit_write(dir, &last, err) < 0)
                 return -1;

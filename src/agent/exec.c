@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "agent/job.h"
+#include "agent/outside.h"
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/path.h"
@@ -104,6 +105,8 @@ static int take_home(struct er_charge *charge, struct er_err *err)
 /* A container outlives the program that started it, so that somebody stays to end it. */
 static int wait_and_end(const struct er_charge *charge, pid_t child)
 {
+        er_auto(er_strv) words = ER_STRV_INIT;
+        er_auto(er_str) said = ER_STR_INIT;
         int status = 0;
 
         signal(SIGINT, SIG_IGN);
@@ -112,7 +115,8 @@ static int wait_and_end(const struct er_charge *charge, pid_t child)
         signal(SIGHUP, SIG_IGN);
         while (waitpid(child, &status, 0) < 0 && errno == EINTR)
                 ;
-        er_job_end(charge);
+        er_job_list_end(charge, &words);
+        er_outside_end(&words, &said);
         return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 

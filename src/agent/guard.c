@@ -5,7 +5,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "agent/job.h"
+#include "agent/outside.h"
 #include "agent/ptree.h"
 #include "agent/supervise.h"
 #include "agent/work.h"
@@ -43,20 +43,9 @@ static void write_lost(struct er_charge *charge, bool all_dead)
                 er_exit_sync(&charge->dir);
 }
 
-/* A container is not below us in the process tree. */
-static void end_outside(struct er_charge *charge, char *id)
-{
-        if (charge->env.fd < 0 || er_activation_read(&charge->env, &charge->activation, NULL) < 0)
-                return;
-        charge->info.id = id;
-        er_job_end(charge);
-        charge->info.id = NULL;
-}
-
 static _Noreturn void guard(struct er_charge *charge, pid_t supervisor)
 {
         er_auto(er_status) status = ER_STATUS_INIT;
-        er_autofree char *id = er_take(charge->info.id);
         bool dead = true, told;
 
         prctl(PR_SET_NAME, "errand-guard");
@@ -79,7 +68,7 @@ static _Noreturn void guard(struct er_charge *charge, pid_t supervisor)
         if (!told || status.started_ms > 0)
                 dead = er_ptree_kill(er_deadline_in(KILL_PATIENCE_MS), NULL, NULL);
         if (!told) {
-                end_outside(charge, id);
+                er_outside_insist(&charge->dir);
                 er_ticket_leave(&charge->ticket);
                 write_lost(charge, dead);
         }

@@ -20,7 +20,6 @@ extern char **environ;
 
 #define NOT_FOUND 127 /* what shells say */
 #define NOT_EXECUTABLE 126
-#define END_MS 30000 /* for the command that ends an environment's container */
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 int er_command_dir(const struct er_adir *dir, const struct er_spec *spec, int *ret_fd, char **ret_path, struct er_err *err)
@@ -265,26 +264,11 @@ static void fill_words(const struct er_charge *charge, const struct er_strv *wor
         er_activation_wrap(words, &wrap, ret);
 }
 
-void er_job_end(const struct er_charge *charge)
+void er_job_list_end(const struct er_charge *charge, struct er_strv *ret)
 {
         er_auto(er_strv) env = ER_STRV_INIT;
-        er_auto(er_strv) argv = ER_STRV_INIT;
-        er_deadline deadline = er_deadline_in(END_MS);
-        pid_t pid;
 
-        if (charge->activation.end.len == 0)
-                return;
-        fill_words(charge, &charge->activation.end, "/", &env, 0, &argv);
-        pid = fork();
-        if (pid == 0) {
-                er_null_stdio();
-                execvp(argv.items[0], argv.items);
-                _exit(127);
-        }
-        while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0 && er_deadline_poll_ms(deadline) != 0)
-                poll(NULL, 0, 10);
-        if (pid > 0 && er_deadline_poll_ms(deadline) == 0 && kill(pid, SIGKILL) == 0)
-                waitpid(pid, NULL, 0);
+        fill_words(charge, &charge->activation.end, "/", &env, 0, ret);
 }
 
 /* All words of what is executed: the job's own, behind those of its environment. */

@@ -20,7 +20,7 @@ int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit
 /* This process becomes the command (the spec's argv), beside the job and none of its processes; without a key in charge->dir it
    is beside none and sees all GPUs. Comes back only with -1, as above. */
 int er_job_become(const struct er_job_start *start, int *ret_exit_code, struct er_err *err);
-/* It is over, and its tree has ended: runs what its environment wants run then (the removal of a container). */
-void er_job_end(const struct er_charge *charge);
+/* Words of the command that its environment wants run when it is over (outside.h); none for most. */
+void er_job_list_end(const struct er_charge *charge, struct er_strv *ret);
 
 #endif

@@ -15,6 +15,7 @@
 #include "agent/capture.h"
 #include "agent/glob.h"
 #include "agent/job.h"
+#include "agent/outside.h"
 #include "agent/ptree.h"
 #include "agent/usage.h"
 #include "agent/work.h"
@@ -324,6 +325,32 @@ static void add_detail(struct super *s, const char *text)
         er_str_addf(&s->detail, "%s%s", s->detail.len ? "; " : "", text);
 }
 
+/* A container goes on without the program that started it. Who cancels does not wait for ever for an engine that is gone. */
+static void end_outside(struct super *s)
+{
+        er_auto(er_strv) words = ER_STRV_INIT;
+        er_auto(er_str) said = ER_STR_INIT;
+
+        er_job_list_end(s->charge, &words);
+        if (words.len == 0)
+                return;
+        if (s->why == CANCEL)
+                s->kill_at = er_deadline_in(ER_OUTSIDE_PATIENCE_MS);
+        while (!er_outside_end(&words, &said)) {
+                er_deadline again = er_deadline_in(ER_OUTSIDE_RETRY_MS);
+
+                if (er_deadline_poll_ms(s->kill_at) == 0) {
+                        add_detail(s, said.buf);
+                        break;
+                }
+                er_outside_tell(&s->charge->dir, &said);
+                tell_now(s);
+                while (er_deadline_poll_ms(again) != 0 && er_deadline_poll_ms(s->kill_at) != 0)
+                        turn(s, again);
+        }
+        s->kill_at = ER_NEVER;
+}
+
 static bool check_outputs(struct super *s)
 {
         const struct er_spec *spec = &s->charge->info.spec;
@@ -520,6 +547,7 @@ static void wait_for_turn(struct super *s)
 static void start(struct super *s)
 {
         struct er_job_start job = {.charge = s->charge, .gpu_mask = s->gpu_mask};
+        er_auto(er_strv) end = ER_STRV_INIT;
         struct er_err err = ER_ERR_INIT;
         int fds[2], exit_code;
 
@@ -536,7 +564,9 @@ static void start(struct super *s)
                 finish_early(s, ER_REASON_NONE, -1, NULL);
         job.out_fd = fds[0];
         job.err_fd = fds[1];
-        if (er_job_spawn(&job, &s->job, &exit_code, &err) < 0) {
+        exit_code = -1;
+        er_job_list_end(s->charge, &end);
+        if (er_outside_note(&s->charge->dir, &end, &err) < 0 || er_job_spawn(&job, &s->job, &exit_code, &err) < 0) {
                 s->job = 0;
                 finish_early(s, ER_REASON_START, exit_code, &err);
         }
@@ -564,7 +594,7 @@ static void run(struct super *s)
         }
         s->time_up = ER_NEVER;
         end_tree(s);
-        er_job_end(s->charge);
+        end_outside(s);
         er_capture_finish(&s->capture);
 }
 

@@ -11,6 +11,7 @@
 
 #define LOOK_MS 100        /* where nobody wakes us */
 #define END_LOOK_MS 5      /* the supervisor is gone: its record, or its guard's, is near */
+#define END_LOOKS 400      /* ... unless it waits for something */
 #define HOLD_MS 10         /* the answers to SUBMIT and WATCH wait so long for the first news: of a short job, all in one */
 #define BACKSTOP_MS 10000  /* though somebody should wake us */
 #define PIECE_MAX (256u * 1024)
@@ -28,6 +29,7 @@ struct watch {
         uint64_t events_at;
         int ctl_fd;
         bool had_ctl;
+        int end_looks;     /* how often since the supervisor is gone */
         bool ended;        /* nobody writes any more */
         struct er_status end; /* the last event, sent after the log */
 };
@@ -137,7 +139,7 @@ static int look(struct er_stream *stream, struct er_err *err)
         if (w->ended)
                 stream->due = ER_NEVER;
         else
-                stream->due = er_deadline_in(w->ctl_fd >= 0 ? BACKSTOP_MS : w->had_ctl ? END_LOOK_MS : LOOK_MS);
+                stream->due = er_deadline_in(w->ctl_fd >= 0 ? BACKSTOP_MS : w->had_ctl && w->end_looks++ < END_LOOKS ? END_LOOK_MS : LOOK_MS);
         stream->wants_out = true;
         return 0;
 }

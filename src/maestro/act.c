@@ -86,6 +86,8 @@ static int on_event(void *arg, const struct er_status *status, struct er_err *er
                 note_host(w);
         if (status->state == ER_STATE_WAITING && status->detail)
                 er_tell_note(w->m, j, "environment: %s", status->detail);
+        if (status->state == ER_STATE_RUNNING && status->detail)
+                er_tell_note(w->m, j, "%s", status->detail);
         if (status->state == ER_STATE_ENDED)
                 er_crashpoint("end heard");
         else

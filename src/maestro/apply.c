@@ -71,9 +71,9 @@ bool er_apply_status(struct er_carried *j, const struct er_status *status, bool 
                 at->state = (enum er_state)status->state;
         if (status->state == ER_STATE_QUEUED && !at->queued_ms)
                 at->queued_ms = status->time_ms ? status->time_ms : er_now_ms();
-        /* What its environment's build does, while it waits for that. */
+        /* What its environment's build does, while it waits for that; or what its end waits for. */
         if (event && status->state != ER_STATE_ENDED)
-                set_text(&j->row.detail, status->state == ER_STATE_WAITING ? status->detail : NULL);
+                set_text(&j->row.detail, status->detail);
         if (status->started_ms)
                 at->started_ms = status->started_ms;
         else if (status->state == ER_STATE_RUNNING && !at->started_ms)

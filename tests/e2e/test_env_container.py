@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from envkit.fixtures import docker_host, docker_user_host, podman_host, rootless_host  # noqa: F401
+from envkit.fixtures import docker_apart_host, docker_host, docker_user_host, podman_host, rootless_host  # noqa: F401
 from envkit.jobs import declare, failed, run
 from helpers import command_of, end_process, pids, read_proc, until
 
@@ -64,27 +64,65 @@ def test_cancel_ends_the_container(errand, place):
 
 def test_what_does_not_listen_is_ended_too(errand, root_place):
     """The first process of a container ignores TERM unless it asks for it."""
-    declare(errand, container="tiny:1")
-    running = errand.start("run", "--quiet", "--on", "box", "--", "sh", "-c", f"echo began; {NAP}")
-    running.wait_for(b"began")
-    until(naps, 5, "the container")
+    running = start_nap(errand, root_place)
     errand("cancel", "--grace", "0.2s", errand.job()["job"]).ok()
     running.wait()
     assert errand.job()["state"] == "cancelled"
     assert not naps(), "the container goes on"
 
 
-def test_a_supervisor_that_is_killed_leaves_no_container(errand, root_place):
+def start_nap(errand, host, *flags):
     declare(errand, container="tiny:1")
-    running = errand.start("run", "--quiet", "--retries", "0", "--on", "box", "--", "sh", "-c", f"echo began; {NAP}")
+    running = errand.start("run", "--quiet", *flags, "--on", host.name, "--", "sh", "-c", f"echo began; {NAP}")
     running.wait_for(b"began")
     until(naps, 5, "the container")
-    for pid in root_place.jobs():
-        if read_proc(pid, "comm").strip() == b"errand-super":
+    return running
+
+
+def end_agents(host, *names):
+    for pid in host.jobs():
+        if read_proc(pid, "comm").strip().decode() in names:
             end_process(pid)
+
+
+def test_a_supervisor_that_is_killed_leaves_no_container(errand, root_place):
+    running = start_nap(errand, root_place, "--retries", "0")
+    end_agents(root_place, "errand-super")
     assert running.wait().rc
     assert not naps(), "the container goes on"
-    until(lambda: "rm --force errand-" in root_place.engine.calls.read_text(), 20, "podman to be told")
+    assert "rm --force errand-" in root_place.engine.calls.read_text()
+
+
+def test_guard_and_supervisor_killed_leave_no_container(errand, docker_apart_host):
+    """Its processes cannot be seen on the host: only the engine can end it."""
+    running = start_nap(errand, docker_apart_host, "--retries", "1")
+    first = naps()
+    end_agents(docker_apart_host, "errand-guard", "errand-super")
+    until(lambda: naps() and not set(first) & set(naps()), 20, "the second attempt")
+    assert len(naps()) == 1 and len(docker_apart_host.engine.containers()) == 1, "it runs twice"
+    end_agents(docker_apart_host, "errand-guard", "errand-super")
+    assert running.wait().rc
+    assert not naps() and not docker_apart_host.engine.containers()
+    assert (errand.job()["state"], errand.job()["reason"]) == ("failed", "supervisor killed")
+
+
+@pytest.mark.parametrize("killed", [("errand-guard", "errand-super"), ("errand-super",), ()], ids=["both", "supervisor", "command"])
+def test_while_the_engine_does_not_answer_the_job_is_not_over(errand, docker_apart_host, killed):
+    """Nobody knows whether the container goes on (it does), so nothing else may be started."""
+    engine = docker_apart_host.engine
+    running = start_nap(errand, docker_apart_host, "--retries", "0")
+    engine.hide()
+    if killed:
+        end_agents(docker_apart_host, *killed)
+    else:
+        end_process(docker_apart_host.find("docker run")[0])
+    waiting = until(lambda: "cannot be ended" in (errand.job()["detail"] or "") and errand.job(), 20, "word of the container")
+    assert waiting["state"] == "running" and "Cannot connect" in waiting["detail"], waiting
+    assert naps() and running.running()
+    engine.hide(False)
+    assert running.wait().rc
+    assert not naps() and not engine.containers()
+    assert errand.job()["state"] == "failed"
 
 
 def test_an_image_that_is_not_to_be_had(errand, root_place):
