@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "base/clock.h"
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/path.h"
@@ -228,6 +227,7 @@ char *er_env_progress(const struct er_env *env)
 #define STARTS_MAX 3 /* builders that end without a word */
 #define PAUSE_MS 20  /* between two looks at first; */
 #define PAUSE_MAX_MS 250
+#define ORPHANED_MS 20000
 
 void er_env_wait_release(struct er_env_wait *wait)
 {
@@ -236,9 +236,9 @@ void er_env_wait_release(struct er_env_wait *wait)
         *wait = (struct er_env_wait)ER_ENV_WAIT_INIT;
 }
 
-void er_env_wait_begin(struct er_env_wait *wait, const struct er_env *env, uint64_t failures)
+void er_env_wait_begin(struct er_env_wait *wait, const struct er_env *env, const struct er_strv *secrets, uint64_t failures)
 {
-        *wait = (struct er_env_wait){.env = env, .failures = failures, .pause_ms = PAUSE_MS};
+        *wait = (struct er_env_wait){.env = env, .secrets = secrets, .failures = failures, .pause_ms = PAUSE_MS};
 }
 
 static enum er_env_news give_up(struct er_env_wait *wait, const char *why)
@@ -246,6 +246,24 @@ static enum er_env_news give_up(struct er_env_wait *wait, const char *why)
         er_env_failure_release(&wait->failure);
         wait->failure.message = er_strdup(why);
         return ER_ENV_FAILED;
+}
+
+/* No builder could be started. Who was not given the secrets leaves it for a while to those who were. */
+static enum er_env_news cannot_start(struct er_env_wait *wait, const struct er_err *err)
+{
+        bool is_secret = er_streq(err->provider_code, "secret");
+        enum er_env_news news;
+
+        if (is_secret && !wait->secrets) {
+                if (!wait->orphaned)
+                        wait->orphaned = er_deadline_in(ORPHANED_MS);
+                if (er_deadline_poll_ms(wait->orphaned) != 0)
+                        return ER_ENV_SAME;
+        }
+        news = give_up(wait, err->message);
+        wait->failure.hint = err->hint ? er_strdup(err->hint) : NULL;
+        wait->failure.kind = er_strdup(is_secret ? "secret" : "build");
+        return news;
 }
 
 static enum er_env_news look_at_progress(struct er_env_wait *wait)
@@ -273,13 +291,15 @@ enum er_env_news er_env_wait_look(struct er_env_wait *wait)
         er_env_failure_read(wait->env, &wait->failure);
         if (wait->failure.count > wait->failures)
                 return ER_ENV_FAILED;
-        if (building)
+        if (building) {
+                wait->orphaned = 0;
                 return look_at_progress(wait);
+        }
         if (wait->starts == STARTS_MAX)
                 return give_up(wait, "the build ended without a word: is the disk full?");
-        rc = er_env_build_start(wait->env, &err);
+        rc = er_env_build_start(wait->env, wait->secrets, &err);
         if (rc < 0)
-                return give_up(wait, err.message);
+                return cannot_start(wait, &err);
         wait->starts += (unsigned)rc;
         wait->pause_ms = PAUSE_MS;
         return ER_ENV_SAME;

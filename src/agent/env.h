@@ -9,6 +9,7 @@
 #define ER_AGENT_ENV_H
 
 #include "agent/agent.h"
+#include "base/clock.h"
 #include "proto/recipe.h"
 
 #define ER_ENV_HEX (2 * ER_ENV_HASH + 1)
@@ -58,8 +59,9 @@ void er_env_failure_read(const struct er_env *env, struct er_env_failure *ret);
 /* The present line of progress (owned), or NULL. */
 char *er_env_progress(const struct er_env *env);
 
-/* 1: a builder was started, and has the lock; 0: there is one, or the environment is ready. */
-int er_env_build_start(const struct er_env *env, struct er_err *err);
+/* 1: a builder was started, and has the lock; 0: there is one, or the environment is ready. secrets (may be NULL): values of the
+   recipe's variables, "NAME=value"; ER_CONFIG with provider code "secret" when one is not among them. */
+int er_env_build_start(const struct er_env *env, const struct er_strv *secrets, struct er_err *err);
 /* Runs the recipe's script once more, which only looks, its output into `out_fd`. 0: all is there. */
 int er_env_check(const struct er_env *env, int out_fd, struct er_env_failure *ret, struct er_err *err);
 
@@ -76,6 +78,8 @@ enum er_env_news {
 struct er_env_wait {
         const struct er_env *env; /* (borrowed) */
         uint64_t failures; /* as many had there been before what we wait for */
+        const struct er_strv *secrets; /* (borrowed) to build it with; NULL: whoever has them is to begin */
+        er_deadline orphaned;          /* nobody builds it, and we cannot: until then somebody else may */
         unsigned starts;   /* builders that we have started */
         int pause_ms;
         char *progress; /* (owned) */
@@ -84,7 +88,7 @@ struct er_env_wait {
 #define ER_ENV_WAIT_INIT {0}
 void er_env_wait_release(struct er_env_wait *wait);
 /* failures: of er_env_failure.count at the time when it was first wanted. */
-void er_env_wait_begin(struct er_env_wait *wait, const struct er_env *env, uint64_t failures);
+void er_env_wait_begin(struct er_env_wait *wait, const struct er_env *env, const struct er_strv *secrets, uint64_t failures);
 enum er_env_news er_env_wait_look(struct er_env_wait *wait);
 
 /* What a job's start takes from it. */

@@ -14,7 +14,6 @@
 #include <unistd.h>
 #include "agent/env.h"
 #include "agent/ptree.h"
-#include "base/clock.h"
 #include "base/io.h"
 #include "base/map.h"
 #include "base/path.h"
@@ -29,6 +28,7 @@ extern char **environ;
 
 struct build {
         struct er_env env; /* our own descriptors: the lock is ours */
+        const struct er_strv *secrets; /* (borrowed) the recipe's variables; NULL: none are needed */
         struct er_activation activation;
         struct er_env_failure failure;
         struct er_str control; /* what came and is not a whole line yet */
@@ -126,7 +126,7 @@ static char *mark_of(const struct er_env *env)
         return er_fmt("environment-%s-%016llx", env->hex, (unsigned long long)er_hash64(env->path, strlen(env->path)));
 }
 
-static void add_vars(const struct er_env *env, struct er_strv *vars)
+static void add_vars(const struct er_env *env, const struct er_strv *secrets, struct er_strv *vars)
 {
         er_autofree char *mark = mark_of(env);
         er_auto(er_strv) ours = ER_STRV_INIT;
@@ -138,18 +138,20 @@ static void add_vars(const struct er_env *env, struct er_strv *vars)
         er_strv_addf(&ours, "ERRAND_CACHE=%s/cache", env->agent->root);
         er_strv_addf(&ours, "TMPDIR=%s/tmp", env->path);
         er_strv_addf(&ours, "ERRAND_ATTEMPT_ID=%s", mark); /* by this a leftover of it is known */
+        if (secrets)
+                er_recipe_vars(secrets, &ours);
         for (char *const *item = environ; *item; item++)
                 er_strv_add(vars, *item);
         activation.set = ours;
         er_activation_apply(&activation, vars);
 }
 
-static _Noreturn void become_script(const struct er_env *env, const char *what, pid_t parent, int out_fd, int control_fd)
+static _Noreturn void become_script(const struct build *b, const char *what, pid_t parent, int out_fd, int control_fd)
 {
         static char sh[] = "/bin/sh";
         er_auto(er_strv) vars = ER_STRV_INIT;
-        er_autofree char *script = er_path_join(env->path, "files/build.sh");
-        er_autofree char *prefix = er_path_join(env->path, "prefix");
+        er_autofree char *script = er_path_join(b->env.path, "files/build.sh");
+        er_autofree char *prefix = er_path_join(b->env.path, "prefix");
         er_autofree char *verb = er_strdup(what);
         char *argv[] = {sh, script, verb, NULL};
         int keep = CONTROL_FD;
@@ -162,7 +164,7 @@ static _Noreturn void become_script(const struct er_env *env, const char *what, 
                 signal(sig, SIG_DFL);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        add_vars(env, &vars);
+        add_vars(&b->env, b->secrets, &vars);
         if (chdir(prefix) < 0)
                 _exit(1);
         /* out_fd may be 3 itself */
@@ -233,7 +235,7 @@ static int run_script(struct build *b, const char *what, int out_fd)
                 return -1;
         }
         if (script == 0)
-                become_script(&b->env, what, self, out_fd, fds[1]);
+                become_script(b, what, self, out_fd, fds[1]);
         close(fds[1]);
         er_set_nonblock(fds[0], true);
         status = listen_to(b, script, fds[0]);
@@ -368,14 +370,41 @@ static int claim(const struct er_env *env, struct build *b)
         return rc == 1 && er_env_is_ready(&b->env) ? 0 : rc;
 }
 
-int er_env_build_start(const struct er_env *env, struct er_err *err)
+/* 0: all that the recipe's files name is among the secrets. */
+static int have_secrets(const struct er_env *env, const struct er_strv *secrets, struct er_err *err)
 {
-        struct build b = {.env = ER_ENV_INIT, .control = ER_STR_INIT, .listens = true};
+        er_auto(er_recipe) recipe = ER_RECIPE_INIT;
+        er_auto(er_str) text = ER_STR_INIT;
+
+        if (er_file_read(env->fd, "recipe", ER_RECIPE_MAX, &text, err) < 0 ||
+            er_recipe_decode(er_svn(text.buf, text.len), &recipe, err) < 0)
+                return -1;
+        for (size_t i = 0; i < recipe.secrets.len; i++) {
+                const char *name = recipe.secrets.items[i];
+                size_t len = strlen(name), k = 0;
+
+                while (secrets && k < secrets->len && (strncmp(secrets->items[k], name, len) != 0 || secrets->items[k][len] != '='))
+                        k++;
+                if (secrets && k < secrets->len)
+                        continue;
+                er_err_set(err, ER_CONFIG, "the value of %s, which building the environment takes, is not at hand", name);
+                if (err)
+                        err->provider_code = er_strdup("secret");
+                return er_err_hint(err, "export %s, or submit the job anew from where its package addresses are declared", name);
+        }
+        return 0;
+}
+
+int er_env_build_start(const struct er_env *env, const struct er_strv *secrets, struct er_err *err)
+{
+        struct build b = {.env = ER_ENV_INIT, .secrets = secrets, .control = ER_STR_INIT, .listens = true};
         pid_t pid = -1;
         int rc, saved;
 
         if (er_env_is_ready(env) || er_env_is_building(env))
                 return 0;
+        if (have_secrets(env, secrets, err) < 0)
+                return -1;
         rc = claim(env, &b);
         if (rc == 1) {
                 unlinkat(b.env.fd, "progress", 0); /* of a build that was killed */

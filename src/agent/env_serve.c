@@ -24,6 +24,7 @@ static int read_hash(struct er_sv payload, const unsigned char **ret, struct er_
 struct env_stream {
         struct er_stream stream;
         struct er_env env; /* wanted as long as the request is open */
+        struct er_strv secrets;
         struct er_env_wait wait;
 };
 
@@ -80,6 +81,7 @@ static void free_stream(struct er_stream *stream)
         struct env_stream *s = (struct env_stream *)stream;
 
         er_env_wait_release(&s->wait);
+        er_strv_wipe(&s->secrets);
         er_env_release(&s->env);
         free(s);
 }
@@ -97,6 +99,18 @@ static int keep_recipe(const struct er_env *env, struct er_sv bytes, const unsig
         if (er_file_write(env->fd, "recipe", bytes.ptr, bytes.len, 0600, true, err) < 0)
                 return -1;
         return 0;
+}
+
+static void take_secrets(struct er_serve *serve, const struct er_frame *frame, struct er_strv *ret)
+{
+        struct er_sv rest = frame->payload;
+        struct er_field f;
+
+        while (er_msg_next(&rest, &f))
+                if (f.tag == ER_T_SECRET)
+                        er_strv_addn(ret, f.value.ptr, f.value.len);
+        if (ret->len)
+                er_serve_wipe(serve, frame);
 }
 
 int er_do_env(struct er_serve *serve, const struct er_frame *frame, struct er_err *err)
@@ -117,7 +131,8 @@ int er_do_env(struct er_serve *serve, const struct er_frame *frame, struct er_er
         er_env_failure_read(&env, &failure);
         s = er_new(struct env_stream);
         s->env = env;
-        er_env_wait_begin(&s->wait, &s->env, failure.count);
+        take_secrets(serve, frame, &s->secrets);
+        er_env_wait_begin(&s->wait, &s->env, &s->secrets, failure.count);
         er_env_failure_release(&failure);
         s->stream.fd = -1;
         s->stream.due = 0;

@@ -18,9 +18,7 @@ void er_charge_release(struct er_charge *charge)
 {
         er_adir_release(&charge->dir);
         er_ainfo_release(&charge->info);
-        for (size_t i = 0; i < charge->secrets.len; i++)
-                explicit_bzero(charge->secrets.items[i], strlen(charge->secrets.items[i]));
-        er_strv_release(&charge->secrets);
+        er_strv_wipe(&charge->secrets);
         er_ticket_close(&charge->ticket);
         er_env_release(&charge->env);
         er_activation_release(&charge->activation);
@@ -108,8 +106,6 @@ int er_guard_start(struct er_charge *charge, void (*forget)(void *arg), void *ar
                 write_lost(charge, true);
                 _exit(1);
         }
-        for (size_t i = 0; i < charge->secrets.len; i++)
-                explicit_bzero(charge->secrets.items[i], strlen(charge->secrets.items[i]));
-        er_strv_release(&charge->secrets);
+        er_strv_wipe(&charge->secrets);
         guard(charge, pid);
 }

@@ -110,7 +110,8 @@ static void make_env(const struct er_charge *charge, const char *cwd, uint64_t g
         char *const *item;
 
         for (item = environ; *item; item++)
-                er_strv_add(env, *item);
+                if (!er_starts(*item, ER_RECIPE_AUTH)) /* on this very machine: of the client that started us */
+                        er_strv_add(env, *item);
         if (!get(env, "PATH"))
                 set(env, "PATH=" DEFAULT_PATH);
         if (!get(env, "HOME"))
@@ -219,13 +220,6 @@ static int spawn(const struct er_job_start *start, int dir_fd, const char *path,
         return why;
 }
 
-/* The copies of the secrets' values with it. */
-static void wipe(struct er_strv *env)
-{
-        for (size_t i = 0; i < env->len; i++)
-                explicit_bzero(env->items[i], strlen(env->items[i]));
-}
-
 static int cannot(int errnum, const char *name, int *ret_exit_code, struct er_err *err)
 {
         er_auto(er_str) shown = ER_STR_INIT;
@@ -310,7 +304,7 @@ int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit
                 er_strv_addall(&script, argv.items + 1, argv.len - 1);
                 rc = spawn(start, dir_fd, "/bin/sh", script.items, env.items, ret_pid);
         }
-        wipe(&env);
+        er_strv_wipe(&env); /* copies of the secrets' values are in it */
         return rc ? cannot(rc, argv.items[0], ret_exit_code, err) : 0;
 }
 

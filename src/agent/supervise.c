@@ -507,7 +507,7 @@ static void wait_for_environment(struct super *s)
 
         if (!charge->info.spec.has_environment)
                 return;
-        er_env_wait_begin(&wait, &charge->env, charge->env_failures);
+        er_env_wait_begin(&wait, &charge->env, NULL, charge->env_failures);
         while (s->why == GO_ON && er_activation_read(&charge->env, &charge->activation, NULL) < 0) {
                 er_activation_release(&charge->activation);
                 news = er_env_wait_look(&wait);
@@ -573,8 +573,7 @@ static void start(struct super *s)
         s->started_ms = er_now_ms();
         close(fds[0]);
         close(fds[1]);
-        for (size_t i = 0; i < s->charge->secrets.len; i++)
-                explicit_bzero(s->charge->secrets.items[i], strlen(s->charge->secrets.items[i]));
+        er_strv_wipe(&s->charge->secrets);
 }
 
 static void run(struct super *s)

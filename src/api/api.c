@@ -169,6 +169,7 @@ static int submit(struct errand *errand, const struct errand_request *request, c
                 er_recipe_encode(&recipe, &recipe_bytes);
                 job.environment = er_svn((const char *)spec.environment, ER_ENV_HASH);
                 job.recipe = er_svn(recipe_bytes.buf, recipe_bytes.len);
+                er_strv_addall(&secrets, recipe.values.items, recipe.values.len);
         }
         pthread_mutex_lock(&errand->lock);
         er_carrier_reap(errand);

@@ -16,13 +16,6 @@ static void on_state(void *arg, const struct er_job *job)
         pthread_mutex_unlock(&errand->lock);
 }
 
-static void wipe(struct er_strv *secrets)
-{
-        for (size_t i = 0; i < secrets->len; i++)
-                explicit_bzero(secrets->items[i], strlen(secrets->items[i]));
-        er_strv_release(secrets);
-}
-
 static void *carry(void *arg)
 {
         struct er_carrier *carrier = arg;
@@ -51,7 +44,7 @@ static void *carry(void *arg)
 
 static void free_carrier(struct er_carrier *carrier)
 {
-        wipe(&carrier->secrets);
+        er_strv_wipe(&carrier->secrets);
         er_cancel_release(&carrier->stop);
         free(carrier);
 }
@@ -67,7 +60,7 @@ int er_carrier_start(struct errand *errand, int64_t run_id, struct er_strv *secr
         }
         if (er_cancel_init(&carrier->stop) < 0) {
                 int why = errno;
-                wipe(&carrier->secrets);
+                er_strv_wipe(&carrier->secrets);
                 free(carrier);
                 return er_err_errno(err, why, "making a pipe");
         }

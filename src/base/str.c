@@ -216,6 +216,13 @@ void er_strv_release(struct er_strv *v)
         *v = (struct er_strv)ER_STRV_INIT;
 }
 
+void er_strv_wipe(struct er_strv *v)
+{
+        for (size_t i = 0; i < v->len; i++)
+                explicit_bzero(v->items[i], strlen(v->items[i]));
+        er_strv_release(v);
+}
+
 void er_strv_take(struct er_strv *v, char *text)
 {
         v->items = er_grow(v->items, &v->cap, v->len + 2, sizeof *v->items);

@@ -79,6 +79,7 @@ struct er_strv {
 };
 #define ER_STRV_INIT {0}
 void er_strv_release(struct er_strv *v);
+void er_strv_wipe(struct er_strv *v); /* the same for secrets: zeros first */
 void er_strv_add(struct er_strv *v, const char *text);
 void er_strv_addn(struct er_strv *v, const void *data, size_t len);
 void er_strv_addf(struct er_strv *v, const char *fmt, ...) ER_PRINTF(2, 3);

@@ -1,5 +1,6 @@
 /* cmd_rerun.c - errand rerun: the same command with the same files once more. */
 #include "cli/follow.h"
+#include "job/config.h"
 #include "cli/words.h"
 
 struct rerun_opts {
@@ -12,6 +13,25 @@ static const struct er_opt rerun_options[] = {
         {"detach", 'd', ER_OPT_FLAG, NULL, "Leave once it is on its host; prints the job's name",
          offsetof(struct rerun_opts, detach), ER_COMPLETE_NONE},
 };
+
+/* What is secret in the addresses that the job's packages come from is in no store: from the project, as it says it now. */
+static int find_secrets(struct er_cli *cli, const struct er_job *job, const struct er_spec *spec, struct er_err *err)
+{
+        er_auto(er_str) bytes = ER_STR_INIT;
+        er_auto(er_recipe) stored = ER_RECIPE_INIT;
+        er_auto(er_recipe) now = ER_RECIPE_INIT;
+        er_auto(er_config) config = ER_CONFIG_INIT;
+        er_auto(er_spec) copy = ER_SPEC_INIT;
+
+        if (!spec->has_environment || er_store_environment(cli->store, er_svn((const char *)spec->environment, ER_ENV_HASH), &bytes, NULL) < 0 ||
+            er_recipe_decode(er_svn(bytes.buf, bytes.len), &stored, NULL) < 0 || stored.secrets.len == 0)
+                return 0;
+        /* Nothing of that need be there any more: it may be needed nowhere. */
+        if (er_spec_decode(er_svn(job->spec.buf, job->spec.len), &copy, NULL) < 0 || er_config_load(job->project_dir, &config, NULL) < 0 ||
+            er_config_recipe(&config, job->project_dir, &copy, &now, NULL) < 0)
+                return 0;
+        return er_follow_keep(&now.values, err);
+}
 
 static int rerun(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
 {
@@ -29,7 +49,7 @@ static int rerun(struct er_cli *cli, void *arg, char **args, int count, struct e
                 spec.hosts = (struct er_strv)ER_STRV_INIT;
                 er_strv_addall(&spec.hosts, opts->on.items, opts->on.len);
         }
-        if (er_follow_secrets(&spec.secrets, err) < 0)
+        if (er_follow_secrets(&spec.secrets, err) < 0 || find_secrets(cli, &job, &spec, err) < 0)
                 return -1;
         start = (struct er_start){.spec = &spec, .project_dir = job.project_dir, .detach = opts->detach};
         return er_follow_start(cli, &start, err);

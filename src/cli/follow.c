@@ -457,6 +457,18 @@ static void shown_command(const struct er_spec *spec, struct er_str *out)
         er_str_add(out, "...");
 }
 
+int er_follow_keep(const struct er_strv *values, struct er_err *err)
+{
+        for (size_t i = 0; i < values->len; i++) {
+                const char *equals = strchr(values->items[i], '=');
+                er_autofree char *name = er_strndup(values->items[i], (size_t)(equals - values->items[i]));
+
+                if (setenv(name, equals + 1, 1) < 0)
+                        return er_err_errno(err, errno, "keeping %s", name);
+        }
+        return 0;
+}
+
 int er_follow_start(const struct er_cli *cli, const struct er_start *start, struct er_err *err)
 {
         er_auto(er_str) command = ER_STR_INIT;
@@ -473,6 +485,8 @@ int er_follow_start(const struct er_cli *cli, const struct er_start *start, stru
         if (start->spec->has_environment)
                 job.environment = er_svn((const char *)start->spec->environment, ER_ENV_HASH);
         if (start->recipe) {
+                if (er_follow_keep(&start->recipe->values, err) < 0)
+                        return -1;
                 er_recipe_encode(start->recipe, &recipe);
                 job.recipe = er_svn(recipe.buf, recipe.len);
         }

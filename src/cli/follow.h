@@ -31,6 +31,9 @@ struct er_start {
 /* Stores a run of one job and follows it. */
 int er_follow_start(const struct er_cli *cli, const struct er_start *start, struct er_err *err);
 
+/* "NAME=value" into our environment, from where the maestro takes them, also one that goes on in the background; what is stored
+   has the names alone. */
+int er_follow_keep(const struct er_strv *values, struct er_err *err);
 /* Every secret must be in our environment before anything starts; on a terminal it is asked for, unseen. */
 int er_follow_secrets(const struct er_strv *names, struct er_err *err);
 

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "environment/credentials.h"
 #include "environment/scripts.h"
 #include "environment/wants.h"
 
@@ -22,33 +23,10 @@ struct assembly {
         bool links_sent;        /* wheels of a find_links directory are among the files */
 };
 
-/* URLs lose what stands between "//" and "@": passwords are shown nowhere, and a new one makes no new environment. */
-static void add_masked(struct er_str *out, const char *text)
-{
-        const char *start;
-
-        while ((start = strstr(text, "://"))) {
-                size_t host = strcspn(start + 3, "/ \t?#");
-                const char *at = memchr(start + 3, '@', host);
-
-                er_str_addn(out, text, (size_t)(start + 3 - text));
-                text = start + 3;
-                /* "git@github.com" is no secret. */
-                if (at && memchr(text, ':', (size_t)(at - text))) {
-                        er_str_add(out, "***");
-                        text = at;
-                } else if (at && at - text > 15) {
-                        er_str_add(out, "***");
-                        text = at;
-                }
-        }
-        er_str_add(out, text);
-}
-
 static void declare(struct assembly *a, const char *word, const char *value)
 {
         er_str_addf(&a->text, "%s ", word);
-        add_masked(&a->text, value);
+        er_credentials_mask(value, &a->text); /* a new password makes no new environment */
         er_str_addc(&a->text, '\n');
 }
 
@@ -158,8 +136,11 @@ static int add_links(struct assembly *a, const char *path, struct er_err *err)
 
 static void set(struct assembly *a, const char *name, const char *value)
 {
-        if (value)
-                er_str_addf(&a->settings, "%s=%s\n", name, value);
+        if (!value)
+                return;
+        er_str_addf(&a->settings, "%s=", name);
+        er_credentials_take(value, &a->recipe, &a->settings);
+        er_str_addc(&a->settings, '\n');
 }
 
 static void set_list(struct assembly *a, const char *name, const struct er_strv *values)
@@ -168,15 +149,21 @@ static void set_list(struct assembly *a, const char *name, const struct er_strv 
                 set(a, name, values->items[i]);
 }
 
+static void add_line(struct assembly *a, const char *line, struct er_str *out)
+{
+        er_credentials_take(line, &a->recipe, out);
+        er_str_addc(out, '\n');
+}
+
 /* A file of lines, when there are any. */
 static void add_lines(struct assembly *a, const char *name, const struct er_strv *first, const struct er_strv *lines, bool always)
 {
         er_auto(er_str) text = ER_STR_INIT;
 
         for (size_t i = 0; first && i < first->len; i++)
-                er_str_addf(&text, "%s\n", first->items[i]);
-        for (size_t i = 0; lines && i < lines->len; i++)
-                er_str_addf(&text, "%s\n", lines->items[i]);
+                add_line(a, first->items[i], &text);
+        for (size_t i = 0; i < lines->len; i++)
+                add_line(a, lines->items[i], &text);
         if (text.len || always)
                 er_recipe_add(&a->recipe, name, er_svn(text.buf, text.len), 0600);
 }
@@ -235,13 +222,17 @@ static int add_pip_files(struct assembly *a, struct er_err *err)
 
 static void add_setup(struct assembly *a)
 {
+        er_auto(er_str) text = ER_STR_INIT;
+
         for (size_t i = 0; i < a->wants->said->setup.len; i++) {
                 struct er_sv rest = er_sv(a->wants->said->setup.items[i]), line;
 
+                er_str_addf(&text, "%s\n", a->wants->said->setup.items[i]); /* the shell's own: as it is */
                 while (er_sv_cut(&rest, '\n', &line))
                         er_str_addf(&a->text, "setup %.*s\n", (int)line.len, line.ptr);
         }
-        add_lines(a, "setup.txt", NULL, &a->wants->said->setup, false);
+        if (text.len)
+                er_recipe_add(&a->recipe, "setup.txt", er_svn(text.buf, text.len), 0600);
 }
 
 /* The parts of the script that are needed, and what they run. */
@@ -298,7 +289,7 @@ static void summarize(struct er_str *out, const char *word, const struct er_strv
         for (size_t i = 0; i < shown; i++) {
                 er_auto(er_str) item = ER_STR_INIT;
 
-                add_masked(&item, sorted.items[i]);
+                er_credentials_mask(sorted.items[i], &item);
                 er_str_cut(&item, strcspn(item.buf, ";\n"));
                 if (strstr(item.buf, " --"))
                         er_str_cut(&item, (size_t)(strstr(item.buf, " --") - item.buf));

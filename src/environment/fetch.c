@@ -129,7 +129,7 @@ static int listen_to(struct fetching *f, struct er_proc *proc, struct er_err *er
 static void add_env(struct er_strv *env, const struct fetching *f, const char *platform)
 {
         static const char *const names[] = {"ERRAND_PREFIX=", "ERRAND_FILES=", "ERRAND_TOOLS=", "ERRAND_CACHE=",
-                                            "ERRAND_TARGET=", "ERRAND_INSIDE=", "ERRAND_FETCH=", "TMPDIR="};
+                                            "ERRAND_TARGET=", "ERRAND_INSIDE=", "ERRAND_FETCH=", "ERRAND_SECRETS=", "TMPDIR="};
         er_autofree char *cache = er_dir_cache();
 
         for (char *const *item = environ; *item; item++) {
@@ -148,6 +148,7 @@ static void add_env(struct er_strv *env, const struct fetching *f, const char *p
         er_strv_addf(env, "TMPDIR=%s/tmp", f->dir);
         er_strv_add(env, "ERRAND_FETCH=host"); /* here is where it is downloaded */
         er_strv_add(env, "ERRAND_INSIDE=1");   /* its words come on stdout */
+        er_recipe_vars(&f->recipe->values, env);
 }
 
 static int run_script(struct fetching *f, const char *platform, struct er_err *err)

@@ -84,6 +84,7 @@ static int ask(struct er_session *session, const struct er_recipe *recipe, struc
         er_auto(er_str) bytes = ER_STR_INIT;
         struct er_frame frame;
         size_t start;
+        int rc;
 
         if (send_large(session, recipe, transfer, err) < 0)
                 return -1;
@@ -94,9 +95,13 @@ static int ask(struct er_session *session, const struct er_recipe *recipe, struc
         start = er_frame_begin(&frames, ER_F_ENV, ret->id);
         er_msg_bytes(&frames, ER_T_ENVIRONMENT, recipe->hash, ER_ENV_HASH);
         er_msg_bytes(&frames, ER_T_RECIPE, bytes.buf, bytes.len);
+        for (size_t i = 0; i < recipe->values.len; i++)
+                er_msg_text(&frames, ER_T_SECRET, recipe->values.items[i]);
         er_frame_end(&frames, start);
-        if (er_session_send(session, er_svn(frames.buf, frames.len), err) < 0 ||
-            next_frame(ret, &frame, err) < 0) {
+        rc = er_session_send(session, er_svn(frames.buf, frames.len), err);
+        if (recipe->values.len)
+                explicit_bzero(frames.buf, frames.len);
+        if (rc < 0 || next_frame(ret, &frame, err) < 0) {
                 ret->id = 0;
                 return -1;
         }
@@ -158,6 +163,13 @@ int er_env_begin(struct er_session *session, struct er_recipe *recipe, const str
 {
         if (ask(session, recipe, ways->transfer, ret, err) < 0)
                 return -1;
+        /* One that is there, or is being built, takes no secrets. */
+        if (recipe->values.len < recipe->secrets.len) {
+                if (await_begin(ret, err) < 0)
+                        return -1;
+                if (er_streq(ret->err.provider_code, "secret"))
+                        return er_err_move(err, &ret->err);
+        }
         if (er_recipe_fetching(recipe) == ER_FETCHING_HOST)
                 return 0;
         if (await_begin(ret, err) < 0)

@@ -27,13 +27,14 @@ struct er_env_ways {
 };
 /* Has the host begin (or find that it is there): sends large files of the recipe first, then the recipe. A host that has no way to
    the packages gets them from here, unless the recipe says otherwise: that adds them to the recipe. Comes back when it is known
-   that the host can go on by itself. A build that failed meanwhile is no error here: request->err says it. */
+   that the host can go on by itself. A build that failed meanwhile is no error here: request->err says it; one that cannot begin,
+   because recipe->values lacks what it takes, is one: ER_STATE with provider code "secret". */
 int er_env_begin(struct er_session *session, struct er_recipe *recipe, const struct er_env_ways *ways, struct er_env_request *ret,
                  struct er_err *err);
 /* Takes what has arrived, without waiting and without touching frames of other requests. True when progress is another. */
 bool er_env_hear(struct er_env_request *request);
 /* Until it is ready; on_progress (may be NULL) is told what the build says. The build's failure is ER_STATE with its kind as
-   provider_code ("network", "package", "conflict", "disk", "tool", "build"). */
+   provider_code ("network", "package", "conflict", "disk", "tool", "secret", "build"). */
 int er_env_await(struct er_env_request *request, void (*on_progress)(void *arg, const char *text), void *arg, struct er_err *err);
 
 struct er_env_entry {

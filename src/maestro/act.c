@@ -6,6 +6,7 @@
  * or the agent itself answered so.
  */
 #include "maestro/carry.h"
+#include "maestro/secrets.h"
 
 #include "base/crash.h"
 #include "base/log.h"
@@ -205,37 +206,14 @@ static void watched(struct er_carry *m, struct er_work *work, struct er_conn *co
 
 static int find_secrets(struct er_carry *m, struct er_work *work, struct er_strv *ret)
 {
-        const struct er_strv *given = m->opts->secrets;
-        const struct er_strv *names = &work->job->spec.secrets;
-        for (size_t i = 0; i < names->len; i++) {
-                const char *name = names->items[i];
-                size_t len = strlen(name);
-                const char *value = getenv(name);
-                bool found = false;
-                for (size_t k = 0; given && k < given->len && !found; k++)
-                        if (strncmp(given->items[k], name, len) == 0 && given->items[k][len] == '=') {
-                                er_strv_add(ret, given->items[k]);
-                                found = true;
-                        }
-                if (found)
-                        continue;
-                if (!value) {
-                        er_err_set(&work->err, ER_CONFIG, "the value of the secret %s is not at hand", name);
-                        er_err_hint(&work->err, "export %s before `errand run` or `errand rerun`", name);
-                        work->outcome = ER_OUT_REFUSED;
-                        work->reason = ER_REASON_SECRET;
-                        return -1;
-                }
-                er_strv_addf(ret, "%s=%s", name, value);
-        }
-        return 0;
-}
-
-static void wipe(struct er_strv *secrets)
-{
-        for (size_t i = 0; i < secrets->len; i++)
-                explicit_bzero(secrets->items[i], strlen(secrets->items[i]));
-        er_strv_release(secrets);
+        const char *missing = er_secrets_find(&work->job->spec.secrets, m->opts->secrets, ret);
+        if (!missing)
+                return 0;
+        er_err_set(&work->err, ER_CONFIG, "the value of the secret %s is not at hand", missing);
+        er_err_hint(&work->err, "export %s before `errand run` or `errand rerun`", missing);
+        work->outcome = ER_OUT_REFUSED;
+        work->reason = ER_REASON_SECRET;
+        return -1;
 }
 
 /* Submission */
@@ -304,7 +282,7 @@ static void submit(struct er_carry *m, struct er_work *work, struct er_conn *con
         for (;;) {
                 struct er_strv secrets = ER_STRV_INIT;
                 if (find_secrets(m, work, &secrets) < 0) {
-                        wipe(&secrets);
+                        er_strv_wipe(&secrets);
                         return;
                 }
                 struct er_submit request = {.key = j->key, .attempt = j->at.number, .spec = &j->spec, .secrets = &secrets,
@@ -313,7 +291,7 @@ static void submit(struct er_carry *m, struct er_work *work, struct er_conn *con
                 er_crashpoint("submit");
                 int rc = er_attempt_run(conn->session, &request, &watch, &work->err);
                 er_crashpoint("submitted and watched");
-                wipe(&secrets);
+                er_strv_wipe(&secrets);
                 bool files = j->spec.has_tree && host_lacks(work, rc, "snapshot");
                 bool environment = j->spec.has_environment && !asked && host_lacks(work, rc, "environment");
                 if (!files && !environment) {

@@ -1,5 +1,6 @@
 /* The files of a job: its snapshot on the way there, its outputs on the way back. */
 #include "maestro/carry.h"
+#include "maestro/secrets.h"
 
 #include <errno.h>
 #include "base/crash.h"
@@ -218,7 +219,10 @@ static int find_recipe(struct er_carry *m, const struct er_carried *j, struct er
         pthread_mutex_lock(&m->lock);
         int rc = er_store_environment(m->opts->store, er_svn((const char *)j->spec.environment, ER_ENV_HASH), &bytes, err);
         pthread_mutex_unlock(&m->lock);
-        return rc < 0 ? -1 : er_recipe_decode(er_svn(bytes.buf, bytes.len), ret, err);
+        if (rc < 0 || er_recipe_decode(er_svn(bytes.buf, bytes.len), ret, err) < 0)
+                return -1;
+        er_secrets_find(&ret->secrets, m->opts->secrets, &ret->values);
+        return 0;
 }
 
 static void on_fetching(void *arg, const char *text)
@@ -240,7 +244,9 @@ int er_travel_setup(struct er_carry *m, struct er_work *work, struct er_conn *co
         const struct er_env_ways ways = {.transfer = &transfer, .cancel = &conn->cancel, .progress = on_fetching, .arg = &progress};
         if (er_env_begin(conn->session, &recipe, &ways, ret, err) < 0) {
                 work->outcome = ER_OUT_BROKEN;
-                return is_connection(err) ? -1 : refuse(work, ER_REASON_ENVIRONMENT);
+                if (is_connection(err))
+                        return -1;
+                return refuse(work, er_streq(err->provider_code, "secret") ? ER_REASON_SECRET : ER_REASON_ENVIRONMENT);
         }
         er_crashpoint("environment asked for");
         return 0;

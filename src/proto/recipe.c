@@ -15,6 +15,7 @@ enum recipe_tag {
         R_PATH = 8,        /* s: or where it lies on the submitter's machine, */
         R_SIZE = 9,        /* u: with its size */
         R_CONTENT = 10,    /* s: and hash */
+        R_SECRET = 11,     /* s*: the name of a variable */
 };
 
 #define FILES_MAX 4096u
@@ -29,6 +30,8 @@ void er_recipe_release(struct er_recipe *recipe)
         free(recipe->files);
         free(recipe->summary);
         free(recipe->declaration);
+        er_strv_release(&recipe->secrets);
+        er_strv_wipe(&recipe->values);
         *recipe = (struct er_recipe)ER_RECIPE_INIT;
 }
 
@@ -50,6 +53,8 @@ void er_recipe_encode(const struct er_recipe *recipe, struct er_str *out)
         er_msg_bytes(out, (enum er_tag)R_HASH, recipe->hash, ER_ENV_HASH);
         er_msg_text(out, (enum er_tag)R_SUMMARY, recipe->summary);
         er_msg_text(out, (enum er_tag)R_DECLARATION, recipe->declaration);
+        for (size_t i = 0; i < recipe->secrets.len; i++)
+                er_msg_text(out, (enum er_tag)R_SECRET, recipe->secrets.items[i]);
         for (size_t i = 0; i < recipe->file_count; i++) {
                 const struct er_recipe_file *file = &recipe->files[i];
 
@@ -67,6 +72,16 @@ void er_recipe_encode(const struct er_recipe *recipe, struct er_str *out)
         }
 }
 
+void er_recipe_vars(const struct er_strv *values, struct er_strv *env)
+{
+        er_auto(er_str) names = ER_STR_INIT;
+
+        for (size_t i = 0; i < values->len; i++)
+                er_str_addf(&names, "%s%.*s", i ? " " : "", (int)strcspn(values->items[i], "="), values->items[i]);
+        er_strv_addf(env, "ERRAND_SECRETS=%s", names.buf ? names.buf : "");
+        er_strv_addall(env, values->items, values->len);
+}
+
 static int damaged(struct er_recipe *recipe, struct er_err *err, const char *what)
 {
         er_recipe_release(recipe);
@@ -82,6 +97,16 @@ static bool is_text(struct er_sv value)
 static bool is_name(struct er_sv value)
 {
         return is_text(value) && value.len <= 255 && value.ptr[0] != '.' && !memchr(value.ptr, '/', value.len);
+}
+
+/* Of a variable: it comes to stand in a shell's words. */
+static bool is_variable(struct er_sv value)
+{
+        for (size_t i = 0; i < value.len; i++)
+                if (!(value.ptr[i] >= 'A' && value.ptr[i] <= 'Z') && value.ptr[i] != '_' &&
+                    (i == 0 || value.ptr[i] < '0' || value.ptr[i] > '9'))
+                        return false;
+        return value.len > 0;
 }
 
 static bool take_file(struct er_recipe *recipe, struct er_sv fields)
@@ -129,6 +154,10 @@ int er_recipe_decode(struct er_sv data, struct er_recipe *ret, struct er_err *er
                         *text = er_sv_dup(f.value);
                 } else if (f.tag == R_FILE && !take_file(&recipe, f.value)) {
                         return damaged(&recipe, err, "a file that cannot be");
+                } else if (f.tag == R_SECRET) {
+                        if (!is_variable(f.value))
+                                return damaged(&recipe, err, "a variable that cannot be");
+                        er_strv_addn(&recipe.secrets, f.value.ptr, f.value.len);
                 }
         }
         *ret = recipe;

@@ -10,6 +10,7 @@
 
 #define ER_ENV_HASH 32
 #define ER_RECIPE_MAX (900u * 1024) /* encoded */
+#define ER_RECIPE_AUTH "ERRAND_AUTH_" /* how variables begin that stand for what is secret in an address */
 
 struct er_recipe_file {
         char *name;     /* one part of a path: it comes to be files/<name> */
@@ -27,6 +28,8 @@ struct er_recipe {
         char *declaration;  /* readable, canonical, one thing a line: "pip numpy==1.26.4" */
         struct er_recipe_file *files; /* "build.sh" among them */
         size_t file_count, file_cap;
+        struct er_strv secrets; /* names of variables that building it takes; ${NAME} stands for them in the files */
+        struct er_strv values;  /* "NAME=value" of these, as far as they are at hand here: never encoded, and wiped */
 };
 #define ER_RECIPE_INIT {0}
 
@@ -34,6 +37,8 @@ void er_recipe_release(struct er_recipe *recipe);
 /* Appends a file with this content (copied). */
 struct er_recipe_file *er_recipe_add(struct er_recipe *recipe, const char *name, struct er_sv data, uint32_t mode);
 void er_recipe_encode(const struct er_recipe *recipe, struct er_str *out);
+/* A build's variables: the values ("NAME=value"), and ERRAND_SECRETS with their names. */
+void er_recipe_vars(const struct er_strv *values, struct er_strv *env);
 /* Fills a released or fresh recipe. ER_REMOTE when damaged. */
 int er_recipe_decode(struct er_sv data, struct er_recipe *ret, struct er_err *err);
 

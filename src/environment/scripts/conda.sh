@@ -42,7 +42,7 @@ conda_explain() {
         fail_for_all
         conda_text=$(grep -m 1 -e 'does not exist (perhaps' -e 'nothing provides requested' "$OUT" | sed 's/^[^A-Za-z0-9_]*//; s/[=* ]* does not exist.*//; s/^nothing provides requested //')
         if [ -n "$conda_text" ]; then
-                fail package "$conda_text: there is no such package in the channels ($(conda_channels | sed 's|//[^/]*@|//***@|; s|/t/[^/]*|/t/***|' | tr '\n' ' ' | sed 's/ $//'))" \
+                fail package "$conda_text: there is no such package in the channels ($(conda_channels | sed 's/\${[A-Z0-9_]*}/***/g' | tr '\n' ' ' | sed 's/ $//'))" \
                         "another channel may have it: channels: [conda-forge, ...]"
         fi
         if says 'PackagesNotFoundError'; then
@@ -72,6 +72,24 @@ conda_channels() {
         fi
 }
 
+# Channels with a password or token in an address: not in arguments, which everybody on the host sees. A configuration of
+# their own names all of them, in their order, as one (both conda and mamba know custom_multichannels).
+conda_write_channels() {
+        (
+                umask 077
+                {
+                        [ ! -r "${CONDARC-}" ] || cat "$CONDARC"
+                        printf 'custom_multichannels:\n  errand:\n'
+                        conda_channels | while IFS= read -r conda_item; do
+                                filled_in "$conda_item"
+                                [ -z "$FILLED_IN" ] || printf "    - '%s'\n" "$(printf '%s' "$FILLED_IN" | sed "s/'/''/g")"
+                        done
+                } >"$TMPDIR/condarc"
+        )
+        CONDARC=$TMPDIR/condarc
+        export CONDARC
+}
+
 # Is a package of that name among the specs?
 conda_declares() {
         sed 's/^.*:://; s/[[:space:]=<>!~\[].*//' "$ERRAND_FILES/conda.txt" | grep -q -x -i "$1"
@@ -86,11 +104,17 @@ conda_build() {
         mkdir -p "$CONDA_PKGS_DIRS"
         conda_find || conda_get
         set -- "$CONDA" create -y -p "$ERRAND_PREFIX/conda" --override-channels
-        while IFS= read -r conda_item; do
-                [ -z "$conda_item" ] || set -- "$@" -c "$conda_item"
-        done <<CHANNELS
+        # shellcheck disable=SC2016 # a variable's name
+        if conda_channels | grep -q '\${'; then
+                conda_write_channels
+                set -- "$@" -c errand
+        else
+                while IFS= read -r conda_item; do
+                        [ -z "$conda_item" ] || set -- "$@" -c "$conda_item"
+                done <<CHANNELS
 $(conda_channels)
 CHANNELS
+        fi
         while IFS= read -r conda_item; do
                 [ -z "$conda_item" ] || set -- "$@" "$conda_item"
         done <"$ERRAND_FILES/conda.txt"

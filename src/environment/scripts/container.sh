@@ -112,6 +112,10 @@ container_run() {
         while IFS= read -r container_line; do
                 set -- "$@" "$container_line"
         done <"$TMPDIR/options"
+        # By their names: arguments are seen by everybody.
+        for container_name in ${ERRAND_SECRETS:+ERRAND_SECRETS $ERRAND_SECRETS}; do
+                set -- "$@" "--env=$container_name"
+        done
         # The options came to stand behind the command: the command goes behind the image.
         set -- "$@" --workdir "$ERRAND_PREFIX" "$IMAGE"
         while [ "$container_words" -gt 0 ]; do

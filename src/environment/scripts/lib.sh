@@ -52,6 +52,43 @@ settings() {
         sed -n "s/^$1=//p" "$ERRAND_FILES/settings" 2>/dev/null
 }
 
+# What a text with ${NAME}s means, as pip reads it, in $FILLED_IN: not on stdout, which would cost a process.
+# shellcheck disable=SC2016 # the text is meant
+filled_in() {
+        FILLED_IN='' fill_rest=$1
+        while :; do
+                case $fill_rest in *'${'*'}'*) ;; *) break ;; esac
+                FILLED_IN=$FILLED_IN${fill_rest%%'${'*}
+                fill_rest=${fill_rest#*'${'}
+                fill_name=${fill_rest%%'}'*}
+                fill_rest=${fill_rest#*'}'}
+                case $fill_name in
+                '' | [0-9]* | *[!A-Z0-9_]*) FILLED_IN=$FILLED_IN\${$fill_name} ;;
+                *) eval "FILLED_IN=\$FILLED_IN\${$fill_name-\\\${$fill_name\}}" ;; # what is not set stays as it is
+                esac
+        done
+        FILLED_IN=$FILLED_IN$fill_rest
+}
+
+# The same backwards for what is secret ($ERRAND_SECRETS names it): $MASKED may be shown and kept.
+mask() {
+        MASKED=$1
+        for mask_name in ${ERRAND_SECRETS-}; do
+                eval "mask_value=\${$mask_name-}"
+                [ "${#mask_value}" -ge 4 ] || continue
+                # Tools show what is behind the user's name alone as well.
+                for mask_value in "$mask_value" "${mask_value#*:}"; do
+                        [ "${#mask_value}" -ge 4 ] || continue
+                        while :; do
+                                case $MASKED in
+                                *"$mask_value"*) MASKED=${MASKED%%"$mask_value"*}***${MASKED#*"$mask_value"} ;;
+                                *) break ;;
+                                esac
+                        done
+                done
+        done
+}
+
 have() {
         command -v "$1" >/dev/null 2>&1
 }
@@ -70,6 +107,10 @@ plural() {
 run() {
         : >"$OUT"
         { "$@" 2>&1 3>&- </dev/null; printf '%s\n' "$?" >"$TMPDIR/status.$$"; } | while IFS= read -r line || [ -n "$line" ]; do
+                if [ -n "${ERRAND_SECRETS-}" ]; then
+                        mask "$line"
+                        line=$MASKED
+                fi
                 printf '%s\n' "$line"
                 printf '%s\n' "$line" >>"$OUT"
                 case $line in

@@ -1,11 +1,16 @@
 """near.py NAME: prints "did you mean ...?" for a package that the index ($PIP_INDEX) does not have.
 
-The list of a small index is asked; for one that is huge or cannot tell, names that many people install.
+The list of a small index is asked; for one that is huge or cannot tell, names that many people install. Exit status 3: the
+index does not let us in, of which pip and uv say no more than that it has no such package.
 """
+import base64
 import difflib
+import netrc
 import os
 import re
 import sys
+import urllib.error
+import urllib.parse
 import urllib.request
 
 KNOWN = """
@@ -37,10 +42,30 @@ def canonical(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def credentials(url):
+    """(user, password) of the address, else of ~/.netrc, else None."""
+    if url.username is not None:
+        return urllib.parse.unquote(url.username), urllib.parse.unquote(url.password or "")
+    try:
+        login, _, password = netrc.netrc().authenticators(url.hostname)
+        return login, password
+    except (OSError, TypeError, netrc.NetrcParseError):
+        return None
+
+
+def request_for(index):
+    url = urllib.parse.urlsplit(index)
+    request = urllib.request.Request(urllib.parse.urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2])))
+    known = credentials(url)
+    if known:
+        request.add_header("Authorization", "Basic " + base64.b64encode(":".join(known).encode()).decode())
+    return request
+
+
 def listed(index):
     if not index.startswith(("http://", "https://")) or "//pypi.org/" in index:
         return []
-    with urllib.request.urlopen(index.rstrip("/") + "/", timeout=5) as answer:
+    with urllib.request.urlopen(request_for(index.rstrip("/") + "/"), timeout=5) as answer:
         text = answer.read(LARGEST + 1)
     if len(text) > LARGEST:
         return []
@@ -50,6 +75,10 @@ def listed(index):
 name = canonical(sys.argv[1])
 try:
     names = [canonical(n) for n in listed(os.environ.get("PIP_INDEX", ""))]
+except urllib.error.HTTPError as error:
+    if error.code in (401, 403):
+        sys.exit(3)
+    names = []
 except Exception:
     names = []
 found = [OTHER[name]] if name in OTHER and (not names or OTHER[name] in names) else []

@@ -102,7 +102,8 @@ pip_get_uv() {
                         (
                                 pip_url=$(setting index_url)
                                 if [ -n "$pip_url" ]; then
-                                        PIP_INDEX_URL=$pip_url
+                                        filled_in "$pip_url"
+                                        PIP_INDEX_URL=$FILLED_IN
                                         export PIP_INDEX_URL
                                 fi
                                 PIP_NO_INPUT=1 run "$PYTHON" -m pip install -q --no-deps --only-binary :all: \
@@ -121,8 +122,8 @@ pip_get_uv() {
         [ -n "$UV" ]
 }
 
-# The names and the urls of what is asked for, in $1, as both tools read it. URLs of an index may hold a password: not in
-# arguments, which everybody on the host sees.
+# The names and the urls of what is asked for, in $1, as both tools read it: both fill in the variables that stand for
+# passwords, which are so in no file and in no argument.
 pip_write_request() {
         (
                 umask 077
@@ -140,18 +141,27 @@ pip_write_request() {
         )
 }
 
+# The index has no package of that name, as far as it shows itself: one that wants other credentials shows nothing.
+pip_no_such() {
+        pip_hint=$(pip_near "$1")
+        if [ $? -eq 3 ]; then
+                fail package "the package index does not let this host in; it was asked for $1" "check the user and the password in index_url"
+        fi
+        fail package "$1: there is no such package in the index" "$pip_hint"
+}
+
 pip_explain() {
         fail_for_all
+        if says 'client error (40[13] \|40[13] Client Error\|HTTP error 40[13] '; then
+                fail package "the server of a package does not let this host in: $(said '40[13] ')" "check the user and the password in its address"
+        fi
         pip_name=
         # uv
         pip_text=$(tr '\n' ' ' <"$OUT" | sed 's/[│╰─▶├]//g; s/   */ /g')
         case $pip_text in
         *" was not found in the package registry"*)
                 pip_name=$(printf '%s' "$pip_text" | sed 's/ was not found in the package registry.*//; s/.*[ (]//')
-                if ! looks_like_network; then
-                        pip_hint=$(pip_near "$pip_name")
-                        fail package "$pip_name: there is no such package in the index" "$pip_hint"
-                fi
+                looks_like_network || pip_no_such "$pip_name"
                 ;;
         *"were not found in the provided package locations"* | *"was not found in the provided package locations"*)
                 pip_name=$(printf '%s' "$pip_text" | sed 's/ was not found in the provided package locations.*//; s/.*[ (]//')
@@ -167,8 +177,7 @@ pip_explain() {
                 if [ -n "$pip_versions" ] && [ "$pip_versions" != none ]; then
                         fail package "$pip_name: there is no such version" "the index has $pip_versions"
                 fi
-                pip_base=$(printf '%s' "$pip_name" | sed 's/[^A-Za-z0-9._-].*//')
-                fail package "$pip_base: there is no such package in the index" "$(pip_near "$pip_base")"
+                pip_no_such "$(printf '%s' "$pip_name" | sed 's/[^A-Za-z0-9._-].*//')"
         fi
         if says 'ResolutionImpossible\|conflicting dependencies'; then
                 pip_text=$(sed -n '/^The conflict is caused by:/,/^$/p' "$OUT" | sed '1d; s/^ *//' | tr '\n' ';' | sed 's/;*$//; s/;/; /g')
@@ -277,8 +286,8 @@ pip_no_python() {
 pip_near() {
         [ -n "$PYTHON" ] || PYTHON=$(command -v python3 2>/dev/null)
         [ -n "$PYTHON" ] || return 0
-        pip_url=$(setting index_url)
-        PIP_INDEX=${pip_url:-${UV_DEFAULT_INDEX-}} "$PYTHON" "$ERRAND_FILES/near.py" "$1" 2>/dev/null
+        filled_in "$(setting index_url)"
+        PIP_INDEX=${FILLED_IN:-${UV_DEFAULT_INDEX-}} "$PYTHON" "$ERRAND_FILES/near.py" "$1" 2>/dev/null
 }
 
 pip_make_venv_uv() {
@@ -394,6 +403,8 @@ pip_python_of_env() {
 pip_reaches_index() {
         pip_url=$(setting index_url)
         pip_url=${pip_url:-${UV_DEFAULT_INDEX-${UV_INDEX_URL-}}}
+        filled_in "$pip_url"
+        pip_url=$FILLED_IN
         # Its host alone: what else is in the URL may be a password, and everybody on this host sees arguments.
         pip_url=$(printf '%s' "${pip_url:-https://pypi.org/}" | sed 's|^\([a-z]*://\)\([^/]*@\)\{0,1\}\([^/?#]*\).*|\1\3/|')
         case $pip_url in

@@ -1,5 +1,6 @@
 """A package index on loopback: the simple layout (PEP 503) with hashes, and the metadata beside the files (PEP 658).
 It counts what is asked for, and can be slow, cut a download, answer an error, or hold a request until the test lets go."""
+import base64
 import hashlib
 import http.server
 import json
@@ -29,6 +30,7 @@ class Index:
         self.lock = threading.Condition()
         self.waiting = []  # paths of requests that are held now
         self._held, self._rules = set(), {}
+        self.lets_in = None  # (user, password): nobody else
         self.server = _Server((address, 0), self._handler())
         self.port = self.server.server_address[1]
         self.url = f"http://{address}:{self.port}/simple"  # without a slash: as people write it
@@ -93,12 +95,21 @@ class Index:
     def count(self, part=""):
         return sum(part in path for _, path in list(self.requests))
 
+    def url_for(self, user, url=None):
+        """An address with "user:password" in it."""
+        return (url or self.url).replace("://", f"://{user}@")
+
     def close(self):
         self.release()
         self.server.shutdown()
         self.server.server_close()
 
     # -- answers
+    def _is_known(self, said):
+        if not self.lets_in:
+            return True
+        return said == "Basic " + base64.b64encode(":".join(self.lets_in).encode()).decode()
+
     def _page(self, path):
         """(type, body) for a path, or None."""
         parts = [part for part in path.split("/") if part]
@@ -151,6 +162,8 @@ class Index:
                             index.lock.wait()
                         index.waiting.remove(path)
                 kind, value = next((rule for part, rule in list(index._rules.items()) if part in path), (None, None))
+                if not index._is_known(self.headers.get("Authorization", "")):
+                    return self._send(401, "text/plain", b"who are you?\n")
                 if kind == "slow":
                     time.sleep(value)
                 if kind == "status":
@@ -175,6 +188,8 @@ class Index:
                     self.send_header("Content-Type", type_)
                     self.send_header("Accept-Ranges", "bytes")
                     self.send_header("Content-Length", str(end - begin))
+                    if status == 401:
+                        self.send_header("WWW-Authenticate", 'Basic realm="index"')
                     if status == 206:
                         self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{len(body)}")
                     self.end_headers()

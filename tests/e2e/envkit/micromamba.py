@@ -105,9 +105,18 @@ async def change(prefix, channels, specs, fresh):
     print("Transaction finished")
 
 
+def named_channels(names):
+    """Channels behind names of $CONDARC's custom_multichannels."""
+    known, rc = {}, os.environ.get("CONDARC")
+    if rc and os.path.exists(rc):
+        import yaml
+        known = (yaml.safe_load(pathlib.Path(rc).read_text()) or {}).get("custom_multichannels") or {}
+    return [channel for name in names for channel in known.get(name, [name])]
+
+
 def install(command, options, specs):
     prefix = options.get("-p") or os.environ.get("CONDA_PREFIX") or fail("No prefix given (-p)")
-    channels, pips = list(options["-c"]), []
+    channels, pips = named_channels(options["-c"]), []
     for path in options["-f"]:
         more_channels, more, more_pips = read_file(path)
         if "--override-channels" not in options or not options["-c"]:

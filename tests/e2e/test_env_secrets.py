@@ -1,0 +1,150 @@
+"""Passwords in the addresses that packages come from: they reach the build, and are kept and shown nowhere."""
+import pytest
+
+from envkit import places, tools
+from envkit.fixtures import channel, conda_host, index, island, podman_host, real_index, uv_host  # noqa: F401
+from envkit.jobs import declare, failed, home_of, ready, run
+from helpers import read_proc, until
+
+TOKEN = "ab-1234567890abcdef"
+SECRET = (b"geheim", TOKEN.encode())
+
+
+def let_in(index):
+    """An index that lets in only who knows the password; it has alpha. Its address with the password."""
+    index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
+    index.lets_in = ("someone", "geheim+9")
+    return index.url_for("someone:geheim%2B9")
+
+
+def declare_unseen(errand, **keys):
+    """In an errand.yaml that does not travel: what is in the project is the user's own affair."""
+    declare(errand, **keys)
+    (errand.cwd / ".errandignore").write_text("errand.yaml\n")
+
+
+def holding(errand, host):
+    """Files of errand's, here and there, that hold what is secret."""
+    found = []
+    for directory in (errand.home / ".errand", errand.home / ".local", errand.home / ".cache", home_of(host) / ".errand"):
+        for path in directory.rglob("*"):
+            if path.is_file() and not path.is_symlink() and any(word in path.read_bytes() for word in SECRET):
+                found.append(path)
+    return found
+
+
+@pytest.fixture(params=["uv", "pip"])
+def builder(request):
+    if request.param == "uv":
+        return request.getfixturevalue("uv_host")
+    return places.with_pip_only(request.getfixturevalue("make_host"))
+
+
+def test_a_password_reaches_the_build_and_stays_nowhere(errand, builder, index):
+    declare_unseen(errand, pip=["alpha"], index_url=let_in(index))
+    assert run(errand, builder, "sh", "-c", "alpha; env").ok().text.startswith("alpha 1.0\n")
+    job = errand.job()["job"]
+    name = ready(builder)[0].name[:8]
+    done = [errand(*words).ok() for words in (("show", job), ("show", "--json", job), ("logs", job), ("env",), ("env", "list", "--on", "box"),
+                                              ("env", "show", name, "--on", "box"))]
+    said = "".join(one.text + one.said for one in done)
+    assert "geheim" not in said and "http://***@127" in said
+    assert holding(errand, builder) == []
+
+
+def test_a_job_does_not_see_it(errand, uv_host, index):
+    declare_unseen(errand, pip=["alpha"], index_url=let_in(index))
+    for host in ("local", "box"):
+        done = run(errand, host, "env", env={"ERRAND_UV": str(tools.uv())}).ok()
+        assert "PATH=" in done.text and "geheim" not in done.text
+
+
+def test_a_variable_of_ours(errand, uv_host, index):
+    """As pip reads it: here, where it is set; in a requirement too."""
+    let_in(index)
+    wheel = next(iter(index.projects["alpha"]))
+    (errand.cwd / "requirements.txt").write_text("alpha @ " + index.url_for("${INDEX_USER}:${INDEX_PASSWORD}").replace("/simple", f"/files/{wheel}") + "\n")
+    declare(errand, pip="requirements.txt", index_url=index.url_for("${INDEX_USER}:${INDEX_PASSWORD}"))
+    given = {"INDEX_USER": "someone", "INDEX_PASSWORD": "geheim%2B9"}
+    assert run(errand, uv_host, "sh", "-c", "alpha; echo ${INDEX_PASSWORD-none}", env=given).ok().text == "alpha 1.0\nnone\n"
+    assert holding(errand, uv_host) == []
+    # What is there already takes no password, and a run without it says so where it is not.
+    assert run(errand, uv_host, "alpha").ok().text == "alpha 1.0\n"
+    errand("env", "rm", ready(uv_host)[0].name[:8], "--on", "box").ok()
+    failed(run(errand, uv_host, "alpha"), errand, "does not let this host in")
+
+
+def test_a_variable_of_the_host(errand, make_host, index):
+    let_in(index)
+    host = places.with_uv(make_host(more="SetEnv INDEX_AUTH=someone:geheim%2B9"))
+    declare(errand, pip=["alpha"], index_url=index.url_for("${INDEX_AUTH}"))
+    assert run(errand, host, "alpha").ok().text == "alpha 1.0\n"
+
+
+def test_a_wrong_password(errand, builder, index):
+    let_in(index)
+    declare_unseen(errand, pip=["alpha"], index_url=index.url_for("someone:geheimnis"))
+    row = failed(run(errand, builder, "alpha"), errand, "does not let this host in")
+    assert "geheim" not in str(row) and holding(errand, builder) == []
+
+
+def test_a_job_that_goes_on_in_the_background(errand, uv_host, index):
+    declare_unseen(errand, pip=["alpha"], index_url=let_in(index))
+    index.hold("/simple/alpha")
+    running = errand.start("run", "--quiet", "--detach", "--on", "box", "--", "alpha")
+    index.held("/simple/alpha")
+    (build,) = {pid for pid in uv_host.jobs() if read_proc(pid, "comm").strip() == b"errand-env"}
+    index.release()
+    job = running.wait().ok().text.strip()
+    errand("wait", job).ok()
+    until(lambda: not read_proc(build, "cmdline"), 20, "the builder to end")
+    assert errand("logs", job).ok().text == "alpha 1.0\n" and holding(errand, uv_host) == []
+
+
+def test_who_takes_over_without_it(errand, uv_host, index):
+    """A job that waits for its host when its maestro is killed: the next cannot know the password, and says so. One that
+    began before knows it, and rerun finds it in the project."""
+    declare_unseen(errand, pip=["alpha"], index_url=let_in(index))
+    running = errand.start("run", "--quiet", "--on", "box", "--", "alpha", env={"ERRAND_CRASH_AT": "environment"})
+    assert running.wait().rc
+    (errand.cwd / "errand.yaml").rename(errand.cwd / "away")
+    errand("wait", errand.job()["job"], timeout=30)
+    row = errand.job()
+    assert (row["state"], row["reason"]) == ("failed", "missing secret") and "ERRAND_AUTH_127_0_0_1_" in row["detail"], row
+    (errand.cwd / "away").rename(errand.cwd / "errand.yaml")
+    assert errand("rerun", "--quiet").ok().text == "alpha 1.0\n"
+    assert holding(errand, uv_host) == []
+
+
+def test_what_is_downloaded_here(errand, island, real_index):
+    url = let_in(real_index)
+    declare_unseen(errand, pip=["alpha"], index_url=url, fetch="here")
+    assert run(errand, island, "alpha").ok().text == "alpha 1.0\n"
+    assert holding(errand, island) == []
+
+
+def test_conda_channels(errand, conda_host, channel, index):
+    """A password, and a token in the path; in no argument either."""
+    channel.package("tool", "1.0")
+    mirror = index.directory / "t" / TOKEN
+    mirror.mkdir(parents=True)
+    (mirror / "mine").symlink_to(channel.directory)
+    index.lets_in = ("someone", "geheim+9")
+    index.hold("/repodata")
+    declare_unseen(errand, conda=["tool"], channels=[index.url_for("someone:geheim%2B9", f"{index.static_url}/t/{TOKEN}/mine")])
+    running = errand.start("run", "--quiet", "--on", "box", "--", "tool")
+    index.held("/repodata")
+    words = b" ".join(read_proc(pid, "cmdline") for pid in conda_host.jobs())
+    index.release()
+    assert running.wait().ok().text == "tool 1.0\n"
+    assert b"micromamba" in words and not any(secret in words for secret in SECRET)
+    kept = [path for path in holding(errand, conda_host) if "/cache/" not in str(path) and "conda-meta" not in path.parts]
+    assert kept == []
+
+
+def test_in_a_container(errand, podman_host, index):
+    """The build inside gets it by name: it is not among the engine's arguments. (The image has no Python: it gets no further.)"""
+    declare_unseen(errand, container="tiny:1", pip=["alpha"], index_url=let_in(index))
+    assert run(errand, podman_host, "true").rc
+    calls = podman_host.engine.calls.read_text()
+    assert "--env=ERRAND_AUTH_127_0_0_1" in calls and "geheim" not in calls
