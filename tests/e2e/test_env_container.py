@@ -3,6 +3,9 @@ import os
 
 import pytest
 
+from envkit import places
+from envkit.containers import Podman
+from envkit.docker import Docker
 from envkit.fixtures import docker_apart_host, docker_host, docker_user_host, podman_host, rootless_host  # noqa: F401
 from envkit.jobs import declare, failed, run
 from helpers import command_of, end_process, pids, read_proc, until
@@ -71,6 +74,62 @@ def test_what_does_not_listen_is_ended_too(errand, root_place):
     assert not naps(), "the container goes on"
 
 
+def test_an_image_with_a_user_of_its_own(errand, place):
+    """Whoever the image means to be: the job's files are the user's."""
+    place.engine.image("other:1", changes=["USER 1234", 'ENTRYPOINT ["/bin/false"]', "WORKDIR /nowhere"])
+    declare(errand, container="other:1", setup=["echo made >here"])
+    errand.project("work", {"input": "from here\n"})
+    assert run(errand, place, "sh", "-c", "cat input && echo result >out.txt", flags=("--output", "out.txt")).ok().text == "from here\n"
+    assert (errand.results(errand.job()["job"]) / "out.txt").read_text() == "result\n"
+
+
+# Device files of its own, and a /run.
+DEVICES = """mount -t tmpfs tmpfs /mnt
+mkdir /mnt/over /mnt/work
+mount -t overlay -o lowerdir=/dev,upperdir=/mnt/over,workdir=/mnt/work overlay /dev
+mount -t tmpfs tmpfs /dev/shm
+mount -t tmpfs tmpfs /run"""
+
+
+@pytest.mark.parametrize("engine", [Docker, Podman])
+def test_graphics_cards(errand, make_host, engine):
+    """What the engine cannot do, or the image does not know, is no reason for the container not to start."""
+    host = make_host(before=DEVICES + """
+    touch /dev/nvidiactl
+    mkdir /run/cdi /run/sshd /dev/dri
+    touch /run/cdi/nvidia.yaml
+    mknod /dev/kfd c 1 3
+    mknod /dev/dri/renderD128 c 1 3
+    chgrp 4321 /dev/kfd /dev/dri/renderD128""")
+    if engine is Podman:
+        host.sh("rm /run/cdi/nvidia.yaml")  # podman reads it
+    host.engine = engine(host)
+    try:
+        declare(errand, container="tiny:1")
+        assert "4321" in run(errand, host, "sh", "-c", "echo all >/dev/kfd; id").ok().text
+        assert "--device=nvidia" not in host.engine.calls.read_text()
+    finally:
+        host.engine.close()
+
+
+def test_podman_that_is_called_docker(errand, rootless_host):
+    """Its root is the user: the user's own number there would be nobody's here."""
+    rootless_host.engine.program("docker", 'exec podman "$@"\n')
+    declare(errand, container="tiny:1")
+    run(errand, rootless_host, "touch", "out.txt", flags=("--output", "out.txt")).ok()
+    assert any(call.startswith("run --rm --interactive") for call in rootless_host.engine.calls.read_text().splitlines())
+
+
+def test_a_daemon_that_gives_its_containers_users_of_their_own(errand, make_host):
+    host = make_host(before=places.user_lines(errand.base / "users"))
+    host.engine = Docker(host, options=[f"--userns-remap={places.USER}"])
+    try:
+        declare(errand, container="tiny:1", setup=["echo made >here"])
+        run(errand, host, "touch", "out.txt", flags=("--output", "out.txt")).ok()
+    finally:
+        host.engine.close()
+
+
 def start_nap(errand, host, *flags):
     declare(errand, container="tiny:1")
     running = errand.start("run", "--quiet", *flags, "--on", host.name, "--", "sh", "-c", f"echo began; {NAP}")
@@ -128,6 +187,12 @@ def test_while_the_engine_does_not_answer_the_job_is_not_over(errand, docker_apa
 def test_an_image_that_is_not_to_be_had(errand, root_place):
     declare(errand, container="localhost:9/nothing:1")
     failed(run(errand, root_place, "true"), errand, "localhost:9/nothing:1")
+
+
+def test_an_image_without_a_shell(errand, root_place):
+    root_place.engine.image("bare:1", changes=["ENV PATH=/nowhere"])
+    declare(errand, container="bare:1")
+    failed(run(errand, root_place, "true"), errand, "bare:1", "sh", "not found in $PATH")
 
 
 def test_a_host_without_containers(errand, make_host):

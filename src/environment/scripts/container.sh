@@ -13,6 +13,8 @@ container_find() {
                 *docker | *podman)
                         if env -u TMPDIR "$ENGINE" info >"$OUT" 2>&1; then
                                 ENGINE_KIND=${container_name##*/}
+                                # Some systems have podman under that name.
+                                ! "$ENGINE" --version 2>/dev/null | grep -q -i podman || ENGINE_KIND=podman
                                 return 0
                         fi
                         container_why="$container_name: $(said 'permission denied\|[Cc]annot connect\|^Error' || last_words)"
@@ -37,7 +39,7 @@ container_explain() {
         if looks_like_network || says 'pinging container registry'; then
                 fail network "this host cannot fetch the image $1: $(said 'pinging\|dial\|esolve\|onnect\|imeout')"
         fi
-        fail package "$1: $(last_words)"
+        fail package "$1: $(said '^docker: \|^Error\|^FATAL' || last_words)"
 }
 
 container_pull() {
@@ -74,6 +76,8 @@ container_pull() {
 
 # The options of every start, one a line, in $TMPDIR/options: devices, the user, what is shared with the host.
 container_options() {
+        container_security=
+        [ "$ENGINE_KIND" = podman ] || container_security=$("$ENGINE" info --format '{{.SecurityOptions}}' 2>/dev/null)
         {
                 # Shared memory as large as the host's; podman wants /dev/mqueue too for the short way to it.
                 if [ -d /dev/mqueue ]; then echo --ipc=host; else echo --volume=/dev/shm:/dev/shm; fi
@@ -81,22 +85,28 @@ container_options() {
                 if [ "$(getenforce 2>/dev/null)" = Enforcing ]; then
                         echo --security-opt=label=disable
                 fi
-                # Files in work/ belong to the user: docker's daemon is root; rootless podman maps its root to the user.
-                if [ "$ENGINE_KIND" = docker ] && [ "$(id -u)" -ne 0 ]; then
-                        printf '%s\n' "--user=$(id -u):$(id -g)"
-                fi
+                # Files in work/ belong to the user, whoever the image means to be. Docker's daemon is root; where it is the
+                # user's own, or podman is, the container's root is the user.
+                case $ENGINE_KIND,$container_security in
+                podman,* | *name=rootless*) echo --user=0:0 ;;
+                *) printf '%s\n' "--user=$(id -u):$(id -g)" ;;
+                esac
+                case $container_security in *name=userns*) echo --userns=host ;; esac
                 if [ -e /dev/nvidiactl ]; then
                         # All of them: CUDA_VISIBLE_DEVICES chooses by the host's numbers.
-                        if [ -e /etc/cdi/nvidia.yaml ] || [ -e /var/run/cdi/nvidia.yaml ]; then
-                                echo --device=nvidia.com/gpu=all
-                        elif [ "$ENGINE_KIND" = docker ] && grep -q -i nvidia "$OUT"; then
+                        if [ "$ENGINE_KIND" = docker ] && { have nvidia-container-runtime-hook || grep -q '^ *Runtimes:.* nvidia' "$OUT"; }; then
                                 echo --gpus=all
+                        elif [ "$ENGINE_KIND" = podman ] || grep -q '^ *CDI spec directories:' "$OUT" &&
+                                { [ -e /etc/cdi/nvidia.yaml ] || [ -e /var/run/cdi/nvidia.yaml ]; }; then
+                                echo --device=nvidia.com/gpu=all
                         else
                                 note "the container will see no GPU: the NVIDIA container toolkit is not set up on this host" >&2
                         fi
                 fi
                 if [ -e /dev/kfd ]; then
-                        printf '%s\n' --device=/dev/kfd --device=/dev/dri --group-add=video
+                        # The groups by their numbers: the image may not have them, or number them otherwise.
+                        printf '%s\n' --device=/dev/kfd --device=/dev/dri
+                        stat -c '--group-add=%g' /dev/kfd /dev/dri/render* 2>/dev/null | sort -u
                 fi
         } >"$TMPDIR/options"
 }
