@@ -20,7 +20,7 @@ def directory():
 def _need(path, what):
     base = directory()
     if base is None or not (base / path).exists():
-        pytest.skip(f"{what} could not be had from the package index (scripts/install-test-tools)")
+        pytest.skip(f"{what} could not be had (scripts/install-test-tools says why)")
     return base / path
 
 
@@ -35,6 +35,11 @@ def python():
 
 def program(name):
     return _need(f"venv/bin/{name}", name)
+
+
+def julia():
+    """Julia 1.5.3 itself."""
+    return _need("julia.done", "Julia").parent / "julia" / "bin" / "julia"
 
 
 def need_solver():
