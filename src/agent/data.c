@@ -136,27 +136,19 @@ static int read_sum(struct coming *c, struct er_err *err)
         return 0;
 }
 
+static void more_checked(void *arg, size_t more)
+{
+        struct coming *c = arg;
+
+        c->at += more;
+        tell(c, false);
+}
+
 static int sum_of(struct coming *c, const char *name, char hex[ER_DIGEST_HEX], struct er_err *err)
 {
-        er_autoclose int fd = openat(c->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        er_autofree unsigned char *piece = er_malloc(PIECE);
-        struct er_digest digest;
-        ssize_t n;
-
-        if (fd < 0)
-                return er_err_errno(err, errno, "open %s", name);
-        er_digest_begin(&digest, c->kind);
         c->at = 0;
         begin_to(c, "checking");
-        while ((n = er_read_full(fd, piece, PIECE)) > 0) {
-                er_digest_add(&digest, piece, (size_t)n);
-                c->at += (uint64_t)n;
-                tell(c, false);
-        }
-        if (n < 0)
-                return er_err_errno(err, errno, "read %s", name);
-        er_digest_end(&digest, hex);
-        return 0;
+        return er_digest_file(c->dir_fd, name, c->kind, more_checked, c, hex, err);
 }
 
 /* 0: it is what was said; else the file goes, as it can only do harm. */
@@ -338,6 +330,26 @@ static int copy_file(struct coming *c, const char *from, const struct stat *st, 
         return put_in_place(c, err);
 }
 
+/* What is there goes when the new one is in its place, and comes back when that fails. */
+static int replace_dir(const struct coming *c, const char *new, struct er_err *err)
+{
+        er_autofree char *old = er_fmt("./%s.old", c->part);
+        bool had;
+
+        if (er_rmtree(c->dir_fd, old, NULL, err) < 0)
+                return -1;
+        had = renameat(c->dir_fd, c->name, c->dir_fd, old) == 0;
+        if (!had && errno != ENOENT)
+                return er_err_errno(err, errno, "put %s aside", c->name);
+        if (renameat(c->dir_fd, new, c->dir_fd, c->name) < 0) {
+                er_err_errno(err, errno, "put %s in place", c->name);
+                if (had)
+                        (void)!renameat(c->dir_fd, old, c->dir_fd, c->name);
+                return -1;
+        }
+        return er_rmtree(c->dir_fd, old, NULL, err);
+}
+
 static int copy_dir(struct coming *c, const char *from, struct er_err *err)
 {
         const struct er_fetch fetch = {.agent = c->worker->agent, .dir_fd = c->dir_fd, .tick = tick, .arg = c};
@@ -356,9 +368,7 @@ static int copy_dir(struct coming *c, const char *from, struct er_err *err)
         for (size_t i = 0; i < 5; i++)
                 free(argv[i]);
         if (rc == 0)
-                rc = er_rmtree(c->dir_fd, c->name, NULL, err);
-        if (rc == 0 && renameat(c->dir_fd, aside, c->dir_fd, c->name) < 0)
-                rc = er_err_errno(err, errno, "put %s in place", c->name);
+                rc = replace_dir(c, aside, err);
         drop_part(c);
         return rc < 0 ? -1 : finish(c, false, err);
 }

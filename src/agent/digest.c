@@ -1,7 +1,13 @@
 /* digest.c - see digest.h */
 #include "agent/digest.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include "base/io.h"
+#include "base/mem.h"
+
+#define PIECE ((size_t)1 << 20)
 
 /* The constants of SHA-512; the first 64, by their upper halves, are those of SHA-256. */
 static const uint64_t k512[80] = {
@@ -266,4 +272,26 @@ void er_digest_end(struct er_digest *digest, char ret_hex[ER_DIGEST_HEX])
                 ret_hex[2 * i + 1] = digits[byte & 15];
         }
         ret_hex[2 * kind->size] = '\0';
+}
+
+int er_digest_file(int dir_fd, const char *name, enum er_digest_kind kind, void (*read)(void *arg, size_t more), void *arg,
+                   char ret_hex[ER_DIGEST_HEX], struct er_err *err)
+{
+        er_autoclose int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        er_autofree unsigned char *piece = er_malloc(PIECE);
+        struct er_digest digest;
+        ssize_t n;
+
+        if (fd < 0)
+                return er_err_errno(err, errno, "open %s", name);
+        er_digest_begin(&digest, kind);
+        while ((n = er_read_full(fd, piece, PIECE)) > 0) {
+                er_digest_add(&digest, piece, (size_t)n);
+                if (read)
+                        read(arg, (size_t)n);
+        }
+        if (n < 0)
+                return er_err_errno(err, errno, "read %s", name);
+        er_digest_end(&digest, ret_hex);
+        return 0;
 }

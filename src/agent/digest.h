@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/err.h"
 
 enum er_digest_kind { ER_DIGEST_SHA256, ER_DIGEST_SHA512, ER_DIGEST_MD5 };
 #define ER_DIGEST_HEX 129 /* of the longest, with the NUL */
@@ -30,5 +31,8 @@ size_t er_digest_size(enum er_digest_kind kind); /* bytes */
 void er_digest_begin(struct er_digest *digest, enum er_digest_kind kind);
 void er_digest_add(struct er_digest *digest, const void *data, size_t len);
 void er_digest_end(struct er_digest *digest, char ret_hex[ER_DIGEST_HEX]);
+/* Of a file (no link); read (may be NULL) is told how many bytes more were read. */
+int er_digest_file(int dir_fd, const char *name, enum er_digest_kind kind, void (*read)(void *arg, size_t more), void *arg,
+                   char ret_hex[ER_DIGEST_HEX], struct er_err *err);
 
 #endif

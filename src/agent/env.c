@@ -65,12 +65,12 @@ static bool is_in_place(const struct er_env *env)
 
 enum opened { FAILED = -1, OPENED, GOING };
 
-static enum opened try_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HASH], bool make, struct er_env *ret,
-                            struct er_err *err)
+static enum opened try_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HASH], enum er_env_for why,
+                            struct er_env *ret, struct er_err *err)
 {
         struct er_env env = {.agent = agent, .fd = -1, .lock_fd = -1};
         er_autofree char *below = NULL;
-        bool locked;
+        bool make = why == ER_ENV_MAKE, locked;
         int saved;
 
         er_env_hex(hash, env.hex);
@@ -87,7 +87,7 @@ static enum opened try_open(const struct er_agent *agent, const unsigned char ha
                 return -1;
         }
         env.lock_fd = openat(env.fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        locked = env.lock_fd >= 0 && set_lock(env.lock_fd, WANT, F_RDLCK) == 0;
+        locked = env.lock_fd >= 0 && (why == ER_ENV_LOOK || set_lock(env.lock_fd, WANT, F_RDLCK) == 0);
         saved = errno;
         if (locked && is_in_place(&env)) {
                 *ret = env;
@@ -102,18 +102,19 @@ static enum opened try_open(const struct er_agent *agent, const unsigned char ha
         return FAILED;
 }
 
-int er_env_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HASH], bool make, struct er_env *ret, struct er_err *err)
+int er_env_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HASH], enum er_env_for why, struct er_env *ret,
+                struct er_err *err)
 {
         er_deadline deadline = er_deadline_in(GOING_MS);
         enum opened rc;
         char hex[ER_ENV_HEX];
 
-        while ((rc = try_open(agent, hash, make, ret, err)) == GOING && make && er_deadline_poll_ms(deadline) != 0)
+        while ((rc = try_open(agent, hash, why, ret, err)) == GOING && why == ER_ENV_MAKE && er_deadline_poll_ms(deadline) != 0)
                 poll(NULL, 0, GOING_LOOK_MS);
         if (rc != GOING)
                 return rc;
         er_env_hex(hash, hex);
-        return make ? er_err_set(err, ER_STATE, "environment %.12s is being removed", hex) : er_env_missing(hex, err);
+        return why == ER_ENV_MAKE ? er_err_set(err, ER_STATE, "environment %.12s is being removed", hex) : er_env_missing(hex, err);
 }
 
 bool er_env_is_ready(const struct er_env *env)
@@ -179,7 +180,7 @@ int er_env_each(const struct er_agent *agent, er_env_fn fn, void *arg, struct er
                 unsigned char hash[ER_ENV_HASH];
                 struct er_env env = ER_ENV_INIT;
 
-                if (!er_parse_hex(er_sv(entry->d_name), hash, ER_ENV_HASH) || er_env_open(agent, hash, false, &env, NULL) < 0)
+                if (!er_parse_hex(er_sv(entry->d_name), hash, ER_ENV_HASH) || er_env_open(agent, hash, ER_ENV_LOOK, &env, NULL) < 0)
                         continue; /* it is going, or never was one */
                 rc = fn(arg, &env, hash, err);
                 er_env_release(&env);

@@ -25,9 +25,14 @@ struct er_env {
 #define ER_ENV_INIT {.fd = -1, .lock_fd = -1}
 void er_env_release(struct er_env *env);
 void er_env_hex(const unsigned char hash[ER_ENV_HASH], char ret[ER_ENV_HEX]);
-/* ER_NOT_FOUND with provider code "environment" when its recipe is not here (and it is not to be made). Wants it from
-   then on, until released. */
-int er_env_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HASH], bool make, struct er_env *ret, struct er_err *err);
+enum er_env_for {
+        ER_ENV_LOOK, /* it may be removed meanwhile */
+        ER_ENV_WANT, /* until it is released */
+        ER_ENV_MAKE, /* the same, whether it is here or not */
+};
+/* ER_NOT_FOUND with provider code "environment" when its recipe is not here (and it is not to be made). */
+int er_env_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HASH], enum er_env_for why, struct er_env *ret,
+                struct er_err *err);
 /* That error. Returns -1. */
 int er_env_missing(const char *hex, struct er_err *err);
 /* Its files are whole: for good, or (right after the build, until they are on the disk) as long as the machine is up. */
@@ -43,7 +48,7 @@ bool er_env_is_building(const struct er_env *env);
 /* Somebody but us wants it. */
 bool er_env_is_wanted(const struct er_env *env);
 
-/* Calls fn for each that is here; -1 from fn stops. */
+/* Calls fn for each that is here, to look at; -1 from fn stops. */
 typedef int (*er_env_fn)(void *arg, struct er_env *env, const unsigned char *hash, struct er_err *err);
 int er_env_each(const struct er_agent *agent, er_env_fn fn, void *arg, struct er_err *err);
 
@@ -93,7 +98,8 @@ enum er_env_news er_env_wait_look(struct er_env_wait *wait);
 
 /* What a job's start takes from it. */
 struct er_activation {
-        char *boot_id;          /* good for this boot only; NULL: for good */
+        char *boot_id;          /* good for this boot only, */
+        char *hostname;         /* of this machine; NULL: for good */
         struct er_strv set;     /* "NAME=VALUE" */
         struct er_strv prepend; /* the same; joined with ':' */
         struct er_strv unset;   /* "NAME" */

@@ -5,6 +5,7 @@
 
 #define ACTIVATE_MAX (256u * 1024)
 #define BOOT 'b'
+#define HOST 'h'
 
 /* What the build script calls it, the byte in the file, and where it is kept. */
 static const struct kind {
@@ -30,7 +31,8 @@ void er_activation_release(struct er_activation *activation)
         for (size_t i = 0; i < ER_LEN(kinds); i++)
                 er_strv_release(list_of(activation, &kinds[i]));
         free(activation->boot_id);
-        activation->boot_id = NULL;
+        free(activation->hostname);
+        activation->boot_id = activation->hostname = NULL;
 }
 
 static void add_item(struct er_str *out, char byte, const char *text)
@@ -45,6 +47,8 @@ void er_activation_encode(const struct er_activation *activation, struct er_str 
 
         if (a.boot_id)
                 add_item(out, BOOT, a.boot_id);
+        if (a.hostname)
+                add_item(out, HOST, a.hostname);
         for (size_t i = 0; i < ER_LEN(kinds); i++) {
                 const struct er_strv *list = list_of(&a, &kinds[i]);
 
@@ -74,17 +78,23 @@ int er_activation_read(const struct er_env *env, struct er_activation *ret, stru
 {
         er_auto(er_str) text = ER_STR_INIT;
         struct er_sv rest, item;
+        bool gone_down = false;
 
         if (er_file_read(env->fd, "activate", ACTIVATE_MAX, &text, err) < 0)
                 return -1;
         rest = er_svn(text.buf, text.len);
         while (rest.len > 0 && er_sv_cut(&rest, '\0', &item)) {
-                if (item.len > 0 && item.ptr[0] == BOOT && !er_sv_eq(er_svn(item.ptr + 1, item.len - 1), er_sv(env->agent->boot_id)))
-                        return er_err_set(err, ER_STATE, "environment %.12s was built just before the machine went down", env->hex);
+                if (item.len > 0 && item.ptr[0] == BOOT)
+                        gone_down = !er_sv_eq(er_svn(item.ptr + 1, item.len - 1), er_sv(env->agent->boot_id));
+                /* Of a home that several machines share: the other one knows. */
+                if (item.len > 0 && item.ptr[0] == HOST)
+                        gone_down = gone_down && er_sv_eq(er_svn(item.ptr + 1, item.len - 1), er_sv(env->agent->hostname));
                 for (size_t i = 0; item.len > 0 && i < ER_LEN(kinds); i++)
                         if (item.ptr[0] == kinds[i].byte)
                                 er_strv_addn(list_of(ret, &kinds[i]), item.ptr + 1, item.len - 1);
         }
+        if (gone_down)
+                return er_err_set(err, ER_STATE, "environment %.12s was built just before the machine went down", env->hex);
         return 0;
 }
 

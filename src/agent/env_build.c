@@ -12,15 +12,18 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "agent/digest.h"
 #include "agent/env.h"
 #include "agent/ptree.h"
 #include "base/io.h"
 #include "base/map.h"
+#include "base/parse.h"
 #include "base/path.h"
 #include "proto/msg.h"
 
 #define CONTROL_FD 3
-#define LINE_MAX_LEN 4096u
+#define PIECE 4096u
+#define LINE_MAX_LEN (64u * 1024)
 #define KILL_PATIENCE_MS 20000
 #define LOOK_MS 1000
 
@@ -31,6 +34,7 @@ struct build {
         const struct er_strv *secrets; /* (borrowed) the recipe's variables; NULL: none are needed */
         struct er_activation activation;
         struct er_env_failure failure;
+        const char *tmp;       /* its directory for what lives no longer than the script */
         struct er_str control; /* what came and is not a whole line yet */
         bool listens;          /* progress is written for those who wait */
         bool unwanted;         /* ended because nobody waited */
@@ -70,8 +74,8 @@ static bool hear(struct build *b, int fd)
         char *newline;
         ssize_t n;
 
-        er_str_reserve(&b->control, LINE_MAX_LEN);
-        n = read(fd, b->control.buf + b->control.len, LINE_MAX_LEN);
+        er_str_reserve(&b->control, PIECE);
+        n = read(fd, b->control.buf + b->control.len, PIECE);
         if (n <= 0)
                 return n < 0 && (errno == EAGAIN || errno == EINTR);
         b->control.len += (size_t)n;
@@ -87,6 +91,15 @@ static bool hear(struct build *b, int fd)
 }
 
 /* --- the script */
+
+/* A large file, sent before: what is there may be half of it, or another of the same name. */
+static bool has_content(int files, const struct er_recipe_file *file)
+{
+        char want[2 * ER_ENV_HASH + 1], have[ER_DIGEST_HEX];
+
+        er_fmt_hex(file->hash, ER_ENV_HASH, want);
+        return er_digest_file(files, file->name, ER_DIGEST_SHA256, NULL, NULL, have, NULL) == 0 && er_streq(want, have);
+}
 
 static int unpack(struct build *b, struct er_err *err)
 {
@@ -108,12 +121,12 @@ static int unpack(struct build *b, struct er_err *err)
                 return er_agent_fail(b->env.agent, errno, err, "open %s/files", b->env.path);
         for (size_t i = 0; i < recipe.file_count; i++) {
                 const struct er_recipe_file *file = &recipe.files[i];
-                struct stat st;
 
                 if (!file->path) {
                         if (er_file_write(files, file->name, file->data.buf, file->data.len, (mode_t)file->mode, false, err) < 0)
                                 return -1;
-                } else if (fstatat(files, file->name, &st, 0) < 0 || (uint64_t)st.st_size != file->size) {
+                } else if (!has_content(files, file)) {
+                        unlinkat(files, file->name, 0); /* else it would be taken for the right one again */
                         return er_err_set(err, ER_NOT_FOUND, "%s has not been sent to this host", file->name);
                 }
         }
@@ -126,8 +139,9 @@ static char *mark_of(const struct er_env *env)
         return er_fmt("environment-%s-%016llx", env->hex, (unsigned long long)er_hash64(env->path, strlen(env->path)));
 }
 
-static void add_vars(const struct er_env *env, const struct er_strv *secrets, struct er_strv *vars)
+static void add_vars(const struct build *b, struct er_strv *vars)
 {
+        const struct er_env *env = &b->env;
         er_autofree char *mark = mark_of(env);
         er_auto(er_strv) ours = ER_STRV_INIT;
         struct er_activation activation = ER_ACTIVATION_INIT;
@@ -136,10 +150,10 @@ static void add_vars(const struct er_env *env, const struct er_strv *secrets, st
         er_strv_addf(&ours, "ERRAND_FILES=%s/files", env->path);
         er_strv_addf(&ours, "ERRAND_TOOLS=%s/tools", env->agent->root);
         er_strv_addf(&ours, "ERRAND_CACHE=%s/cache", env->agent->root);
-        er_strv_addf(&ours, "TMPDIR=%s/tmp", env->path);
+        er_strv_addf(&ours, "TMPDIR=%s/%s", env->path, b->tmp);
         er_strv_addf(&ours, "ERRAND_ATTEMPT_ID=%s", mark); /* by this a leftover of it is known */
-        if (secrets)
-                er_recipe_vars(secrets, &ours);
+        if (b->secrets)
+                er_recipe_vars(b->secrets, &ours);
         for (char *const *item = environ; *item; item++)
                 er_strv_add(vars, *item);
         activation.set = ours;
@@ -164,7 +178,7 @@ static _Noreturn void become_script(const struct build *b, const char *what, pid
                 signal(sig, SIG_DFL);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        add_vars(&b->env, b->secrets, &vars);
+        add_vars(b, &vars);
         if (chdir(prefix) < 0)
                 _exit(1);
         /* out_fd may be 3 itself */
@@ -298,11 +312,13 @@ static int keep(struct build *b, struct er_err *err)
         er_rmtree(b->env.fd, "tmp", NULL, NULL);
         unlinkat(b->env.fd, "progress", 0);
         b->activation.boot_id = er_strdup(b->env.agent->boot_id);
+        b->activation.hostname = er_strdup(b->env.agent->hostname);
         if (write_activation(b, err) < 0)
                 return -1;
         if (syncfs(b->env.fd) == 0) {
                 free(b->activation.boot_id);
-                b->activation.boot_id = NULL;
+                free(b->activation.hostname);
+                b->activation.boot_id = b->activation.hostname = NULL;
                 return write_activation(b, err);
         }
         return 0;
@@ -397,7 +413,7 @@ static int have_secrets(const struct er_env *env, const struct er_strv *secrets,
 
 int er_env_build_start(const struct er_env *env, const struct er_strv *secrets, struct er_err *err)
 {
-        struct build b = {.env = ER_ENV_INIT, .secrets = secrets, .control = ER_STR_INIT, .listens = true};
+        struct build b = {.env = ER_ENV_INIT, .secrets = secrets, .tmp = "tmp", .control = ER_STR_INIT, .listens = true};
         pid_t pid = -1;
         int rc, saved;
 
@@ -429,16 +445,17 @@ int er_env_build_start(const struct er_env *env, const struct er_strv *secrets, 
 
 int er_env_check(const struct er_env *env, int out_fd, struct er_env_failure *ret, struct er_err *err)
 {
-        struct build b = {.env = *env, .control = ER_STR_INIT};
+        er_autofree char *tmp = er_fmt("check-%d", (int)getpid()); /* several may look at once */
+        struct build b = {.env = *env, .tmp = tmp, .control = ER_STR_INIT};
         int rc;
 
         if (!er_env_is_ready(env))
                 return er_err_set(err, ER_STATE, "environment %.12s is not ready", env->hex);
         prctl(PR_SET_CHILD_SUBREAPER, 1);
-        if (er_mkdir_p(env->fd, "tmp", 0700, err) < 0)
+        if (er_mkdir_p(env->fd, tmp, 0700, err) < 0)
                 return -1;
         rc = run_script(&b, "check", out_fd);
-        er_rmtree(env->fd, "tmp", NULL, NULL);
+        er_rmtree(env->fd, tmp, NULL, NULL);
         er_activation_release(&b.activation);
         er_str_release(&b.control);
         *ret = b.failure;

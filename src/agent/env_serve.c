@@ -121,7 +121,7 @@ int er_do_env(struct er_serve *serve, const struct er_frame *frame, struct er_er
         struct env_stream *s;
         const unsigned char *hash;
 
-        if (read_hash(frame->payload, &hash, err) < 0 || er_env_open(serve->agent, hash, recipe.ptr != NULL, &env, err) < 0)
+        if (read_hash(frame->payload, &hash, err) < 0 || er_env_open(serve->agent, hash, recipe.ptr ? ER_ENV_MAKE : ER_ENV_WANT, &env, err) < 0)
                 return -1;
         /* A newer errand may know better how to make the same: unless it is made, its recipe counts. */
         if (recipe.ptr && !er_env_is_ready(&env) && !er_env_is_building(&env) && keep_recipe(&env, recipe, hash, err) < 0) {
@@ -224,7 +224,7 @@ static int remove_one(struct er_worker *worker, struct er_err *err)
         uint64_t freed = 0;
         size_t start;
 
-        if (read_hash(worker->payload, &hash, err) < 0 || er_env_open(worker->agent, hash, false, &env, err) < 0 ||
+        if (read_hash(worker->payload, &hash, err) < 0 || er_env_open(worker->agent, hash, ER_ENV_LOOK, &env, err) < 0 ||
             er_env_remove(&env, &freed, err) < 0)
                 return -1;
         start = er_frame_begin(&worker->out, ER_F_OK, worker->id);
@@ -248,7 +248,7 @@ static int check(struct er_worker *worker, struct er_err *err)
         er_autoclose int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
         size_t start;
 
-        if (read_hash(worker->payload, &hash, err) < 0 || er_env_open(worker->agent, hash, false, &env, err) < 0)
+        if (read_hash(worker->payload, &hash, err) < 0 || er_env_open(worker->agent, hash, ER_ENV_WANT, &env, err) < 0)
                 return -1;
         if (er_env_check(&env, null_fd, &failure, err) < 0) {
                 if (failure.message) {

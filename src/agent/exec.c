@@ -65,7 +65,7 @@ static int take_environment(struct er_charge *charge, struct er_err *err)
 
         if (!spec->has_environment)
                 return 0;
-        if (er_env_open(charge->agent, spec->environment, false, &charge->env, err) < 0)
+        if (er_env_open(charge->agent, spec->environment, ER_ENV_WANT, &charge->env, err) < 0)
                 return er_err_hint(err, "it has been removed: a new run, or errand exec HOST, builds it again");
         if (er_activation_read(&charge->env, &charge->activation, NULL) < 0) {
                 er_err_set(err, ER_STATE, "environment %.12s is not ready%s", charge->env.hex,

@@ -235,7 +235,7 @@ static int want_environment(const struct er_agent *agent, const struct er_frame 
 {
         struct er_env_failure failure;
 
-        if (er_env_open(agent, charge->info.spec.environment, false, &charge->env, err) < 0)
+        if (er_env_open(agent, charge->info.spec.environment, ER_ENV_WANT, &charge->env, err) < 0)
                 return -1;
         if (!er_msg_get(frame->payload, ER_T_COUNT).ptr && !er_env_is_ready(&charge->env))
                 return er_env_missing(charge->env.hex, err); /* it is to be asked for first: then it is made while files travel */

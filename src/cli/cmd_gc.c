@@ -4,6 +4,7 @@
 #include "cli/fanout.h"
 #include "cli/target.h"
 #include "cli/words.h"
+#include "environment/fetch.h"
 #include "host/attempt.h"
 #include "maestro/maestro.h"
 
@@ -70,6 +71,8 @@ static void visit(void *arg, size_t index)
                 v->rc = er_host_gc(session, sweep->owner, &v->keep, sweep->listed_ms, sweep->dry, &v->gc, &v->err);
 }
 
+#define WHEELS_MS (30LL * 24 * 3600 * 1000) /* as long as a host keeps an environment that nothing uses */
+
 static int report(const struct er_cli *cli, const struct sweep *sweep, size_t count, struct er_err *err)
 {
         er_autoptr(er_table) table = er_table_new(columns, ER_LEN(columns));
@@ -97,6 +100,7 @@ static int report(const struct er_cli *cli, const struct sweep *sweep, size_t co
         }
         if (er_out_table(cli, table, NULL, err) < 0)
                 return -1;
+        er_fetch_collect(WHEELS_MS, sweep->dry, &freed);
         er_fmt_size(&size, freed);
         er_say(cli, "%s %s%s", size.buf, sweep->dry ? "would be freed" : "freed",
                failed ? "; not every host could be reached" : "");
@@ -161,7 +165,8 @@ const struct er_command er_cmd_gc = {
         .arguments = "[HOST]",
         .description =
                 "Takes the directories of jobs that were removed here, snapshots that no job left on the host was made from (but "
-                "the newest of each project), and remains of broken uploads. Without HOST: on all known hosts at once.\n"
+                "the newest of each project), environments that nothing has used for 30 days, and remains of broken uploads. Without "
+                "HOST: on all known hosts at once. Packages that were downloaded here for hosts without a network go after 30 days too.\n"
                 "\n"
                 "With --json: an array of objects with the keys host, freed (bytes), attempts, snapshots, packs, error.",
         .opts = gc_options,

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/hash.h"
 #include "base/io.h"
@@ -37,6 +38,13 @@ static const struct er_recipe_file *file_of(const struct er_recipe *recipe, cons
                 if (er_streq(recipe->files[i].name, name))
                         return &recipe->files[i];
         return NULL;
+}
+
+static char *wheels_dir(void)
+{
+        er_autofree char *cache = er_dir_cache();
+
+        return er_path_join(cache, "wheels");
 }
 
 static int write_files(struct fetching *f, struct er_err *err)
@@ -228,8 +236,7 @@ static int add_wheels(struct er_recipe *recipe, const char *dir, struct er_err *
 
 static int fetch(struct fetching *f, const char *platform, struct er_err *err)
 {
-        er_autofree char *cache = er_dir_cache();
-        er_autofree char *base = er_path_join(cache, "wheels");
+        er_autofree char *base = wheels_dir();
         er_autofree char *wheels = NULL, *kept = NULL;
         char hex[ER_HASH_HEX];
         struct er_hash hash;
@@ -277,8 +284,7 @@ enum er_fetching er_recipe_fetching(const struct er_recipe *recipe)
 
 int er_fetch_turn(const struct er_recipe *recipe, struct er_cancel *cancel, int *ret_fd, bool *ret_waited, struct er_err *err)
 {
-        er_autofree char *cache = er_dir_cache();
-        er_autofree char *base = er_path_join(cache, "wheels");
+        er_autofree char *base = wheels_dir();
         er_autofree char *path = NULL;
         char hex[ER_HASH_HEX];
         struct er_hash hash;
@@ -319,4 +325,35 @@ int er_fetch_wheels(struct er_recipe *recipe, const char *platform, struct er_ca
         er_str_release(&f.line);
         er_str_release(&f.last);
         return result;
+}
+
+/* "HEX", and "new-..." of a fetch that was killed. */
+static void collect_one(int base, const char *dir, const char *name, bool dry, uint64_t *freed)
+{
+        er_autofree char *lock = er_fmt("%s/%s.lock", dir, name);
+        er_autoclose int turn = -1;
+
+        if (dry) {
+                *freed += er_du(base, name);
+                return;
+        }
+        if (er_lock_file(lock, 0, &turn, NULL) < 0)
+                return;
+        (void)er_rmtree(base, name, freed, NULL);
+        unlink(lock);
+}
+
+void er_fetch_collect(int64_t older_ms, bool dry, uint64_t *freed)
+{
+        er_autofree char *dir = wheels_dir();
+        DIR *all = opendir(dir);
+        const struct dirent *entry;
+        struct stat st;
+
+        while (all && (entry = readdir(all)))
+                if (entry->d_name[0] != '.' && fstatat(dirfd(all), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+                    er_now_ms() - (int64_t)st.st_mtim.tv_sec * 1000 > older_ms)
+                        collect_one(dirfd(all), dir, entry->d_name, dry, freed);
+        if (all)
+                closedir(all);
 }

@@ -22,5 +22,8 @@ int er_fetch_turn(const struct er_recipe *recipe, struct er_cancel *cancel, int 
    fires. */
 int er_fetch_wheels(struct er_recipe *recipe, const char *platform, struct er_cancel *cancel, er_fetch_progress progress, void *arg,
                     struct er_err *err);
+/* Removes what was downloaded here and no fetch has touched for so long; what is being fetched stays. Adds the bytes. dry: only
+   counts. */
+void er_fetch_collect(int64_t older_ms, bool dry, uint64_t *freed);
 
 #endif

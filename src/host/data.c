@@ -32,8 +32,12 @@ int er_data_fetch(struct er_session *session, const struct er_data_wish *wish, s
                 return -1;
         do {
                 er_autofree char *what = NULL;
+                int rc;
 
-                if (er_session_recv(session, id, ER_NEVER, &frame, err) < 0)
+                er_session_heartbeat(session, true); /* an agent that hangs says nothing, like one that unpacks for long */
+                rc = er_session_recv(session, id, ER_NEVER, &frame, err);
+                er_session_heartbeat(session, false);
+                if (rc < 0)
                         return -1;
                 what = er_msg_dup(frame.payload, ER_T_DETAIL);
                 if (frame.type == ER_F_EVENT && wish->progress)

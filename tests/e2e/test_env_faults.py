@@ -5,8 +5,9 @@ import signal
 import pytest
 
 from envkit import places
-from envkit.fixtures import index, island, uv_host  # noqa: F401
+from envkit.fixtures import channel, conda_host, index, island, uv_host  # noqa: F401
 from envkit.jobs import declare, environments, failed, home_of, ready, run
+from envkit.wheels import make_wheel
 from helpers import end_process, is_alive, read_proc, until
 
 
@@ -314,3 +315,53 @@ def test_several_jobs_send_the_same_wheel(errand, uv_host, index):
     for job in jobs:
         assert job.wait(120).ok().text == "large 1.0\n"
     assert not list(home_of(uv_host).glob(".errand/environments/*/files/*.errand-part"))
+
+
+def test_a_wheel_that_was_sent_and_is_not_what_it_was(errand, uv_host, index):
+    """Of the same size and time: it is not installed, and sent anew the next time."""
+    wheel = make_wheel(errand.cwd, "alpha", "1.0")
+    declare(errand, pip=[f"./{wheel.name}", "beta"], index_url=index.url)
+    failed(run(errand, uv_host, "true"), errand, "beta")
+    index.wheel("beta", "1.0")
+    sent = environments(uv_host)[0] / "files" / wheel.name
+    times = sent.stat()
+    sent.write_bytes(bytes(len(wheel.read_bytes())))
+    os.utime(sent, ns=(times.st_atime_ns, times.st_mtime_ns))
+    first = run(errand, uv_host, "python3", "-c", "import alpha")
+    assert first.rc == 0 or wheel.name in errand.job()["detail"]
+    run(errand, uv_host, "python3", "-c", "import alpha, beta").ok()
+
+
+def test_one_that_was_built_just_before_the_machine_went_down(errand, uv_host):
+    declare(errand, setup=["echo x >>~/builds"])
+    builds = home_of(uv_host) / "builds"
+    name = run(errand, uv_host, "hostname").ok().text.strip()
+    activate = ready(uv_host)[0] / "activate"
+    for_good = activate.read_bytes()
+    # Of a machine with which this home is shared, and of this one.
+    for machine, count in (("another-machine", 1), (name, 2)):
+        activate.write_bytes(b"banother-boot\0h" + machine.encode() + b"\0" + for_good)
+        run(errand, uv_host, "true").ok()
+        assert builds.read_text() == "x\n" * count, machine
+
+
+def test_many_looks_at_once(errand, uv_host, index):
+    """They are in nobody's way, and who only looks does not keep one from being removed."""
+    index.wheel("alpha", "1.0")
+    declare(errand, pip=["alpha"], index_url=index.url)
+    run(errand, uv_host, "true").ok()
+    name = ready(uv_host)[0].name[:8]
+    for look in [errand.start("env", "check", name, "--on", "box") for _ in range(5)]:
+        look.wait().ok()
+    assert [path.name for path in ready(uv_host)[0].iterdir() if path.name.startswith("check-")] == []
+    lists = [errand.start("env", "list", "--on", "box") for _ in range(5)]
+    errand("env", "rm", name, "--on", "box").ok()
+    for look in lists:
+        look.wait().ok()
+
+
+def test_a_long_word_from_a_build(errand, conda_host, channel):
+    long = "x" * 9000
+    channel.package("tool", "1.0", files={"etc/conda/activate.d/tool.sh": f"export LONG={long}\n"})
+    declare(errand, conda=["tool"], channels=[channel.url])
+    assert run(errand, conda_host, "sh", "-c", "echo $LONG").ok().text.strip() == long

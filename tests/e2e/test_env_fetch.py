@@ -1,6 +1,8 @@
 """Hosts without a way to the index: what they need is fetched on this side, for their platform, and sent."""
+import os
 import platform
 import sys
+import time
 
 import pytest
 
@@ -53,3 +55,22 @@ def test_several_jobs_fetch_at_the_same_time(errand, island, index):
     jobs = [errand.start("run", "--quiet", "--on", "island", "--", "alpha") for _ in range(6)]
     for job in jobs:
         assert job.wait(120).ok().text == "alpha 1.0\n"
+
+
+def test_what_was_fetched_goes_when_it_is_old(errand, island, index):
+    places.with_uv(island)
+    tools.link(tools.uv(), errand.bin)
+    index.wheel("big", "1.0", files={"big_data/data.bin": os.urandom(500_000)})
+    index.wheel("alpha", "1.0", requires=["big"], scripts={"alpha": "alpha:main"})
+    declare(errand, pip=["alpha"], index_url=index.url, fetch="here")
+    run(errand, island, "alpha").ok()
+    (kept,) = [path for path in (errand.home / ".cache" / "errand" / "wheels").iterdir() if path.is_dir()]
+    errand("gc").ok()
+    assert kept.is_dir(), "it is fresh"
+    long_ago = time.time() - 31 * 24 * 3600
+    os.utime(kept, (long_ago, long_ago))
+    assert "KB would be freed" in errand("gc", "--dry-run").ok().said and kept.is_dir()
+    errand("gc").ok()
+    assert not kept.exists()
+    errand("env", "rm", environments(island)[0].name[:8], "--on", "island").ok()
+    assert run(errand, island, "alpha").ok().text == "alpha 1.0\n", "it is fetched again"
