@@ -7,7 +7,13 @@ container_root=${ERRAND_PREFIX%/environments/*}
 # removes at its end, what it knows of all containers that run.
 container_find() {
         ENGINE_KIND=
-        for container_name in ${ERRAND_CONTAINER_ENGINE:-docker podman apptainer singularity}; do
+        container_names="docker podman apptainer singularity"
+        # A file, a directory, or what only apptainer knows how to get.
+        case $(setting container) in
+        docker://*) ;;
+        *://* | /* | \~/* | *.sif) container_names="apptainer singularity" ;;
+        esac
+        for container_name in ${ERRAND_CONTAINER_ENGINE:-$container_names}; do
                 ENGINE=$(command -v "$container_name" 2>/dev/null) || continue
                 case $container_name in
                 *docker | *podman)
@@ -27,8 +33,13 @@ container_find() {
                         ;;
                 esac
         done
-        fail tool "no container engine works on this host (docker, podman, apptainer)${container_why:+: $container_why}" \
-                "install podman or apptainer there, or let the user use docker"
+        case $container_names in
+        docker*)
+                fail tool "no container engine works on this host (docker, podman, apptainer)${container_why:+: $container_why}" \
+                        "install podman or apptainer there, or let the user use docker"
+                ;;
+        esac
+        fail tool "apptainer is not on this host, which the image $(setting container) needs" "install apptainer there"
 }
 
 container_explain() {
@@ -46,7 +57,12 @@ container_pull() {
         container_image=$(setting container)
         if [ "$ENGINE_KIND" = apptainer ]; then
                 case $container_image in
-                /* | *.sif)
+                \~/*) container_image=$HOME/${container_image#*/} ;;
+                *://*) ;;
+                [!/]*.sif) container_image=$HOME/$container_image ;;
+                esac
+                case $container_image in
+                /*)
                         [ -e "$container_image" ] || fail package "$container_image: there is no such image on this host"
                         IMAGE=$container_image
                         return
@@ -59,7 +75,7 @@ container_pull() {
                         tell progress "fetching the image $container_image"
                         APPTAINER_CACHEDIR=$ERRAND_CACHE/apptainer
                         export APPTAINER_CACHEDIR
-                        run env -u TMPDIR "$ENGINE" pull "$IMAGE.new" "$container_image" || container_explain "$container_image"
+                        run env -u TMPDIR "$ENGINE" --nocolor pull "$IMAGE.new" "$container_image" || container_explain "$container_image"
                         mv "$IMAGE.new" "$IMAGE"
                 fi
                 return
@@ -115,7 +131,8 @@ container_options() {
 container_run() {
         if [ "$ENGINE_KIND" = apptainer ]; then
                 # shellcheck disable=SC2086 # a word or none
-                env -u TMPDIR "$ENGINE" exec --bind "$container_root" --pwd "$ERRAND_PREFIX" $container_nv "$IMAGE" "$@"
+                env -u TMPDIR "$ENGINE" --silent --nocolor exec --bind "$container_root" --home "$ERRAND_PREFIX/home" --pwd "$ERRAND_PREFIX" \
+                        $container_nv "$IMAGE" "$@"
                 return
         fi
         container_words=$#
@@ -234,8 +251,14 @@ container_build() {
 container_say() {
         tell wrap "$ENGINE"
         if [ "$ENGINE_KIND" = apptainer ]; then
-                for container_word in exec --bind '{root}' --pwd '{dir}' $container_nv; do
+                # Without its remarks, which would be among what the job says.
+                for container_word in --silent --nocolor exec --bind '{root}' --home "$ERRAND_PREFIX/home" --pwd '{dir}' $container_nv; do
                         tell wrap "$container_word"
+                done
+                # It passes all variables on; these mean files of the host.
+                for container_word in TMPDIR LD_PRELOAD PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE VIRTUAL_ENV CONDA_PREFIX \
+                        CONDA_DEFAULT_ENV PERL5LIB R_LIBS R_LIBS_USER JULIA_PROJECT JULIA_LOAD_PATH JULIA_DEPOT_PATH; do
+                        tell unset "$container_word"
                 done
                 return
         fi

@@ -57,9 +57,9 @@ def user_lines(directory):
     return "\n".join(lines)
 
 
-def make_ordinary(make_host, errand, name="plain", before="", **options):
-    """A host on which ssh ends at an ordinary user: no root, no sudo."""
-    host = make_host(name, before=user_lines(errand.base / f"user-{name}") + "\n" + before, **options)
+def make_ordinary(make_host, errand, name="plain", first="", before="", **options):
+    """A host on which ssh ends at an ordinary user: no root, no sudo. first: lines of shell before the user is there."""
+    host = make_host(name, before=f"{first}\n{user_lines(errand.base / f'user-{name}')}\n{before}", **options)
     host.user_home = errand.base / f"user-{name}" / "home"
     # In ssh's configuration the first word wins, and the general `User root` comes last.
     with open(errand.ssh_config, "a") as file:

@@ -42,6 +42,11 @@ def julia():
     return _need("julia.done", "Julia").parent / "julia" / "bin" / "julia"
 
 
+def apptainer():
+    """A tree with apptainer and the libraries it needs."""
+    return _need("apptainer.done", "apptainer").parent / "apptainer"
+
+
 def need_solver():
     if subprocess.run([str(python()), "-c", "import rattler"], capture_output=True, check=False).returncode:
         pytest.skip("the conda solver (py-rattler) could not be had from the package index")
