@@ -183,19 +183,6 @@ static void show_text(struct er_str *out, const struct er_job *job, const struct
         }
 }
 
-static json_t *strings(const struct er_strv *list, bool names_only)
-{
-        json_t *json = json_array();
-
-        for (size_t i = 0; i < list->len; i++) {
-                const char *equals = names_only ? strchr(list->items[i], '=') : NULL;
-
-                json_array_append_new(json, er_json_bytes(list->items[i], equals ? (size_t)(equals - list->items[i])
-                                                                                 : strlen(list->items[i])));
-        }
-        return json;
-}
-
 static json_t *show_json(const struct er_job *job, const struct er_spec *spec, const struct er_attempt *attempts,
                          size_t count, const char *results)
 {
@@ -204,19 +191,8 @@ static json_t *show_json(const struct er_job *job, const struct er_spec *spec, c
 
         if (spec->has_tree)
                 er_fmt_hex(spec->tree, ER_TREE_HASH, tree);
-        json_object_set_new(json, "argv", strings(&spec->argv, false));
-        json_object_set_new(json, "shell", json_boolean(spec->shell));
-        json_object_set_new(json, "workdir", er_json_text(spec->workdir));
-        json_object_set_new(json, "on", strings(&spec->hosts, false));
-        json_object_set_new(json, "cpus", json_integer(spec->cpus));
-        json_object_set_new(json, "memory", json_integer((json_int_t)spec->memory));
-        json_object_set_new(json, "gpus", json_integer(spec->gpus));
-        json_object_set_new(json, "time_limit_seconds",
-                            spec->time_limit_ms > 0 ? json_real((double)spec->time_limit_ms / 1000) : json_null());
+        er_view_spec(json, "argv", spec);
         json_object_set_new(json, "retries", json_integer(spec->retries));
-        json_object_set_new(json, "env", strings(&spec->env, true));
-        json_object_set_new(json, "secrets", strings(&spec->secrets, false));
-        json_object_set_new(json, "outputs", strings(&spec->outputs, false));
         json_object_set_new(json, "snapshot", spec->has_tree ? er_json_text(tree) : json_null());
         json_object_set_new(json, "results_dir", spec->outputs.len > 0 ? er_json_text(results) : json_null());
         for (size_t i = 0; i < count; i++) {

@@ -198,19 +198,6 @@ static void files_text(struct er_str *out, const struct er_snapshot *snapshot)
         }
 }
 
-static json_t *strings(const struct er_strv *list, bool names_only)
-{
-        json_t *json = json_array();
-
-        for (size_t i = 0; i < list->len; i++) {
-                const char *equals = names_only ? strchr(list->items[i], '=') : NULL;
-
-                json_array_append_new(json, er_json_bytes(list->items[i], equals ? (size_t)(equals - list->items[i])
-                                                                                 : strlen(list->items[i])));
-        }
-        return json;
-}
-
 static json_t *files_json(const struct er_snapshot *snapshot)
 {
         json_t *json = json_array();
@@ -240,18 +227,7 @@ static int show_json(const struct er_spec *spec, const char *dir, const char *na
         json_object_set_new(json, "run", er_json_text(name));
         json_object_set_new(json, "project", er_json_text(spec->project));
         json_object_set_new(json, "project_dir", er_json_text(dir));
-        json_object_set_new(json, "command", strings(&spec->argv, false));
-        json_object_set_new(json, "shell", json_boolean(spec->shell));
-        json_object_set_new(json, "workdir", er_json_text(spec->workdir));
-        json_object_set_new(json, "on", strings(&spec->hosts, false));
-        json_object_set_new(json, "cpus", json_integer(spec->cpus));
-        json_object_set_new(json, "memory", json_integer((json_int_t)spec->memory));
-        json_object_set_new(json, "gpus", json_integer(spec->gpus));
-        json_object_set_new(json, "time_limit_seconds",
-                            spec->time_limit_ms > 0 ? json_real((double)spec->time_limit_ms / 1000) : json_null());
-        json_object_set_new(json, "env", strings(&spec->env, true));
-        json_object_set_new(json, "secrets", strings(&spec->secrets, false));
-        json_object_set_new(json, "outputs", strings(&spec->outputs, false));
+        er_view_spec(json, "command", spec);
         json_object_set_new(json, "file_count", json_integer(snapshot ? (json_int_t)er_snapshot_files(snapshot) : 0));
         json_object_set_new(json, "bytes", json_integer(snapshot ? (json_int_t)er_snapshot_bytes(snapshot) : 0));
         json_object_set_new(json, "files", files_json(snapshot));

@@ -138,6 +138,35 @@ static json_t *detail_json(const char *detail)
         return er_json_text(first);
 }
 
+static json_t *strings(const struct er_strv *list, bool names_only)
+{
+        json_t *json = json_array();
+
+        for (size_t i = 0; i < list->len; i++) {
+                const char *equals = names_only ? strchr(list->items[i], '=') : NULL;
+
+                json_array_append_new(json, er_json_bytes(list->items[i], equals ? (size_t)(equals - list->items[i])
+                                                                                 : strlen(list->items[i])));
+        }
+        return json;
+}
+
+void er_view_spec(json_t *json, const char *words, const struct er_spec *spec)
+{
+        json_object_set_new(json, words, strings(&spec->argv, false));
+        json_object_set_new(json, "shell", json_boolean(spec->shell));
+        json_object_set_new(json, "workdir", er_json_text(spec->workdir));
+        json_object_set_new(json, "on", strings(&spec->hosts, false));
+        json_object_set_new(json, "cpus", json_integer(spec->cpus));
+        json_object_set_new(json, "memory", json_integer((json_int_t)spec->memory));
+        json_object_set_new(json, "gpus", json_integer(spec->gpus));
+        json_object_set_new(json, "time_limit_seconds",
+                            spec->time_limit_ms > 0 ? json_real((double)spec->time_limit_ms / 1000) : json_null());
+        json_object_set_new(json, "env", strings(&spec->env, true));
+        json_object_set_new(json, "secrets", strings(&spec->secrets, false));
+        json_object_set_new(json, "outputs", strings(&spec->outputs, false));
+}
+
 json_t *er_view_job(const struct er_job *job, int64_t now_ms)
 {
         json_t *json = json_object();

@@ -5,6 +5,7 @@
 #define ER_CLI_VIEW_H
 
 #include <jansson.h>
+#include "proto/spec.h"
 #include "store/store.h"
 
 /* "exit 3", "signal 9 (KILL)", "missing output: out/ *.pt"; nothing for a job without one. */
@@ -23,6 +24,8 @@ json_t *er_view_job(const struct er_job *job, int64_t now_ms);
 /* Keys: attempt, host, state, end, reason, detail, exit_code, signal, dir, queued, started, ended, cpu_seconds, max_memory,
    gpus, gpu_memory, gpu_percent, log_bytes. */
 json_t *er_view_attempt(const struct er_attempt *attempt);
+/* What the job asks for, under the same keys everywhere; its words under `words`. Values of variables stay out. */
+void er_view_spec(json_t *json, const char *words, const struct er_spec *spec);
 /* The path as it is best typed from where the user stands (owned). */
 char *er_view_path(const char *path);
 /* "3 files", "1 file" */

@@ -17,6 +17,22 @@
 #define STARTS_MAX 8     /* masters that come up and are gone or full again when we ask them */
 #define FULL_TIMES 10    /* patience with a host that is full of our own sessions, in connection times */
 
+/* The end of every command line: where to. */
+static void add_target(const struct er_host *host, struct er_strv *ret)
+{
+        if (host->port)
+                er_strv_addf(ret, "-p%d", host->port);
+        if (host->identity) {
+                er_autofree char *identity = er_path_expand(host->identity);
+
+                er_strv_addf(ret, "-i%s", identity);
+        }
+        if (host->jump)
+                er_strv_addf(ret, "-J%s", host->jump);
+        er_strv_add(ret, "--");
+        er_strv_add(ret, host->target);
+}
+
 int er_ssh_argv(const struct er_host *host, bool interactive, int64_t connect_ms, const struct er_strv *extra,
                 struct er_strv *ret, struct er_err *err)
 {
@@ -36,17 +52,7 @@ int er_ssh_argv(const struct er_host *host, bool interactive, int64_t connect_ms
         er_strv_addf(ret, "-oConnectTimeout=%lld", (long long)((connect_ms + 999) / 1000));
         if (!interactive)
                 er_strv_add(ret, "-oBatchMode=yes");
-        if (host->port)
-                er_strv_addf(ret, "-p%d", host->port);
-        if (host->identity) {
-                er_autofree char *identity = er_path_expand(host->identity);
-
-                er_strv_addf(ret, "-i%s", identity);
-        }
-        if (host->jump)
-                er_strv_addf(ret, "-J%s", host->jump);
-        er_strv_add(ret, "--");
-        er_strv_add(ret, host->target);
+        add_target(host, ret);
         return 0;
 }
 
@@ -65,17 +71,7 @@ int er_ssh_argv_for_user(const struct er_host *host, bool terminal, struct er_st
                 er_strv_addf(ret, "-S%s", path);
                 break;
         }
-        if (host->port)
-                er_strv_addf(ret, "-p%d", host->port);
-        if (host->identity) {
-                er_autofree char *identity = er_path_expand(host->identity);
-
-                er_strv_addf(ret, "-i%s", identity);
-        }
-        if (host->jump)
-                er_strv_addf(ret, "-J%s", host->jump);
-        er_strv_add(ret, "--");
-        er_strv_add(ret, host->target);
+        add_target(host, ret);
         return 0;
 }
 

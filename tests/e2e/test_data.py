@@ -169,12 +169,18 @@ def test_every_program_that_downloads(errand, make_host, web, tool):
     assert not list(data_dir(host).glob("*.errand-*"))
 
 
-def test_killed_in_the_middle_it_goes_on(errand, host, web):
-    data = web.put("/big.bin", 2_000_000)
+def half_done(errand, host, web):
+    """A download of /big.bin whose second half waits for an event: (its process, the part that is there, the event)."""
     web.halves["/big.bin"] = gate = threading.Event()
     proc = errand.start("data", f"{web.url}/big.bin", "--on", host.name)
     part = data_dir(host) / "big.bin.errand-part"
-    until(lambda: part.exists() and part.stat().st_size > 500_000, 20, "the first half")
+    until(lambda: part.exists() and part.stat().st_size > 0, 20, "the first half")
+    return proc, part, gate
+
+
+def test_killed_in_the_middle_it_goes_on(errand, host, web):
+    data = web.put("/big.bin", 2_000_000)
+    proc, part, gate = half_done(errand, host, web)
     proc.kill()
     until(lambda: not host.find("curl"), 20, "the download on the host to end")
     rows = errand("data", "--list", "--on", host.name, "--json").ok().json()
@@ -188,10 +194,7 @@ def test_killed_in_the_middle_it_goes_on(errand, host, web):
 
 def test_a_part_of_something_else_is_no_beginning(errand, host, web):
     web.put("/big.bin", 2_000_000)
-    web.halves["/big.bin"] = gate = threading.Event()
-    proc = errand.start("data", f"{web.url}/big.bin", "--on", host.name)
-    part = data_dir(host) / "big.bin.errand-part"
-    until(lambda: part.exists() and part.stat().st_size > 500_000, 20, "the first half")
+    proc, part, gate = half_done(errand, host, web)
     proc.kill()
     until(lambda: not host.find("curl"), 20, "the download on the host to end")
     gate.set()
@@ -210,10 +213,7 @@ def test_a_server_without_ranges_and_heads(errand, host, web):
 
 def test_two_at_once_wait_for_each_other(errand, host, web):
     data = web.put("/big.bin", 1_000_000)
-    web.halves["/big.bin"] = gate = threading.Event()
-    first = errand.start("data", f"{web.url}/big.bin", "--on", host.name)
-    part = data_dir(host) / "big.bin.errand-part"
-    until(lambda: part.exists() and part.stat().st_size > 0, 20, "the first half")
+    first, _, gate = half_done(errand, host, web)
     second = errand.start("data", f"{web.url}/big.bin", "--on", host.name)
     until(lambda: len(host.find("errand-agent")) >= 4, 20, "the second to wait")
     assert "brought at the moment" in errand("data", "--rm", "big.bin", "--on", host.name).ok(212).said

@@ -148,13 +148,19 @@ def test_killed_in_the_middle_the_next_starts_clean(errand, uv_host, index):
     assert not (path / "prefix" / "left-behind").exists() and len(environments(uv_host)) == 1
 
 
-def test_a_power_cut_in_the_middle(errand, make_host, index):
-    host = places.with_uv(make_host())  # its home stays
+def held_build(errand, index, *flags):
+    """A job whose environment is being built, until the index lets go."""
     index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
     declare(errand, pip=["alpha"], index_url=index.url)
     index.hold("/simple/alpha")
-    job = errand.start("run", "--quiet", "--retries", "2", "--on", "box", "--", "alpha")
+    job = errand.start("run", "--quiet", *flags, "--on", "box", "--", "alpha")
     index.held("/simple/alpha")
+    return job
+
+
+def test_a_power_cut_in_the_middle(errand, make_host, index):
+    host = places.with_uv(make_host())  # its home stays
+    job = held_build(errand, index, "--retries", "2")
     host.power_cut()
     index.release()
     host.start()
@@ -163,11 +169,7 @@ def test_a_power_cut_in_the_middle(errand, make_host, index):
 
 def test_a_script_that_is_killed(errand, uv_host, index):
     """The out-of-memory killer takes the installer, not the builder."""
-    index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
-    declare(errand, pip=["alpha"], index_url=index.url)
-    index.hold("/simple/alpha")
-    job = errand.start("run", "--quiet", "--on", "box", "--", "alpha")
-    index.held("/simple/alpha")
+    job = held_build(errand, index)
     for pid in builder_of(uv_host):
         end_process(pid)
     index.release()
@@ -177,11 +179,7 @@ def test_a_script_that_is_killed(errand, uv_host, index):
 
 
 def test_cancel_during_a_build(errand, uv_host, index):
-    index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
-    declare(errand, pip=["alpha"], index_url=index.url)
-    index.hold("/simple/alpha")
-    job = errand.start("run", "--quiet", "--on", "box", "--", "alpha")
-    index.held("/simple/alpha")
+    job = held_build(errand, index)
     errand("cancel", errand.job()["job"]).ok()
     job.wait()
     assert errand.job()["state"] == "cancelled"
@@ -193,11 +191,7 @@ def test_cancel_during_a_build(errand, uv_host, index):
 
 
 def test_the_connection_is_cut_during_a_build(errand, uv_host, index):
-    index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
-    declare(errand, pip=["alpha"], index_url=index.url)
-    index.hold("/simple/alpha")
-    job = errand.start("run", "--quiet", "--on", "box", "--", "alpha")
-    index.held("/simple/alpha")
+    job = held_build(errand, index)
     uv_host.cut()
     index.release()
     assert job.wait().ok().text == "alpha 1.0\n"

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 #include "base/err.h"
+#include "base/io.h"
 #include "base/path.h"
 #include "base/str.h"
 
@@ -42,6 +43,15 @@ static inline void unit_remove(char *dir)
 {
         assert_int_equal(er_rmtree(AT_FDCWD, dir, NULL, NULL), 0);
         free(dir);
+}
+
+/* A file below a directory, and what directories it takes. */
+static inline void unit_put(const char *root, const char *name, const char *text)
+{
+        er_autofree char *path = er_path_join(root, name), *parent = er_path_dir(path);
+
+        assert_int_equal(er_mkdir_p(AT_FDCWD, parent, 0755, NULL), 0);
+        assert_int_equal(er_file_write(AT_FDCWD, path, text, strlen(text), 0644, false, NULL), 0);
 }
 
 /* What a function wrote into a string, compared and emptied. */

@@ -6,20 +6,11 @@
 
 #include "unit.h"
 
-#include "base/io.h"
 #include "environment/imports.h"
 
 struct world {
         char *dir, *project, *venv;
 };
-
-static inline void world_put(const char *root, const char *path, const char *text)
-{
-        er_autofree char *whole = er_fmt("%s/%s", root, path), *dir = er_path_dir(whole);
-
-        assert_int_equal(er_mkdir_p(AT_FDCWD, dir, 0755, NULL), 0);
-        assert_int_equal(er_file_write(AT_FDCWD, whole, text, strlen(text), 0644, false, NULL), 0);
-}
 
 /* A package of the virtual environment, as pip leaves it. */
 static inline void world_install(const struct world *world, const char *info, const char *record)
@@ -32,10 +23,10 @@ static inline void world_install(const struct world *world, const char *info, co
         while (er_sv_cut(&rest, ' ', &file)) {
                 er_autofree char *name = er_sv_dup(file);
 
-                world_put(site, name, "");
+                unit_put(site, name, "");
                 er_str_addf(&whole, "%s,sha256=x,0\n", name);
         }
-        world_put(site, path, whole.buf);
+        unit_put(site, path, whole.buf);
 }
 
 static inline struct world world_new(void)
@@ -44,8 +35,8 @@ static inline struct world world_new(void)
 
         world.project = er_fmt("%s/project", world.dir);
         world.venv = er_fmt("%s/venv", world.dir);
-        world_put(world.project, "README", "");
-        world_put(world.venv, "lib/python3.11/site-packages/README.txt", "");
+        unit_put(world.project, "README", "");
+        unit_put(world.venv, "lib/python3.11/site-packages/README.txt", "");
         setenv("VIRTUAL_ENV", world.venv, 1);
         return world;
 }

@@ -12,6 +12,9 @@ struct sample {
         const char *before, *items, *after;
 };
 
+/* One of the editors of edit.h, as all samples of a test call it. */
+typedef bool (*edit_fn)(struct er_str *text, const struct er_strv *items);
+
 static void split(const char *items, struct er_strv *ret)
 {
         struct er_sv rest = er_sv(items), item;
@@ -20,16 +23,31 @@ static void split(const char *items, struct er_strv *ret)
                 er_strv_addn(ret, item.ptr, item.len);
 }
 
-static void expect(const struct sample *sample, bool done, const struct er_str *text)
+static void expect(const struct sample *samples, size_t count, edit_fn edit)
 {
-        if (done != (sample->after != NULL))
-                fail_msg("%s: %s", done ? "changed" : "left", sample->before);
-        assert_string_equal(text->buf, sample->after ? sample->after : sample->before);
+        for (const struct sample *sample = samples; sample < samples + count; sample++) {
+                er_auto(er_str) text = ER_STR_INIT;
+                er_auto(er_strv) items = ER_STRV_INIT;
+                bool done;
+
+                er_str_add(&text, sample->before);
+                split(sample->items, &items);
+                done = edit(&text, &items);
+                if (done != (sample->after != NULL))
+                        fail_msg("%s: %s", done ? "changed" : "left", sample->before);
+                assert_string_equal(text.buf, sample->after ? sample->after : sample->before);
+        }
+}
+
+static bool edit_pip(struct er_str *text, const struct er_strv *items)
+{
+        static const char *const keys[] = {"pip", NULL};
+
+        return er_edit_yaml(text, keys, ER_EDIT_PIP, "auto", items);
 }
 
 static void yaml(void **state)
 {
-        static const char *const keys[] = {"pip", NULL};
         static const struct sample samples[] = {
                 {"", "six", "pip: [auto, six]\n"},
                 {"name: x\n", "six>=1|torch", "name: x\npip: [auto, six>=1, torch]\n"},
@@ -55,19 +73,18 @@ static void yaml(void **state)
         };
 
         (void)state;
-        for (size_t i = 0; i < ER_LEN(samples); i++) {
-                er_auto(er_str) text = ER_STR_INIT;
-                er_auto(er_strv) items = ER_STRV_INIT;
+        expect(samples, ER_LEN(samples), edit_pip);
+}
 
-                er_str_add(&text, samples[i].before);
-                split(samples[i].items, &items);
-                expect(&samples[i], er_edit_yaml(&text, keys, ER_EDIT_PIP, "auto", &items), &text);
-        }
+static bool edit_apt_below(struct er_str *text, const struct er_strv *items)
+{
+        static const char *const keys[] = {"environments", "train", "apt", NULL};
+
+        return er_edit_yaml(text, keys, ER_EDIT_APT, NULL, items);
 }
 
 static void below(void **state)
 {
-        static const char *const keys[] = {"environments", "train", "apt", NULL};
         static const struct sample samples[] = {
                 {"environments:\n  other:\n    apt: [x]\n  train:\n    pip: [a]\n  last:\n    pip: [b]\nname: x\n", "ffmpeg",
                  "environments:\n  other:\n    apt: [x]\n  train:\n    pip: [a]\n    apt: [ffmpeg]\n  last:\n    pip: [b]\nname: x\n"},
@@ -78,19 +95,18 @@ static void below(void **state)
         };
 
         (void)state;
-        for (size_t i = 0; i < ER_LEN(samples); i++) {
-                er_auto(er_str) text = ER_STR_INIT;
-                er_auto(er_strv) items = ER_STRV_INIT;
+        expect(samples, ER_LEN(samples), edit_apt_below);
+}
 
-                er_str_add(&text, samples[i].before);
-                split(samples[i].items, &items);
-                expect(&samples[i], er_edit_yaml(&text, keys, ER_EDIT_APT, NULL, &items), &text);
-        }
+static bool edit_dependencies(struct er_str *text, const struct er_strv *items)
+{
+        static const char *const keys[] = {"dependencies", NULL};
+
+        return er_edit_yaml(text, keys, ER_EDIT_CONDA, NULL, items);
 }
 
 static void conda_file(void **state)
 {
-        static const char *const keys[] = {"dependencies", NULL};
         static const struct sample samples[] = {
                 {"name: x\ndependencies:\n  - python=3.11\n  - pip:\n    - six\nchannels: [c]\n", "numpy>=1",
                  "name: x\ndependencies:\n  - python=3.11\n  - numpy>=1\n  - pip:\n    - six\nchannels: [c]\n"},
@@ -98,14 +114,7 @@ static void conda_file(void **state)
         };
 
         (void)state;
-        for (size_t i = 0; i < ER_LEN(samples); i++) {
-                er_auto(er_str) text = ER_STR_INIT;
-                er_auto(er_strv) items = ER_STRV_INIT;
-
-                er_str_add(&text, samples[i].before);
-                split(samples[i].items, &items);
-                expect(&samples[i], er_edit_yaml(&text, keys, ER_EDIT_CONDA, NULL, &items), &text);
-        }
+        expect(samples, ER_LEN(samples), edit_dependencies);
 }
 
 static void requirements(void **state)
@@ -120,14 +129,7 @@ static void requirements(void **state)
         };
 
         (void)state;
-        for (size_t i = 0; i < ER_LEN(samples); i++) {
-                er_auto(er_str) text = ER_STR_INIT;
-                er_auto(er_strv) items = ER_STRV_INIT;
-
-                er_str_add(&text, samples[i].before);
-                split(samples[i].items, &items);
-                expect(&samples[i], er_edit_requirements(&text, &items), &text);
-        }
+        expect(samples, ER_LEN(samples), er_edit_requirements);
 }
 
 static void pyproject(void **state)
@@ -142,14 +144,7 @@ static void pyproject(void **state)
         };
 
         (void)state;
-        for (size_t i = 0; i < ER_LEN(samples); i++) {
-                er_auto(er_str) text = ER_STR_INIT;
-                er_auto(er_strv) items = ER_STRV_INIT;
-
-                er_str_add(&text, samples[i].before);
-                split(samples[i].items, &items);
-                expect(&samples[i], er_edit_pyproject(&text, &items), &text);
-        }
+        expect(samples, ER_LEN(samples), er_edit_pyproject);
 }
 
 int main(void)

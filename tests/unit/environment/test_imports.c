@@ -30,7 +30,7 @@ static void test_nothing_installed(void **state)
         er_autofree char *found = NULL;
 
         (void)state;
-        world_put(world.project, "train.py",
+        unit_put(world.project, "train.py",
                   "import os, sys, numpy as np\nimport cv2, yaml\nfrom PIL import Image\nfrom sklearn.linear_model import Lasso\n"
                   "from google.cloud import storage\nimport google.protobuf.message\nimport azure.storage.blob\nimport ruamel.yaml\n"
                   "import google\nimport StringIO\nimport my_own_thing\nimport _speedups\n"
@@ -58,16 +58,16 @@ static void test_installed(void **state)
         world_install(&world, "protobuf-4.25.1", "google/protobuf/__init__.py google/protobuf/message.py");
         world_install(&world, "dev_thing-1.0.dev3+gabc", "devthing/__init__.py");
         /* as Debian has it */
-        world_put(site, "PyYAML-6.0.egg-info/top_level.txt", "_yaml\nyaml\n");
-        world_put(site, "yaml/__init__.py", "");
+        unit_put(site, "PyYAML-6.0.egg-info/top_level.txt", "_yaml\nyaml\n");
+        unit_put(site, "yaml/__init__.py", "");
         /* from a directory */
-        world_put(site, "mylib-0.1.dist-info/RECORD", "__editable__.mylib.pth,,\n");
-        world_put(site, "mylib-0.1.dist-info/direct_url.json", "{\"url\": \"file:///home/me/mylib\", \"dir_info\": {\"editable\": true}}");
+        unit_put(site, "mylib-0.1.dist-info/RECORD", "__editable__.mylib.pth,,\n");
+        unit_put(site, "mylib-0.1.dist-info/direct_url.json", "{\"url\": \"file:///home/me/mylib\", \"dir_info\": {\"editable\": true}}");
         /* conda's own record of where it built the package means nothing */
         world_install(&world, "fromconda-3.1", "fromconda/__init__.py");
-        world_put(site, "fromconda-3.1.dist-info/direct_url.json", "{\"url\": \"file:///home/conda/feedstock_root/x\", \"dir_info\": {}}");
-        world_put(site, "fromconda-3.1.dist-info/INSTALLER", "conda\n");
-        world_put(world.project, "a.py",
+        unit_put(site, "fromconda-3.1.dist-info/direct_url.json", "{\"url\": \"file:///home/conda/feedstock_root/x\", \"dir_info\": {}}");
+        unit_put(site, "fromconda-3.1.dist-info/INSTALLER", "conda\n");
+        unit_put(world.project, "a.py",
                   "from sklearn.linear_model import Lasso\nimport torch, cv2, thing, fastmod\nfrom google.cloud import storage\n"
                   "from google.protobuf import message\nimport devthing, yaml, mylib.x, fromconda\n");
         found = find(&world, "a.py", false);
@@ -89,7 +89,7 @@ static void test_either_of_two(void **state)
         struct world world = world_new();
 
         (void)state;
-        world_put(world.project, "a.py", text);
+        unit_put(world.project, "a.py", text);
         expect(&world, "a.py", "(cupy-cuda12x) numpy (orjson) tomli torch (wandb)");
         world_install(&world, "cupy_cuda11x-12.0", "cupy/__init__.py");
         world_install(&world, "wandb-0.16", "wandb/__init__.py");
@@ -102,18 +102,18 @@ static void test_modules_of_the_project(void **state)
         struct world world = world_new();
 
         (void)state;
-        world_put(world.project, "scripts/train.py", "import helper\nfrom pkg import model\nimport pkg.data.loader\nfrom space.inner import x\nimport lay\n");
-        world_put(world.project, "scripts/helper.py", "import requests\n");
-        world_put(world.project, "pkg/__init__.py", "import click\n");
-        world_put(world.project, "pkg/model.py", "from . import layers\nfrom .data import loader\nfrom .. import nothing\n");
-        world_put(world.project, "pkg/layers.py", "import einops\nfrom .model import x\n"); /* a circle */
-        world_put(world.project, "pkg/data/__init__.py", "");
-        world_put(world.project, "pkg/data/loader.py", "from ..util import f\n");
-        world_put(world.project, "pkg/util/__init__.py", "from .f import f\n");
-        world_put(world.project, "pkg/util/f.py", "import tqdm\n");
-        world_put(world.project, "pkg/unused.py", "import never_imported\n");
-        world_put(world.project, "space/inner.py", "import attr\n");
-        world_put(world.project, "src/lay/__init__.py", "import rich\n");
+        unit_put(world.project, "scripts/train.py", "import helper\nfrom pkg import model\nimport pkg.data.loader\nfrom space.inner import x\nimport lay\n");
+        unit_put(world.project, "scripts/helper.py", "import requests\n");
+        unit_put(world.project, "pkg/__init__.py", "import click\n");
+        unit_put(world.project, "pkg/model.py", "from . import layers\nfrom .data import loader\nfrom .. import nothing\n");
+        unit_put(world.project, "pkg/layers.py", "import einops\nfrom .model import x\n"); /* a circle */
+        unit_put(world.project, "pkg/data/__init__.py", "");
+        unit_put(world.project, "pkg/data/loader.py", "from ..util import f\n");
+        unit_put(world.project, "pkg/util/__init__.py", "from .f import f\n");
+        unit_put(world.project, "pkg/util/f.py", "import tqdm\n");
+        unit_put(world.project, "pkg/unused.py", "import never_imported\n");
+        unit_put(world.project, "space/inner.py", "import attr\n");
+        unit_put(world.project, "src/lay/__init__.py", "import rich\n");
         expect(&world, "scripts/train.py", "attrs click einops requests rich tqdm");
         world_end(&world);
 }
@@ -123,16 +123,16 @@ static void test_a_name_that_is_both(void **state)
         struct world world = world_new();
 
         (void)state;
-        world_put(world.project, "main.py", "import yaml, wandb, datasets, queue\nfrom tree.node import x\n");
-        world_put(world.project, "yaml.py", "import six\n"); /* a module beside the script: Python takes it */
-        world_put(world.project, "wandb/run-1/log.txt", ""); /* a directory of logs: Python does not */
-        world_put(world.project, "datasets/prepare.py", "import no\n"); /* no package: what is installed comes first */
-        world_put(world.project, "tree/node.py", "import regex\n"); /* but this module is only here */
-        world_put(world.project, "sub/requests.py", ""); /* not on the way */
-        world_put(world.project, "queue/x.py", "");
+        unit_put(world.project, "main.py", "import yaml, wandb, datasets, queue\nfrom tree.node import x\n");
+        unit_put(world.project, "yaml.py", "import six\n"); /* a module beside the script: Python takes it */
+        unit_put(world.project, "wandb/run-1/log.txt", ""); /* a directory of logs: Python does not */
+        unit_put(world.project, "datasets/prepare.py", "import no\n"); /* no package: what is installed comes first */
+        unit_put(world.project, "tree/node.py", "import regex\n"); /* but this module is only here */
+        unit_put(world.project, "sub/requests.py", ""); /* not on the way */
+        unit_put(world.project, "queue/x.py", "");
         expect(&world, "main.py", "datasets regex six wandb");
-        world_put(world.project, "other.py", "import requests, common_things\n");
-        world_put(world.project, "shared/common_things.py", "import zmq\n"); /* by sys.path, it must be */
+        unit_put(world.project, "other.py", "import requests, common_things\n");
+        unit_put(world.project, "shared/common_things.py", "import zmq\n"); /* by sys.path, it must be */
         expect(&world, "other.py", "pyzmq requests");
         world_end(&world);
 }
@@ -142,10 +142,10 @@ static void test_only_elsewhere(void **state)
         struct world world = world_new();
 
         (void)state;
-        world_put(world.project, "a.py", "import sys\nif sys.platform == 'win32':\n  import winlike\n  import both\nelse:\n  import unixlike\n");
-        world_put(world.project, "winlike.py", "import win32api\nimport both\n");
-        world_put(world.project, "unixlike.py", "import psutil\nimport both\n");
-        world_put(world.project, "both.py", "import numpy\n");
+        unit_put(world.project, "a.py", "import sys\nif sys.platform == 'win32':\n  import winlike\n  import both\nelse:\n  import unixlike\n");
+        unit_put(world.project, "winlike.py", "import win32api\nimport both\n");
+        unit_put(world.project, "unixlike.py", "import psutil\nimport both\n");
+        unit_put(world.project, "both.py", "import numpy\n");
         expect(&world, "a.py", "numpy psutil (pywin32)");
         world_end(&world);
 }
@@ -155,17 +155,17 @@ static void test_the_whole_project(void **state)
         struct world world = world_new();
 
         (void)state;
-        world_put(world.project, "a.py", "import numpy\n");
-        world_put(world.project, "deep/b/pkg/__init__.py", "");
-        world_put(world.project, "deep/b/pkg/m.py", "import pkg.other\nfrom . import other\nimport scipy\n");
-        world_put(world.project, "deep/b/pkg/other.py", "");
-        world_put(world.project, "deep/b/run.py", "import side\n");
-        world_put(world.project, "deep/b/side.py", "");
-        world_put(world.project, "n.ipynb", "{\"cells\": [{\"cell_type\": \"code\", \"source\": \"!pip install Timm[x]==0.9\\nimport bs4\"}]}");
-        world_put(world.project, ".hidden/x.py", "import no\n");
-        world_put(world.project, "env2/pyvenv.cfg", "");
-        world_put(world.project, "env2/x.py", "import no\n");
-        world_put(world.project, "node_modules/x.py", "import no\n");
+        unit_put(world.project, "a.py", "import numpy\n");
+        unit_put(world.project, "deep/b/pkg/__init__.py", "");
+        unit_put(world.project, "deep/b/pkg/m.py", "import pkg.other\nfrom . import other\nimport scipy\n");
+        unit_put(world.project, "deep/b/pkg/other.py", "");
+        unit_put(world.project, "deep/b/run.py", "import side\n");
+        unit_put(world.project, "deep/b/side.py", "");
+        unit_put(world.project, "n.ipynb", "{\"cells\": [{\"cell_type\": \"code\", \"source\": \"!pip install Timm[x]==0.9\\nimport bs4\"}]}");
+        unit_put(world.project, ".hidden/x.py", "import no\n");
+        unit_put(world.project, "env2/pyvenv.cfg", "");
+        unit_put(world.project, "env2/x.py", "import no\n");
+        unit_put(world.project, "node_modules/x.py", "import no\n");
         expect(&world, NULL, "beautifulsoup4 numpy scipy timm");
         world_end(&world);
 }
@@ -175,7 +175,7 @@ static void test_code_and_modules_of_the_command(void **state)
         struct world world = world_new();
 
         (void)state;
-        world_put(world.project, "mine.py", "import rich\n");
+        unit_put(world.project, "mine.py", "import rich\n");
         expect(&world, "-c import mine; import numpy", "numpy rich");
         expect(&world, "-m pytest", "pytest");
         expect(&world, "-m http.server", "");

@@ -15,11 +15,11 @@ static void lay_out(struct world *world)
         static const char *const files[] = {"train.py", "tools/x.py", "pkg/__init__.py", "pkg/train.py", "pkg/cli/__main__.py", "src/lay/__init__.py", "src/lay/main.py"};
 
         for (size_t i = 0; i < ER_LEN(files); i++)
-                world_put(world->project, files[i], "");
-        world_put(world->project, "self", "#!/usr/bin/env python3\nimport a\n");
-        world_put(world->project, "run.sh", "#!/bin/bash\n# python no.py\nset -e\ncd tools\npython x.py --flag \\\n  'a;b' > log 2>&1\ncat <<EOF\npython no.py\nEOF\n");
-        world_put(world->project, "loop.sh", "bash loop.sh; python train.py");
-        world_put(world->project, "sim.jl", "");
+                unit_put(world->project, files[i], "");
+        unit_put(world->project, "self", "#!/usr/bin/env python3\nimport a\n");
+        unit_put(world->project, "run.sh", "#!/bin/bash\n# python no.py\nset -e\ncd tools\npython x.py --flag \\\n  'a;b' > log 2>&1\ncat <<EOF\npython no.py\nEOF\n");
+        unit_put(world->project, "loop.sh", "bash loop.sh; python train.py");
+        unit_put(world->project, "sim.jl", "");
 }
 
 static void test_lines(void **state)

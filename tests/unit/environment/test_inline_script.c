@@ -9,7 +9,7 @@ static void check(const struct world *world, const char *text, const char *expec
         er_auto(er_err) err = ER_ERR_INIT;
         int found;
 
-        world_put(world->project, "s.py", text);
+        unit_put(world->project, "s.py", text);
         found = er_inline_script_read(path, &script, &err);
         er_str_addf(&out, "%d", found);
         for (size_t i = 0; i < script.requirements.len; i++)

@@ -20,15 +20,6 @@ static int teardown(void **state)
         return 0;
 }
 
-static void put(const char *name, const char *text)
-{
-        er_autofree char *path = er_path_join(dir, name);
-        er_autofree char *parent = er_path_dir(path);
-
-        assert_int_equal(er_mkdir_p(AT_FDCWD, parent, 0755, NULL), 0);
-        assert_int_equal(er_file_write(AT_FDCWD, path, text, strlen(text), 0644, false, NULL), 0);
-}
-
 static int read_file(const char *name, struct er_requirements *ret, struct er_err *err)
 {
         er_autofree char *path = er_path_join(dir, name);
@@ -84,13 +75,13 @@ static void test_file(void **state)
         er_auto(er_err) err = ER_ERR_INIT;
 
         (void)state;
-        put("requirements.txt", "\xef\xbb\xbf# head\r\n-i http://127.0.0.1/simple\r\nNumPy==1.26.4  # why\n"
+        unit_put(dir, "requirements.txt", "\xef\xbb\xbf# head\r\n-i http://127.0.0.1/simple\r\nNumPy==1.26.4  # why\n"
                                 "torch \\\n   >=2 \\\n   --hash=sha256:aa \\\n   # in between ends it\n"
                                 "-r sub/more.txt\n--constraint=sub/c.txt\n--no-binary :all:\n--pre\n"
                                 "git+https://h/x.git@v1#egg=x ; python_version>'3'\nurl#notcomment @ https://a/b#c\n");
-        put("sub/more.txt", "scipy\n-r ../requirements.txt\n-rdeep.txt\n");
-        put("sub/deep.txt", "numpy==1.26.4\nextra\n--extra-index-url 'http://e/'\n");
-        put("sub/c.txt", "numpy<2\n");
+        unit_put(dir, "sub/more.txt", "scipy\n-r ../requirements.txt\n-rdeep.txt\n");
+        unit_put(dir, "sub/deep.txt", "numpy==1.26.4\nextra\n--extra-index-url 'http://e/'\n");
+        unit_put(dir, "sub/c.txt", "numpy<2\n");
         assert_int_equal(read_file("requirements.txt", &r, &err), -1);
         unit_assert_err(&err, ER_CONFIG, "requirements.txt:13: \"url#notcomment");
         assert_list(&r.items, "numpy==1.26.4|torch>=2 --hash=sha256:aa|scipy|extra|git+https://h/x.git@v1#egg=x ; python_version>'3'");
@@ -107,14 +98,14 @@ static void test_local(void **state)
         er_auto(er_err) err = ER_ERR_INIT;
 
         (void)state;
-        put("wheels/foo-1.0-py3-none-any.whl", "x");
-        put("pyproject.toml", "[project]\nname = 'me'\ndependencies = [\n  \"numpy>=1\", # c\n  'tqdm',\n]\n"
+        unit_put(dir, "wheels/foo-1.0-py3-none-any.whl", "x");
+        unit_put(dir, "pyproject.toml", "[project]\nname = 'me'\ndependencies = [\n  \"numpy>=1\", # c\n  'tqdm',\n]\n"
                               "requires-python = '>=3.8'\n[project.optional-dependencies]\ndev = ['pytest']\n"
                               "[project.scripts]\ntrain = 'me.train:main'\nodd = 'no function'\n'../x' = 'a:b'\n");
-        put("src/me/__init__.py", "");
-        put("lib/setup.py", "from setuptools import setup\nsetup(name='l', install_requires=['six', # x\n \"attrs>2\"])\n");
-        put("old/setup.cfg", "[metadata]\nname=o\n[options]\ninstall_requires =\n  click>7\n  # no\n  rich\npackages = find:\n");
-        put("r.txt", "./wheels/foo-1.0-py3-none-any.whl[a] ; python_version > '3'\n-e .[dev]\n./lib\n-e old\n"
+        unit_put(dir, "src/me/__init__.py", "");
+        unit_put(dir, "lib/setup.py", "from setuptools import setup\nsetup(name='l', install_requires=['six', # x\n \"attrs>2\"])\n");
+        unit_put(dir, "old/setup.cfg", "[metadata]\nname=o\n[options]\ninstall_requires =\n  click>7\n  # no\n  rich\npackages = find:\n");
+        unit_put(dir, "r.txt", "./wheels/foo-1.0-py3-none-any.whl[a] ; python_version > '3'\n-e .[dev]\n./lib\n-e old\n"
                      "foo2 @ file:wheels/foo-1.0-py3-none-any.whl\n");
         if (read_file("r.txt", &r, &err) < 0)
                 fail_msg("%s", err.message);
@@ -144,11 +135,11 @@ static void test_refused(void **state)
         er_auto(er_err) err = ER_ERR_INIT;
 
         (void)state;
-        put("pyproject.toml", "[project]\nname='x'\n");
+        unit_put(dir, "pyproject.toml", "[project]\nname='x'\n");
         for (size_t i = 0; i < ER_LEN(cases); i++) {
                 er_auto(er_requirements) r = ER_REQUIREMENTS_INIT;
 
-                put("r.txt", cases[i].text);
+                unit_put(dir, "r.txt", cases[i].text);
                 assert_int_equal(read_file("r.txt", &r, &err), -1);
                 unit_assert_err(&err, ER_CONFIG, cases[i].message);
         }
@@ -161,7 +152,7 @@ static void test_poetry(void **state)
         struct er_req_place place = {.project_dir = dir, .dir = dir, .file = "pip"};
 
         (void)state;
-        put("pyproject.toml", "[tool.poetry.dependencies]\npython = \"^3.8\"\na = \"^1.2.3\"\nb = \"~0.3\"\nc = \"*\"\n"
+        unit_put(dir, "pyproject.toml", "[tool.poetry.dependencies]\npython = \"^3.8\"\na = \"^1.2.3\"\nb = \"~0.3\"\nc = \"*\"\n"
                               "d = {version = \"^0.0.3\", extras = [\"x\"]}\ne = \"1.5\"\nf = '>=2,<3'\n");
         if (er_pyproject_read(dir, er_sv(""), true, &place, &r, &err) < 0)
                 fail_msg("%s", err.message);

@@ -20,15 +20,6 @@ static int teardown(void **state)
         return 0;
 }
 
-static void put(const char *name, const char *text)
-{
-        er_autofree char *path = er_path_join(dir, name);
-        er_autofree char *parent = er_path_dir(path);
-
-        assert_int_equal(er_mkdir_p(AT_FDCWD, parent, 0755, NULL), 0);
-        assert_int_equal(er_file_write(AT_FDCWD, path, text, strlen(text), 0644, false, NULL), 0);
-}
-
 static const struct er_strv *command; /* of the job, for what is found in scripts */
 
 static int resolve(const char *text, struct er_recipe *ret, struct er_err *err)
@@ -109,9 +100,9 @@ static void test_recipe(void **state)
 static void test_hash(void **state)
 {
         (void)state;
-        put("requirements.txt", "numpy\n# a comment\ntqdm >= 1\n");
-        put("other/reqs.txt", "tqdm>=1\nnumpy\n");
-        put("more.txt", "numpy\ntqdm>=2\n");
+        unit_put(dir, "requirements.txt", "numpy\n# a comment\ntqdm >= 1\n");
+        unit_put(dir, "other/reqs.txt", "tqdm>=1\nnumpy\n");
+        unit_put(dir, "more.txt", "numpy\ntqdm>=2\n");
         assert_same("pip: requirements.txt\n", "pip: [numpy, tqdm>=1]\n", true);
         assert_same("pip: requirements.txt\n", "pip: other/reqs.txt\n", true);
         assert_same("pip: requirements.txt\n", "pip: more.txt\n", false);
@@ -127,8 +118,8 @@ static void test_files_travel(void **state)
         const struct er_recipe_file *file;
 
         (void)state;
-        put("wheels/a-1-py3-none-any.whl", "one");
-        put("wheels/readme", "not this");
+        unit_put(dir, "wheels/a-1-py3-none-any.whl", "one");
+        unit_put(dir, "wheels/readme", "not this");
         good("pip: [a]\nfind_links: wheels\n", &r);
         file = file_of(&r, "a-1-py3-none-any.whl");
         assert_true(file && file->size == 3 && er_ends(file->path, "/wheels/a-1-py3-none-any.whl"));
@@ -136,7 +127,7 @@ static void test_files_travel(void **state)
         assert_non_null(strstr(text_of(&r, "settings"), "sent_links=1\n"));
         assert_null(strstr(r.declaration, dir));
         er_auto(er_recipe) other = ER_RECIPE_INIT;
-        put("wheels/a-1-py3-none-any.whl", "two");
+        unit_put(dir, "wheels/a-1-py3-none-any.whl", "two");
         good("pip: [a]\nfind_links: wheels\n", &other);
         assert_memory_not_equal(r.hash, other.hash, ER_ENV_HASH);
 }
@@ -147,14 +138,14 @@ static void test_names_and_directories(void **state)
 
         (void)state;
         /* A directory with the name of a package is no environment. */
-        put("wandb/run-1/x", "");
+        unit_put(dir, "wandb/run-1/x", "");
         good("pip: [wandb]\n", &r);
         assert_string_equal(r.declaration, "pip wandb\n");
-        put("venv/pyvenv.cfg", "");
-        put("venv/lib/python3.11/site-packages/Foo_Bar-1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: Foo.Bar\nVersion: 1.2+cu1\n\nName: no\n");
-        put("venv/lib/python3.11/site-packages/pip-23.dist-info/METADATA", "Name: pip\nVersion: 23\n");
-        put("venv/lib/python3.11/site-packages/g-1.dist-info/METADATA", "Name: g\nVersion: 1\n");
-        put("venv/lib/python3.11/site-packages/g-1.dist-info/direct_url.json",
+        unit_put(dir, "venv/pyvenv.cfg", "");
+        unit_put(dir, "venv/lib/python3.11/site-packages/Foo_Bar-1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: Foo.Bar\nVersion: 1.2+cu1\n\nName: no\n");
+        unit_put(dir, "venv/lib/python3.11/site-packages/pip-23.dist-info/METADATA", "Name: pip\nVersion: 23\n");
+        unit_put(dir, "venv/lib/python3.11/site-packages/g-1.dist-info/METADATA", "Name: g\nVersion: 1\n");
+        unit_put(dir, "venv/lib/python3.11/site-packages/g-1.dist-info/direct_url.json",
             "{\"url\": \"https://h/g.git\", \"vcs_info\": {\"vcs\": \"git\", \"commit_id\": \"abc\"}}");
         good("pip: venv\n", &r);
         assert_string_equal(r.declaration, "requires-python 3.11\npip foo-bar==1.2\npip g @ git+https://h/g.git@abc\n");
@@ -165,17 +156,17 @@ static void test_conda(void **state)
         er_auto(er_recipe) r = ER_RECIPE_INIT;
 
         (void)state;
-        put("environment.yml", "name: x\nchannels: [conda-forge, nodefaults]\ndependencies:\n  - python=3.11\n  - numpy>=1\n"
+        unit_put(dir, "environment.yml", "name: x\nchannels: [conda-forge, nodefaults]\ndependencies:\n  - python=3.11\n  - numpy>=1\n"
                                "  - pip:\n    - tqdm\n    - -r r.txt\n");
-        put("r.txt", "rich\n");
+        unit_put(dir, "r.txt", "rich\n");
         good("conda: environment.yml\nchannels: mine\n", &r);
         assert_string_equal(r.declaration, "channel mine\nchannel conda-forge\nconda numpy>=1\nconda python=3.11\npip rich\npip tqdm\n");
         assert_non_null(strstr(text_of(&r, "build.sh"), "PARTS='conda pip'"));
-        put("env/conda-meta/zlib-1.3-0.json", "{\"name\": \"zlib\", \"version\": \"1.3\", \"channel\": \"https://conda.anaconda.org/conda-forge/linux-64\"}");
-        put("env/lib/python3.11/site-packages/p-2.dist-info/METADATA", "Name: p\nVersion: 2\n");
-        put("env/lib/python3.11/site-packages/p-2.dist-info/INSTALLER", "pip\n");
-        put("env/lib/python3.11/site-packages/q-2.dist-info/METADATA", "Name: q\nVersion: 2\n");
-        put("env/lib/python3.11/site-packages/q-2.dist-info/INSTALLER", "conda\n");
+        unit_put(dir, "env/conda-meta/zlib-1.3-0.json", "{\"name\": \"zlib\", \"version\": \"1.3\", \"channel\": \"https://conda.anaconda.org/conda-forge/linux-64\"}");
+        unit_put(dir, "env/lib/python3.11/site-packages/p-2.dist-info/METADATA", "Name: p\nVersion: 2\n");
+        unit_put(dir, "env/lib/python3.11/site-packages/p-2.dist-info/INSTALLER", "pip\n");
+        unit_put(dir, "env/lib/python3.11/site-packages/q-2.dist-info/METADATA", "Name: q\nVersion: 2\n");
+        unit_put(dir, "env/lib/python3.11/site-packages/q-2.dist-info/INSTALLER", "conda\n");
         good("conda: env\n", &r);
         assert_string_equal(r.declaration, "channel conda-forge\nconda zlib=1.3\npip p==2\n");
 }
@@ -185,9 +176,9 @@ static void test_lock_and_julia(void **state)
         er_auto(er_recipe) r = ER_RECIPE_INIT;
 
         (void)state;
-        put("pyproject.toml", "[project]\nname = \"p\"\ndependencies = [\"numpy\"]\n");
-        put("uv.lock", "version = 1\n");
-        put("Project.toml", "[deps]\n");
+        unit_put(dir, "pyproject.toml", "[project]\nname = \"p\"\ndependencies = [\"numpy\"]\n");
+        unit_put(dir, "uv.lock", "version = 1\n");
+        unit_put(dir, "Project.toml", "[deps]\n");
         good("pip: pyproject.toml\njulia: Project.toml\n", &r);
         assert_non_null(file_of(&r, "uv.lock"));
         assert_non_null(file_of(&r, "pyproject.toml"));
@@ -206,10 +197,10 @@ static void test_found(void **state)
         er_strv_add(&words, "python3");
         er_strv_add(&words, "run.py");
         command = &words;
-        put("run.py", "import os, helper\n");
-        put("helper.py", "import json\n");
+        unit_put(dir, "run.py", "import os, helper\n");
+        unit_put(dir, "helper.py", "import json\n");
         assert_int_equal(resolve("", &r, &err), 0);
-        put("helper.py", "import errand_nowhere_else\n");
+        unit_put(dir, "helper.py", "import errand_nowhere_else\n");
         good("", &r);
         assert_string_equal(r.declaration, "pip errand-nowhere-else\nfound-in scripts\n");
         assert_int_equal(resolve("pip: none\n", &r, &err), 0);
@@ -221,10 +212,10 @@ static void test_found(void **state)
         good("apt: git\n", &r);
         assert_string_equal(r.declaration, "apt git\npip errand-nowhere-else\nfound-in scripts\n"); /* apt says nothing of Python */
         /* A script that says what it needs is believed. */
-        put("run.py", "# /// script\n# requires-python = \">=3.9\"\n# dependencies = [\"rich>=1\"]\n# ///\nimport helper\n");
+        unit_put(dir, "run.py", "# /// script\n# requires-python = \">=3.9\"\n# dependencies = [\"rich>=1\"]\n# ///\nimport helper\n");
         good("", &r);
         assert_string_equal(r.declaration, "requires-python >=3.9\npip rich>=1\n");
-        put("run.py", "# /// script\n# dependencies = [\"rich=1\"]\n# ///\n");
+        unit_put(dir, "run.py", "# /// script\n# dependencies = [\"rich=1\"]\n# ///\n");
         assert_int_equal(resolve("", &r, &err), -1);
         unit_assert_err(&err, ER_CONFIG, "run.py: \"rich=1\" is no requirement");
         command = NULL;

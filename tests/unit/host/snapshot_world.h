@@ -43,17 +43,9 @@ static inline void world_release(struct world *w)
         unit_remove(w->top);
 }
 
-static inline void write_at(const char *dir, const char *path, const char *text)
-{
-        er_autofree char *full = er_path_join(dir, path), *parent = er_path_dir(full);
-
-        assert_int_equal(er_mkdir_p(AT_FDCWD, parent, 0755, NULL), 0);
-        assert_int_equal(er_file_write(AT_FDCWD, full, text, strlen(text), 0644, false, NULL), 0);
-}
-
 static inline void put(const struct world *w, const char *path, const char *text)
 {
-        write_at(w->dir, path, text);
+        unit_put(w->dir, path, text);
 }
 
 /* A line for sh in the project's directory. */

@@ -270,10 +270,10 @@ static void test_root(void **state)
         (void)state;
         world_init(&w);
         home = er_path_join(w.top, "home");
-        write_at(home, "plain/deep/x", "x");
-        write_at(home, "repo/src/x", "x");
-        write_at(home, "conf/errand.yaml", "x");
-        write_at(home, "conf/repo/src/x", "x");
+        unit_put(home, "plain/deep/x", "x");
+        unit_put(home, "repo/src/x", "x");
+        unit_put(home, "conf/errand.yaml", "x");
+        unit_put(home, "conf/repo/src/x", "x");
         sh(&w, "cd ../home; (cd repo; git init -q); (cd conf/repo; git init -q)");
         const struct {
                 const char *from, *root;
