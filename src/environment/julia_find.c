@@ -67,12 +67,21 @@ static bool is_local(const struct julia *j, struct er_sv name)
         return er_file_exists(AT_FDCWD, own) || er_file_exists(AT_FDCWD, beside);
 }
 
+/* "$name" stands for what only running the script can tell. */
+static bool is_told(struct er_sv text, const char *others)
+{
+        for (size_t i = 0; i < text.len; i++)
+                if (!isalnum((unsigned char)text.ptr[i]) && !memchr(others, text.ptr[i], strlen(others)))
+                        return false;
+        return text.len > 0;
+}
+
 static void add_package(struct julia *j, struct er_sv name, struct er_sv written, struct er_sv version, bool declared)
 {
         er_auto(er_str) key = ER_STR_INIT;
         struct er_found *found;
 
-        if (name.len == 0 || name.len > 200 || !isalpha((unsigned char)name.ptr[0]))
+        if (name.len > 200 || !is_told(name, "_") || !isalpha((unsigned char)name.ptr[0]))
                 return;
         if (!declared && (bsearch(&name, stdlib, ER_LEN(stdlib), sizeof stdlib[0], compare) || is_local(j, name)))
                 return;
@@ -83,7 +92,7 @@ static void add_package(struct julia *j, struct er_sv name, struct er_sv written
         j->found->items = er_grow(j->found->items, &j->found->cap, j->found->count + 1, sizeof *j->found->items);
         found = &j->found->items[j->found->count++];
         *found = (struct er_found){.import = er_sv_dup(written), .distribution = er_sv_dup(name), .file = er_strdup(j->path), .line = j->line};
-        if (version.len > 0)
+        if (is_told(version, ".-+"))
                 found->version = er_sv_dup(version);
 }
 
