@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "agent/digest.h"
 #include "agent/env.h"
+#include "agent/outside.h"
 #include "agent/ptree.h"
 #include "base/io.h"
 #include "base/map.h"
@@ -26,6 +27,7 @@
 #define LINE_MAX_LEN (64u * 1024)
 #define KILL_PATIENCE_MS 20000
 #define LOOK_MS 1000
+#define OUTSIDE "tmp/end" /* the script writes there how to end what it starts outside of our tree (outside.h) */
 
 extern char **environ;
 
@@ -291,8 +293,12 @@ static void write_failure(struct build *b)
 /* What was made goes first: it may be what filled the disk. */
 static void give_up(struct build *b)
 {
+        er_auto(er_str) said = ER_STR_INIT;
+
+        er_outside_end_of(b->env.fd, OUTSIDE, &said); /* a container goes on without the program that started it */
         er_rmtree(b->env.fd, "prefix", NULL, NULL);
-        er_rmtree(b->env.fd, "tmp", NULL, NULL);
+        if (said.len == 0)
+                er_rmtree(b->env.fd, "tmp", NULL, NULL);
         unlinkat(b->env.fd, "progress", 0);
         write_failure(b);
 }
@@ -327,6 +333,7 @@ static int keep(struct build *b, struct er_err *err)
 static _Noreturn void build(struct build *b, pid_t guard)
 {
         const struct er_traces left = {.id = mark_of(&b->env)};
+        er_auto(er_str) said = ER_STR_INIT;
         struct er_err err = ER_ERR_INIT;
         int log_fd;
 
@@ -339,7 +346,9 @@ static _Noreturn void build(struct build *b, pid_t guard)
         log_fd = openat(b->env.fd, "log", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
         if (log_fd < 0)
                 er_agent_fail(b->env.agent, errno, &err, "write %s/log", b->env.path);
-        if (log_fd < 0 || unpack(b, &err) < 0)
+        if (!er_outside_end_of(b->env.fd, OUTSIDE, &said)) /* it would write to what we make */
+                keep_text(&b->failure.message, er_sv(said.buf));
+        else if (log_fd < 0 || unpack(b, &err) < 0)
                 keep_text(&b->failure.message, er_sv(err.message));
         else if (run_script(b, "build", log_fd) == 0 && keep(b, &err) < 0)
                 keep_text(&b->failure.message, er_sv(err.message));

@@ -26,14 +26,14 @@ int er_outside_note(const struct er_adir *dir, const struct er_strv *words, stru
         return er_file_write(dir->fd, "end", text.buf, text.len, 0600, false, err);
 }
 
-static bool read_words(const struct er_adir *dir, struct er_strv *ret)
+static bool read_words(int at, const char *path, struct er_strv *ret)
 {
         er_auto(er_str) text = ER_STR_INIT;
 
-        if (!er_file_exists(dir->fd, "end") || er_file_read(dir->fd, "end", WORDS_MAX, &text, NULL) < 0)
+        if (!er_file_exists(at, path) || er_file_read(at, path, WORDS_MAX, &text, NULL) < 0)
                 return false;
-        for (size_t at = 0; at < text.len; at += strlen(text.buf + at) + 1)
-                er_strv_add(ret, text.buf + at);
+        for (size_t i = 0; i < text.len; i += strlen(text.buf + i) + 1)
+                er_strv_add(ret, text.buf + i);
         return ret->len > 0;
 }
 
@@ -113,6 +113,13 @@ bool er_outside_end(const struct er_strv *words, struct er_str *said)
         return false;
 }
 
+bool er_outside_end_of(int at, const char *path, struct er_str *said)
+{
+        er_auto(er_strv) words = ER_STRV_INIT;
+
+        return !read_words(at, path, &words) || er_outside_end(&words, said);
+}
+
 void er_outside_tell(const struct er_adir *dir, const struct er_str *said)
 {
         er_auto(er_status) last = ER_STATUS_INIT;
@@ -134,7 +141,7 @@ bool er_outside_insist(const struct er_adir *dir)
         er_auto(er_str) said = ER_STR_INIT;
         er_deadline patience = ER_NEVER;
 
-        if (!read_words(dir, &words))
+        if (!read_words(dir->fd, "end", &words))
                 return true;
         while (!er_outside_end(&words, &said)) {
                 if (patience == ER_NEVER && (er_file_exists(dir->fd, "cancel") || er_adir_is_gone(dir)))

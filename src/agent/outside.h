@@ -18,6 +18,8 @@ int er_outside_note(const struct er_adir *dir, const struct er_strv *words, stru
 /* Runs the command once, for half a minute at most. False: it did not succeed, and *said is what it said (one line, for a person).
    A program that is no longer there ends nothing: true. SIGCHLD must not be ignored. */
 bool er_outside_end(const struct er_strv *words, struct er_str *said);
+/* The same with words that lie in a file, each ending in NUL; true when there is none. */
+bool er_outside_end_of(int at, const char *path, struct er_str *said);
 /* The event that says so, unless the last one did. */
 void er_outside_tell(const struct er_adir *dir, const struct er_str *said);
 /* Until it succeeds; false: the job has been cancelled, or its directory removed, and it was tried long enough. */

@@ -130,6 +130,11 @@ def test_a_daemon_that_gives_its_containers_users_of_their_own(errand, make_host
         host.engine.close()
 
 
+def other_naps(than):
+    found = naps()
+    return not set(found) & set(than) and found
+
+
 def start_nap(errand, host, *flags):
     declare(errand, container="tiny:1")
     running = errand.start("run", "--quiet", *flags, "--on", host.name, "--", "sh", "-c", f"echo began; {NAP}")
@@ -157,7 +162,7 @@ def test_guard_and_supervisor_killed_leave_no_container(errand, docker_apart_hos
     running = start_nap(errand, docker_apart_host, "--retries", "1")
     first = naps()
     end_agents(docker_apart_host, "errand-guard", "errand-super")
-    until(lambda: naps() and not set(first) & set(naps()), 20, "the second attempt")
+    until(lambda: other_naps(first), 20, "the second attempt")
     assert len(naps()) == 1 and len(docker_apart_host.engine.containers()) == 1, "it runs twice"
     end_agents(docker_apart_host, "errand-guard", "errand-super")
     assert running.wait().rc
@@ -182,6 +187,41 @@ def test_while_the_engine_does_not_answer_the_job_is_not_over(errand, docker_apa
     assert running.wait().rc
     assert not naps() and not engine.containers()
     assert errand.job()["state"] == "failed"
+
+
+def test_a_build_that_is_killed_leaves_no_container(errand, docker_apart_host):
+    """It would write to what the next one makes."""
+    declare(errand, container="tiny:1", setup=["echo began", NAP])
+    running = errand.start("run", "--quiet", "--retries", "0", "--on", "box", "--", "true")
+    until(naps, 20, "the container")
+    end_agents(docker_apart_host, "errand-env")
+    until(lambda: not naps(), 20, "the container to end")
+    assert running.wait().rc and "killed" in errand.job()["detail"], errand.job()
+    running = errand.start("run", "--quiet", "--retries", "0", "--on", "box", "--", "true")
+    first = until(naps, 20, "the next build's container")
+    end_agents(docker_apart_host, "errand-guard", "errand-env", "errand-super")
+    again = errand.start("run", "--quiet", "--on", "box", "--", "true")
+    until(lambda: other_naps(first), 20, "the build after that")
+    assert len(naps()) == 1 and len(docker_apart_host.engine.containers()) == 1
+    end_agents(docker_apart_host, "errand-env")
+    assert running.wait().rc and again.wait().rc and not naps()
+
+
+# What it installs is a command that says its name.
+APT = {"usr/bin/dpkg-query": '#!/bin/sh\nfor last; do :; done\n[ -e "/usr/bin/$last" ] && echo "installed 1.0"\n',
+       "usr/bin/apt-get": '#!/bin/sh\n[ "$(id -u)" -eq 0 ] || exit 1\ncase "$*" in *" install "*) for last; do :; done\n'
+                          'echo "echo $last 1.0" >"/usr/bin/$last"; chmod 755 "/usr/bin/$last";; esac\n',
+       "var/lib/apt/lists/x_Packages": ""}
+
+
+def test_packages_of_the_system_are_put_into_an_image_of_it(errand, place):
+    place.engine.image("apt:1", files=APT, changes=["USER 1234"])
+    errand.project("work", {"input": "from here\n"})
+    declare(errand, container="apt:1", apt=["hello"], setup=["hello >$ERRAND_PREFIX/made"])
+    assert run(errand, place, "sh", "-c", "hello; cat input; id -u").ok().text.splitlines()[:2] == ["hello 1.0", "from here"]
+    assert place.engine.containers() == []
+    declare(errand, container="apt:1")
+    assert run(errand, place, "hello").rc == 127, "the image itself stays as it is"
 
 
 def test_an_image_that_is_not_to_be_had(errand, root_place):

@@ -2,6 +2,9 @@
 # inside it, in the same directories: apt packages in an image made from it, everything else below $ERRAND_PREFIX.
 
 container_root=${ERRAND_PREFIX%/environments/*}
+# sh -c this ENGINE NAME: only an engine that answers, and does not know the name, says that nothing is left.
+# shellcheck disable=SC2016 # for another shell
+container_end='"$0" rm --force "$1" || left=$("$0" ps --all --quiet --filter "name=$1") && [ -z "$left" ]'
 
 # Sets ENGINE and ENGINE_KIND. It is started without our TMPDIR: an ordinary user's podman would keep there, in what a build
 # removes at its end, what it knows of all containers that run.
@@ -151,7 +154,7 @@ container_run() {
                 container_words=$((container_words - 1))
         done
         # shellcheck disable=SC2086 # words
-        env -u TMPDIR "$ENGINE" run ${container_more---rm} "$@"
+        env -u TMPDIR "$ENGINE" run $container_more "$@"
 }
 
 # The other parts, inside: what they say on the control channel comes as marked lines.
@@ -170,6 +173,7 @@ container_inside() {
 
 container_setup() {
         container_find
+        container_more=--rm
         container_nv=
         [ ! -e /dev/nvidiactl ] || container_nv=--nv
         if [ "$ENGINE_KIND" = apptainer ]; then
@@ -184,9 +188,7 @@ container_apt() {
         if [ "$ENGINE_KIND" = apptainer ]; then
                 fail tool "apt packages cannot be put into an image of apptainer" "name an image that has them, or use conda"
         fi
-        container_name=errand-build-$$
-        env -u TMPDIR "$ENGINE" rm -f "$container_name" >/dev/null 2>&1
-        container_more="--name $container_name --user 0:0"
+        container_more="--name $container_building --user 0:0"
         # Its own user would not be root.
         grep -v '^--user=' "$TMPDIR/options" >"$TMPDIR/options.root"
         mv "$TMPDIR/options" "$TMPDIR/options.user"
@@ -194,12 +196,12 @@ container_apt() {
         (container_inside apt)
         container_status=$?
         mv "$TMPDIR/options.user" "$TMPDIR/options"
-        container_more=--rm
+        container_more="--rm --name $container_building"
         if [ "$container_status" -eq 0 ]; then
                 tell progress "keeping the image with its packages"
-                IMAGE=$(env -u TMPDIR "$ENGINE" commit "$container_name" "errand-environment:$(basename "${ERRAND_PREFIX%/prefix}" | cut -c 1-32)" 2>>"$OUT" | tail -n 1)
+                IMAGE=$(env -u TMPDIR "$ENGINE" commit "$container_building" "errand-environment:$(basename "${ERRAND_PREFIX%/prefix}" | cut -c 1-32)" 2>>"$OUT" | tail -n 1)
         fi
-        env -u TMPDIR "$ENGINE" rm -f "$container_name" >/dev/null 2>&1
+        env -u TMPDIR "$ENGINE" rm -f "$container_building" >/dev/null 2>&1
         [ "$container_status" -eq 0 ] || exit 1
         [ -n "$IMAGE" ] || container_explain "$(setting container)"
 }
@@ -208,7 +210,12 @@ container_build() {
         container_setup
         container_pull
         mkdir -p "$ERRAND_PREFIX/home" "$ERRAND_PREFIX/tools" "$ERRAND_CACHE"
-        container_more=--rm
+        if [ "$ENGINE_KIND" != apptainer ]; then
+                # By its name it is found again when we are killed, and it goes on.
+                container_building=errand-build-$(printf '%s' "$ERRAND_PREFIX" | cksum | tr ' ' -)
+                container_more="--rm --name $container_building"
+                printf '%s\0' sh -c "$container_end" "$ENGINE" "$container_building" >"$TMPDIR/end"
+        fi
         # It starts at all, and where its programs are.
         # shellcheck disable=SC2016 # for the shell inside
         container_hello='printf "path %s\n" "$PATH"'
@@ -269,10 +276,7 @@ container_say() {
                 tell wrap "$container_word"
         done <"$TMPDIR/options"
         tell wrap '{each-var:--env=%}'
-        # Only an engine that answers, and does not know the name, says that nothing is left.
-        # shellcheck disable=SC2016 # for the shell at the end
-        for container_word in sh -c '"$0" rm --force "$1" || left=$("$0" ps --all --quiet --filter "name=$1") && [ -z "$left" ]' \
-                "$ENGINE" 'errand-{id}'; do
+        for container_word in sh -c "$container_end" "$ENGINE" 'errand-{id}'; do
                 tell end "$container_word"
         done
 }
@@ -280,7 +284,6 @@ container_say() {
 container_check() {
         container_setup
         IMAGE=$(cat "$ERRAND_PREFIX/image" 2>/dev/null)
-        container_more=--rm
         run container_run true || fail package "the image $(setting container) is gone, or does not start: $(last_words)"
         if [ -n "$PARTS" ]; then
                 container_inside "$PARTS"

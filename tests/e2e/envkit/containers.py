@@ -36,7 +36,7 @@ def make_root(directory, files=None):
     for name in ("bin", "etc", "tmp", "proc", "sys", "dev", "root"):
         (root / name).mkdir(parents=True, exist_ok=True)
     shutil.copy("/bin/busybox", root / "bin" / "busybox")
-    for applet in ("sh", "cat", "echo", "env", "id", "ls", "pwd", "sleep", "test", "true", "false", "mkdir", "rm", "grep", "head",
+    for applet in ("sh", "cat", "echo", "env", "id", "ls", "pwd", "sleep", "test", "true", "false", "mkdir", "rm", "grep", "head", "tail", "find", "cut", "chmod",
                    "uname", "hostname", "touch", "wc", "printf", "seq", "kill", "ps", "stat", "dd", "sed", "tr", "cp", "mv", "ln"):
         if not (root / "bin" / applet).is_symlink():
             (root / "bin" / applet).symlink_to("busybox")
