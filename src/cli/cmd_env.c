@@ -1,4 +1,5 @@
 /* cmd_env.c - errand env: the software a job needs. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -81,6 +82,27 @@ static int take_command(struct look *look, char **args, int count, struct er_err
         return 0;
 }
 
+/* A script that is not there, with the nearest that is. */
+static int no_such(const struct look *look, const char *script, struct er_err *err)
+{
+        er_autofree char *path = er_path_join(look->project, script);
+        er_autofree char *parent = er_path_dir(path);
+        er_auto(er_strv) names = ER_STRV_INIT;
+        const char *near[1];
+        DIR *dir = opendir(parent);
+        const struct dirent *entry;
+
+        while (dir && (entry = readdir(dir)))
+                if (er_ends(entry->d_name, ".py") || er_ends(entry->d_name, ".jl"))
+                        er_strv_add(&names, entry->d_name);
+        if (dir)
+                closedir(dir);
+        er_err_set(err, ER_NOT_FOUND, "no such script: %s", script);
+        if (er_nearest(er_path_base(script), (const char *const *)names.items, names.len, near, 1))
+                er_err_hint(err, "did you mean %s?", near[0]);
+        return -1;
+}
+
 static int find(struct look *look, char **args, int count, struct er_err *err)
 {
         if (take_command(look, args, count, err) < 0)
@@ -98,7 +120,7 @@ static int find(struct look *look, char **args, int count, struct er_err *err)
                 er_autofree char *path = er_path_join(look->project, look->scripts.items[i]);
 
                 if (!er_starts(look->scripts.items[i], "-") && !er_file_exists(AT_FDCWD, path))
-                        return er_err_set(err, ER_NOT_FOUND, "no such script: %s", look->scripts.items[i]);
+                        return no_such(look, look->scripts.items[i], err);
         }
         if ((look->scripts.len > 0 || look->command.len == 0) && er_imports_find(look->project, &look->scripts, &look->python, err) < 0)
                 return -1;
@@ -304,10 +326,21 @@ static int run_sub(struct er_cli *cli, const struct sub *sub, const struct env_o
 
 static int env(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
 {
+        int rc;
+
         for (size_t i = 0; count > 0 && i < ER_LEN(subs); i++)
                 if (er_streq(args[0], subs[i].name))
                         return run_sub(cli, &subs[i], arg, args + 1, count - 1, err);
-        return show_found(cli, args, count, err);
+        rc = show_found(cli, args, count, err);
+        if (rc < 0 && err && err->code == ER_USAGE && count == 1) {
+                const char *names[ER_LEN(subs)], *near[1];
+
+                for (size_t i = 0; i < ER_LEN(subs); i++)
+                        names[i] = subs[i].name;
+                if (er_nearest(args[0], names, ER_LEN(names), near, 1))
+                        er_err_hint(err, "did you mean errand env %s?", near[0]);
+        }
+        return rc;
 }
 
 const struct er_command er_cmd_env = {

@@ -165,3 +165,10 @@ def test_real_projects_beside_pipreqs(errand, pipreqs, tmp_path, name):
     assert not (needed | optional) & false
     stdlib = {normal(module) for module in sys.stdlib_module_names}
     assert not (needed | optional) & stdlib
+
+
+def test_a_slip_of_the_finger(errand):
+    errand.project("work", {"train.py": "import numpy\n"})
+    said = errand("env", "trian.py").ok(206).said
+    assert "no such script: trian.py" in said and "did you mean train.py?" in said
+    assert "did you mean errand env check?" in errand("env", "chek").ok(201).said

@@ -106,7 +106,7 @@ pip_get_uv() {
                                         PIP_INDEX_URL=$FILLED_IN
                                         export PIP_INDEX_URL
                                 fi
-                                PIP_NO_INPUT=1 run "$PYTHON" -m pip install -q --no-deps --only-binary :all: \
+                                PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore run "$PYTHON" -m pip install -q --no-deps --only-binary :all: \
                                         --disable-pip-version-check --retries 1 --timeout 10 --target "$pip_new" uv
                         ) && pip_keep_uv "$pip_new/bin/uv"
                 fi
