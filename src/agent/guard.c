@@ -13,6 +13,7 @@
 
 /* What cannot be killed in this time is stuck in the kernel; the record says so. */
 #define KILL_PATIENCE_MS 20000
+#define DEAD "the supervisor on the host was killed"
 
 void er_charge_release(struct er_charge *charge)
 {
@@ -26,7 +27,7 @@ void er_charge_release(struct er_charge *charge)
         er_close(&charge->ctl_fd);
 }
 
-static void write_lost(struct er_charge *charge, bool all_dead)
+static void write_lost(struct er_charge *charge, bool all_dead, const struct er_str *outside)
 {
         er_auto(er_status) status = ER_STATUS_INIT;
 
@@ -34,8 +35,7 @@ static void write_lost(struct er_charge *charge, bool all_dead)
         status.end = ER_END_LOST;
         status.reason = ER_REASON_KILLED;
         free(status.detail);
-        status.detail = er_strdup(all_dead ? "the supervisor on the host was killed"
-                                           : "the supervisor on the host was killed, and processes of the job cannot be ended");
+        status.detail = er_strdup(outside ? outside->buf : all_dead ? DEAD : DEAD ", and processes of the job cannot be ended");
         status.ended_ms = status.time_ms = er_now_ms();
         if (er_exit_write(&charge->dir, &status, NULL) == 0)
                 er_exit_sync(&charge->dir);
@@ -44,6 +44,7 @@ static void write_lost(struct er_charge *charge, bool all_dead)
 static _Noreturn void guard(struct er_charge *charge, pid_t supervisor)
 {
         er_auto(er_status) status = ER_STATUS_INIT;
+        er_auto(er_str) said = ER_STR_INIT;
         bool dead = true, told;
 
         prctl(PR_SET_NAME, "errand-guard");
@@ -66,9 +67,10 @@ static _Noreturn void guard(struct er_charge *charge, pid_t supervisor)
         if (!told || status.started_ms > 0)
                 dead = er_ptree_kill(er_deadline_in(KILL_PATIENCE_MS), NULL, NULL);
         if (!told) {
-                er_outside_insist(&charge->dir);
+                bool ended = er_outside_insist(&charge->dir, &said);
+
                 er_ticket_leave(&charge->ticket);
-                write_lost(charge, dead);
+                write_lost(charge, dead, ended ? NULL : &said);
         }
         er_ticket_close(&charge->ticket);
         er_env_release(&charge->env);
@@ -103,7 +105,7 @@ int er_guard_start(struct er_charge *charge, void (*forget)(void *arg), void *ar
         if (pid == 0)
                 er_supervise(charge);
         if (pid < 0) {
-                write_lost(charge, true);
+                write_lost(charge, true, NULL);
                 _exit(1);
         }
         er_strv_wipe(&charge->secrets);

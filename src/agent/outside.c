@@ -135,20 +135,19 @@ void er_outside_tell(const struct er_adir *dir, const struct er_str *said)
         er_events_append(dir, &event, NULL);
 }
 
-bool er_outside_insist(const struct er_adir *dir)
+bool er_outside_insist(const struct er_adir *dir, struct er_str *said)
 {
         er_auto(er_strv) words = ER_STRV_INIT;
-        er_auto(er_str) said = ER_STR_INIT;
         er_deadline patience = ER_NEVER;
 
         if (!read_words(dir->fd, "end", &words))
                 return true;
-        while (!er_outside_end(&words, &said)) {
+        while (!er_outside_end(&words, said)) {
                 if (patience == ER_NEVER && (er_file_exists(dir->fd, "cancel") || er_adir_is_gone(dir)))
                         patience = er_deadline_in(ER_OUTSIDE_PATIENCE_MS);
                 if (er_deadline_poll_ms(patience) == 0)
                         return false;
-                er_outside_tell(dir, &said);
+                er_outside_tell(dir, said);
                 poll(NULL, 0, ER_OUTSIDE_RETRY_MS);
         }
         return true;
@@ -157,6 +156,7 @@ bool er_outside_insist(const struct er_adir *dir)
 int er_outside_settle(const struct er_adir *dir, int lock_fd, struct er_status *end, struct er_err *err)
 {
         const int keep[] = {dir->fd, lock_fd};
+        er_auto(er_str) said = ER_STR_INIT;
         pid_t pid = fork();
 
         if (pid < 0)
@@ -172,7 +172,10 @@ int er_outside_settle(const struct er_adir *dir, int lock_fd, struct er_status *
         setsid();
         er_close_all_but(keep, ER_LEN(keep));
         er_null_stdio();
-        er_outside_insist(dir);
+        if (!er_outside_insist(dir, &said)) {
+                free(end->detail);
+                end->detail = er_strdup(said.buf);
+        }
         end->seq = 0;
         end->ended_ms = end->time_ms = er_now_ms();
         if (er_exit_write(dir, end, NULL) == 0)

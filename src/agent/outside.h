@@ -22,8 +22,8 @@ bool er_outside_end(const struct er_strv *words, struct er_str *said);
 bool er_outside_end_of(int at, const char *path, struct er_str *said);
 /* The event that says so, unless the last one did. */
 void er_outside_tell(const struct er_adir *dir, const struct er_str *said);
-/* Until it succeeds; false: the job has been cancelled, or its directory removed, and it was tried long enough. */
-bool er_outside_insist(const struct er_adir *dir);
+/* Until it succeeds; false: the job has been cancelled, or its directory removed, and it was tried long enough; *said as above. */
+bool er_outside_insist(const struct er_adir *dir, struct er_str *said);
 /* For an attempt that was abandoned: a process that insists, and then writes the record `end`. It has the attempt's lock until
    then, so the attempt counts as alive. */
 int er_outside_settle(const struct er_adir *dir, int lock_fd, struct er_status *end, struct er_err *err);

@@ -88,8 +88,8 @@ void er_view_state(struct er_str *out, const struct er_job *job, int64_t now_ms)
                 er_str_add(out, ": ");
                 er_view_reason(out, job);
         } else if (!er_job_state_ended(job->state)) {
-                if (job->state == ER_JOB_WAITING && job->detail) {
-                        er_str_add(out, ": environment: ");
+                if ((job->state == ER_JOB_WAITING || job->state == ER_JOB_RUNNING) && job->detail && job->detail[0]) {
+                        er_str_add(out, job->state == ER_JOB_WAITING ? ": environment: " : ": ");
                         er_quote_show(out, job->detail, strcspn(job->detail, "\n"));
                 }
                 if (job->cancel_asked)

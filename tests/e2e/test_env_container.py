@@ -182,11 +182,25 @@ def test_while_the_engine_does_not_answer_the_job_is_not_over(errand, docker_apa
         end_process(docker_apart_host.find("docker run")[0])
     waiting = until(lambda: "cannot be ended" in (errand.job()["detail"] or "") and errand.job(), 20, "word of the container")
     assert waiting["state"] == "running" and "Cannot connect" in waiting["detail"], waiting
+    assert "cannot be ended" in errand("show", waiting["job"]).text
     assert naps() and running.running()
     engine.hide(False)
     assert running.wait().rc
     assert not naps() and not engine.containers()
     assert errand.job()["state"] == "failed"
+
+
+def test_who_cancels_need_not_wait_for_an_engine_that_is_gone(errand, docker_apart_host):
+    running = start_nap(errand, docker_apart_host)
+    job = errand.job()["job"]
+    docker_apart_host.engine.hide()
+    cancelling = errand.start("cancel", job)
+    until(lambda: "cannot be ended" in (errand.job()["detail"] or ""), 20, "word of the container")
+    errand("cancel", "--grace", "0.2s", job)
+    assert running.wait().rc and cancelling.wait().seconds < 15
+    row = errand.job()
+    assert row["state"] == "cancelled" and "Cannot connect" in row["detail"], row
+    assert len(errand.jobs()) == 1
 
 
 def test_a_build_that_is_killed_leaves_no_container(errand, docker_apart_host):
