@@ -20,6 +20,20 @@ static void test_masked(void **state)
                 {"/t/ab-12345678/local", "/t/ab-12345678/local"},
                 {"https://host/x?mail=a:b@c", "https://host/x?mail=a:b@c"},
                 {"https://me:${TOKEN}@host/simple", "https://me:${TOKEN}@host/simple"},
+                {"https://${USER}:geheim@host/simple", "https://${USER}:***@host/simple"},
+                {"https://me:ge${TOKEN}heim@host/${X}", "https://me:***${TOKEN}***@host/${X}"},
+                {"https://ghp_0123456789abcdef${X}@host/", "https://***${X}@host/"},
+                {"https://${TOKEN}@host/t/ab-12345678/c", "https://${TOKEN}@host/t/***/c"},
+                {"https://me:geh$eim@host/simple", "https://***@host/simple"},
+                {"https://me:$geheim@host/simple", "https://***@host/simple"},
+                {"https://me:${geheim@host/simple", "https://***@host/simple"},
+                {"https://me:ge'h\"eim@host/simple", "https://***@host/simple"},
+                {"https://me:ge/heim@host/simple", "https://***@host/simple"},
+                {"https://me:ge#heim@host/simple", "https://***@host/simple"},
+                {"https://:geheim@host/simple", "https://***@host/simple"},
+                {"https://host:${PORT}/x@1", "https://host:${PORT}/x@1"},
+                {"http://[::1]:80/x@1", "http://[::1]:80/x@1"},
+                {"https://host:8080/x@1", "https://host:8080/x@1"},
                 {"numpy==1.26", "numpy==1.26"},
                 {"", ""},
         };
@@ -88,6 +102,27 @@ static void test_variables_of_ours(void **state)
         assert_string_equal(recipe.values.items[0], "UNIT_USER=me");
 }
 
+/* What names a place is the host's; what cannot be a variable's name is none. */
+static void test_variables_of_the_host(void **state)
+{
+        static const char *const names[] = {"PATH", "HOME", "TMPDIR", "LD_PRELOAD", "PYTHONPATH", "UV_CACHE_DIR", "PROJECT_ROOT", "IFS", "9"};
+
+        (void)state;
+        for (size_t i = 0; i < ER_LEN(names); i++) {
+                er_auto(er_recipe) recipe = ER_RECIPE_INIT;
+                er_auto(er_str) out = ER_STR_INIT;
+                er_autofree char *text = er_fmt("x @ file://${%s}/x.whl", names[i]);
+                er_autofree char *before = getenv(names[i]) ? er_strdup(getenv(names[i])) : NULL;
+
+                setenv(names[i], before ? before : "", 1);
+                er_credentials_take(text, &recipe, &out);
+                unit_assert_str(&out, text);
+                assert_int_equal(recipe.secrets.len, 0);
+                if (!before)
+                        unsetenv(names[i]);
+        }
+}
+
 /* Names travel and are stored; values are not. */
 static void test_encoded(void **state)
 {
@@ -115,7 +150,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_masked), cmocka_unit_test(test_taken), cmocka_unit_test(test_two_in_one_address),
-                cmocka_unit_test(test_variables_of_ours), cmocka_unit_test(test_encoded),
+                cmocka_unit_test(test_variables_of_ours), cmocka_unit_test(test_variables_of_the_host), cmocka_unit_test(test_encoded),
         };
 
         return UNIT_RUN(tests);
