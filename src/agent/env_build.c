@@ -157,7 +157,8 @@ static void add_vars(const struct build *b, struct er_strv *vars)
         if (b->secrets)
                 er_recipe_vars(b->secrets, &ours);
         for (char *const *item = environ; *item; item++)
-                er_strv_add(vars, *item);
+                if (!er_starts(*item, ER_RECIPE_AUTH)) /* on this very machine: of the client that started us */
+                        er_strv_add(vars, *item);
         activation.set = ours;
         er_activation_apply(&activation, vars);
 }

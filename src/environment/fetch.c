@@ -137,7 +137,8 @@ static int listen_to(struct fetching *f, struct er_proc *proc, struct er_err *er
 static void add_env(struct er_strv *env, const struct fetching *f, const char *platform)
 {
         static const char *const names[] = {"ERRAND_PREFIX=", "ERRAND_FILES=", "ERRAND_TOOLS=", "ERRAND_CACHE=",
-                                            "ERRAND_TARGET=", "ERRAND_INSIDE=", "ERRAND_FETCH=", "ERRAND_SECRETS=", "TMPDIR="};
+                                            "ERRAND_TARGET=", "ERRAND_INSIDE=", "ERRAND_FETCH=", "ERRAND_SECRETS=", "ERRAND_MASKED=",
+                                            "TMPDIR="};
         er_autofree char *cache = er_dir_cache();
 
         for (char *const *item = environ; *item; item++) {
@@ -165,13 +166,15 @@ static int run_script(struct fetching *f, const char *platform, struct er_err *e
         char *const argv[] = {sh, flag, line, NULL};
         er_auto(er_strv) env = ER_STRV_INIT;
         er_auto(er_proc) proc = ER_PROC_INIT;
-        int status = 0;
+        int rc, status = 0;
 
         add_env(&env, f, platform);
         const struct er_proc_opts opts = {
                 .argv = argv, .cwd = f->dir, .env = env.items, .io = {ER_PROC_NULL, ER_PROC_PIPE, ER_PROC_NULL}};
 
-        if (er_proc_start(&opts, &proc, err) < 0 || listen_to(f, &proc, err) < 0 ||
+        rc = er_proc_start(&opts, &proc, err);
+        er_strv_wipe(&env);
+        if (rc < 0 || listen_to(f, &proc, err) < 0 ||
             er_proc_wait(&proc, ER_NEVER, &status, err) < 0)
                 return -1;
         if (status == 0)

@@ -72,14 +72,82 @@ void er_recipe_encode(const struct er_recipe *recipe, struct er_str *out)
         }
 }
 
+/* What is shorter would be found everywhere, and a user's name is no secret; but a token may stand in its place. */
+#define MASKED_MIN 4
+#define MASKED_USER_MIN 16
+
+static int hex_digit(char c)
+{
+        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* As it is, and as the server gets it. */
+static void add_masked(struct er_strv *words, struct er_sv text)
+{
+        er_auto(er_str) plain = ER_STR_INIT;
+
+        if (text.len < MASKED_MIN)
+                return;
+        for (size_t i = 0; i < text.len; i++) {
+                int high = text.ptr[i] == '%' && i + 2 < text.len ? hex_digit(text.ptr[i + 1]) : -1;
+                int low = high >= 0 ? hex_digit(text.ptr[i + 2]) : -1;
+
+                er_str_addc(&plain, low >= 0 && high + low > 0 ? (char)(high * 16 + low) : text.ptr[i]);
+                i += low >= 0 && high + low > 0 ? 2 : 0;
+        }
+        er_strv_addn(words, text.ptr, text.len);
+        if (plain.len >= MASKED_MIN && !er_sv_eq(text, er_svn(plain.buf, plain.len)) && !strchr(plain.buf, '\n'))
+                er_strv_add(words, plain.buf);
+        explicit_bzero(plain.buf, plain.len);
+}
+
+static int longer_first(const void *a, const void *b)
+{
+        size_t first = strlen(*(char *const *)a), second = strlen(*(char *const *)b);
+
+        return first < second ? 1 : first > second ? -1 : 0;
+}
+
+/* Whole, and the password and a token alone, as tools show them; one a line, none behind a part of itself. */
+static void add_mask(const struct er_strv *values, struct er_str *out)
+{
+        struct er_strv words = ER_STRV_INIT;
+
+        for (size_t i = 0; i < values->len; i++) {
+                struct er_sv rest = er_sv(values->items[i] + strcspn(values->items[i], "=")), line;
+
+                er_sv_cut(&rest, '=', &line);
+                while (er_sv_cut(&rest, '\n', &line)) {
+                        struct er_sv password = line, user;
+
+                        add_masked(&words, line);
+                        if (!er_sv_cut(&password, ':', &user) || !password.ptr)
+                                continue;
+                        add_masked(&words, password);
+                        if (user.len >= MASKED_USER_MIN)
+                                add_masked(&words, user);
+                }
+        }
+        if (words.len)
+                qsort(words.items, words.len, sizeof *words.items, longer_first);
+        for (size_t i = 0; i < words.len; i++)
+                er_str_addf(out, "%s%s", i ? "\n" : "", words.items[i]);
+        er_strv_wipe(&words);
+}
+
 void er_recipe_vars(const struct er_strv *values, struct er_strv *env)
 {
         er_auto(er_str) names = ER_STR_INIT;
+        er_auto(er_str) masked = ER_STR_INIT;
 
         for (size_t i = 0; i < values->len; i++)
                 er_str_addf(&names, "%s%.*s", i ? " " : "", (int)strcspn(values->items[i], "="), values->items[i]);
+        add_mask(values, &masked);
         er_strv_addf(env, "ERRAND_SECRETS=%s", names.buf ? names.buf : "");
+        er_strv_addf(env, "ERRAND_MASKED=%s", masked.buf ? masked.buf : "");
         er_strv_addall(env, values->items, values->len);
+        if (masked.buf)
+                explicit_bzero(masked.buf, masked.len);
 }
 
 static int damaged(struct er_recipe *recipe, struct er_err *err, const char *what)

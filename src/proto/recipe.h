@@ -37,7 +37,8 @@ void er_recipe_release(struct er_recipe *recipe);
 /* Appends a file with this content (copied). */
 struct er_recipe_file *er_recipe_add(struct er_recipe *recipe, const char *name, struct er_sv data, uint32_t mode);
 void er_recipe_encode(const struct er_recipe *recipe, struct er_str *out);
-/* A build's variables: the values ("NAME=value"), and ERRAND_SECRETS with their names. */
+/* A build's variables: the values ("NAME=value"), ERRAND_SECRETS with their names, and ERRAND_MASKED with what no log may show,
+   one a line. */
 void er_recipe_vars(const struct er_strv *values, struct er_strv *env);
 /* Fills a released or fresh recipe. ER_REMOTE when damaged. */
 int er_recipe_decode(struct er_sv data, struct er_recipe *ret, struct er_err *err);

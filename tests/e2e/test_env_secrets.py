@@ -116,6 +116,21 @@ def test_who_takes_over_without_it(errand, uv_host, index):
     assert holding(errand, uv_host) == []
 
 
+def test_what_a_build_says_of_it(errand, uv_host, index):
+    """In whatever form: as it is written, as the server gets it, in parts; not of another client's either."""
+    code = "import os, urllib.parse as u; print(u.unquote(' '.join(v for k, v in os.environ.items() if k.startswith('ERRAND_AUTH_'))))"
+    lines = [f'env; python3 -c "{code}"; echo "$INDEX_USER $INDEX_PASSWORD"']
+    given = {"INDEX_USER": "someone", "INDEX_PASSWORD": "someone-geheim", "ERRAND_AUTH_OTHER": "geheimnis", "ERRAND_UV": str(tools.uv())}
+    let_in(index)
+    more = [index.url_for("${INDEX_USER}:${INDEX_PASSWORD}") + "/x"]
+    declare_unseen(errand, pip=["alpha"], setup=lines, index_url=let_in(index), extra_index_urls=more)
+    for host in ("local", "box"):
+        assert run(errand, host, "alpha", env=given).ok().text == "alpha 1.0\n"
+    assert holding(errand, uv_host) == []
+    log = (ready(uv_host)[0] / "log").read_text()
+    assert "someone-" not in log and "***-" not in log and "ERRAND_MASKED=***\n***\n" in log
+
+
 def test_what_is_downloaded_here(errand, island, real_index):
     url = let_in(real_index)
     declare_unseen(errand, pip=["alpha"], index_url=url, fetch="here")

@@ -143,7 +143,7 @@ container_run() {
                 set -- "$@" "$container_line"
         done <"$TMPDIR/options"
         # By their names: arguments are seen by everybody.
-        for container_name in ${ERRAND_SECRETS:+ERRAND_SECRETS $ERRAND_SECRETS}; do
+        for container_name in ${ERRAND_SECRETS:+ERRAND_SECRETS ERRAND_MASKED $ERRAND_SECRETS}; do
                 set -- "$@" "--env=$container_name"
         done
         # The options came to stand behind the command: the command goes behind the image.

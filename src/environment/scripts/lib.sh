@@ -9,6 +9,8 @@ umask 022
 MODE=${1:-build}
 : "${ERRAND_PREFIX:?}" "${ERRAND_FILES:?}" "${ERRAND_TOOLS:?}" "${ERRAND_CACHE:?}" "${TMPDIR:=/tmp}"
 OUT=$TMPDIR/out.$$
+NEWLINE='
+'
 user_locale=${LC_ALL-}
 # The messages of tools are read below: in English.
 LC_ALL=C
@@ -34,11 +36,13 @@ note() {
 # fail KIND MESSAGE [HINT]
 fail() {
         tell kind "$1"
-        if [ -n "${3-}" ]; then
-                tell hint "$3"
+        mask "${3-}"
+        if [ -n "$MASKED" ]; then
+                tell hint "$MASKED"
         fi
-        tell error "$2"
-        note "$2"
+        mask "$2"
+        tell error "$MASKED"
+        note "$MASKED"
         exit 1
 }
 
@@ -70,21 +74,18 @@ filled_in() {
         FILLED_IN=$FILLED_IN$fill_rest
 }
 
-# The same backwards for what is secret ($ERRAND_SECRETS names it): $MASKED may be shown and kept.
+# The same backwards for what is secret ($ERRAND_MASKED, one a line): $MASKED may be shown and kept.
 mask() {
-        MASKED=$1
-        for mask_name in ${ERRAND_SECRETS-}; do
-                eval "mask_value=\${$mask_name-}"
-                [ "${#mask_value}" -ge 4 ] || continue
-                # Tools show what is behind the user's name alone as well.
-                for mask_value in "$mask_value" "${mask_value#*:}"; do
-                        [ "${#mask_value}" -ge 4 ] || continue
-                        while :; do
-                                case $MASKED in
-                                *"$mask_value"*) MASKED=${MASKED%%"$mask_value"*}***${MASKED#*"$mask_value"} ;;
-                                *) break ;;
-                                esac
-                        done
+        MASKED=$1 mask_rest=${ERRAND_MASKED-}
+        while [ -n "$mask_rest" ]; do
+                mask_value=${mask_rest%%"$NEWLINE"*}
+                mask_rest=${mask_rest#"$mask_value"}
+                mask_rest=${mask_rest#"$NEWLINE"}
+                while :; do
+                        case $MASKED in
+                        *"$mask_value"*) MASKED=${MASKED%%"$mask_value"*}***${MASKED#*"$mask_value"} ;;
+                        *) break ;;
+                        esac
                 done
         done
 }
@@ -107,7 +108,7 @@ plural() {
 run() {
         : >"$OUT"
         { "$@" 2>&1 3>&- </dev/null; printf '%s\n' "$?" >"$TMPDIR/status.$$"; } | while IFS= read -r line || [ -n "$line" ]; do
-                if [ -n "${ERRAND_SECRETS-}" ]; then
+                if [ -n "${ERRAND_MASKED-}" ]; then
                         mask "$line"
                         line=$MASKED
                 fi

@@ -141,16 +141,46 @@ static void test_encoded(void **state)
         assert_string_equal(back.secrets.items[0], recipe.secrets.items[0]);
         assert_int_equal(back.values.len, 0);
         er_recipe_vars(&recipe.values, &vars);
-        assert_int_equal(vars.len, 2);
+        assert_int_equal(vars.len, 3);
         assert_true(er_starts(vars.items[0], "ERRAND_SECRETS=ERRAND_AUTH_HOST_"));
-        assert_string_equal(vars.items[1], recipe.values.items[0]);
+        assert_string_equal(vars.items[1], "ERRAND_MASKED=me:geheim\ngeheim");
+        assert_string_equal(vars.items[2], recipe.values.items[0]);
+}
+
+/* Whole and in parts, as it is written and as the server gets it; what is a part of another comes behind it. */
+static void test_what_no_log_may_show(void **state)
+{
+        static const struct {
+                const char *first, *second, *masked;
+        } cases[] = {
+                {"A=me:ge%2Bheim", NULL, "me:ge%2Bheim\nme:ge+heim\nge%2Bheim\nge+heim"},
+                {"A=geheim", "B=geheim-too", "geheim-too\ngeheim"},
+                {"A=ghp_0123456789abcdef:x-oauth", NULL, "ghp_0123456789abcdef:x-oauth\nghp_0123456789abcdef\nx-oauth"},
+                {"A=me:abc", "B=xyz", "me:abc"},
+                {"A=ge%heim%2", "B=%00%0a%41%", "%00%0a%41%\nge%heim%2"},
+                {"A=one=two\nthree\n", NULL, "one=two\nthree"},
+                {"A=", "B", ""},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ER_LEN(cases); i++) {
+                er_auto(er_strv) values = ER_STRV_INIT;
+                er_auto(er_strv) vars = ER_STRV_INIT;
+                er_autofree char *expected = er_fmt("ERRAND_MASKED=%s", cases[i].masked);
+
+                er_strv_add(&values, cases[i].first);
+                if (cases[i].second)
+                        er_strv_add(&values, cases[i].second);
+                er_recipe_vars(&values, &vars);
+                assert_string_equal(vars.items[1], expected);
+        }
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_masked), cmocka_unit_test(test_taken), cmocka_unit_test(test_two_in_one_address),
-                cmocka_unit_test(test_variables_of_ours), cmocka_unit_test(test_variables_of_the_host), cmocka_unit_test(test_encoded),
+                cmocka_unit_test(test_variables_of_ours), cmocka_unit_test(test_variables_of_the_host), cmocka_unit_test(test_encoded), cmocka_unit_test(test_what_no_log_may_show),
         };
 
         return UNIT_RUN(tests);
