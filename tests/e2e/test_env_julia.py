@@ -147,6 +147,14 @@ def test_a_registry_of_the_users_is_brought_up_to_date(errand, real_host, regist
     run(errand, real_host, "true").ok()
 
 
+def test_the_users_depot_may_be_elsewhere(errand, make_host, registry):
+    host = julia_registry.install(make_host(home="1g", more="SetEnv JULIA_DEPOT_PATH=/root/elsewhere"))
+    registry.known_to(host)
+    host.sh("mv ~/.julia ~/elsewhere")
+    declare(errand, julia=["Example"])
+    run(errand, host, "true").ok()
+
+
 def test_what_the_user_has_for_himself_is_not_in_the_environment(errand, real_host):
     ask(real_host, 'using Pkg; Pkg.add("Plots")')
     (errand.cwd / "main.jl").write_text("using Plots\n")
@@ -196,6 +204,12 @@ def test_a_registry_that_cannot_be_reached(errand, make_host):
     host = julia_registry.install(places.make_isolated(make_host, errand, home="1g", more="SetEnv JULIA_PKG_SERVER=http://127.0.0.1:1"))
     declare(errand, julia=["Example"])
     failed(run(errand, host, "true"), errand, "this host cannot reach Julia's registry")
+
+
+def test_a_package_that_cannot_be_had(errand, real_host, registry):
+    registry.repository("Example").rename(registry.repository("Gone"))
+    declare(errand, julia=["Example"])
+    failed(run(errand, real_host, "true"), errand, "this host cannot reach Julia's registry: failed to clone from /")
 
 
 def test_only_julia_comes_with_julia(errand, real_host):

@@ -77,6 +77,7 @@ end
 JULIA_LIST='
 using Pkg, Dates
 packages = values(Pkg.dependencies())
+println() # a bar may have left the line unfinished
 for p in packages
     there = p.source === nothing || isdir(p.source)
     println(!there ? "gone " : p.is_direct_dep ? "have " : "also ", p.name, " ", !there ? p.source : p.version === nothing ? "" : p.version)
@@ -199,18 +200,18 @@ julia_environment() {
 julia_build() {
         julia_environment
         julia_find || julia_get
+        julia_todo=
         if [ -f "$ERRAND_FILES/Project.toml" ]; then
                 # A project that is a package too has its sources where the job runs; here are only the packages it needs.
                 awk '/^[[:space:]]*\[/ { inside = 1 }
                         inside || !/^[[:space:]]*(name|uuid|version)[[:space:]]*=/' "$ERRAND_FILES/Project.toml" >"$ERRAND_PREFIX/julia/Project.toml"
-                [ ! -f "$ERRAND_FILES/Manifest.toml" ] || cp "$ERRAND_FILES/Manifest.toml" "$ERRAND_PREFIX/julia/"
-                chmod u+w "$ERRAND_PREFIX/julia/"*.toml
                 tell progress "julia: installing what Project.toml names"
+                julia_todo='fresh(); Pkg.instantiate()'
                 if [ -f "$ERRAND_FILES/Manifest.toml" ]; then
+                        cp "$ERRAND_FILES/Manifest.toml" "$ERRAND_PREFIX/julia/"
+                        chmod u+w "$ERRAND_PREFIX/julia/Manifest.toml"
                         # It says where everything is: a registry is needed only when one is too old to know it.
-                        julia_run "$JULIA_PREPARE try Pkg.instantiate() catch; fresh(); Pkg.instantiate() end; compile()" || julia_explain
-                else
-                        julia_run "$JULIA_PREPARE fresh(); Pkg.instantiate(); compile()" || julia_explain
+                        julia_todo="try Pkg.instantiate() catch; $julia_todo end"
                 fi
         fi
         if [ -s "$ERRAND_FILES/julia.txt" ]; then
@@ -218,9 +219,10 @@ julia_build() {
                 julia_list=$(sed -n 's/^\([A-Za-z0-9_.]*\)@\(.*\)$/Pkg.PackageSpec(name="\1", version="\2")/p; t
 s/^\([A-Za-z0-9_.]*\)$/Pkg.PackageSpec(name="\1")/p' "$ERRAND_FILES/julia.txt" | tr '\n' ',' | sed 's/,$//; s/),/), /g')
                 tell progress "julia: installing $(plural "$(count "$ERRAND_FILES/julia.txt")" package)"
-                julia_run "$JULIA_PREPARE fresh(); Pkg.add([$julia_list]); compile()" || julia_explain
+                julia_todo="${julia_todo:+$julia_todo; }fresh(); Pkg.add([$julia_list])"
         fi
-        julia_check
+        julia_run "$JULIA_PREPARE $julia_todo; compile() $JULIA_LIST" build "$ERRAND_PREFIX/julia/Manifest.toml" || julia_explain
+        julia_verify "packages that are named by where they lie do not travel to the host"
         tell set JULIA_PROJECT "$ERRAND_PREFIX/julia"
         tell set JULIA_DEPOT_PATH "$JULIA_DEPOT_PATH"
         tell set JULIA_LOAD_PATH "$JULIA_LOAD_PATH"
@@ -234,12 +236,13 @@ s/^\([A-Za-z0-9_.]*\)$/Pkg.PackageSpec(name="\1")/p' "$ERRAND_FILES/julia.txt" |
 julia_check() {
         julia_environment
         julia_find || fail tool "julia is gone from this host"
-        julia_run "$JULIA_LIST" "$MODE" "$ERRAND_PREFIX/julia/Manifest.toml" || julia_explain
-        case $MODE in
-        build) julia_text="packages that are named by where they lie do not travel to the host" ;;
-        check) julia_text="it has been removed" ;;
-        esac
-        julia_bad=$(sed -n "s/^gone \([^ ]*\) \(.*\)/; \1 is not in \2: $julia_text/p" "$OUT" | tr -d '\n')
+        julia_run "$JULIA_LIST" check || julia_explain
+        julia_verify "it has been removed"
+}
+
+# What was just listed against what was declared. julia_verify WHY: why something may be nowhere to be found.
+julia_verify() {
+        julia_bad=$(sed -n "s/^gone \([^ ]*\) \(.*\)/; \1 is not in \2: $1/p" "$OUT" | tr -d '\n')
         if [ -s "$ERRAND_FILES/julia.txt" ]; then
                 while IFS= read -r julia_item; do
                         [ -n "$julia_item" ] || continue
