@@ -70,6 +70,8 @@ int er_env_build_start(const struct er_env *env, const struct er_strv *secrets, 
 /* Runs the recipe's script once more, which only looks, its output into `out_fd`. 0: all is there. */
 int er_env_check(const struct er_env *env, int out_fd, struct er_env_failure *ret, struct er_err *err);
 
+/* An image of its own, which an engine keeps: the words of the command that takes it away (outside.h). */
+#define ER_ENV_OUTSIDE "prefix/outside"
 /* ER_STATE when somebody wants it. Adds the bytes that went. */
 int er_env_remove(struct er_env *env, uint64_t *ret_freed, struct er_err *err);
 

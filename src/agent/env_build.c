@@ -296,6 +296,8 @@ static void give_up(struct build *b)
 {
         er_auto(er_str) said = ER_STR_INIT;
 
+        er_outside_end_of(b->env.fd, ER_ENV_OUTSIDE, &said);
+        er_str_reset(&said);
         er_outside_end_of(b->env.fd, OUTSIDE, &said); /* a container goes on without the program that started it */
         er_rmtree(b->env.fd, "prefix", NULL, NULL);
         if (said.len == 0)

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "agent/env.h"
+#include "agent/outside.h"
 #include "agent/serve.h"
 #include "base/io.h"
 #include "base/parse.h"
@@ -201,6 +202,7 @@ int er_do_env_list(struct er_serve *serve, const struct er_frame *frame, struct 
 int er_env_remove(struct er_env *env, uint64_t *ret_freed, struct er_err *err)
 {
         er_autofree char *aside = er_fmt("%s.gone", env->path);
+        er_auto(er_str) said = ER_STR_INIT;
         int rc = er_env_is_wanted(env) ? 0 : er_env_claim_alone(env);
 
         if (rc < 0)
@@ -214,6 +216,7 @@ int er_env_remove(struct er_env *env, uint64_t *ret_freed, struct er_err *err)
                 return er_agent_fail(env->agent, errno, err, "remove %s", env->path);
         if (rename(env->path, aside) < 0)
                 return er_agent_fail(env->agent, errno, err, "remove %s", env->path);
+        er_outside_end_of(env->fd, ER_ENV_OUTSIDE, &said);
         return er_rmtree(AT_FDCWD, aside, ret_freed, err);
 }
 

@@ -7,7 +7,7 @@ from envkit import places
 from envkit.containers import Podman
 from envkit.docker import Docker
 from envkit.fixtures import docker_apart_host, docker_host, docker_user_host, podman_host, rootless_host  # noqa: F401
-from envkit.jobs import declare, failed, run
+from envkit.jobs import declare, environments, failed, run
 from helpers import command_of, end_process, pids, read_proc, until
 
 PLACES = {"podman": "podman_host", "podman-user": "rootless_host", "docker": "docker_host", "docker-user": "docker_user_host"}
@@ -220,8 +220,13 @@ def test_packages_of_the_system_are_put_into_an_image_of_it(errand, place):
     declare(errand, container="apt:1", apt=["hello"], setup=["hello >$ERRAND_PREFIX/made"])
     assert run(errand, place, "sh", "-c", "hello; cat input; id -u").ok().text.splitlines()[:2] == ["hello 1.0", "from here"]
     assert place.engine.containers() == []
+    made = environments(place)[0].name
     declare(errand, container="apt:1")
     assert run(errand, place, "hello").rc == 127, "the image itself stays as it is"
+    assert "errand-environment" in place.engine.run("images").stdout
+    errand("env", "rm", made[:12], "--on", place.name).ok()
+    left = place.engine.run("images").stdout
+    assert "errand-environment" not in left and "<none>" not in left and "apt" in left
 
 
 def test_an_image_that_is_not_to_be_had(errand, root_place):

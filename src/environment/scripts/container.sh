@@ -199,7 +199,9 @@ container_apt() {
         container_more="--rm --name $container_building"
         if [ "$container_status" -eq 0 ]; then
                 tell progress "keeping the image with its packages"
-                IMAGE=$(env -u TMPDIR "$ENGINE" commit "$container_building" "errand-environment:$(basename "${ERRAND_PREFIX%/prefix}" | cut -c 1-32)" 2>>"$OUT" | tail -n 1)
+                IMAGE=$(env -u TMPDIR "$ENGINE" commit "$container_building" "errand-environment:${container_building#errand-build-}" 2>>"$OUT" | tail -n 1)
+                # It goes with the environment. By its id, and only when nothing uses it.
+                printf '%s\0' "$ENGINE" image rm "$IMAGE" >"$ERRAND_PREFIX/outside"
         fi
         env -u TMPDIR "$ENGINE" rm -f "$container_building" >/dev/null 2>&1
         [ "$container_status" -eq 0 ] || exit 1
