@@ -1,4 +1,6 @@
 """Passwords in the addresses that packages come from: they reach the build, and are kept and shown nowhere."""
+import subprocess
+
 import pytest
 
 from envkit import places, tools
@@ -129,6 +131,46 @@ def test_what_a_build_says_of_it(errand, uv_host, index):
     assert holding(errand, uv_host) == []
     log = (ready(uv_host)[0] / "log").read_text()
     assert "someone-" not in log and "***-" not in log and "ERRAND_MASKED=***\n***\n" in log
+
+
+REPOSITORY = {
+    "pyproject.toml": '[project]\nname = "beta"\nversion = "1.0"\n[build-system]\nrequires = []\nbuild-backend = "maker"\nbackend-path = ["."]\n',
+    "maker.py": """import os, zipfile
+def build_wheel(directory, *_):
+    with zipfile.ZipFile(os.path.join(directory, "beta-1.0-py3-none-any.whl"), "w") as wheel:
+        wheel.writestr("beta.py", "print('beta 1.0')")
+        wheel.writestr("beta-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: beta\\nVersion: 1.0\\n")
+        wheel.writestr("beta-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr("beta-1.0.dist-info/RECORD", "")
+    return "beta-1.0-py3-none-any.whl"
+"""}
+
+
+def repository(index):
+    """A git repository of a package `beta`, as plain files behind the index's password. Its address, without one."""
+    work = index.directory.parent / "beta"
+    work.mkdir()
+    for name, text in REPOSITORY.items():
+        (work / name).write_text(text)
+    for words in (["init", "--quiet"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "beta"],
+                  ["clone", "--quiet", "--bare", ".", str(index.directory / "beta.git")], ["--git-dir", str(index.directory / "beta.git"), "update-server-info"]):
+        subprocess.run(["git", *words], cwd=work, check=True)
+    return f"{index.static_url}/beta.git"
+
+
+def test_a_repository(errand, builder, index):
+    """Git gets it in no argument, and what keeps passwords for the user on the host does not get it at all."""
+    let_in(index)
+    (home_of(builder) / ".gitconfig").write_text("[credential]\n\thelper = store\n")
+    index.hold("beta.git/info/refs")
+    declare_unseen(errand, pip=["beta @ git+" + index.url_for("someone:geheim%2B9", repository(index))], index_url=let_in(index))
+    running = errand.start("run", "--quiet", "--on", "box", "--", "python", "-m", "beta")
+    index.held("beta.git/info/refs")
+    words = b" ".join(read_proc(pid, "cmdline") for pid in builder.jobs())
+    index.release()
+    assert running.wait().ok().text == "beta 1.0\n"
+    assert b"git" in words and b"geheim" not in words
+    assert holding(errand, builder) == [] and not (home_of(builder) / ".git-credentials").exists()
 
 
 def test_what_is_downloaded_here(errand, island, real_index):

@@ -83,11 +83,53 @@ mask() {
                 mask_rest=${mask_rest#"$NEWLINE"}
                 while :; do
                         case $MASKED in
-                        *"$mask_value"*) MASKED=${MASKED%%"$mask_value"*}***${MASKED#*"$mask_value"} ;;
+                        *"$mask_value"*) MASKED=${MASKED%%"$mask_value"*}'***'${MASKED#*"$mask_value"} ;;
                         *) break ;;
                         esac
                 done
         done
+}
+
+# What %XX in an address means, in $DECODED.
+decode() {
+        DECODED='' decode_rest=$1
+        while :; do
+                case $decode_rest in *%[0-9A-Fa-f][0-9A-Fa-f]*) ;; *) break ;; esac
+                DECODED=$DECODED${decode_rest%%'%'*}
+                decode_rest=${decode_rest#*'%'}
+                case $decode_rest in
+                [0-9A-Fa-f][0-9A-Fa-f]*)
+                        decode_byte=${decode_rest%"${decode_rest#??}"}
+                        decode_rest=${decode_rest#??}
+                        # shellcheck disable=SC2059 # three digits
+                        DECODED=$DECODED$(printf "\\$(printf '%o' "0x$decode_byte")")
+                        ;;
+                *) DECODED=$DECODED% ;;
+                esac
+        done
+        DECODED=$DECODED$decode_rest
+}
+
+# An address with a user or a password in it, its variables filled in: $URL_PLAIN, $URL_HOST with its port, $URL_USER and
+# $URL_PASSWORD, which are decoded. Fails when there is none, or when a variable has no value.
+# shellcheck disable=SC2016 # the text is meant
+split_url() {
+        filled_in "$1"
+        case $FILLED_IN in *'${'*) return 1 ;; *://*) ;; *) return 1 ;; esac
+        split_rest=${FILLED_IN#*://}
+        split_host=${split_rest%%[/?#]*}
+        case $split_host in *@*) ;; *) return 1 ;; esac
+        URL_HOST=${split_host##*@}
+        URL_PLAIN=${FILLED_IN%%://*}://$URL_HOST${split_rest#"$split_host"}
+        split_user=${split_host%@*}
+        decode "${split_user%%:*}"
+        URL_USER=$DECODED URL_PASSWORD=
+        case $split_user in
+        *:*)
+                decode "${split_user#*:}"
+                URL_PASSWORD=$DECODED
+                ;;
+        esac
 }
 
 have() {

@@ -122,23 +122,55 @@ pip_get_uv() {
         [ -n "$UV" ]
 }
 
+# A requirement of a repository, in $PIP_LINE: without its password, which both tools would put into arguments of git's. Git
+# asks a helper of ours for it, which stands in place of the user's own ones: they might keep it. (GIT_CONFIG_PARAMETERS is how
+# git hands on what its -c says, in all its versions.)
+pip_hide_git() {
+        PIP_LINE=$1
+        pip_head=${1%%git+http*}
+        pip_url=${1#"$pip_head"}
+        pip_url=${pip_url%%[[:space:]]*}
+        split_url "${pip_url#git+}" || return 0
+        case $URL_PLAIN in *["'="]*) return 0 ;; esac # no key of a configuration
+        PIP_LINE=${pip_head}git+$URL_PLAIN${1#"$pip_head$pip_url"}
+        pip_gits=$((${pip_gits:-0} + 1))
+        export "ERRAND_GIT_USER_$pip_gits=$URL_USER" "ERRAND_GIT_PASSWORD_$pip_gits=$URL_PASSWORD"
+        pip_helper="!f() { test \"\$1\" != get || printf \"username=%s\\npassword=%s\\n\" \"\$ERRAND_GIT_USER_$pip_gits\" \"\$ERRAND_GIT_PASSWORD_$pip_gits\"; }; f"
+        # Submodules take what the first of their host has.
+        pip_place=${URL_PLAIN%%://*}://$URL_HOST
+        case ${GIT_CONFIG_PARAMETERS-} in *"'credential.$pip_place.helper="*) ;; *) pip_add_helper "$pip_place" ;; esac
+        pip_place=${URL_PLAIN%%[#?]*}
+        pip_add_helper "${pip_place%@*}" # without the branch
+}
+
+pip_add_helper() {
+        # shellcheck disable=SC2089 # git reads the quotes
+        GIT_CONFIG_PARAMETERS="${GIT_CONFIG_PARAMETERS:+$GIT_CONFIG_PARAMETERS }'credential.$1.helper=' 'credential.$1.helper=$pip_helper'"
+        # shellcheck disable=SC2090
+        export GIT_CONFIG_PARAMETERS
+}
+
 # The names and the urls of what is asked for, in $1, as both tools read it: both fill in the variables that stand for
 # passwords, which are so in no file and in no argument.
 pip_write_request() {
-        (
-                umask 077
-                {
-                        if fetched_here; then
-                                echo --no-index
-                        else
-                                settings index_url | sed 's/^/--index-url /'
-                                settings extra_index_url | sed 's/^/--extra-index-url /'
-                                settings find_links | sed 's/^/--find-links /'
-                                settings no_index | sed 's/.*/--no-index/'
-                        fi
-                        cat "$ERRAND_FILES/requirements.txt"
-                } >"$1"
-        )
+        pip_umask=$(umask)
+        umask 077
+        {
+                if fetched_here; then
+                        echo --no-index
+                else
+                        settings index_url | sed 's/^/--index-url /'
+                        settings extra_index_url | sed 's/^/--extra-index-url /'
+                        settings find_links | sed 's/^/--find-links /'
+                        settings no_index | sed 's/.*/--no-index/'
+                fi
+                while IFS= read -r pip_line; do
+                        # shellcheck disable=SC2016 # the text is meant
+                        case $pip_line in *git+http*://*'${'*@*) pip_hide_git "$pip_line"; pip_line=$PIP_LINE ;; esac
+                        printf '%s\n' "$pip_line"
+                done <"$ERRAND_FILES/requirements.txt"
+        } >"$1"
+        umask "$pip_umask"
 }
 
 # The index has no package of that name, as far as it shows itself: one that wants other credentials shows nothing.
@@ -476,6 +508,7 @@ pip_build() {
                 tell progress "installing $pip_count with pip"
                 pip_install_plain "$pip_target" || pip_explain
         fi
+        [ -z "${pip_gits-}" ] || unset GIT_CONFIG_PARAMETERS # setup lines have the user's own
         if [ -s "$ERRAND_FILES/sources.txt" ]; then
                 run "$pip_target" -I "$ERRAND_FILES/distributions.py" sources "$ERRAND_FILES/sources.txt" || fail tool "$(last_words)"
         fi
