@@ -146,12 +146,12 @@ def build_wheel(directory, *_):
 """}
 
 
-def repository(index):
+def repository(index, needs=""):
     """A git repository of a package `beta`, as plain files behind the index's password. Its address, without one."""
     work = index.directory.parent / "beta"
     work.mkdir()
     for name, text in REPOSITORY.items():
-        (work / name).write_text(text)
+        (work / name).write_text(text.replace("requires = []", f"requires = [{needs}]"))
     for words in (["init", "--quiet"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "beta"],
                   ["clone", "--quiet", "--bare", ".", str(index.directory / "beta.git")], ["--git-dir", str(index.directory / "beta.git"), "update-server-info"]):
         subprocess.run(["git", *words], cwd=work, check=True)
@@ -171,6 +171,22 @@ def test_a_repository(errand, builder, index):
     assert running.wait().ok().text == "beta 1.0\n"
     assert b"git" in words and b"geheim" not in words
     assert holding(errand, builder) == [] and not (home_of(builder) / ".git-credentials").exists()
+
+
+def test_what_building_a_package_needs(errand, builder, index):
+    """For that pip starts itself once more, with the indexes in its arguments."""
+    let_in(index)
+    (home_of(builder) / ".netrc").write_text("machine elsewhere login me password mine\n")
+    needs = "beta @ git+" + index.url_for("someone:geheim%2B9", repository(index, needs='"alpha"'))
+    index.hold("/simple/alpha")
+    declare_unseen(errand, pip=[needs], index_url=index.url_for("someone:geheim%2B9"), extra_index_urls=[index.url_for("someone:geheim%2B9") + "/"])
+    running = errand.start("run", "--quiet", "--on", "box", "--", "python", "-m", "beta")
+    index.held("/simple/alpha")
+    words = b" ".join(read_proc(pid, "cmdline") for pid in builder.jobs())
+    index.release()
+    assert running.wait().ok().text == "beta 1.0\n"
+    assert b"pip" in words and b"geheim" not in words
+    assert holding(errand, builder) == []
 
 
 def test_what_is_downloaded_here(errand, island, real_index):

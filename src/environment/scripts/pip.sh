@@ -150,6 +150,34 @@ pip_add_helper() {
         export GIT_CONFIG_PARAMETERS
 }
 
+# Where packages come from: the urls of the setting $1 as lines of requirements, behind the word $2.
+pip_write_places() {
+        while IFS= read -r pip_url; do
+                [ -n "$pip_url" ] || continue
+                [ -z "${pip_netrc-}" ] || pip_hide_place "$pip_url"
+                printf '%s %s\n' "$2" "$pip_url"
+        done <<PLACES
+$(settings "$1")
+PLACES
+}
+
+# Pip puts indexes into the arguments of the pip that it starts for what a build needs: $pip_url without its password, where the
+# file $pip_netrc can say it. A host has one there, and what would need quotes is not read alike by all Pythons.
+pip_hide_place() {
+        split_url "$1" && [ -n "$URL_USER" ] && [ -n "$URL_PASSWORD" ] || return 0
+        pip_entry="machine ${URL_HOST%:*} login $URL_USER password $URL_PASSWORD"
+        # shellcheck disable=SC1003 # a backslash
+        case $pip_entry in *'"'* | *'\'* | *'#'* | *'['* | *[!\ -~]* | *' '*' '*' '*' '*' '*' '*) return 0 ;; esac
+        while IFS= read -r pip_line; do
+                case $pip_line in
+                "$pip_entry") pip_url=$URL_PLAIN && return 0 ;;
+                "machine ${URL_HOST%:*} "*) return 0 ;;
+                esac
+        done <"$pip_netrc"
+        printf '%s\n' "$pip_entry" >>"$pip_netrc"
+        pip_url=$URL_PLAIN
+}
+
 # The names and the urls of what is asked for, in $1, as both tools read it: both fill in the variables that stand for
 # passwords, which are so in no file and in no argument.
 pip_write_request() {
@@ -159,9 +187,9 @@ pip_write_request() {
                 if fetched_here; then
                         echo --no-index
                 else
-                        settings index_url | sed 's/^/--index-url /'
-                        settings extra_index_url | sed 's/^/--extra-index-url /'
-                        settings find_links | sed 's/^/--find-links /'
+                        pip_write_places index_url --index-url
+                        pip_write_places extra_index_url --extra-index-url
+                        pip_write_places find_links --find-links
                         settings no_index | sed 's/.*/--no-index/'
                 fi
                 while IFS= read -r pip_line; do
@@ -380,7 +408,16 @@ pip_install_uv() {
 }
 
 pip_install_plain() {
+        pip_netrc=$TMPDIR/netrc
+        (umask 077 && : >"$pip_netrc")
         pip_write_request "$TMPDIR/request.txt"
+        if [ -s "$pip_netrc" ]; then
+                # Behind the user's own: of two for one host the last counts.
+                pip_own=$TMPDIR/netrc.all
+                (umask 077 && { cat "${NETRC:-$HOME/.netrc}" 2>/dev/null; echo; cat "$pip_netrc"; } >"$pip_own")
+                NETRC=$pip_own
+                export NETRC
+        fi
         if [ -n "${pip_outer-}" ]; then
                 set -- "$PYTHON" -m pip --python "$1" install
         else
