@@ -1,6 +1,6 @@
 """Julia. What is asked of every Julia runs against both of what there is: Julia 1.5.3 itself with a registry of packages made
-here (envkit/julia_registry.py; skipped where it cannot be had), and a stand-in that answers as 1.10 was seen to
-(envkit/julia.py), whose messages differ. The tests below that are of Julia itself alone."""
+here (envkit/julia_registry.py; skipped where it cannot be had), and a stand-in that answers as 1.10 does by its
+sources (envkit/julia.py), whose messages differ. The tests below that are of Julia itself alone."""
 import pytest
 
 from envkit import julia, julia_registry, places
@@ -150,9 +150,11 @@ def test_a_registry_of_the_users_is_brought_up_to_date(errand, real_host, regist
 def test_the_users_depot_may_be_elsewhere(errand, make_host, registry):
     host = julia_registry.install(make_host(home="1g", more="SetEnv JULIA_DEPOT_PATH=/root/elsewhere"))
     registry.known_to(host)
-    host.sh("mv ~/.julia ~/elsewhere")
+    host.sh("mv ~/.julia ~/elsewhere && mkdir ~/elsewhere/servers")  # where Pkg keeps that one has signed in to a server
     declare(errand, julia=["Example"])
     run(errand, host, "true").ok()
+    (depot,) = home_of(host).glob(".errand/**/julia-depot")
+    assert str((depot / "servers").readlink()) == "/root/elsewhere/servers"
 
 
 def test_what_the_user_has_for_himself_is_not_in_the_environment(errand, real_host):

@@ -5,7 +5,7 @@
     index       Index: a simple index (PEP 503, PEP 658) on loopback that counts, and can be slow, cut, hold, or lack things
     conda       Channel: a conda channel as a directory; micromamba.py beside it is the program in micromamba's place: the
                 real solver and installer of py-rattler behind the few commands of micromamba that a script needs
-    julia       a recorded stand-in for julia: Pkg.add, Pkg.status and friends with a registry of the test's own
+    julia       a stand-in for julia 1.10: Pkg.add, Pkg.status and friends with a registry of the test's own
     julia_registry  packages and a registry for Julia itself
     debs        a package source of the tests' own, which a host's apt really installs from
     containers  podman with a tiny image, as root and as an ordinary user

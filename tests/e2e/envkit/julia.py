@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""In Julia's place where there is none (no package of it, no network): answers as Julia 1.10 was seen to, to the few words of
-Pkg that setting up and verifying an environment needs. No Julia code is run. What it shows is that errand asks the right
+"""In the place of a Julia newer than the one that can be had (julia_registry.py): answers as 1.10 does by its sources, to the
+few words of Pkg that setting up and verifying an environment needs. No Julia code is run. What it shows is that errand asks the right
 things and understands the answers; not that Julia works.
 
     julia --version
