@@ -211,8 +211,16 @@ def test_conda_channels(errand, conda_host, channel, index):
     index.release()
     assert running.wait().ok().text == "tool 1.0\n"
     assert b"micromamba" in words and not any(secret in words for secret in SECRET)
-    kept = [path for path in holding(errand, conda_host) if "/cache/" not in str(path) and "conda-meta" not in path.parts]
-    assert kept == []
+    assert holding(errand, conda_host) == []
+    record = next(ready(conda_host)[0].glob("prefix/conda/conda-meta/tool-*.json")).read_text()
+    assert "/t/***/mine/" in record
+    # What is in the cache serves the next; what fails leaves nothing there either.
+    channel.package("other", "1.0")
+    declare_unseen(errand, conda=["tool", "other"], channels=[index.url_for("someone:geheim%2B9", f"{index.static_url}/t/{TOKEN}/mine")])
+    assert run(errand, "box", "sh", "-c", "tool; other").ok().text == "tool 1.0\nother 1.0\n"
+    declare_unseen(errand, conda=["tool", "neither"], channels=[index.url_for("someone:geheim%2B9", f"{index.static_url}/t/{TOKEN}/mine")])
+    failed(run(errand, "box", "tool"), errand, "neither")
+    assert holding(errand, conda_host) == []
 
 
 def test_in_a_container(errand, podman_host, index):

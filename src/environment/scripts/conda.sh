@@ -90,6 +90,25 @@ conda_write_channels() {
         export CONDARC
 }
 
+# What the tools wrote down of where packages came from: without what is secret in it. (The cache is read by builds to come.)
+conda_forget() {
+        [ -n "${ERRAND_MASKED-}" ] || return 0
+        (
+                umask 077
+                printf '%s\n' "$ERRAND_MASKED" >"$TMPDIR/masked"
+                sed 's|[][\\/.*^$]|\\&|g; s|.*|s/&/***/g|' "$TMPDIR/masked" >"$TMPDIR/masked.sed"
+        )
+        for conda_path in "$ERRAND_PREFIX/conda/conda-meta" "$CONDA_PKGS_DIRS"; do
+                [ ! -d "$conda_path" ] || find "$conda_path" -maxdepth 3 -type f \( -name '*.json' -o -name 'urls*' -o -name history -o -path '*/cache/*' \) \
+                        -exec grep -l -F -f "$TMPDIR/masked" {} +
+        done 2>/dev/null | while IFS= read -r conda_file; do
+                # By a rename: another build may be reading it.
+                cp -p "$conda_file" "$conda_file.$$" && LC_ALL=C sed -f "$TMPDIR/masked.sed" "$conda_file" >"$conda_file.$$" && mv -f "$conda_file.$$" "$conda_file" ||
+                        rm -f "$conda_file" "$conda_file.$$"
+        done
+        rm -f "$TMPDIR/masked" "$TMPDIR/masked.sed" "$TMPDIR/condarc"
+}
+
 # Is a package of that name among the specs?
 conda_declares() {
         sed 's/^.*:://; s/[[:space:]=<>!~\[].*//' "$ERRAND_FILES/conda.txt" | grep -q -x -i "$1"
@@ -140,7 +159,10 @@ CHANNELS
                 } || set -- "$@" pip
         fi
         tell progress "conda: solving and installing $(plural "$(count "$ERRAND_FILES/conda.txt")" package)"
-        run "$@" || conda_explain
+        run "$@"
+        conda_status=$?
+        conda_forget
+        [ "$conda_status" -eq 0 ] || conda_explain
         conda_check
         tell prepend PATH "$ERRAND_PREFIX/conda/bin"
         tell set CONDA_PREFIX "$ERRAND_PREFIX/conda"
