@@ -4,9 +4,9 @@ import os
 import pytest
 
 from envkit import places
-from envkit.containers import Podman
+from envkit.containers import Podman, python_files
 from envkit.docker import Docker
-from envkit.fixtures import docker_apart_host, docker_host, docker_user_host, podman_host, rootless_host  # noqa: F401
+from envkit.fixtures import docker_apart_host, docker_host, docker_user_host, index, podman_host, rootless_host  # noqa: F401
 from envkit.jobs import declare, environments, failed, run
 from helpers import command_of, end_process, pids, read_proc, until
 
@@ -227,6 +227,22 @@ def test_packages_of_the_system_are_put_into_an_image_of_it(errand, place):
     errand("env", "rm", made[:12], "--on", place.name).ok()
     left = place.engine.run("images").stdout
     assert "errand-environment" not in left and "<none>" not in left and "apt" in left
+
+
+def test_python_packages_beside_those_of_an_image(errand, root_place, index):
+    """Made inside it, for its Python; the index wants a password, which is in no argument."""
+    places.with_uv(root_place)
+    index.wheel("alpha", "1.0", scripts={"alpha": "alpha:main"})
+    index.lets_in = ("someone", "geheim")
+    root_place.engine.image("python:1", files=python_files())
+    declare(errand, container="python:1", pip=["alpha"], index_url=index.url_for("someone:geheim"), setup=["alpha >$ERRAND_PREFIX/made"])
+    code = "import alpha, sys; print(alpha.__version__, sys.prefix)"
+    said = run(errand, root_place, "sh", "-c", f"alpha; python3 -c '{code}'").ok().text
+    assert said.startswith("alpha 1.0\n1.0 /root/.errand/environments/"), said
+    made = environments(root_place)[0]
+    assert (made / "prefix" / "made").read_text() == "alpha 1.0\n"
+    errand("env", "check", made.name[:8], "--on", root_place.name).ok()
+    assert "geheim" not in root_place.engine.calls.read_text() and root_place.engine.containers() == []
 
 
 def test_an_image_that_is_not_to_be_had(errand, root_place):

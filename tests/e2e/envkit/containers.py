@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from envkit import places
+from envkit import places, tools
 from helpers import command_of, end_process
 
 SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin"  # /usr/local/bin is the host's own
@@ -30,8 +30,24 @@ def need(*programs):
         pytest.skip("busybox-static is not installed here")
 
 
+def python_files():
+    """The system's Python for an image, as {path: file here}, and what programs need that were built for its C library."""
+    program = pathlib.Path(os.path.realpath("/usr/bin/python3"))
+    library = pathlib.Path(f"/usr/lib/{program.name}")
+    left_out = {"__pycache__", "test", "idlelib", "lib2to3", "tkinter", "dist-packages"}
+    paths = [program] + [path for path in library.rglob("*") if path.is_file() and not left_out & set(path.parts)]
+    found = {str(path).lstrip("/"): path for path in paths}
+    found["usr/bin/python3"] = program
+    linked = [str(path) for path in paths if path == program or path.suffix == ".so"] + [str(tools.uv())]
+    for line in subprocess.run(["ldd", *linked], capture_output=True, text=True, check=False).stdout.splitlines():
+        for word in line.split():
+            if word.startswith("/") and ".so" in word and not word.endswith(":"):
+                found[word.lstrip("/")] = pathlib.Path(word)
+    return found
+
+
 def make_root(directory, files=None):
-    """A root directory of busybox, with more files ({path: text})."""
+    """A root directory of busybox, with more files ({path: text, or a file of this machine})."""
     root = pathlib.Path(directory)
     for name in ("bin", "etc", "tmp", "proc", "sys", "dev", "root"):
         (root / name).mkdir(parents=True, exist_ok=True)
@@ -44,7 +60,10 @@ def make_root(directory, files=None):
     for path, text in (files or {}).items():
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+        if isinstance(text, pathlib.Path):
+            shutil.copyfile(text, target)
+        else:
+            target.write_text(text)
         target.chmod(0o755)
     return root
 
