@@ -306,8 +306,10 @@ static char *summary_of(const struct er_wants *wants)
         const struct er_environment *said = wants->said;
         er_auto(er_str) out = ER_STR_INIT;
 
-        if (said->container)
-                er_str_addf(&out, "container: %s", said->container);
+        if (said->container) {
+                er_str_add(&out, "container: ");
+                er_credentials_mask(said->container, &out);
+        }
         summarize(&out, "apt", &wants->apt);
         summarize(&out, "conda", &wants->conda);
         summarize(&out, "pip", &wants->pip.items);

@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/path.h"
+#include "environment/credentials.h"
 #include "environment/imports.h"
 #include "environment/installed.h"
 #include "environment/wants.h"
@@ -414,6 +415,18 @@ static int resolve(struct resolving *r, struct er_err *err)
         return take_places(r, err);
 }
 
+/* What is wrong is said with the words that were declared; not with what is secret in them. */
+static void mask(char **text)
+{
+        er_auto(er_str) out = ER_STR_INIT;
+
+        if (!*text)
+                return;
+        er_credentials_mask(*text, &out);
+        free(*text);
+        *text = er_str_detach(&out);
+}
+
 int er_environment_resolve(const struct er_environment *environment, const struct er_env_context *context, struct er_recipe *ret,
                            struct er_err *err)
 {
@@ -422,6 +435,10 @@ int er_environment_resolve(const struct er_environment *environment, const struc
 
         if (result == 0)
                 result = er_wants_assemble(&r.wants, ret, err);
+        if (result < 0 && err) {
+                mask(&err->message);
+                mask(&err->hint);
+        }
         er_requirements_release(&r.wants.pip);
         er_strv_release(&r.wants.conda);
         er_strv_release(&r.wants.channels);

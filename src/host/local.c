@@ -80,6 +80,7 @@ static int start(const char *program, const char *root, struct er_link *ret, str
 {
         char *argv[] = {er_strdup(program), er_strdup("--root"), er_strdup(root), er_strdup("serve"), NULL};
         er_autofree char *home = er_dir_home();
+        er_auto(er_strv) env = ER_STRV_INIT;
         /* In the home, as a login over ssh would be; away from our terminal, whose Ctrl-C is meant for us. */
         struct er_proc_opts opts = {
                 .argv = argv,
@@ -89,6 +90,8 @@ static int start(const char *program, const char *root, struct er_link *ret, str
         };
         int rc;
 
+        er_link_vars(&env);
+        opts.env = env.items;
         rc = er_link_pipes(ret, opts.fds, err);
         if (rc == 0) {
                 rc = er_proc_start(&opts, &ret->proc, err);

@@ -179,6 +179,7 @@ static enum er_master_result run_ssh(const struct er_connect *connect, const cha
         uint64_t persist_s = persist_seconds();
         er_auto(er_strv) extra = ER_STRV_INIT;
         er_auto(er_strv) argv = ER_STRV_INIT;
+        er_auto(er_strv) env = ER_STRV_INIT;
         er_auto(er_proc) proc = ER_PROC_INIT;
         er_autoclose int words = open_words(path);
         struct er_proc_opts opts = {.io = {ER_PROC_NULL, ER_PROC_NULL, ER_PROC_FD}, .fds = {-1, -1, words},
@@ -193,7 +194,9 @@ static enum er_master_result run_ssh(const struct er_connect *connect, const cha
                 return ER_MASTER_FAILED;
         if (words < 0)
                 return ER_MASTER_UNUSABLE;
+        er_link_vars(&env);
         opts.argv = argv.items;
+        opts.env = env.items;
         if (er_proc_start(&opts, &proc, err) < 0) {
                 er_err_hint(err, "install OpenSSH's client (package openssh-client)");
                 return ER_MASTER_FAILED;

@@ -264,6 +264,7 @@ static int open_process(const struct er_connect *connect, const char *command, s
 {
         er_auto(er_strv) extra = ER_STRV_INIT;
         er_auto(er_strv) argv = ER_STRV_INIT;
+        er_auto(er_strv) env = ER_STRV_INIT;
         struct er_proc_opts opts = {.io = {ER_PROC_FD, ER_PROC_FD, ER_PROC_FD}, .new_session = !connect->interactive};
         int rc;
 
@@ -274,7 +275,9 @@ static int open_process(const struct er_connect *connect, const char *command, s
         if (er_master_turn(connect, &ret->turn, err) < 0)
                 return -1;
         er_connect_note(connect, "%s: connecting", connect->host->name);
+        er_link_vars(&env);
         opts.argv = argv.items;
+        opts.env = env.items;
         if (er_link_pipes(ret, opts.fds, err) < 0) {
                 er_link_release(ret);
                 return -1;

@@ -54,6 +54,8 @@ struct er_link {
 
 extern const struct er_transport er_transport_local, er_transport_mux, er_transport_fast, er_transport_process;
 
+/* The environment of a program that takes us to a host. */
+void er_link_vars(struct er_strv *ret);
 /* The three channels of a program: theirs[] is what it gets, ours are put into *ret. -1 with err. */
 int er_link_pipes(struct er_link *ret, int theirs[3], struct er_err *err);
 /* Reads what is on stderr now into link->said; closes errs at its end. */

@@ -1,4 +1,5 @@
 """Passwords in the addresses that packages come from: they reach the build, and are kept and shown nowhere."""
+import json
 import subprocess
 
 import pytest
@@ -59,6 +60,20 @@ def test_a_job_does_not_see_it(errand, uv_host, index):
     for host in ("local", "box"):
         done = run(errand, host, "env", env={"ERRAND_UV": str(tools.uv())}).ok()
         assert "PATH=" in done.text and "geheim" not in done.text
+    # Nor by asking what started it; and what stays behind of us, ssh's connection, does not hold it.
+    seen = run(errand, "local", "tr '\\0' '\\n' </proc/$PPID/environ", env={"ERRAND_UV": str(tools.uv())}).ok().text
+    assert "PATH=" in seen and "geheim" not in seen
+    assert not any(b"geheim" in read_proc(pid, "environ") for pid in errand.processes())
+
+
+@pytest.mark.parametrize("said", [
+    {"pip": ["alpha @ git+%s x"]}, {"pip": ["-r %s/requirements.txt"]}, {"pip": ["--nothing %s"]}, {"conda": ["%s"]}, {"apt": ["%s"]},
+    {"container": "https://%s"}], ids=["requirement", "file", "option", "conda", "apt", "container"])
+def test_what_is_declared_wrongly(errand, index, said):
+    text = json.dumps(said).replace("%s", index.url_for("someone:geheim"))
+    declare_unseen(errand, **json.loads(text))
+    done = errand("run", "--dry-run", "--on", "local", "true")
+    assert "***@127" in done.text + done.said and "geheim" not in done.text + done.said
 
 
 def test_a_variable_of_ours(errand, uv_host, index):
