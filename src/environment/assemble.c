@@ -64,6 +64,38 @@ int er_wants_hash_file(const char *path, struct er_hash *ret, uint64_t *ret_size
         return 0;
 }
 
+/* The texts in quotes of a TOML file with variables for what is secret in them; what is changed so has another hash, that of any
+   password. */
+static int take_toml(struct assembly *a, struct er_str *text, struct er_hash *hash, struct er_err *err)
+{
+        er_auto(er_str) out = ER_STR_INIT;
+        er_auto(er_hasher) hasher = {0};
+        const char *at = text->buf;
+
+        while (*at) {
+                const char *end = *at == '"' || *at == '\'' ? at + 1 + strcspn(at + 1, *at == '"' ? "\"\n" : "'\n") : at;
+
+                er_str_addc(&out, *at++);
+                if (end > at && *end == at[-1]) {
+                        er_autofree char *inside = er_strndup(at, (size_t)(end - at));
+
+                        er_credentials_take(inside, &a->recipe, &out);
+                        er_str_addc(&out, *end);
+                        at = end + 1;
+                }
+        }
+        if (er_streq(out.buf, text->buf))
+                return 0;
+        if (er_hasher_init(&hasher, err) < 0)
+                return -1;
+        er_hasher_begin(&hasher);
+        er_hasher_add(&hasher, out.buf, out.len);
+        er_hasher_end(&hasher, hash);
+        er_str_reset(text);
+        er_str_addn(text, out.buf, out.len);
+        return 0;
+}
+
 /* A file of this machine under its own name: its content counts, wherever it lies. */
 static int add_file(struct assembly *a, const char *path, struct er_err *err)
 {
@@ -86,19 +118,20 @@ static int add_file(struct assembly *a, const char *path, struct er_err *err)
         }
         if (a->recipe.file_count >= FILES_MAX)
                 return er_err_set(err, ER_CONFIG, "more than %u files for one environment", FILES_MAX);
-        er_hash_hex(&hash, hex);
-        er_str_addf(&a->text, "file %s %s\n", name, hex);
-        if (size > SMALL_FILE || er_ends(name, ".whl")) {
+        if (size <= SMALL_FILE && !er_ends(name, ".whl")) {
+                er_auto(er_str) text = ER_STR_INIT;
+
+                if (er_file_read(AT_FDCWD, path, SMALL_FILE, &text, err) < 0 ||
+                    (er_streq(name, "pyproject.toml") && take_toml(a, &text, &hash, err) < 0))
+                        return -1;
+                file = er_recipe_add(&a->recipe, name, er_svn(text.buf, text.len), 0600);
+        } else {
                 file = er_recipe_add(&a->recipe, name, er_svn("", 0), 0600);
                 file->path = er_strdup(path);
                 file->size = size;
-        } else {
-                er_auto(er_str) text = ER_STR_INIT;
-
-                if (er_file_read(AT_FDCWD, path, SMALL_FILE, &text, err) < 0)
-                        return -1;
-                file = er_recipe_add(&a->recipe, name, er_svn(text.buf, text.len), 0600);
         }
+        er_hash_hex(&hash, hex);
+        er_str_addf(&a->text, "file %s %s\n", name, hex);
         memcpy(file->hash, hash.bytes, ER_ENV_HASH);
         return 0;
 }

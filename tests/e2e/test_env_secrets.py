@@ -1,5 +1,6 @@
 """Passwords in the addresses that packages come from: they reach the build, and are kept and shown nowhere."""
 import json
+import os
 import subprocess
 
 import pytest
@@ -186,6 +187,22 @@ def test_a_repository(errand, builder, index):
     assert running.wait().ok().text == "beta 1.0\n"
     assert b"git" in words and b"geheim" not in words
     assert holding(errand, builder) == [] and not (home_of(builder) / ".git-credentials").exists()
+
+
+def test_a_project_with_a_lock(errand, uv_host, index):
+    """uv reads no variables in a pyproject.toml; a new password is no other environment."""
+    url = let_in(index)
+    project = errand.cwd / "pyproject.toml"
+    project.write_text(f'[project]\nname = "p"\nversion = "1"\nrequires-python = ">=3.9"\ndependencies = ["alpha"] # don\'t\n'
+                       f'[[tool.uv.index]]\nname = "mine"\nurl = "{url}"\ndefault = true\n')
+    subprocess.run([tools.uv(), "lock", "--quiet", "--project", errand.cwd], check=True, env={**os.environ, "UV_CACHE_DIR": str(errand.base / "uv")})
+    (errand.cwd / ".errandignore").write_text("errand.yaml\npyproject.toml\n")
+    declare(errand, pip="uv.lock")
+    assert run(errand, uv_host, "alpha").ok().text == "alpha 1.0\n"
+    index.lets_in = ("someone", "geheim-too")
+    project.write_text(project.read_text().replace("geheim%2B9", "geheim-too"))
+    assert run(errand, uv_host, "alpha").ok().text == "alpha 1.0\n" and len(ready(uv_host)) == 1
+    assert holding(errand, uv_host) == []
 
 
 def test_what_building_a_package_needs(errand, builder, index):

@@ -54,8 +54,7 @@ fetch_lock() {
         set -- "$TMPDIR/request.txt"
         [ ! -s "$ERRAND_FILES/constraints.txt" ] || set -- "$@" -c "$ERRAND_FILES/constraints.txt"
         if [ -f "$ERRAND_FILES/uv.lock" ]; then
-                mkdir -p "$TMPDIR/lock"
-                cp "$ERRAND_FILES/uv.lock" "$ERRAND_FILES/pyproject.toml" "$TMPDIR/lock/"
+                pip_copy_lock
                 (cd "$TMPDIR/lock" && run "$UV" export --frozen --no-emit-workspace --no-header --no-annotate --no-hashes --format requirements.txt -o locked.txt) || pip_explain
                 set -- "$@" "$TMPDIR/lock/locked.txt"
         fi

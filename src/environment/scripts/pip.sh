@@ -439,6 +439,20 @@ pip_install_plain() {
         run "$@"
 }
 
+# uv.lock and its project, in $TMPDIR/lock: uv fills in no variables there.
+pip_copy_lock() {
+        mkdir -p "$TMPDIR/lock"
+        cp "$ERRAND_FILES/uv.lock" "$TMPDIR/lock/"
+        (
+                umask 077
+                while IFS= read -r pip_line || [ -n "$pip_line" ]; do
+                        # shellcheck disable=SC2016 # the text is meant
+                        case $pip_line in *'${ERRAND_AUTH_'*) filled_in "$pip_line"; pip_line=$FILLED_IN ;; esac
+                        printf '%s\n' "$pip_line"
+                done <"$ERRAND_FILES/pyproject.toml" >"$TMPDIR/lock/pyproject.toml"
+        )
+}
+
 # uv.lock: what it says for this platform becomes the requirements.
 pip_export_lock() {
         [ -f "$ERRAND_FILES/uv.lock" ] && [ ! -f "$TMPDIR/locked.txt" ] || return 0
@@ -446,8 +460,7 @@ pip_export_lock() {
                 note "uv.lock needs uv; without it the versions are chosen anew from pyproject.toml"
                 return 0
         fi
-        mkdir -p "$TMPDIR/lock"
-        cp "$ERRAND_FILES/uv.lock" "$ERRAND_FILES/pyproject.toml" "$TMPDIR/lock/"
+        pip_copy_lock
         (cd "$TMPDIR/lock" && run "$UV" export --frozen --no-emit-workspace --no-header --no-annotate --format requirements.txt -o locked.txt) || pip_explain
         cp "$TMPDIR/lock/locked.txt" "$ERRAND_PREFIX/locked.txt"
         # From where the lock says; a list of versions alone would come from this host's index.
