@@ -79,7 +79,7 @@ static int take_toml(struct assembly *a, struct er_str *text, struct er_hash *ha
                 if (end > at && *end == at[-1]) {
                         er_autofree char *inside = er_strndup(at, (size_t)(end - at));
 
-                        er_credentials_take(inside, &a->recipe, &out);
+                        er_credentials_hide(inside, &a->recipe, &out);
                         er_str_addc(&out, *end);
                         at = end + 1;
                 }
@@ -253,6 +253,7 @@ static int add_pip_files(struct assembly *a, struct er_err *err)
         return 0;
 }
 
+/* The shell's own lines: as they are, but for passwords in addresses, which come back just before it reads them. */
 static void add_setup(struct assembly *a)
 {
         er_auto(er_str) text = ER_STR_INIT;
@@ -260,9 +261,13 @@ static void add_setup(struct assembly *a)
         for (size_t i = 0; i < a->wants->said->setup.len; i++) {
                 struct er_sv rest = er_sv(a->wants->said->setup.items[i]), line;
 
-                er_str_addf(&text, "%s\n", a->wants->said->setup.items[i]); /* the shell's own: as it is */
-                while (er_sv_cut(&rest, '\n', &line))
-                        er_str_addf(&a->text, "setup %.*s\n", (int)line.len, line.ptr);
+                er_credentials_hide(a->wants->said->setup.items[i], &a->recipe, &text);
+                er_str_addc(&text, '\n');
+                while (er_sv_cut(&rest, '\n', &line)) {
+                        er_autofree char *shown = er_sv_dup(line);
+
+                        declare(a, "setup", shown);
+                }
         }
         if (text.len)
                 er_recipe_add(&a->recipe, "setup.txt", er_svn(text.buf, text.len), 0600);

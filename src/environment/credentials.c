@@ -194,13 +194,12 @@ static void take_named(const char *text, struct er_recipe *recipe)
         }
 }
 
-void er_credentials_take(const char *text, struct er_recipe *recipe, struct er_str *out)
+void er_credentials_hide(const char *text, struct er_recipe *recipe, struct er_str *out)
 {
         struct reading r = {.at = text, .host = ER_SV("")};
         er_auto(er_str) masked = ER_STR_INIT;
         struct er_sv secret;
 
-        take_named(text, recipe);
         er_credentials_mask(text, &masked);
         for (size_t place = 0; next_secret(&r, &secret); place++) {
                 er_autofree char *name = name_for(masked.buf, place, r.host);
@@ -217,4 +216,10 @@ void er_credentials_take(const char *text, struct er_recipe *recipe, struct er_s
                 text = r.at;
         }
         er_str_add(out, text);
+}
+
+void er_credentials_take(const char *text, struct er_recipe *recipe, struct er_str *out)
+{
+        take_named(text, recipe);
+        er_credentials_hide(text, recipe, out);
 }

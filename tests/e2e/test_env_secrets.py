@@ -205,6 +205,17 @@ def test_a_project_with_a_lock(errand, uv_host, index):
     assert holding(errand, uv_host) == []
 
 
+def test_setup_lines(errand, uv_host, index):
+    """They are the shell's: what is in quotes stays as it is, and nothing else is filled in."""
+    urls = index.url_for("me:geheim"), index.url_for("some'one:geh$eim")
+    declare_unseen(errand, setup=[f"""echo '{urls[0]}' "${{INDEX_USER-none}}" >out; cat <<'EOF' >>out\n{urls[1]}\nEOF""",
+                                  "tr a-z A-Z <out >bin/out; rm out"])
+    done = run(errand, uv_host, 'cat "$HOME"/.errand/environments/*/prefix/bin/out', env={"INDEX_USER": "me"}).ok()
+    assert done.text.split() == [urls[0].upper(), "NONE", urls[1].upper()]
+    shown = errand("env", "show", ready(uv_host)[0].name[:8], "--on", "box").ok().text
+    assert "//***@127" in shown and "geh" not in shown and holding(errand, uv_host) == []
+
+
 def test_what_building_a_package_needs(errand, builder, index):
     """For that pip starts itself once more, with the indexes in its arguments."""
     let_in(index)

@@ -56,15 +56,16 @@ settings() {
         sed -n "s/^$1=//p" "$ERRAND_FILES/settings" 2>/dev/null
 }
 
-# What a text with ${NAME}s means, as pip reads it, in $FILLED_IN: not on stdout, which would cost a process.
+# What a text with ${NAME}s means, as pip reads it, in $FILLED_IN: not on stdout, which would cost a process. $2: only of names
+# that begin so.
 # shellcheck disable=SC2016 # the text is meant
 filled_in() {
-        FILLED_IN='' fill_rest=$1
+        FILLED_IN='' fill_rest=$1 fill_mark='${'${2-}
         while :; do
-                case $fill_rest in *'${'*'}'*) ;; *) break ;; esac
-                FILLED_IN=$FILLED_IN${fill_rest%%'${'*}
-                fill_rest=${fill_rest#*'${'}
-                fill_name=${fill_rest%%'}'*}
+                case $fill_rest in *"$fill_mark"*'}'*) ;; *) break ;; esac
+                FILLED_IN=$FILLED_IN${fill_rest%%"$fill_mark"*}
+                fill_rest=${fill_rest#*"$fill_mark"}
+                fill_name=${2-}${fill_rest%%'}'*}
                 fill_rest=${fill_rest#*'}'}
                 case $fill_name in
                 '' | [0-9]* | *[!A-Z0-9_]*) FILLED_IN=$FILLED_IN\${$fill_name} ;;
@@ -72,6 +73,17 @@ filled_in() {
                 esac
         done
         FILLED_IN=$FILLED_IN$fill_rest
+}
+
+# The file $1 as $2, for what fills in no variables itself: with those that stand for what is secret, and no others.
+fill_file() {
+        (
+                umask 077
+                while IFS= read -r fill_line || [ -n "$fill_line" ]; do
+                        filled_in "$fill_line" ERRAND_AUTH_
+                        printf '%s\n' "$FILLED_IN"
+                done <"$1" >"$2"
+        )
 }
 
 # The same backwards for what is secret ($ERRAND_MASKED, one a line): $MASKED may be shown and kept.

@@ -439,18 +439,11 @@ pip_install_plain() {
         run "$@"
 }
 
-# uv.lock and its project, in $TMPDIR/lock: uv fills in no variables there.
+# uv.lock and its project, in $TMPDIR/lock.
 pip_copy_lock() {
         mkdir -p "$TMPDIR/lock"
         cp "$ERRAND_FILES/uv.lock" "$TMPDIR/lock/"
-        (
-                umask 077
-                while IFS= read -r pip_line || [ -n "$pip_line" ]; do
-                        # shellcheck disable=SC2016 # the text is meant
-                        case $pip_line in *'${ERRAND_AUTH_'*) filled_in "$pip_line"; pip_line=$FILLED_IN ;; esac
-                        printf '%s\n' "$pip_line"
-                done <"$ERRAND_FILES/pyproject.toml" >"$TMPDIR/lock/pyproject.toml"
-        )
+        fill_file "$ERRAND_FILES/pyproject.toml" "$TMPDIR/lock/pyproject.toml"
 }
 
 # uv.lock: what it says for this platform becomes the requirements.

@@ -22,7 +22,14 @@ setup_build() {
         PATH=$ERRAND_PREFIX/bin:$PATH
         export PATH
         if [ -n "$user_locale" ]; then LC_ALL=$user_locale; else unset LC_ALL; fi
-        run sh -e "$ERRAND_FILES/setup.txt"
+        setup_file=$ERRAND_FILES/setup.txt
+        # Also between single quotes, where the shell would not.
+        # shellcheck disable=SC2016 # the text is meant
+        if grep -q '\${ERRAND_AUTH_' "$setup_file"; then
+                fill_file "$setup_file" "$TMPDIR/setup.txt"
+                setup_file=$TMPDIR/setup.txt
+        fi
+        run sh -e "$setup_file"
         setup_status=$?
         LC_ALL=C
         export LC_ALL
