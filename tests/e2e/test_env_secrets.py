@@ -9,6 +9,7 @@ from envkit import places, tools
 from envkit.fixtures import channel, conda_host, index, island, podman_host, real_index, uv_host  # noqa: F401
 from envkit.jobs import declare, failed, home_of, ready, run
 from helpers import read_proc, until
+from test_env_container import APT
 
 TOKEN = "ab-1234567890abcdef"
 SECRET = (b"geheim", TOKEN.encode())
@@ -272,3 +273,13 @@ def test_in_a_container(errand, podman_host, index):
     assert run(errand, podman_host, "true").rc
     calls = podman_host.engine.calls.read_text()
     assert "--env=ERRAND_AUTH_127_0_0_1" in calls and "geheim" not in calls
+
+
+def test_an_image_made_for_it(errand, podman_host, index):
+    """With apt packages an image is made from a container of the build: it would keep the variables, and jobs would see them."""
+    podman_host.engine.image("apt:1", files=APT)
+    declare_unseen(errand, container="apt:1", apt=["hello"], setup=[f"echo {index.url_for('someone:geheim')} | tr a-z A-Z >$ERRAND_PREFIX/made"])
+    said = run(errand, podman_host, "sh", "-c", "hello; cat ~/../made; env").ok().text
+    assert said.startswith("hello 1.0\nHTTP://SOMEONE:GEHEIM@") and "PATH=" in said
+    assert "geheim" not in said and "ERRAND_SECRETS" not in said
+    assert holding(errand, podman_host) == []

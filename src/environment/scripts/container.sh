@@ -193,7 +193,11 @@ container_apt() {
         grep -v '^--user=' "$TMPDIR/options" >"$TMPDIR/options.root"
         mv "$TMPDIR/options" "$TMPDIR/options.user"
         mv "$TMPDIR/options.root" "$TMPDIR/options"
-        (container_inside apt)
+        # An image made from a container has its variables, and gives them to jobs: no secrets then; apt takes none.
+        (
+                unset ERRAND_SECRETS ERRAND_MASKED
+                container_inside apt
+        )
         container_status=$?
         mv "$TMPDIR/options.user" "$TMPDIR/options"
         container_more="--rm --name $container_building"
