@@ -154,6 +154,14 @@ static int take_pip_item(struct resolving *r, const char *item, struct er_err *e
         return er_requirements_add(er_sv(item), &place, &r->wants.pip, err);
 }
 
+static bool has_secret(const char *text)
+{
+        er_auto(er_str) masked = ER_STR_INIT;
+
+        er_credentials_mask(text, &masked);
+        return !er_streq(masked.buf, text);
+}
+
 static int take_conda_item(struct resolving *r, const char *item, struct er_err *err)
 {
         static const char *const yaml[] = {".yml", ".yaml", NULL};
@@ -181,6 +189,10 @@ static int take_conda_item(struct resolving *r, const char *item, struct er_err 
         }
         if (item[0] == '-')
                 return er_err_set(err, ER_CONFIG, "conda: %s is no package", item);
+        if (has_secret(item)) { /* it would be among the arguments of conda */
+                er_err_set(err, ER_CONFIG, "conda: %s: a package cannot name a channel with a password", item);
+                return er_err_hint(err, "name the channel under channels:, and the package alone");
+        }
         er_strv_add(&r->wants.conda, item);
         return 0;
 }
@@ -401,6 +413,10 @@ static int resolve(struct resolving *r, struct er_err *err)
 {
         const struct er_environment *said = r->said;
 
+        if (said->container && has_secret(said->container)) {
+                er_err_set(err, ER_CONFIG, "container: %s: an image's address cannot hold a password", said->container);
+                return er_err_hint(err, "log in on the host: docker login, podman login, apptainer remote login");
+        }
         /* The channels said here come before those of files. */
         er_strv_addall(&r->wants.channels, said->channels.items, said->channels.len);
         for (size_t i = 0; i < said->conda.len; i++)

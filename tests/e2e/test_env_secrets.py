@@ -70,12 +70,12 @@ def test_a_job_does_not_see_it(errand, uv_host, index):
 
 @pytest.mark.parametrize("said", [
     {"pip": ["alpha @ git+%s x"]}, {"pip": ["-r %s/requirements.txt"]}, {"pip": ["--nothing %s"]}, {"conda": ["%s"]}, {"apt": ["%s"]},
-    {"container": "https://%s"}], ids=["requirement", "file", "option", "conda", "apt", "container"])
+    {"container": "%s/image.sif"}, {"conda": ["%s::tool"]}], ids=["requirement", "file", "option", "conda", "apt", "container", "channel"])
 def test_what_is_declared_wrongly(errand, index, said):
     text = json.dumps(said).replace("%s", index.url_for("someone:geheim"))
     declare_unseen(errand, **json.loads(text))
     done = errand("run", "--dry-run", "--on", "local", "true")
-    assert "***@127" in done.text + done.said and "geheim" not in done.text + done.said
+    assert done.rc and "***@127" in done.said and "geheim" not in done.said
 
 
 def test_a_variable_of_ours(errand, uv_host, index):
