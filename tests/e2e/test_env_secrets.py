@@ -100,6 +100,16 @@ def test_a_variable_of_the_host(errand, make_host, index):
     assert run(errand, host, "alpha").ok().text == "alpha 1.0\n"
 
 
+def test_two_passwords_for_one_host(errand, builder, index):
+    """Whoever of them is let in."""
+    index.wheel("beta", "1.0")
+    let_in(index)
+    for urls in ([index.url_for("nobody:sesam"), index.url_for("someone:geheim%2B9") + "/"], [index.url_for("someone:geheim%2B9"), index.url_for("nobody:sesam") + "/"]):
+        declare_unseen(errand, pip=["alpha", "beta"], index_url=urls[0], extra_index_urls=urls[1:])
+        assert run(errand, builder, "alpha").ok().text == "alpha 1.0\n"
+    assert holding(errand, builder) == []
+
+
 def test_a_wrong_password(errand, builder, index):
     let_in(index)
     declare_unseen(errand, pip=["alpha"], index_url=index.url_for("someone:geheimnis"))

@@ -162,19 +162,21 @@ PLACES
 }
 
 # Pip puts indexes into the arguments of the pip that it starts for what a build needs: $pip_url without its password, where the
-# file $pip_netrc can say it. A host has one there, and what would need quotes is not read alike by all Pythons.
+# file $pip_netrc can say it. A host can have one there (those in $pip_twice have more), and what would need quotes is not read
+# alike by all Pythons.
 pip_hide_place() {
         split_url "$1" && [ -n "$URL_USER" ] && [ -n "$URL_PASSWORD" ] || return 0
         pip_entry="machine ${URL_HOST%:*} login $URL_USER password $URL_PASSWORD"
         # shellcheck disable=SC1003 # a backslash
-        case $pip_entry in *'"'* | *'\'* | *'#'* | *'['* | *[!\ -~]* | *' '*' '*' '*' '*' '*' '*) return 0 ;; esac
+        case $pip_entry in *'"'* | *'\'* | *'#'* | *'['* | *[!\ -~]* | *' '*' '*' '*' '*' '*' '*) pip_twice="$pip_twice ${URL_HOST%:*} " ;; esac
         while IFS= read -r pip_line; do
                 case $pip_line in
-                "$pip_entry") pip_url=$URL_PLAIN && return 0 ;;
-                "machine ${URL_HOST%:*} "*) return 0 ;;
+                "$pip_entry") pip_entry= ;;
+                "machine ${URL_HOST%:*} "*) pip_twice="$pip_twice ${URL_HOST%:*} " ;;
                 esac
         done <"$pip_netrc"
-        printf '%s\n' "$pip_entry" >>"$pip_netrc"
+        case $pip_twice in *" ${URL_HOST%:*} "*) return 0 ;; esac
+        [ -z "$pip_entry" ] || printf '%s\n' "$pip_entry" >>"$pip_netrc"
         pip_url=$URL_PLAIN
 }
 
@@ -408,9 +410,13 @@ pip_install_uv() {
 }
 
 pip_install_plain() {
-        pip_netrc=$TMPDIR/netrc
+        pip_netrc=$TMPDIR/netrc pip_twice=
         (umask 077 && : >"$pip_netrc")
         pip_write_request "$TMPDIR/request.txt"
+        if [ -n "$pip_twice" ]; then
+                : >"$pip_netrc"
+                pip_write_request "$TMPDIR/request.txt" # now they are known
+        fi
         if [ -s "$pip_netrc" ]; then
                 # Behind the user's own: of two for one host the last counts.
                 pip_own=$TMPDIR/netrc.all
