@@ -1,6 +1,7 @@
 """Hosts without a way to the index: what they need is fetched on this side, for their platform, and sent."""
 import os
 import platform
+import subprocess
 import sys
 import time
 
@@ -9,6 +10,7 @@ import pytest
 from envkit import places, tools
 from envkit.fixtures import index, island  # noqa: F401
 from envkit.jobs import declare, environments, run, versions
+from envkit.wheels import git_repository, source_tree
 
 
 @pytest.mark.parametrize("fetch", ["here", "auto"])
@@ -24,6 +26,32 @@ def test_a_host_without_a_network_gets_its_wheels_from_here(errand, island, inde
     assert run(errand, island, "alpha").ok().text == "alpha 1.0\n"
     assert versions(errand, island, "beta", "native") == {"beta": "2.0", "native": "1.0"}
     assert len(environments(island)) == 1
+
+
+@pytest.mark.parametrize("said", ["fromgit @ git+{url}", "git+{url}"])
+def test_a_package_from_git_is_made_here(errand, island, index, said):
+    places.with_uv(island)
+    tools.link(tools.uv(), errand.bin)
+    index.wheel("beta", "2.0"), index.wheel("alpha", "1.0")
+    git_repository(index.directory, source_tree("fromgit", "4.2", requires=["beta"], scripts={"fromgit": "fromgit:main"}))
+    (errand.cwd / "requirements.txt").write_text(said.format(url=f"{index.static_url}/repo.git@v1") + "\nalpha\n")
+    declare(errand, pip="requirements.txt", index_url=index.url, fetch="here")
+    assert run(errand, island, "fromgit").ok().text == "fromgit 4.2\n"
+    assert versions(errand, island, "alpha", "beta", "fromgit") == {"alpha": "1.0", "beta": "2.0", "fromgit": "4.2"}
+    errand("env", "check", environments(island)[0].name[:8], "--on", "island").ok()
+
+
+def test_a_lock_with_a_package_from_git(errand, island, index):
+    places.with_uv(island)
+    tools.link(tools.uv(), errand.bin)
+    index.wheel("alpha", "1.0")
+    git_repository(index.directory, source_tree("fromgit", "4.2", scripts={"fromgit": "fromgit:main"}))
+    (errand.cwd / "pyproject.toml").write_text('[project]\nname = "p"\nversion = "0"\nrequires-python = ">=3.8"\ndependencies = ["alpha", "fromgit"]\n\n'
+                                               f'[tool.uv.sources]\nfromgit = {{ git = "{index.static_url}/repo.git", tag = "v1" }}\n')
+    subprocess.run([str(tools.uv()), "lock", "-q", "--index-url", index.url, "--no-cache"], cwd=errand.cwd, env=errand.env, check=True)
+    declare(errand, pip="uv.lock", index_url=index.url, fetch="here")
+    assert run(errand, island, "fromgit").ok().text == "fromgit 4.2\n"
+    assert versions(errand, island, "alpha") == {"alpha": "1.0"}
 
 
 def test_without_uv_on_either_side(errand, make_host, index):

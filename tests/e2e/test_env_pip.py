@@ -8,7 +8,7 @@ import pytest
 from envkit import places, tools
 from envkit.fixtures import index, real_index, uv_host  # noqa: F401
 from envkit.jobs import declare, environments, home_of, ready, run, versions
-from envkit.wheels import make_wheel, source_tree
+from envkit.wheels import git_repository, make_wheel, source_tree
 
 
 @pytest.fixture
@@ -104,23 +104,6 @@ def test_the_project_itself(errand, uv_host, index):
     (errand.cwd / "mine.py").write_text("def main():\n    print('edited')\n")
     assert run(errand, uv_host, "python3", "-c", "import mine; mine.main()").ok().text == "edited\n"
     assert environments(uv_host) == before
-
-
-def git_repository(directory, files):
-    """A repository that a plain web server can serve."""
-    work = directory / "git-work"
-    env = {"PATH": "/usr/bin:/bin", "HOME": str(directory), "GIT_CONFIG_GLOBAL": "/dev/null"}
-
-    def git(*words, cwd=work):
-        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@localhost", *words], cwd=cwd, env=env, check=True, capture_output=True)
-    work.mkdir(parents=True)
-    for path, text in files.items():
-        (work / path).write_text(text)
-    git("init", "-q", "-b", "main")
-    git("add", "."), git("commit", "-q", "-m", "first"), git("tag", "v1")
-    git("clone", "-q", "--bare", str(work), str(directory / "repo.git"), cwd=directory)
-    git("update-server-info", cwd=directory / "repo.git")
-    return directory / "repo.git"
 
 
 @pytest.mark.parametrize("kind", ["uv", "pip"])

@@ -8,6 +8,7 @@ import pytest
 from envkit import places, tools
 from envkit.fixtures import channel, conda_host, index, island, podman_host, real_index, uv_host  # noqa: F401
 from envkit.jobs import declare, failed, home_of, ready, run
+from envkit.wheels import git_repository
 from helpers import read_proc, until
 from test_env_container import APT
 
@@ -175,24 +176,18 @@ def build_wheel(directory, *_):
 
 def repository(index, needs=""):
     """A git repository of a package `beta`, as plain files behind the index's password. Its address, without one."""
-    work = index.directory.parent / "beta"
-    work.mkdir()
-    for name, text in REPOSITORY.items():
-        (work / name).write_text(text.replace("requires = []", f"requires = [{needs}]"))
-    for words in (["init", "--quiet"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "beta"],
-                  ["clone", "--quiet", "--bare", ".", str(index.directory / "beta.git")], ["--git-dir", str(index.directory / "beta.git"), "update-server-info"]):
-        subprocess.run(["git", *words], cwd=work, check=True)
-    return f"{index.static_url}/beta.git"
+    git_repository(index.directory, {name: text.replace("requires = []", f"requires = [{needs}]") for name, text in REPOSITORY.items()})
+    return f"{index.static_url}/repo.git"
 
 
 def test_a_repository(errand, builder, index):
     """Git gets it in no argument, and what keeps passwords for the user on the host does not get it at all."""
     let_in(index)
     (home_of(builder) / ".gitconfig").write_text("[credential]\n\thelper = store\n")
-    index.hold("beta.git/info/refs")
+    index.hold("repo.git/info/refs")
     declare_unseen(errand, pip=["beta @ git+" + index.url_for("someone:geheim%2B9", repository(index))], index_url=let_in(index))
     running = errand.start("run", "--quiet", "--on", "box", "--", "python", "-m", "beta")
-    index.held("beta.git/info/refs")
+    index.held("repo.git/info/refs")
     words = b" ".join(read_proc(pid, "cmdline") for pid in builder.jobs())
     index.release()
     assert running.wait().ok().text == "beta 1.0\n"

@@ -99,7 +99,9 @@ fetch_main() {
                 fetch_lock
                 # Local files travel as they are.
                 grep -v "^\${ERRAND_FILES}/\|^$ERRAND_FILES/\|^[a-z0-9._-]* @ file:" "$TMPDIR/locked.txt" >"$TMPDIR/wanted.txt"
-                if ! fetch_wheels --no-deps -r "$TMPDIR/wanted.txt"; then
+                if grep -q ' @ git+' "$TMPDIR/wanted.txt"; then
+                        fetch_each
+                elif ! fetch_wheels --no-deps -r "$TMPDIR/wanted.txt"; then
                         looks_like_network && pip_explain
                         fetch_each
                 fi
@@ -115,25 +117,32 @@ fetch_main() {
         fi
 }
 
-# One after another: what has no wheel for that platform is made into one here, if it comes out the same everywhere.
+# The lines of $TMPDIR/wanted.txt one after another: what has no wheel for that platform is made into one here.
 fetch_each() {
         grep '^-' "$TMPDIR/wanted.txt" >"$TMPDIR/options.txt"
         grep '^[^-#[:space:]]' "$TMPDIR/wanted.txt" >"$TMPDIR/items.txt"
         while IFS= read -r fetch_item <&4; do
                 fetch_item=${fetch_item%\\}
                 { cat "$TMPDIR/options.txt"; printf '%s\n' "$fetch_item"; } >"$TMPDIR/one.txt"
-                fetch_wheels --no-deps -r "$TMPDIR/one.txt" && continue
-                tell progress "building ${fetch_item%% *} here"
-                rm -rf "$TMPDIR/built"
-                # shellcheck disable=SC2086 # a command and its words
-                run $FETCH_PIP wheel --no-input --disable-pip-version-check --progress-bar off -q --no-deps -w "$TMPDIR/built" -r "$TMPDIR/one.txt" || pip_explain
-                for fetch_file in "$TMPDIR/built"/*.whl; do
-                        case $fetch_file in
-                        *-none-any.whl | *"-cp$(fetch_target python | tr -d .)-linux_$(fetch_target machine).whl") mv "$fetch_file" "$ERRAND_PREFIX/wheels/" ;;
-                        *) fail package "${fetch_item%% *}: there is no wheel for the host's Python $(fetch_target python) on $(fetch_target machine), and one made here would not run there" ;;
-                        esac
-                done
+                case $fetch_item in
+                *" @ git+"*) fetch_make ;; # pip would download its sources
+                *) fetch_wheels --no-deps -r "$TMPDIR/one.txt" || fetch_make ;;
+                esac
         done 4<"$TMPDIR/items.txt"
+}
+
+# A wheel of $TMPDIR/one.txt, if it comes out the same everywhere.
+fetch_make() {
+        tell progress "building ${fetch_item%% *} here"
+        rm -rf "$TMPDIR/built"
+        # shellcheck disable=SC2086 # a command and its words
+        run $FETCH_PIP wheel --no-input --disable-pip-version-check --progress-bar off -q --no-deps -w "$TMPDIR/built" -r "$TMPDIR/one.txt" || pip_explain
+        for fetch_file in "$TMPDIR/built"/*.whl; do
+                case $fetch_file in
+                *-none-any.whl | *"-cp$(fetch_target python | tr -d .)-linux_$(fetch_target machine).whl") mv "$fetch_file" "$ERRAND_PREFIX/wheels/" ;;
+                *) fail package "${fetch_item%% *}: there is no wheel for the host's Python $(fetch_target python) on $(fetch_target machine), and one made here would not run there" ;;
+                esac
+        done
 }
 
 fetch_main

@@ -180,6 +180,16 @@ pip_hide_place() {
         pip_url=$URL_PLAIN
 }
 
+# Requirements for a host that is sent what is at their addresses: by their names, and where there is none, all that was sent.
+pip_without_addresses() {
+        sed '/^git+/d; /^https\{0,1\}:/d; s/^\([A-Za-z0-9][A-Za-z0-9._-]*\(\[[^]]*\]\)\{0,1\}\) *@ *\(git+\|https\{0,1\}:\)[^ ;]*/\1/' "$1"
+        grep -q '^git+\|^https\{0,1\}:' "$1" || return 0
+        for pip_file in "$ERRAND_FILES"/*.whl; do
+                # shellcheck disable=SC2016 # both tools fill it in
+                case ${pip_file##*/} in '*.whl' | uv-*) ;; *) printf '${ERRAND_FILES}/%s\n' "${pip_file##*/}" ;; esac
+        done
+}
+
 # The names and the urls of what is asked for, in $1, as both tools read it: both fill in the variables that stand for
 # passwords, which are so in no file and in no argument.
 pip_write_request() {
@@ -188,17 +198,18 @@ pip_write_request() {
         {
                 if fetched_here; then
                         echo --no-index
+                        pip_without_addresses "$ERRAND_FILES/requirements.txt"
                 else
                         pip_write_places index_url --index-url
                         pip_write_places extra_index_url --extra-index-url
                         pip_write_places find_links --find-links
                         settings no_index | sed 's/.*/--no-index/'
+                        while IFS= read -r pip_line; do
+                                # shellcheck disable=SC2016 # the text is meant
+                                case $pip_line in *git+http*://*'${'*@*) pip_hide_git "$pip_line"; pip_line=$PIP_LINE ;; esac
+                                printf '%s\n' "$pip_line"
+                        done <"$ERRAND_FILES/requirements.txt"
                 fi
-                while IFS= read -r pip_line; do
-                        # shellcheck disable=SC2016 # the text is meant
-                        case $pip_line in *git+http*://*'${'*@*) pip_hide_git "$pip_line"; pip_line=$PIP_LINE ;; esac
-                        printf '%s\n' "$pip_line"
-                done <"$ERRAND_FILES/requirements.txt"
         } >"$1"
         umask "$pip_umask"
 }
@@ -469,6 +480,12 @@ pip_export_lock() {
                 pip_locked=
         else
                 pip_locked=$ERRAND_PREFIX/locked.txt
+                if fetched_here && grep -q '^[^#]* @ ' "$pip_locked"; then
+                        # What was made of a repository has no hash that a lock could know; then none may have one.
+                        sed 's/ *\\$//; /^ *--hash=/d' "$pip_locked" >"$TMPDIR/unhashed.txt"
+                        pip_locked=$TMPDIR/by-name.txt
+                        pip_without_addresses "$TMPDIR/unhashed.txt" >"$pip_locked"
+                fi
         fi
 }
 

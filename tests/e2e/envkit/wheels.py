@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import re
+import subprocess
 import tarfile
 import zipfile
 
@@ -120,3 +121,20 @@ def make_sdist(where, name, version="1.0", **more):
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
     return path
+
+
+def git_repository(directory, files):
+    """A repository that a plain web server can serve."""
+    work = directory / "git-work"
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(directory), "GIT_CONFIG_GLOBAL": "/dev/null"}
+
+    def git(*words, cwd=work):
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@localhost", *words], cwd=cwd, env=env, check=True, capture_output=True)
+    work.mkdir(parents=True)
+    for path, text in files.items():
+        (work / path).write_text(text)
+    git("init", "-q", "-b", "main")
+    git("add", "."), git("commit", "-q", "-m", "first"), git("tag", "v1")
+    git("clone", "-q", "--bare", str(work), str(directory / "repo.git"), cwd=directory)
+    git("update-server-info", cwd=directory / "repo.git")
+    return directory / "repo.git"
