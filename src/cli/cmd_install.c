@@ -11,6 +11,7 @@
 #include "cli/target.h"
 #include "cli/view.h"
 #include "cli/words.h"
+#include "environment/credentials.h"
 #include "environment/edit.h"
 #include "environment/imports.h"
 #include "job/config.h"
@@ -127,12 +128,19 @@ static const struct er_strv *declared(const struct er_config *config, const stru
                                           : &software->julia;
 }
 
+static void show_items(const struct er_strv *items, const char *between, struct er_str *out)
+{
+        for (size_t i = 0; i < items->len; i++) {
+                er_str_add(out, i ? between : "");
+                er_credentials_mask(items->items[i], out);
+        }
+}
+
 static int by_hand(const struct adding *a, const char *file, const char *how, struct er_err *err)
 {
         er_auto(er_str) items = ER_STR_INIT;
 
-        for (size_t i = 0; i < a->items->len; i++)
-                er_str_addf(&items, "%s%s", i ? " " : "", a->items->items[i]);
+        show_items(a->items, " ", &items);
         er_err_set(err, ER_CONFIG, "%s is not written so that errand could add to it", file);
         return er_err_hint(err, "%s: %s", how, items.buf);
 }
@@ -374,8 +382,7 @@ static int install(struct er_cli *cli, void *arg, char **args, int count, struct
                 return -1;
         }
         keep_change();
-        for (size_t i = 0; i < items.len; i++)
-                er_str_addf(&names, "%s%s", i ? ", " : "", items.items[i]);
+        show_items(&items, ", ", &names);
         if (ready.len)
                 er_say(cli, "%s: %s; ready on %s", a.shown, names.buf, ready.buf);
         else
