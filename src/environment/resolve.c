@@ -2,6 +2,7 @@
 #include "environment/environment.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include "base/io.h"
@@ -220,6 +221,19 @@ static int take_apt(struct resolving *r, struct er_err *err)
         return 0;
 }
 
+/* Manifest.toml, and those for one version of Julia (Manifest-v1.11.toml): which is right the host knows. */
+static void take_manifests(struct resolving *r, const char *path)
+{
+        DIR *dir = opendir(path);
+        const struct dirent *entry;
+
+        while (dir && (entry = readdir(dir)))
+                if (er_streq(entry->d_name, "Manifest.toml") || (er_starts(entry->d_name, "Manifest-v") && er_ends(entry->d_name, ".toml")))
+                        er_strv_take(&r->wants.data, er_path_join(path, entry->d_name));
+        if (dir)
+                closedir(dir);
+}
+
 static int take_julia(struct resolving *r, struct er_err *err)
 {
         for (size_t i = 0; i < r->said->julia.len; i++) {
@@ -228,15 +242,13 @@ static int take_julia(struct resolving *r, struct er_err *err)
 
                 if (er_ends(item, ".toml")) {
                         er_autofree char *dir = er_path_dir(path);
-                        er_autofree char *manifest = er_path_join(dir, "Manifest.toml");
 
                         if (!er_streq(er_path_base(item), "Project.toml"))
                                 return er_err_set(err, ER_CONFIG, "julia: %s: expected a Project.toml or names of packages", item);
                         if (!is_file(path))
                                 return no_file(r, "julia", item, err);
                         er_strv_add(&r->wants.data, path);
-                        if (is_file(manifest))
-                                er_strv_add(&r->wants.data, manifest);
+                        take_manifests(r, dir);
                         continue;
                 }
                 for (const char *at = item; *at; at++)

@@ -110,11 +110,16 @@ def test_a_manifest_is_kept_to(errand, real_host, registry):
     assert run(errand, real_host, "julia", "main.jl").ok().text == "0.5.30.1.0"
 
 
-def test_a_manifest_of_a_newer_julia(errand, real_host):
+def test_a_manifest_of_a_newer_julia(errand, real_host, registry):
+    """Unless there is another one, for this Julia."""
     manifest = f'julia_version = "1.10.10"\nmanifest_format = "2.0"\n\n[[deps.Example]]\nuuid = "{uuid_of("Example")}"\nversion = "0.5.3"\n'
     errand.project("work", {"Project.toml": project_file("Example"), "Manifest.toml": manifest})
     declare(errand, julia="Project.toml")
     failed(run(errand, real_host, "true"), errand, "Manifest.toml was written by a newer Julia than this host's 1.5.3")
+    tree = registry.packages["Example"][0][1]
+    (errand.cwd / "Manifest-v1.5.toml").write_text(f'[[Example]]\ngit-tree-sha1 = "{tree}"\nuuid = "{uuid_of("Example")}"\nversion = "0.5.3"\n')
+    (errand.cwd / "main.jl").write_text("using Example\nprint(Example.version())\n")
+    assert run(errand, real_host, "julia", "main.jl").ok().text == "0.5.3"
 
 
 def test_a_project_that_is_a_package_itself(errand, real_host):

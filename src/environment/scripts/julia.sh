@@ -1,5 +1,5 @@
 # julia.sh - Julia packages: $ERRAND_FILES/julia.txt ("Name" or "Name@version" a line), or Project.toml with or without its
-# Manifest.toml; into the project $ERRAND_PREFIX/julia. The depot is shared by all environments of this host.
+# Manifest.toml (or the one for this Julia's version); into the project $ERRAND_PREFIX/julia. The depot is shared by all environments of this host.
 
 JULIA_RELEASE=1.10.10
 
@@ -171,7 +171,7 @@ julia_explain() {
         fi
         if says 'could not parse entry for `*deps'; then
                 fail package "Manifest.toml was written by a newer Julia than this host's $("$JULIA" --version | sed 's/.* //')" \
-                        "install that Julia on the host (juliaup), or leave Manifest.toml out"
+                        "install that Julia on the host (juliaup), leave Manifest.toml out, or put one for the host's Julia beside it (Manifest-v1.x.toml)"
         fi
         fail package "julia: $(said '^ERROR' || last_words)"
 }
@@ -207,8 +207,10 @@ julia_build() {
                         inside || !/^[[:space:]]*(name|uuid|version)[[:space:]]*=/' "$ERRAND_FILES/Project.toml" >"$ERRAND_PREFIX/julia/Project.toml"
                 tell progress "julia: installing what Project.toml names"
                 julia_todo='fresh(); Pkg.instantiate()'
-                if [ -f "$ERRAND_FILES/Manifest.toml" ]; then
-                        cp "$ERRAND_FILES/Manifest.toml" "$ERRAND_PREFIX/julia/"
+                julia_manifest=$ERRAND_FILES/Manifest-v$("$JULIA" --version | sed 's/.* \([0-9]*\.[0-9]*\).*/\1/').toml
+                [ -f "$julia_manifest" ] || julia_manifest=$ERRAND_FILES/Manifest.toml
+                if [ -f "$julia_manifest" ]; then
+                        cp "$julia_manifest" "$ERRAND_PREFIX/julia/Manifest.toml"
                         chmod u+w "$ERRAND_PREFIX/julia/Manifest.toml"
                         # It says where everything is: a registry is needed only when one is too old to know it.
                         julia_todo="try Pkg.instantiate() catch; $julia_todo end"
