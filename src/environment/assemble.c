@@ -276,15 +276,18 @@ static void add_setup(struct assembly *a)
 /* The parts of the script that are needed, and what they run. */
 static int add_script(struct assembly *a, const struct er_strv *parts, bool container, struct er_err *err)
 {
+        static char index[] = "pip_index.sh", explain[] = "pip_explain.sh", build[] = "pip.sh";
+        static char *const pip[] = {index, explain, build};
         er_auto(er_str) script = ER_STR_INIT;
         er_auto(er_strv) names = ER_STRV_INIT;
 
         er_strv_add(&names, "lib.sh");
-        for (size_t i = 0; i < parts->len; i++)
-                er_strv_addf(&names, "%s.sh", parts->items[i]);
         /* Conda asks the parts of pip how packages of pip will come. */
-        if (er_strv_has(parts, "conda") && !er_strv_has(parts, "pip"))
-                er_strv_add(&names, "pip.sh");
+        if (er_strv_has(parts, "pip") || er_strv_has(parts, "conda"))
+                er_strv_addall(&names, pip, ER_LEN(pip));
+        for (size_t i = 0; i < parts->len; i++)
+                if (!er_streq(parts->items[i], "pip"))
+                        er_strv_addf(&names, "%s.sh", parts->items[i]);
         if (container)
                 er_strv_add(&names, "container.sh");
         er_strv_add(&names, "main.sh");

@@ -49,7 +49,7 @@ static char *wheels_dir(void)
 
 static int write_files(struct fetching *f, struct er_err *err)
 {
-        static const char *const parts[] = {"lib.sh", "pip.sh", "fetch.sh"};
+        static const char *const parts[] = {"lib.sh", "pip_index.sh", "pip_explain.sh", "pip.sh", "fetch.sh"};
         er_autofree char *files = er_path_join(f->dir, "files");
         er_autofree char *tmp = er_path_join(f->dir, "tmp");
         er_autofree char *script = er_path_join(files, "fetch.sh");

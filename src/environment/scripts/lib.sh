@@ -68,7 +68,7 @@ filled_in() {
                 fill_name=${2-}${fill_rest%%'}'*}
                 fill_rest=${fill_rest#*'}'}
                 case $fill_name in
-                '' | [0-9]* | *[!A-Z0-9_]*) FILLED_IN=$FILLED_IN\${$fill_name} ;;
+                '' | [0-9]* | *[!A-Z0-9_]*) FILLED_IN="$FILLED_IN\${$fill_name}" ;;
                 *) eval "FILLED_IN=\$FILLED_IN\${$fill_name-\\\${$fill_name\}}" ;; # what is not set stays as it is
                 esac
         done
