@@ -211,9 +211,11 @@ static void on_trouble(void *arg, const struct er_job *job, const struct er_err 
 }
 
 /* Outputs that are still on their host while nobody fetches them are fetched here, so that what is in the way is said to
-   whoever waits for them. */
-static void fetch_here(const struct er_cli *cli, const struct er_jobs *jobs, er_deadline deadline, struct fetching *f)
+   whoever waits for them. True: something was tried. */
+static bool fetch_here(const struct er_cli *cli, const struct er_jobs *jobs, er_deadline deadline, struct fetching *f)
 {
+        bool tried = false;
+
         for (size_t i = 0; i < jobs->len; i++) {
                 const struct er_job *job = &jobs->items[i];
                 er_deadline until = deadline == ER_NEVER ? er_deadline_in(FETCH_MS) : deadline;
@@ -223,9 +225,11 @@ static void fetch_here(const struct er_cli *cli, const struct er_jobs *jobs, er_
 
                 if (!er_job_state_ended(job->state) || job->outputs_fetched || er_maestro_is_carried(cli->store, job->run_id))
                         continue;
+                tried = true;
                 if (er_maestro_carry(&opts, &job->run_id, 1, NULL, &why) < 0 && why.code != ER_TIMEOUT)
                         on_trouble(f, job, &why);
         }
+        return tried;
 }
 
 static int wait_for(const struct er_cli *cli, struct er_live *live, struct er_jobs *jobs, er_deadline deadline, int stop,
@@ -247,8 +251,8 @@ static int wait_for(const struct er_cli *cli, struct er_live *live, struct er_jo
                 if (poll(&wait, 1, (int)(left < LOOK_MS ? left : LOOK_MS)) > 0)
                         break;
                 if (er_mono_ms() >= adopt_at) {
-                        if (live)
-                                fetch_here(cli, jobs, deadline, &fetching);
+                        if (live && fetch_here(cli, jobs, deadline, &fetching))
+                                seen = -1; /* the store's version tells what others have written, not what we have */
                         er_target_adopt(cli);
                         adopt_at = er_deadline_in(ADOPT_EVERY_MS);
                 }

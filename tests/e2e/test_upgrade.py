@@ -11,7 +11,7 @@ def test_jobs_of_another_build_go_on(errand, host):
     agents[0].rename(agents[0].with_name("errand-agent-000000000000"))
     host.cut()
     assert errand("logs", "work-1").ok().out == b"begun\n"
-    assert errand.job()["state"] == "running"
+    until(lambda: errand.job()["state"] == "running", 20, "the store to hear of it")
     (host.home / "go").touch()
     errand("wait", "work-1").ok()
     assert (errand.results("work-1.0") / "o").read_text() == "yes\n"
