@@ -8,6 +8,7 @@
 #include "agent/worktree.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/parse.h"
 #include "base/path.h"
 
 #define NAME_MAX_LEN 200u
@@ -17,20 +18,6 @@ static int answer(const struct er_agent *agent, const char *word, const char *na
         er_autofree char *line = er_fmt("%s %s/projects/%s\n", word, agent->root, name);
 
         return er_write_full(1, line, strlen(line)) < 0 ? 1 : 0;
-}
-
-static bool read_hash(const char *text, unsigned char ret[ER_TREE_HASH])
-{
-        static const char digits[] = "0123456789abcdef";
-
-        for (size_t i = 0; i < 2 * ER_TREE_HASH; i++) {
-                const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
-
-                if (!digit)
-                        return false;
-                ret[i / 2] = (unsigned char)(ret[i / 2] << 4 | (unsigned char)(digit - digits));
-        }
-        return text[2 * ER_TREE_HASH] == '\0';
 }
 
 static int make(const struct er_agent *agent, const char *name, const unsigned char hash[ER_TREE_HASH], int at, struct er_err *err)
@@ -59,7 +46,7 @@ static int checkout(const struct er_agent *agent, const char *name, const char *
         there = fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
         if (er_streq(hex, "-"))
                 return answer(agent, there ? "kept" : "none", name);
-        if (!read_hash(hex, hash))
+        if (!er_parse_hex(er_sv(hex), hash, ER_TREE_HASH))
                 return er_err_set(err, ER_USAGE, "%s is no snapshot", hex);
         if (there && !fresh)
                 return answer(agent, "kept", name);

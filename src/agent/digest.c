@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/parse.h"
 
 #define PIECE ((size_t)1 << 20)
 
@@ -248,11 +249,10 @@ void er_digest_add(struct er_digest *digest, const void *data, size_t len)
 void er_digest_end(struct er_digest *digest, char ret_hex[ER_DIGEST_HEX])
 {
         static const unsigned char zeros[128] = {0};
-        static const char digits[] = "0123456789abcdef";
         const struct kind *kind = &kinds[digest->kind];
         size_t tail = kind->block / 8; /* where the length goes */
         uint64_t bits = digest->bytes * 8;
-        unsigned char length[16] = {0};
+        unsigned char length[16] = {0}, bytes[(ER_DIGEST_HEX - 1) / 2];
 
         er_digest_add(digest, "\200", 1);
         er_digest_add(digest, zeros, (2 * kind->block - tail - digest->used) % kind->block);
@@ -260,18 +260,14 @@ void er_digest_end(struct er_digest *digest, char ret_hex[ER_DIGEST_HEX])
                 length[digest->kind == ER_DIGEST_MD5 ? i : tail - 1 - i] = (unsigned char)(bits >> (8 * i));
         er_digest_add(digest, length, tail);
         for (size_t i = 0; i < kind->size; i++) {
-                unsigned char byte;
-
                 if (digest->kind == ER_DIGEST_SHA512)
-                        byte = (unsigned char)(digest->state.w64[i / 8] >> (56 - 8 * (i % 8)));
+                        bytes[i] = (unsigned char)(digest->state.w64[i / 8] >> (56 - 8 * (i % 8)));
                 else if (digest->kind == ER_DIGEST_SHA256)
-                        byte = (unsigned char)(digest->state.w32[i / 4] >> (24 - 8 * (i % 4)));
+                        bytes[i] = (unsigned char)(digest->state.w32[i / 4] >> (24 - 8 * (i % 4)));
                 else
-                        byte = (unsigned char)(digest->state.w32[i / 4] >> (8 * (i % 4)));
-                ret_hex[2 * i] = digits[byte >> 4];
-                ret_hex[2 * i + 1] = digits[byte & 15];
+                        bytes[i] = (unsigned char)(digest->state.w32[i / 4] >> (8 * (i % 4)));
         }
-        ret_hex[2 * kind->size] = '\0';
+        er_fmt_hex(bytes, kind->size, ret_hex);
 }
 
 int er_digest_file(int dir_fd, const char *name, enum er_digest_kind kind, void (*read)(void *arg, size_t more), void *arg,

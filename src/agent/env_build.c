@@ -409,11 +409,8 @@ static int have_secrets(const struct er_env *env, const struct er_strv *secrets,
                 return -1;
         for (size_t i = 0; i < recipe.secrets.len; i++) {
                 const char *name = recipe.secrets.items[i];
-                size_t len = strlen(name), k = 0;
 
-                while (secrets && k < secrets->len && (strncmp(secrets->items[k], name, len) != 0 || secrets->items[k][len] != '='))
-                        k++;
-                if (secrets && k < secrets->len)
+                if (secrets && er_strv_value(secrets, name))
                         continue;
                 er_err_set(err, ER_CONFIG, "the value of %s, which building the environment takes, is not at hand", name);
                 if (err)

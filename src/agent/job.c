@@ -64,16 +64,6 @@ static void setf(struct er_strv *env, const char *fmt, ...)
         set(env, item.buf);
 }
 
-static const char *get(const struct er_strv *env, const char *name)
-{
-        size_t len = strlen(name);
-
-        for (size_t i = 0; i < env->len; i++)
-                if (strncmp(env->items[i], name, len) == 0 && env->items[i][len] == '=')
-                        return env->items[i] + len + 1;
-        return NULL;
-}
-
 static void set_gpus(struct er_strv *env, const struct er_charge *charge, uint64_t mask)
 {
         er_auto(er_str) list = ER_STR_INIT;
@@ -112,12 +102,12 @@ static void make_env(const struct er_charge *charge, const char *cwd, uint64_t g
         for (item = environ; *item; item++)
                 if (!er_starts(*item, ER_RECIPE_AUTH)) /* on this very machine: of the client that started us */
                         er_strv_add(env, *item);
-        if (!get(env, "PATH"))
+        if (!er_strv_value(env, "PATH"))
                 set(env, "PATH=" DEFAULT_PATH);
-        if (!get(env, "HOME"))
+        if (!er_strv_value(env, "HOME"))
                 setf(env, "HOME=%s", charge->agent->home);
         er_activation_apply(&charge->activation, env);
-        if (!get(env, "PYTHONUNBUFFERED"))
+        if (!er_strv_value(env, "PYTHONUNBUFFERED"))
                 set(env, "PYTHONUNBUFFERED=1"); /* output is a pipe, and is to be seen live */
         if (key) /* else nothing is kept from it */
                 set_gpus(env, charge, gpu_mask);
@@ -158,7 +148,7 @@ static bool is_executable_file(int dir_fd, const char *path, int *why)
 /* As execvp would look, but in the job's PATH and from the job's directory. */
 static char *find_program(const char *name, const struct er_strv *env, int dir_fd, int *why)
 {
-        struct er_sv rest = er_sv(get(env, "PATH")), dir;
+        struct er_sv rest = er_sv(er_strv_value(env, "PATH")), dir;
 
         *why = ENOENT;
         if (name[0] == '\0')

@@ -277,3 +277,13 @@ bool er_strv_has(const struct er_strv *v, const char *text)
                         return true;
         return false;
 }
+
+const char *er_strv_value(const struct er_strv *v, const char *name)
+{
+        size_t len = strlen(name);
+
+        for (size_t i = 0; i < v->len; i++)
+                if (strncmp(v->items[i], name, len) == 0 && v->items[i][len] == '=')
+                        return v->items[i] + len + 1;
+        return NULL;
+}

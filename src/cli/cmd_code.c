@@ -99,16 +99,13 @@ static int send_files(struct code *c, char **ret_word, char **ret_dir, struct er
 {
         er_autoptr(er_snapshot) snapshot = NULL;
         struct er_transfer transfer = {.progress = show_progress, .arg = c->live};
-        const unsigned char *hash;
         char hex[2 * ER_TREE_HASH + 1];
 
         if (er_travel_take(c->cli, c->dir, c->project, !c->opts->yes, &snapshot, err) < 0 ||
             er_snapshot_send(c->session, snapshot, c->dir, c->project, &transfer, err) < 0)
                 return -1;
         er_live_clear(c->live);
-        hash = er_snapshot_hash(snapshot);
-        for (size_t i = 0; i < ER_TREE_HASH; i++)
-                snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+        er_fmt_hex(er_snapshot_hash(snapshot), ER_TREE_HASH, hex);
         return ask_agent(c, hex, ret_word, ret_dir, err);
 }
 

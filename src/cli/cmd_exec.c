@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <unistd.h>
-#include "base/hash.h"
 #include "base/parse.h"
 #include "base/term.h"
 #include "cli/env_build.h"
@@ -55,11 +54,9 @@ static void add_words(const struct er_cli *cli, const struct er_where *where, co
                 er_strv_addf(argv, "%u", (unsigned)where->job.attempt);
         }
         if (recipe) {
-                struct er_hash hash;
-                char hex[ER_HASH_HEX];
+                char hex[2 * ER_ENV_HASH + 1];
 
-                memcpy(hash.bytes, recipe->hash, sizeof hash.bytes);
-                er_hash_hex(&hash, hex);
+                er_fmt_hex(recipe->hash, ER_ENV_HASH, hex);
                 er_strv_add(argv, "--environment");
                 er_strv_add(argv, hex);
         }

@@ -120,8 +120,7 @@ static int make_token(struct er_err *err)
                 return 0;
         if (getentropy(bytes, sizeof bytes) < 0)
                 return er_err_errno(err, errno, "making a token");
-        for (size_t i = 0; i < sizeof bytes; i++)
-                snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+        er_fmt_hex(bytes, sizeof bytes, hex);
         if (setenv(TOKEN, hex, 1) < 0)
                 return er_err_errno(err, errno, "keeping the token");
         explicit_bzero(hex, sizeof hex);

@@ -102,10 +102,7 @@ static int look(const struct er_cli *cli, const struct er_strv *on, struct visit
 
 static void name_of(const struct er_env_entry *entry, char ret[ER_HASH_HEX])
 {
-        struct er_hash hash;
-
-        memcpy(hash.bytes, entry->hash, sizeof hash.bytes);
-        er_hash_hex(&hash, ret);
+        er_fmt_hex(entry->hash, ER_ENV_HASH, ret);
 }
 
 /* ---- list */

@@ -144,15 +144,9 @@ static char *name_for(const char *masked, size_t place, struct er_sv host)
 
 static bool is_taken(const struct er_recipe *recipe, const char *name, struct er_sv value)
 {
-        size_t len = strlen(name);
+        const char *there = er_strv_value(&recipe->values, name);
 
-        for (size_t i = 0; i < recipe->values.len; i++) {
-                const char *item = recipe->values.items[i];
-
-                if (strncmp(item, name, len) == 0 && item[len] == '=')
-                        return !er_sv_eq(er_sv(item + len + 1), value);
-        }
-        return false;
+        return there && !er_sv_eq(er_sv(there), value);
 }
 
 static void add_value(struct er_recipe *recipe, const char *name, struct er_sv value)

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/lock.h"
+#include "base/parse.h"
 #include "base/path.h"
 #include "base/proc.h"
 #include "environment/scripts.h"
@@ -241,11 +242,9 @@ static int fetch(struct fetching *f, const char *platform, struct er_err *err)
 {
         er_autofree char *base = wheels_dir();
         er_autofree char *wheels = NULL, *kept = NULL;
-        char hex[ER_HASH_HEX];
-        struct er_hash hash;
+        char hex[2 * ER_ENV_HASH + 1];
 
-        memcpy(hash.bytes, f->recipe->hash, ER_HASH_LEN);
-        er_hash_hex(&hash, hex);
+        er_fmt_hex(f->recipe->hash, ER_ENV_HASH, hex);
         if (er_mkdir_p(AT_FDCWD, base, 0700, err) < 0)
                 return -1;
         f->dir = er_fmt("%s/new-XXXXXX", base);
@@ -289,11 +288,9 @@ int er_fetch_turn(const struct er_recipe *recipe, struct er_cancel *cancel, int 
 {
         er_autofree char *base = wheels_dir();
         er_autofree char *path = NULL;
-        char hex[ER_HASH_HEX];
-        struct er_hash hash;
+        char hex[2 * ER_ENV_HASH + 1];
 
-        memcpy(hash.bytes, recipe->hash, ER_HASH_LEN);
-        er_hash_hex(&hash, hex);
+        er_fmt_hex(recipe->hash, ER_ENV_HASH, hex);
         path = er_fmt("%s/%s.lock", base, hex);
         *ret_waited = false;
         if (er_mkdir_p(AT_FDCWD, base, 0700, err) < 0)

@@ -2,9 +2,9 @@
 #include "host/environment.h"
 
 #include <fcntl.h>
-#include "base/hash.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "base/path.h"
 #include "environment/fetch.h"
 #include "host/session_priv.h"
@@ -54,15 +54,13 @@ static int send_files(struct er_session *session, const struct er_recipe *recipe
 {
         er_autofree char *to = NULL;
         const struct er_hello *hello;
-        struct er_hash hash;
-        char hex[ER_HASH_HEX];
+        char hex[2 * ER_ENV_HASH + 1];
 
         if (paths->len == 0)
                 return 0;
         if (er_session_hello(session, &hello, err) < 0)
                 return -1;
-        memcpy(hash.bytes, recipe->hash, sizeof hash.bytes);
-        er_hash_hex(&hash, hex);
+        er_fmt_hex(recipe->hash, ER_ENV_HASH, hex);
         to = er_fmt("%s/environments/%s/files", hello->root, hex);
         return er_push(session, paths, to, transfer, err);
 }

@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/parse.h"
 #include "base/path.h"
 #include "host/statcache.h"
 
@@ -39,10 +40,8 @@ static char *tree_path(const char *project, const unsigned char hash[ER_TREE_HAS
 {
         er_autofree char *dir = project_dir(project);
         char hex[ER_HASH_HEX];
-        struct er_hash copy;
 
-        memcpy(copy.bytes, hash, sizeof copy.bytes);
-        er_hash_hex(&copy, hex);
+        er_fmt_hex(hash, ER_TREE_HASH, hex);
         return er_fmt("%s/%s", dir, hex);
 }
 

@@ -3,21 +3,12 @@
 
 #include <stdlib.h>
 
-static const char *find_given(const struct er_strv *given, const char *name)
-{
-        size_t len = strlen(name);
-        for (size_t i = 0; given && i < given->len; i++)
-                if (strncmp(given->items[i], name, len) == 0 && given->items[i][len] == '=')
-                        return given->items[i] + len + 1;
-        return NULL;
-}
-
 const char *er_secrets_find(const struct er_strv *names, const struct er_strv *given, struct er_strv *ret)
 {
         const char *missing = NULL;
         for (size_t i = 0; i < names->len; i++) {
                 const char *name = names->items[i];
-                const char *value = find_given(given, name);
+                const char *value = given ? er_strv_value(given, name) : NULL;
                 if (!value)
                         value = getenv(name);
                 if (value)

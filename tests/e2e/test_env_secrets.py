@@ -39,6 +39,16 @@ def holding(errand, host):
     return found
 
 
+def arguments_while(errand, host, index, part, *command):
+    """What stands in arguments on the host while the index is asked for `part`, and what the command then says."""
+    index.hold(part)
+    running = errand.start("run", "--quiet", "--on", "box", "--", *command)
+    index.held(part)
+    words = b" ".join(read_proc(pid, "cmdline") for pid in host.jobs())
+    index.release()
+    return words, running.wait().ok().text
+
+
 @pytest.fixture(params=["uv", "pip"])
 def builder(request):
     if request.param == "uv":
@@ -184,13 +194,9 @@ def test_a_repository(errand, builder, index):
     """Git gets it in no argument, and what keeps passwords for the user on the host does not get it at all."""
     let_in(index)
     (home_of(builder) / ".gitconfig").write_text("[credential]\n\thelper = store\n")
-    index.hold("repo.git/info/refs")
     declare_unseen(errand, pip=["beta @ git+" + index.url_for("someone:geheim%2B9", repository(index))], index_url=let_in(index))
-    running = errand.start("run", "--quiet", "--on", "box", "--", "python", "-m", "beta")
-    index.held("repo.git/info/refs")
-    words = b" ".join(read_proc(pid, "cmdline") for pid in builder.jobs())
-    index.release()
-    assert running.wait().ok().text == "beta 1.0\n"
+    words, said = arguments_while(errand, builder, index, "repo.git/info/refs", "python", "-m", "beta")
+    assert said == "beta 1.0\n"
     assert b"git" in words and b"geheim" not in words
     assert holding(errand, builder) == [] and not (home_of(builder) / ".git-credentials").exists()
 
@@ -227,13 +233,9 @@ def test_what_building_a_package_needs(errand, builder, index):
     let_in(index)
     (home_of(builder) / ".netrc").write_text("machine elsewhere login me password mine\n")
     needs = "beta @ git+" + index.url_for("someone:geheim%2B9", repository(index, needs='"alpha"'))
-    index.hold("/simple/alpha")
     declare_unseen(errand, pip=[needs], index_url=index.url_for("someone:geheim%2B9"), extra_index_urls=[index.url_for("someone:geheim%2B9") + "/"])
-    running = errand.start("run", "--quiet", "--on", "box", "--", "python", "-m", "beta")
-    index.held("/simple/alpha")
-    words = b" ".join(read_proc(pid, "cmdline") for pid in builder.jobs())
-    index.release()
-    assert running.wait().ok().text == "beta 1.0\n"
+    words, said = arguments_while(errand, builder, index, "/simple/alpha", "python", "-m", "beta")
+    assert said == "beta 1.0\n"
     assert b"pip" in words and b"geheim" not in words
     assert holding(errand, builder) == []
 
@@ -252,13 +254,9 @@ def test_conda_channels(errand, conda_host, channel, index):
     mirror.mkdir(parents=True)
     (mirror / "mine").symlink_to(channel.directory)
     index.lets_in = ("someone", "geheim+9")
-    index.hold("/repodata")
     declare_unseen(errand, conda=["tool"], channels=[index.url_for("someone:geheim%2B9", f"{index.static_url}/t/{TOKEN}/mine")])
-    running = errand.start("run", "--quiet", "--on", "box", "--", "tool")
-    index.held("/repodata")
-    words = b" ".join(read_proc(pid, "cmdline") for pid in conda_host.jobs())
-    index.release()
-    assert running.wait().ok().text == "tool 1.0\n"
+    words, said = arguments_while(errand, conda_host, index, "/repodata", "tool")
+    assert said == "tool 1.0\n"
     assert b"micromamba" in words and not any(secret in words for secret in SECRET)
     assert holding(errand, conda_host) == []
     record = next(ready(conda_host)[0].glob("prefix/conda/conda-meta/tool-*.json")).read_text()

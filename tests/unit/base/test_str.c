@@ -122,9 +122,26 @@ static void test_grow(void **state)
         free(items);
 }
 
+static void test_strv_value(void **state)
+{
+        er_auto(er_strv) v = ER_STRV_INIT;
+
+        (void)state;
+        er_strv_add(&v, "NAMES=x");
+        er_strv_add(&v, "NAME");
+        er_strv_add(&v, "NAME=a=b");
+        er_strv_add(&v, "NAME=later");
+        er_strv_add(&v, "EMPTY=");
+        assert_string_equal(er_strv_value(&v, "NAME"), "a=b");
+        assert_string_equal(er_strv_value(&v, "EMPTY"), "");
+        assert_null(er_strv_value(&v, "NAM"));
+        assert_null(er_strv_value(&v, "OTHER"));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_strv_value),
                 cmocka_unit_test(test_invariants), cmocka_unit_test(test_long_format), cmocka_unit_test(test_detach),
                 cmocka_unit_test(test_views),      cmocka_unit_test(test_vector),      cmocka_unit_test(test_grow),
         };
