@@ -43,8 +43,8 @@ lint: ## warnings of gcc and clang as errors, clang-tidy, shellcheck, headers, f
 	@scripts/install-deps lint
 	@scripts/lint
 
-fmt: ## clang-format over all of our C
-	find src include tests -name '*.[ch]' -print0 | xargs -0 clang-format -i
+fmt: ## lay out all of our C as .clang-format says
+	@scripts/fmt
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
 	@scripts/install-deps lint

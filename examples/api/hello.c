@@ -42,11 +42,13 @@ int main(int argc, char **argv)
         if (errand_open(NULL, &errand, &error) < 0)
                 return complain(&error);
         int status = 0;
-        if (errand_submit(errand, &request, &name, &error) < 0 || errand_logs(errand, name, 0, 1, show, NULL, NULL, &error) < 0 ||
+        if (errand_submit(errand, &request, &name, &error) < 0 ||
+            errand_logs(errand, name, 0, 1, show, NULL, NULL, &error) < 0 ||
             errand_wait(errand, name, -1, &job, &error) < 0) {
                 status = complain(&error);
         } else {
-                fprintf(stderr, "hello: %s is %s; its outputs are in %s\n", job.name, errand_state_name(job.state), job.results_dir);
+                fprintf(stderr, "hello: %s is %s; its outputs are in %s\n", job.name, errand_state_name(job.state),
+                        job.results_dir);
                 status = job.exit_status;
         }
         errand_job_clear(&job);

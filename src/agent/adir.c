@@ -30,7 +30,8 @@ void er_adir_release(struct er_adir *dir)
 
 int er_adir_missing(struct er_sv key, uint32_t attempt, struct er_err *err)
 {
-        er_err_set(err, ER_NOT_FOUND, "attempt %u of %.*s is not known on this host", (unsigned)attempt, (int)key.len, key.ptr);
+        er_err_set(err, ER_NOT_FOUND, "attempt %u of %.*s is not known on this host", (unsigned)attempt, (int)key.len,
+                   key.ptr);
         if (err) {
                 free(err->provider_code);
                 err->provider_code = er_strdup("attempt");
@@ -38,7 +39,8 @@ int er_adir_missing(struct er_sv key, uint32_t attempt, struct er_err *err)
         return -1;
 }
 
-int er_adir_open(const struct er_agent *agent, struct er_sv key, uint32_t attempt, struct er_adir *ret, struct er_err *err)
+int er_adir_open(const struct er_agent *agent, struct er_sv key, uint32_t attempt, struct er_adir *ret,
+                 struct er_err *err)
 {
         er_autofree char *path = er_fmt("%s/jobs/%.*s/%u", agent->root, (int)key.len, key.ptr, (unsigned)attempt);
         int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -143,7 +145,8 @@ int er_adir_info(const struct er_adir *dir, struct er_ainfo *ret, struct er_err 
 
 bool er_ainfo_is_foreign(const struct er_agent *agent, const struct er_ainfo *info)
 {
-        return info->hostname && info->boot_id && !er_streq(info->hostname, agent->hostname) && !er_streq(info->boot_id, agent->boot_id);
+        return info->hostname && info->boot_id && !er_streq(info->hostname, agent->hostname) &&
+               !er_streq(info->boot_id, agent->boot_id);
 }
 
 /* --- events */
@@ -434,7 +437,8 @@ int er_adir_settle(const struct er_agent *agent, const struct er_adir *dir, bool
                 return 1;
         if (!known)
                 known = er_adir_info(dir, &info, NULL) == 0;
-        rebooted = known && info.boot_id && info.boot_id[0] && agent->boot_id[0] && !er_streq(info.boot_id, agent->boot_id);
+        rebooted = known && info.boot_id && info.boot_id[0] && agent->boot_id[0] &&
+                   !er_streq(info.boot_id, agent->boot_id);
         er_events_last(dir, &last);
         if (last.state == 0 && !rebooted) {
                 if (ret_never_began)
@@ -449,7 +453,8 @@ int er_adir_settle(const struct er_agent *agent, const struct er_adir *dir, bool
         last.end = ER_END_LOST;
         last.reason = rebooted ? ER_REASON_REBOOT : ER_REASON_KILLED;
         free(last.detail);
-        last.detail = er_strdup(rebooted ? "the host was restarted during the job" : "errand's processes on the host were killed");
+        last.detail = er_strdup(rebooted ? "the host was restarted during the job"
+                                         : "errand's processes on the host were killed");
         if (outside)
                 return er_outside_settle(dir, lock_fd, &last, err);
         last.ended_ms = last.time_ms = er_now_ms();

@@ -11,14 +11,15 @@
 
 struct er_adir {
         int fd;
-        char *key;  /* (owned) */
+        char *key; /* (owned) */
         uint32_t attempt;
         char *path; /* (owned) absolute */
 };
 #define ER_ADIR_INIT {.fd = -1}
 void er_adir_release(struct er_adir *dir);
 /* ER_NOT_FOUND with provider code "attempt" when there is none. */
-int er_adir_open(const struct er_agent *agent, struct er_sv key, uint32_t attempt, struct er_adir *ret, struct er_err *err);
+int er_adir_open(const struct er_agent *agent, struct er_sv key, uint32_t attempt, struct er_adir *ret,
+                 struct er_err *err);
 /* That error. Returns -1. */
 int er_adir_missing(struct er_sv key, uint32_t attempt, struct er_err *err);
 /* Key and attempt of a request, checked. */
@@ -29,7 +30,7 @@ int er_adir_each(const struct er_agent *agent, struct er_sv key, er_adir_fn fn, 
 
 /* The `spec` file */
 struct er_ainfo {
-        char *id;        /* ERRAND_ATTEMPT_ID */
+        char *id; /* ERRAND_ATTEMPT_ID */
         char *boot_id;
         char *host_name; /* as the user calls this host, or NULL */
         char *hostname;  /* of the machine, as it calls itself */
@@ -61,19 +62,22 @@ bool er_exit_read(const struct er_adir *dir, struct er_status *ret);
 /* What is known of an attempt now: the record, or the last event with the usage so far. */
 void er_adir_status(const struct er_adir *dir, struct er_status *ret);
 
-/* The lock: an open file description lock, so that guard and supervisor share it and the kernel drops it with the last. */
+/* The lock: an open file description lock, so that guard and supervisor share it and the kernel drops it with the last.
+ */
 int er_alock_take(int dir_fd, int *ret_fd); /* 1: ours; 0: somebody else's; -1 with errno */
 bool er_adir_is_alive(const struct er_adir *dir);
 /* The open directory is no longer the one of its path: it was removed, or is being removed. */
 bool er_adir_is_gone(const struct er_adir *dir);
-/* An attempt that is over: waits until its processes have left the directory, which takes some ms after the record is there. */
+/* An attempt that is over: waits until its processes have left the directory, which takes some ms after the record is
+ * there. */
 void er_adir_wait_left(const struct er_adir *dir);
 
 /*
  * Makes sure that an attempt nobody looks after any more has its record: kills what is left of it and writes that it
  * was lost. Returns 1 when it is over, 0 when it is alive, or never began (*ret_never_began, may be NULL; also when the
- * directory has been removed). One that may have left something outside (outside.h) is alive until that has been ended. An attempt that another machine made (a home that several share) counts as alive: the
- * locks of its processes need not be seen here.
+ * directory has been removed). One that may have left something outside (outside.h) is alive until that has been ended.
+ * An attempt that another machine made (a home that several share) counts as alive: the locks of its processes need not
+ * be seen here.
  */
 int er_adir_settle(const struct er_agent *agent, const struct er_adir *dir, bool *ret_never_began, struct er_err *err);
 /* One that never began, and is to be removed: takes its lock, so that no SUBMIT begins it meanwhile. False: one did. */

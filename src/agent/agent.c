@@ -31,7 +31,8 @@ ssize_t er_read_small(int at, const char *path, char *buf, size_t size)
         return n;
 }
 
-/* Field `wanted` (from 0) of our line in /etc/passwd, whose field 2 is the uid (owned), or NULL. A static program has no NSS. */
+/* Field `wanted` (from 0) of our line in /etc/passwd, whose field 2 is the uid (owned), or NULL. A static program has
+ * no NSS. */
 static char *from_passwd(unsigned wanted)
 {
         er_auto(er_str) text = ER_STR_INIT;
@@ -64,7 +65,7 @@ static char *from_environment(const char *name)
 int er_agent_init(struct er_agent *agent, const char *root, struct er_err *err)
 {
         const char *pretended = getenv("ERRAND_BOOT_ID"); /* for the tests of what a reboot does */
-        const char *hostname = getenv("ERRAND_HOSTNAME");  /* and of homes that several machines share */
+        const char *hostname = getenv("ERRAND_HOSTNAME"); /* and of homes that several machines share */
 
         agent->user = from_environment("USER");
         if (!agent->user)
@@ -81,7 +82,8 @@ int er_agent_init(struct er_agent *agent, const char *root, struct er_err *err)
         if (!agent->home || agent->home[0] != '/') {
                 if (!root) {
                         er_err_set(err, ER_CONFIG, "no home directory is known for user %s", agent->user);
-                        return er_err_hint(err, "set HOME, or say where errand may keep its files: errand hosts add NAME ... --root DIR");
+                        return er_err_hint(err, "set HOME, or say where errand may keep its files: errand hosts add "
+                                                "NAME ... --root DIR");
                 }
                 free(agent->home);
                 agent->home = er_strdup("/");

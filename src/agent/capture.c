@@ -9,9 +9,9 @@
 #include "base/clock.h"
 #include "base/io.h"
 
-#define PIPE_LARGE (1 << 20)    /* for a job that fills the usual 64 KiB */
+#define PIPE_LARGE (1 << 20) /* for a job that fills the usual 64 KiB */
 #define PIPE_USUAL (64 * 1024)
-#define MOVE_MAX (8u << 20)     /* at one go, so that others get their turn */
+#define MOVE_MAX (8u << 20) /* at one go, so that others get their turn */
 #define COPY_SIZE (64u * 1024)
 #define SAME_RECORD_MS 50
 
@@ -53,7 +53,8 @@ static void put_record(struct er_capture *c, unsigned stream)
 
         _Static_assert(sizeof record == ER_LOG_RECORD, "the index's layout");
         /* What nobody described (a full disk) belongs to no record. */
-        if (c->records == 0 || stream != c->record_stream || now - c->record_ms >= SAME_RECORD_MS || now < c->record_ms) {
+        if (c->records == 0 || stream != c->record_stream || now - c->record_ms >= SAME_RECORD_MS ||
+            now < c->record_ms) {
                 number++;
                 time = now;
         }
@@ -63,7 +64,8 @@ static void put_record(struct er_capture *c, unsigned stream)
         record.zero = 0;
         if (c->idx_fd < 0)
                 c->idx_fd = openat(c->dir_fd, "log.idx", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-        if (c->idx_fd < 0 || er_pwrite_full(c->idx_fd, &record, sizeof record, (off_t)((number - 1) * sizeof record)) < 0)
+        if (c->idx_fd < 0 ||
+            er_pwrite_full(c->idx_fd, &record, sizeof record, (off_t)((number - 1) * sizeof record)) < 0)
                 return; /* nothing was said: the next record is as if this had not been */
         c->records = number;
         c->record_stream = stream;
@@ -123,7 +125,8 @@ static ssize_t move_some(struct er_capture *c, int fd)
 
         int waiting = 0;
 
-        if (c->log_fd < 0 && c->lost_errno == 0 && (ioctl(fd, FIONREAD, &waiting) < 0 || waiting > 0)) /* else the end of the stream */
+        if (c->log_fd < 0 && c->lost_errno == 0 &&
+            (ioctl(fd, FIONREAD, &waiting) < 0 || waiting > 0)) /* else the end of the stream */
                 make_log(c);
         if (c->no_splice || c->log_fd < 0 || c->lost_errno)
                 return copy_some(c, fd);
@@ -134,8 +137,8 @@ static ssize_t move_some(struct er_capture *c, int fd)
                 c->no_splice = true;
                 return copy_some(c, fd);
         } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-                /* The disk is full, or broken. The job goes on, its output is counted. A log with a hole in it would lie about
-                   what is where, so nothing more is written to it. */
+                /* The disk is full, or broken. The job goes on, its output is counted. A log with a hole in it would
+                   lie about what is where, so nothing more is written to it. */
                 c->lost_errno = errno;
                 return copy_some(c, fd);
         }

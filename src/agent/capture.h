@@ -1,6 +1,6 @@
 /*
- * capture.h - both streams of a job, in order of arrival, into `log` and its index (PROTOCOL.md, section 9). The bytes go
- * from the pipes to the file without passing through us where the kernel can do that.
+ * capture.h - both streams of a job, in order of arrival, into `log` and its index (PROTOCOL.md, section 9). The bytes
+ * go from the pipes to the file without passing through us where the kernel can do that.
  */
 #ifndef ER_AGENT_CAPTURE_H
 #define ER_AGENT_CAPTURE_H
@@ -14,7 +14,7 @@
 #define ER_LOG_RECORD 24u
 
 struct er_capture {
-        int dir_fd;    /* (borrowed) */
+        int dir_fd; /* (borrowed) */
         int log_fd, idx_fd;
         int pipes[2];  /* read ends; -1 at their end */
         uint64_t size; /* of the log */
@@ -29,7 +29,8 @@ struct er_capture {
         char *buf; /* (owned) for what cannot be spliced */
 };
 #define ER_CAPTURE_INIT {.dir_fd = -1, .log_fd = -1, .idx_fd = -1, .pipes = {-1, -1}}
-/* The log is made when the first output comes. A disk without room for it is not an error: then everything is dropped. */
+/* The log is made when the first output comes. A disk without room for it is not an error: then everything is dropped.
+ */
 void er_capture_open(struct er_capture *capture, int dir_fd);
 /* The ends for the job: [0] stdout, [1] stderr. 0, or -1 with errno. */
 int er_capture_pipes(struct er_capture *capture, int ret_write[2]);

@@ -20,7 +20,8 @@ static int answer(const struct er_agent *agent, const char *word, const char *na
         return er_write_full(1, line, strlen(line)) < 0 ? 1 : 0;
 }
 
-static int make(const struct er_agent *agent, const char *name, const unsigned char hash[ER_TREE_HASH], int at, struct er_err *err)
+static int make(const struct er_agent *agent, const char *name, const unsigned char hash[ER_TREE_HASH], int at,
+                struct er_err *err)
 {
         er_autoclose int root = -1;
         er_autoclose int hold = -1;
@@ -71,7 +72,8 @@ int er_checkout(const struct er_agent *agent, char **args, int count)
         rc = count == 2 ? checkout(agent, args[0], args[1], fresh, &err)
                         : er_err_set(&err, ER_USAGE, "usage: errand-agent checkout [--fresh] PROJECT HASH|-");
         if (rc < 0) {
-                er_autofree char *line = er_fmt("%s%s%s\n", err.message, err.hint ? "; " : "", err.hint ? err.hint : "");
+                er_autofree char *line = er_fmt("%s%s%s\n", err.message, err.hint ? "; " : "",
+                                                err.hint ? err.hint : "");
 
                 er_write_full(2, line, strlen(line));
                 rc = er_code_exit_status(err.code);

@@ -128,7 +128,8 @@ static int read_sum(struct coming *c, struct er_err *err)
 
         if (!sum)
                 return 0;
-        if (!equals || !er_digest_named(sum, (size_t)(equals - sum), &c->kind) || strlen(equals + 1) != 2 * er_digest_size(c->kind))
+        if (!equals || !er_digest_named(sum, (size_t)(equals - sum), &c->kind) ||
+            strlen(equals + 1) != 2 * er_digest_size(c->kind))
                 return er_err_set(err, ER_USAGE, "%s is no checksum", sum);
         for (size_t i = 0; equals[1 + i]; i++)
                 c->sum[i] = (char)(equals[1 + i] >= 'A' && equals[1 + i] <= 'F' ? equals[1 + i] + 32 : equals[1 + i]);
@@ -209,8 +210,8 @@ static int take_part(struct coming *c, struct er_err *err)
                         poll(NULL, 0, WAIT_MS);
                         continue;
                 }
-                if (fstat(fd, &ours) == 0 && fstatat(c->dir_fd, c->part, &there, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino == there.st_ino &&
-                    ours.st_dev == there.st_dev) {
+                if (fstat(fd, &ours) == 0 && fstatat(c->dir_fd, c->part, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+                    ours.st_ino == there.st_ino && ours.st_dev == there.st_dev) {
                         c->part_fd = er_take_fd(&fd);
                         c->doing = NULL;
                         return 0;
@@ -257,8 +258,10 @@ static int check_room(struct coming *c, uint64_t size, struct er_err *err)
                 return 0;
         er_fmt_size(&need, size - (uint64_t)st.st_size);
         er_fmt_size(&room, free_bytes);
-        er_err_set(err, ER_IO, "%s does not fit: %s to come, and %s free in %s", c->name, need.buf, room.buf, c->worker->agent->root);
-        return er_err_hint(err, "free some space there: errand data --rm NAME, errand gc; or keep errand's files elsewhere: errand hosts add HOST --root DIR");
+        er_err_set(err, ER_IO, "%s does not fit: %s to come, and %s free in %s", c->name, need.buf, room.buf,
+                   c->worker->agent->root);
+        return er_err_hint(err, "free some space there: errand data --rm NAME, errand gc; or keep errand's files "
+                                "elsewhere: errand hosts add HOST --root DIR");
 }
 
 static int put_in_place(struct coming *c, struct er_err *err)
@@ -354,7 +357,8 @@ static int copy_dir(struct coming *c, const char *from, struct er_err *err)
 {
         const struct er_fetch fetch = {.agent = c->worker->agent, .dir_fd = c->dir_fd, .tick = tick, .arg = c};
         er_autofree char *aside = er_fmt("./%s.d", c->part);
-        char *argv[] = {er_strdup("cp"), er_strdup("-R"), er_strdup("-p"), er_strdup("--"), er_strdup(from), aside, NULL};
+        char *argv[] = {
+                er_strdup("cp"), er_strdup("-R"), er_strdup("-p"), er_strdup("--"), er_strdup(from), aside, NULL};
         er_auto(er_str) said = ER_STR_INIT;
         int rc;
 
@@ -375,8 +379,9 @@ static int copy_dir(struct coming *c, const char *from, struct er_err *err)
 
 static int copy(struct coming *c, struct er_err *err)
 {
-        er_autofree char *from = c->url[0] == '~' && (c->url[1] == '/' || !c->url[1]) ? er_path_join(c->worker->agent->home, c->url[1] ? c->url + 2 : ".")
-                                                                                     : er_path_join(c->worker->agent->home, c->url);
+        er_autofree char *from = c->url[0] == '~' && (c->url[1] == '/' || !c->url[1])
+                                         ? er_path_join(c->worker->agent->home, c->url[1] ? c->url + 2 : ".")
+                                         : er_path_join(c->worker->agent->home, c->url);
         struct stat st, there;
 
         if (stat(from, &st) < 0)
@@ -384,12 +389,13 @@ static int copy(struct coming *c, struct er_err *err)
         if (take_part(c, err) < 0)
                 return -1;
         if (S_ISDIR(st.st_mode))
-                return c->has_sum ? er_err_set(err, ER_USAGE, "%s is a directory: it has no checksum", from) : copy_dir(c, from, err);
+                return c->has_sum ? er_err_set(err, ER_USAGE, "%s is a directory: it has no checksum", from)
+                                  : copy_dir(c, from, err);
         if (!S_ISREG(st.st_mode))
                 return er_err_set(err, ER_USAGE, "%s is no file", from);
         c->facts = (struct er_fetch_facts){.has_size = true, .size = (uint64_t)st.st_size};
-        if (fstatat(c->dir_fd, c->name, &there, AT_SYMLINK_NOFOLLOW) == 0 && !c->has_sum && there.st_mtim.tv_sec == st.st_mtim.tv_sec &&
-            there.st_size == st.st_size) {
+        if (fstatat(c->dir_fd, c->name, &there, AT_SYMLINK_NOFOLLOW) == 0 && !c->has_sum &&
+            there.st_mtim.tv_sec == st.st_mtim.tv_sec && there.st_size == st.st_size) {
                 drop_part(c);
                 return finish(c, true, err);
         }
@@ -408,7 +414,8 @@ static bool ends_any(const char *name, const char *const *ends)
 
 static int unpack(struct coming *c, struct er_err *err)
 {
-        static const char *const tars[] = {".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tzst", NULL};
+        static const char *const tars[] = {".tar",    ".tar.gz", ".tgz",     ".tar.bz2", ".tbz2", ".tbz",
+                                           ".tar.xz", ".txz",    ".tar.zst", ".tzst",    NULL};
         const struct er_fetch fetch = {.agent = c->worker->agent, .dir_fd = c->dir_fd, .tick = tick, .arg = c};
         bool tar = ends_any(c->name, tars), zip = er_ends(c->name, ".zip"), python = zip && !er_data_has_tool("unzip");
         er_auto(er_strv) argv = ER_STRV_INIT;
@@ -417,7 +424,8 @@ static int unpack(struct coming *c, struct er_err *err)
 
         if (!tar && !zip) {
                 er_err_set(err, ER_USAGE, "%s is no archive that errand can unpack", c->name);
-                return er_err_hint(err, "it is there as it is; .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst and .zip are unpacked");
+                return er_err_hint(
+                        err, "it is there as it is; .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst and .zip are unpacked");
         }
         if (tar) {
                 er_strv_add(&argv, "tar");
@@ -440,12 +448,14 @@ static int unpack(struct coming *c, struct er_err *err)
                 return 0;
         er_str_rtrim(&said);
         if (status == 127) {
-                er_err_set(err, ER_NOT_FOUND, "%s was not unpacked: there is no %s on this host", c->name, argv.items[0]);
+                er_err_set(err, ER_NOT_FOUND, "%s was not unpacked: there is no %s on this host", c->name,
+                           argv.items[0]);
                 return er_err_hint(err, "the archive itself is there");
         }
         if (strstr(said.buf, "No space left"))
                 return er_agent_fail(c->worker->agent, ENOSPC, err, "unpack %s", c->name);
-        return er_err_set(err, ER_REMOTE, "unpacking %s: %s", c->name, strrchr(said.buf, '\n') ? strrchr(said.buf, '\n') + 1 : said.buf);
+        return er_err_set(err, ER_REMOTE, "unpacking %s: %s", c->name,
+                          strrchr(said.buf, '\n') ? strrchr(said.buf, '\n') + 1 : said.buf);
 }
 
 /* --- DATA_FETCH */
@@ -466,8 +476,11 @@ static int take_name(struct coming *c, struct er_err *err)
         struct er_sv name = er_msg_get(c->worker->payload, ER_T_NAME);
 
         if (!er_name_is_safe(name, NAME_MAX_LEN)) {
-                er_err_set(err, ER_USAGE, "\"%.*s\" cannot be the name of data", (int)(name.len < 200 ? name.len : 200), name.ptr ? name.ptr : "");
-                return er_err_hint(err, "give another one with --to: without '/', not beginning with '.', at most %u bytes", NAME_MAX_LEN);
+                er_err_set(err, ER_USAGE, "\"%.*s\" cannot be the name of data", (int)(name.len < 200 ? name.len : 200),
+                           name.ptr ? name.ptr : "");
+                return er_err_hint(err,
+                                   "give another one with --to: without '/', not beginning with '.', at most %u bytes",
+                                   NAME_MAX_LEN);
         }
         c->name = er_sv_dup(name);
         c->part = er_fmt("%s" ER_DATA_PART, c->name);
@@ -535,12 +548,19 @@ static int list(struct er_worker *worker, struct er_err *err)
                 bool part = er_ends(entry->d_name, ER_DATA_PART);
                 struct stat st;
 
-                if (entry->d_name[0] == '.' || er_ends(entry->d_name, ER_DATA_OF) || fstatat(c.dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                if (entry->d_name[0] == '.' || er_ends(entry->d_name, ER_DATA_OF) ||
+                    fstatat(c.dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                         continue;
                 start = er_frame_begin(&worker->out, ER_F_ENTRY, worker->id);
-                er_msg_bytes(&worker->out, ER_T_NAME, entry->d_name, strlen(entry->d_name) - (part ? strlen(ER_DATA_PART) : 0));
-                er_msg_u64(&worker->out, ER_T_TYPE, S_ISDIR(st.st_mode) ? 'd' : S_ISLNK(st.st_mode) ? 'l' : part ? 'p' : 'f');
-                er_msg_u64(&worker->out, ER_T_SIZE, S_ISDIR(st.st_mode) ? er_du(c.dir_fd, entry->d_name) : (uint64_t)st.st_size);
+                er_msg_bytes(&worker->out, ER_T_NAME, entry->d_name,
+                             strlen(entry->d_name) - (part ? strlen(ER_DATA_PART) : 0));
+                er_msg_u64(&worker->out, ER_T_TYPE,
+                           S_ISDIR(st.st_mode)   ? 'd'
+                           : S_ISLNK(st.st_mode) ? 'l'
+                           : part                ? 'p'
+                                                 : 'f');
+                er_msg_u64(&worker->out, ER_T_SIZE,
+                           S_ISDIR(st.st_mode) ? er_du(c.dir_fd, entry->d_name) : (uint64_t)st.st_size);
                 er_msg_i64(&worker->out, ER_T_MTIME, (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000);
                 er_frame_end(&worker->out, start);
                 er_worker_flush(worker, ER_CHUNK);

@@ -1,4 +1,5 @@
-/* data_fetch.c - see data.h: downloads, by whichever program is here. The URL goes to its standard input, for it may hold a token. */
+/* data_fetch.c - see data.h: downloads, by whichever program is here. The URL goes to its standard input, for it may
+ * hold a token. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -64,7 +65,8 @@ static bool take(int fd, struct er_str *to)
         return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
-int er_data_tool(const struct er_fetch *fetch, char *const argv[], struct er_sv input, struct er_str *out, struct er_str *said)
+int er_data_tool(const struct er_fetch *fetch, char *const argv[], struct er_sv input, struct er_str *out,
+                 struct er_str *said)
 {
         int in[2] = {-1, -1}, outs[2] = {-1, -1}, errs[2] = {-1, -1}, status = 0;
         pid_t self = getpid(), pid = -1;
@@ -84,7 +86,8 @@ int er_data_tool(const struct er_fetch *fetch, char *const argv[], struct er_sv 
                 }
                 er_close(&in[1]);
                 while (open_out || open_errs) {
-                        struct pollfd p[2] = {{.fd = open_out ? outs[0] : -1, .events = POLLIN}, {.fd = open_errs ? errs[0] : -1, .events = POLLIN}};
+                        struct pollfd p[2] = {{.fd = open_out ? outs[0] : -1, .events = POLLIN},
+                                              {.fd = open_errs ? errs[0] : -1, .events = POLLIN}};
 
                         poll(p, 2, TICK_MS);
                         if (p[0].revents)
@@ -226,17 +229,21 @@ static enum trouble busybox_trouble(int status)
 
 static const struct tool {
         const char *program;
-        bool config;      /* the URL as a line of a curl configuration */
-        bool in_argv;     /* it takes no URL on its standard input */
+        bool config;                    /* the URL as a line of a curl configuration */
+        bool in_argv;                   /* it takes no URL on its standard input */
         const char *look[12], *run[16]; /* PART, and the URL where in_argv, come after; look[0] NULL: it cannot */
         enum trouble (*trouble)(int status);
 } tools[] = {
-        {"curl", true, false,
+        {"curl",
+         true,
+         false,
          {"curl", "-sSLI", "--globoff", "--netrc-optional", "--connect-timeout", "20", "--max-time", "40", "-K", "-"},
-         {"curl", "-fsSL", "--globoff", "--netrc-optional", "--connect-timeout", "20", "--speed-limit", "1", "--speed-time", "60", "-C", "-", "-K",
-          "-", "-o"},
+         {"curl", "-fsSL", "--globoff", "--netrc-optional", "--connect-timeout", "20", "--speed-limit", "1",
+          "--speed-time", "60", "-C", "-", "-K", "-", "-o"},
          curl_trouble},
-        {"wget", false, false,
+        {"wget",
+         false,
+         false,
          {"wget", "-S", "--spider", "-nv", "-T", "20", "-t", "1", "-i", "-"},
          {"wget", "-nv", "-c", "-T", "60", "-t", "1", "-i", "-", "-O"},
          wget_trouble},
@@ -278,8 +285,8 @@ static int no_tool(struct er_err *err)
         return er_err_hint(err, "install one of them there: curl");
 }
 
-static int run(const struct er_fetch *fetch, const struct tool *tool, const char *const *words, const char *part, struct er_str *out,
-               struct er_str *said)
+static int run(const struct er_fetch *fetch, const struct tool *tool, const char *const *words, const char *part,
+               struct er_str *out, struct er_str *said)
 {
         er_auto(er_strv) argv = ER_STRV_INIT;
         er_auto(er_str) input = ER_STR_INIT;
@@ -333,7 +340,8 @@ static void read_headers(const struct er_str *text, struct er_fetch_facts *ret)
                                 ret->has_size = ret->has_size && value.ptr[i] >= '0' && value.ptr[i] <= '9';
                                 ret->size = ret->size * 10 + (uint64_t)(value.ptr[i] - '0');
                         }
-                } else if (good && (header(line, "ETag", &value) || (!has_etag && header(line, "Last-Modified", &value)))) {
+                } else if (good &&
+                           (header(line, "ETag", &value) || (!has_etag && header(line, "Last-Modified", &value)))) {
                         has_etag = has_etag || line.ptr[0] == 'E' || line.ptr[0] == 'e';
                         free(ret->version);
                         ret->version = er_sv_dup(value);
@@ -400,7 +408,8 @@ static int refused(const struct er_fetch *fetch, int http, const struct er_str *
                 er_err_hint(err, "look at the address");
         } else if (http == 401 || http == 403) {
                 er_err_set(err, ER_AUTH, "the server refuses %s (%d)", url.buf, http);
-                er_err_hint(err, "does it need a login or a token? A ~/.netrc on the host is read; what has been downloaded here can be sent: errand data PATH");
+                er_err_hint(err, "does it need a login or a token? A ~/.netrc on the host is read; what has been "
+                                 "downloaded here can be sent: errand data PATH");
         } else if (http)
                 er_err_set(err, ER_REMOTE, "the server answers %d to %s", http, url.buf);
         else
@@ -477,7 +486,8 @@ static int disk(const struct er_fetch *fetch, const struct er_str *said, struct 
         struct er_sv words = last_words(said);
         struct statvfs fs;
 
-        if (strstr(said->buf, "No space left") || (fstatvfs(fetch->dir_fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < NO_ROOM)) {
+        if (strstr(said->buf, "No space left") ||
+            (fstatvfs(fetch->dir_fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < NO_ROOM)) {
                 begin_anew(fetch); /* a full disk harms every job there */
                 return er_agent_fail(fetch->agent, ENOSPC, err, "download");
         }

@@ -38,8 +38,10 @@ static int connect_to(const struct sockaddr *addr, socklen_t len)
 /* What listens on localhost does so on 127.0.0.1 nearly always, and now and then on ::1 alone. */
 static int dial(uint16_t port)
 {
-        struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+        struct sockaddr_in four = {
+                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in6 six = {
+                .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
         int fd = connect_to((const struct sockaddr *)&four, sizeof four), why = errno;
 
         if (fd < 0 && why == ECONNREFUSED)
@@ -98,14 +100,16 @@ static void carry(int fd)
                 bool up_full = up.len > up.done, down_full = down.len > down.done;
                 struct pollfd p[4] = {
                         {.fd = up_full ? -1 : up.from, .events = POLLIN},
-                        {.fd = up_full ? fd : -1, .events = POLLOUT}, /* asked for nothing it would still tell, again and again, of an end */
+                        {.fd = up_full ? fd : -1,
+                         .events = POLLOUT}, /* asked for nothing it would still tell, again and again, of an end */
                         {.fd = down_full ? -1 : down.from, .events = POLLIN},
                         {.fd = down.to, .events = down_full ? POLLOUT : 0},
                 };
 
                 if (poll(p, 4, -1) < 0 && errno != EINTR)
                         return;
-                if (p[1].revents & POLLERR || p[3].revents & (POLLERR | POLLHUP)) /* reset, or nobody reads what comes from there */
+                if (p[1].revents & POLLERR ||
+                    p[3].revents & (POLLERR | POLLHUP)) /* reset, or nobody reads what comes from there */
                         return;
                 move(&up, p[0].revents, p[1].revents, true);
                 move(&down, p[2].revents, p[3].revents, false);
@@ -122,7 +126,8 @@ int er_dial(char **args, int count)
                 return tell("none\n") < 0 ? 1 : 2;
         fd = dial((uint16_t)port);
         if (fd < 0) {
-                er_autofree char *text = errno == ECONNREFUSED ? er_strdup("refused\n") : er_fmt("fail %s\n", strerror(errno));
+                er_autofree char *text = errno == ECONNREFUSED ? er_strdup("refused\n")
+                                                               : er_fmt("fail %s\n", strerror(errno));
 
                 return tell(text) < 0 ? 1 : 3;
         }

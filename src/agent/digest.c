@@ -270,8 +270,8 @@ void er_digest_end(struct er_digest *digest, char ret_hex[ER_DIGEST_HEX])
         er_fmt_hex(bytes, kind->size, ret_hex);
 }
 
-int er_digest_file(int dir_fd, const char *name, enum er_digest_kind kind, void (*read)(void *arg, size_t more), void *arg,
-                   char ret_hex[ER_DIGEST_HEX], struct er_err *err)
+int er_digest_file(int dir_fd, const char *name, enum er_digest_kind kind, void (*read)(void *arg, size_t more),
+                   void *arg, char ret_hex[ER_DIGEST_HEX], struct er_err *err)
 {
         er_autoclose int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         er_autofree unsigned char *piece = er_malloc(PIECE);

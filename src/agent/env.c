@@ -13,7 +13,7 @@
 #include "proto/msg.h"
 
 #define RECORD_MAX (256u * 1024)
-#define GOING_MS 5000   /* what is being removed has lost its name long before */
+#define GOING_MS 5000 /* what is being removed has lost its name long before */
 #define GOING_LOOK_MS 5
 
 enum lock_byte { BUILD = 0, WANT = 1 };
@@ -60,7 +60,8 @@ static bool is_in_place(const struct er_env *env)
 {
         struct stat ours, named;
 
-        return fstat(env->fd, &ours) == 0 && stat(env->path, &named) == 0 && ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+        return fstat(env->fd, &ours) == 0 && stat(env->path, &named) == 0 && ours.st_ino == named.st_ino &&
+               ours.st_dev == named.st_dev;
 }
 
 enum opened { FAILED = -1, OPENED, GOING };
@@ -102,19 +103,21 @@ static enum opened try_open(const struct er_agent *agent, const unsigned char ha
         return FAILED;
 }
 
-int er_env_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HASH], enum er_env_for why, struct er_env *ret,
-                struct er_err *err)
+int er_env_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HASH], enum er_env_for why,
+                struct er_env *ret, struct er_err *err)
 {
         er_deadline deadline = er_deadline_in(GOING_MS);
         enum opened rc;
         char hex[ER_ENV_HEX];
 
-        while ((rc = try_open(agent, hash, why, ret, err)) == GOING && why == ER_ENV_MAKE && er_deadline_poll_ms(deadline) != 0)
+        while ((rc = try_open(agent, hash, why, ret, err)) == GOING && why == ER_ENV_MAKE &&
+               er_deadline_poll_ms(deadline) != 0)
                 poll(NULL, 0, GOING_LOOK_MS);
         if (rc != GOING)
                 return rc;
         er_env_hex(hash, hex);
-        return why == ER_ENV_MAKE ? er_err_set(err, ER_STATE, "environment %.12s is being removed", hex) : er_env_missing(hex, err);
+        return why == ER_ENV_MAKE ? er_err_set(err, ER_STATE, "environment %.12s is being removed", hex)
+                                  : er_env_missing(hex, err);
 }
 
 bool er_env_is_ready(const struct er_env *env)
@@ -138,7 +141,8 @@ int64_t er_env_used_ms(const struct er_env *env)
 {
         struct stat st;
 
-        if (fstatat(env->fd, "used", &st, 0) < 0 && fstatat(env->fd, "activate", &st, 0) < 0 && fstatat(env->fd, "recipe", &st, 0) < 0)
+        if (fstatat(env->fd, "used", &st, 0) < 0 && fstatat(env->fd, "activate", &st, 0) < 0 &&
+            fstatat(env->fd, "recipe", &st, 0) < 0)
                 return 0;
         return (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
 }
@@ -180,7 +184,8 @@ int er_env_each(const struct er_agent *agent, er_env_fn fn, void *arg, struct er
                 unsigned char hash[ER_ENV_HASH];
                 struct er_env env = ER_ENV_INIT;
 
-                if (!er_parse_hex(er_sv(entry->d_name), hash, ER_ENV_HASH) || er_env_open(agent, hash, ER_ENV_LOOK, &env, NULL) < 0)
+                if (!er_parse_hex(er_sv(entry->d_name), hash, ER_ENV_HASH) ||
+                    er_env_open(agent, hash, ER_ENV_LOOK, &env, NULL) < 0)
                         continue; /* it is going, or never was one */
                 rc = fn(arg, &env, hash, err);
                 er_env_release(&env);
@@ -237,7 +242,8 @@ void er_env_wait_release(struct er_env_wait *wait)
         *wait = (struct er_env_wait)ER_ENV_WAIT_INIT;
 }
 
-void er_env_wait_begin(struct er_env_wait *wait, const struct er_env *env, const struct er_strv *secrets, uint64_t failures)
+void er_env_wait_begin(struct er_env_wait *wait, const struct er_env *env, const struct er_strv *secrets,
+                       uint64_t failures)
 {
         *wait = (struct er_env_wait){.env = env, .secrets = secrets, .failures = failures, .pause_ms = PAUSE_MS};
 }
@@ -284,7 +290,8 @@ enum er_env_news er_env_wait_look(struct er_env_wait *wait)
 {
         er_auto(er_err) err = ER_ERR_INIT;
         int rc;
-        bool building = er_env_is_building(wait->env); /* before the rest: a builder writes the end first, then lets go */
+        bool building = er_env_is_building(
+                wait->env); /* before the rest: a builder writes the end first, then lets go */
 
         if (er_env_is_ready(wait->env))
                 return ER_ENV_READY;

@@ -1,9 +1,10 @@
 /*
- * env.h - environments on this host: environments/<hex>/ (PROTOCOL.md, section 9). One is ready when `activate` is there,
- * which is written last; it says what a job's variables become, so that no shell runs at a job's start.
+ * env.h - environments on this host: environments/<hex>/ (PROTOCOL.md, section 9). One is ready when `activate` is
+ * there, which is written last; it says what a job's variables become, so that no shell runs at a job's start.
  *
- * Two bytes of the file `lock` are locked (F_OFD_SETLK): byte 0 exclusively by whoever builds or removes it, byte 1 shared by
- * everybody who wants it. A build that nobody has wanted for ENV_UNWANTED_MS ends; one that is wanted is never removed.
+ * Two bytes of the file `lock` are locked (F_OFD_SETLK): byte 0 exclusively by whoever builds or removes it, byte 1
+ * shared by everybody who wants it. A build that nobody has wanted for ENV_UNWANTED_MS ends; one that is wanted is
+ * never removed.
  */
 #ifndef ER_AGENT_ENV_H
 #define ER_AGENT_ENV_H
@@ -31,11 +32,12 @@ enum er_env_for {
         ER_ENV_MAKE, /* the same, whether it is here or not */
 };
 /* ER_NOT_FOUND with provider code "environment" when its recipe is not here (and it is not to be made). */
-int er_env_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HASH], enum er_env_for why, struct er_env *ret,
-                struct er_err *err);
+int er_env_open(const struct er_agent *agent, const unsigned char hash[ER_ENV_HASH], enum er_env_for why,
+                struct er_env *ret, struct er_err *err);
 /* That error. Returns -1. */
 int er_env_missing(const char *hex, struct er_err *err);
-/* Its files are whole: for good, or (right after the build, until they are on the disk) as long as the machine is up. */
+/* Its files are whole: for good, or (right after the build, until they are on the disk) as long as the machine is up.
+ */
 bool er_env_is_ready(const struct er_env *env);
 /* Now is the time of its last use. */
 void er_env_mark_used(const struct er_env *env);
@@ -64,8 +66,8 @@ void er_env_failure_read(const struct er_env *env, struct er_env_failure *ret);
 /* The present line of progress (owned), or NULL. */
 char *er_env_progress(const struct er_env *env);
 
-/* 1: a builder was started, and has the lock; 0: there is one, or the environment is ready. secrets (may be NULL): values of the
-   recipe's variables, "NAME=value"; ER_CONFIG with provider code "secret" when one is not among them. */
+/* 1: a builder was started, and has the lock; 0: there is one, or the environment is ready. secrets (may be NULL):
+   values of the recipe's variables, "NAME=value"; ER_CONFIG with provider code "secret" when one is not among them. */
 int er_env_build_start(const struct er_env *env, const struct er_strv *secrets, struct er_err *err);
 /* Runs the recipe's script once more, which only looks, its output into `out_fd`. 0: all is there. */
 int er_env_check(const struct er_env *env, int out_fd, struct er_env_failure *ret, struct er_err *err);
@@ -80,14 +82,14 @@ enum er_env_news {
         ER_ENV_SAME,     /* look again in er_env_wait.pause_ms */
         ER_ENV_PROGRESS, /* the same, and .progress is another */
         ER_ENV_READY,
-        ER_ENV_FAILED,   /* .failure says why */
+        ER_ENV_FAILED, /* .failure says why */
 };
 struct er_env_wait {
-        const struct er_env *env; /* (borrowed) */
-        uint64_t failures; /* as many had there been before what we wait for */
+        const struct er_env *env;      /* (borrowed) */
+        uint64_t failures;             /* as many had there been before what we wait for */
         const struct er_strv *secrets; /* (borrowed) to build it with; NULL: whoever has them is to begin */
         er_deadline orphaned;          /* nobody builds it, and we cannot: until then somebody else may */
-        unsigned starts;   /* builders that we have started */
+        unsigned starts;               /* builders that we have started */
         int pause_ms;
         char *progress; /* (owned) */
         struct er_env_failure failure;
@@ -95,7 +97,8 @@ struct er_env_wait {
 #define ER_ENV_WAIT_INIT {0}
 void er_env_wait_release(struct er_env_wait *wait);
 /* failures: of er_env_failure.count at the time when it was first wanted. */
-void er_env_wait_begin(struct er_env_wait *wait, const struct er_env *env, const struct er_strv *secrets, uint64_t failures);
+void er_env_wait_begin(struct er_env_wait *wait, const struct er_env *env, const struct er_strv *secrets,
+                       uint64_t failures);
 enum er_env_news er_env_wait_look(struct er_env_wait *wait);
 
 /* What a job's start takes from it. */
@@ -106,7 +109,7 @@ struct er_activation {
         struct er_strv prepend; /* the same; joined with ':' */
         struct er_strv unset;   /* "NAME" */
         struct er_strv wrap;    /* words before the command, see er_activation_wrap */
-        struct er_strv end;     /* a command to run when the job is over: a container is not below us in the process tree */
+        struct er_strv end; /* a command to run when the job is over: a container is not below us in the process tree */
 };
 #define ER_ACTIVATION_INIT {0}
 void er_activation_release(struct er_activation *activation);
@@ -117,9 +120,9 @@ int er_activation_read(const struct er_env *env, struct er_activation *ret, stru
 /* Variables as they are after it. */
 void er_activation_apply(const struct er_activation *activation, struct er_strv *vars);
 /*
- * The words before a command, filled in: {work} the attempt's work/, {dir} where the command runs, {id} the attempt's id,
- * {root} errand's root; a word {each-var:TEXT} comes once for each of `names` and {each-gpu:TEXT} once for each GPU, with % in
- * TEXT standing for it.
+ * The words before a command, filled in: {work} the attempt's work/, {dir} where the command runs, {id} the attempt's
+ * id, {root} errand's root; a word {each-var:TEXT} comes once for each of `names` and {each-gpu:TEXT} once for each
+ * GPU, with % in TEXT standing for it.
  */
 struct er_wrap {
         const char *work, *dir, *id, *root;

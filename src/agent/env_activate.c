@@ -88,13 +88,15 @@ int er_activation_read(const struct er_env *env, struct er_activation *ret, stru
                         gone_down = !er_sv_eq(er_svn(item.ptr + 1, item.len - 1), er_sv(env->agent->boot_id));
                 /* Of a home that several machines share: the other one knows. */
                 if (item.len > 0 && item.ptr[0] == HOST)
-                        gone_down = gone_down && er_sv_eq(er_svn(item.ptr + 1, item.len - 1), er_sv(env->agent->hostname));
+                        gone_down = gone_down &&
+                                    er_sv_eq(er_svn(item.ptr + 1, item.len - 1), er_sv(env->agent->hostname));
                 for (size_t i = 0; item.len > 0 && i < ER_LEN(kinds); i++)
                         if (item.ptr[0] == kinds[i].byte)
                                 er_strv_addn(list_of(ret, &kinds[i]), item.ptr + 1, item.len - 1);
         }
         if (gone_down)
-                return er_err_set(err, ER_STATE, "environment %.12s was built just before the machine went down", env->hex);
+                return er_err_set(err, ER_STATE, "environment %.12s was built just before the machine went down",
+                                  env->hex);
         return 0;
 }
 
@@ -151,8 +153,8 @@ static void add_each(struct er_strv *ret, struct er_sv text, const char *value)
         const char *percent = memchr(text.ptr, '%', text.len);
         size_t before = percent ? (size_t)(percent - text.ptr) : text.len;
 
-        er_strv_addf(ret, "%.*s%s%.*s", (int)before, text.ptr, percent ? value : "", percent ? (int)(text.len - before - 1) : 0,
-                     percent ? percent + 1 : "");
+        er_strv_addf(ret, "%.*s%s%.*s", (int)before, text.ptr, percent ? value : "",
+                     percent ? (int)(text.len - before - 1) : 0, percent ? percent + 1 : "");
 }
 
 /* The inside of "{name:TEXT}" when the word is that. */
@@ -160,7 +162,8 @@ static bool is_each(const char *word, const char *name, struct er_sv *ret)
 {
         size_t len = strlen(word), head = strlen(name);
 
-        if (len < head + 3 || word[0] != '{' || word[len - 1] != '}' || strncmp(word + 1, name, head) != 0 || word[1 + head] != ':')
+        if (len < head + 3 || word[0] != '{' || word[len - 1] != '}' || strncmp(word + 1, name, head) != 0 ||
+            word[1 + head] != ':')
                 return false;
         *ret = er_svn(word + head + 2, len - head - 3);
         return true;

@@ -1,7 +1,7 @@
 /*
- * env_build.c - see env.h: the builder. A guard holds the lock and waits; below it one process unpacks the recipe, runs its
- * script and listens to what it says on descriptor 3. Nothing that is half made can be used: `activate` comes last, and
- * whatever ends the build otherwise, what it left is removed before the lock is let go.
+ * env_build.c - see env.h: the builder. A guard holds the lock and waits; below it one process unpacks the recipe, runs
+ * its script and listens to what it says on descriptor 3. Nothing that is half made can be used: `activate` comes last,
+ * and whatever ends the build otherwise, what it left is removed before the lock is let go.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +32,7 @@
 extern char **environ;
 
 struct build {
-        struct er_env env; /* our own descriptors: the lock is ours */
+        struct er_env env;             /* our own descriptors: the lock is ours */
         const struct er_strv *secrets; /* (borrowed) the recipe's variables; NULL: none are needed */
         struct er_activation activation;
         struct er_env_failure failure;
@@ -125,7 +125,8 @@ static int unpack(struct build *b, struct er_err *err)
                 const struct er_recipe_file *file = &recipe.files[i];
 
                 if (!file->path) {
-                        if (er_file_write(files, file->name, file->data.buf, file->data.len, (mode_t)file->mode, false, err) < 0)
+                        if (er_file_write(files, file->name, file->data.buf, file->data.len, (mode_t)file->mode, false,
+                                          err) < 0)
                                 return -1;
                 } else if (!has_content(files, file)) {
                         unlinkat(files, file->name, 0); /* else it would be taken for the right one again */
@@ -264,8 +265,9 @@ static int run_script(struct build *b, const char *what, int out_fd)
                 b->unwanted = true;
                 keep_text(&b->failure.message, er_sv("the build was ended, because nobody waited for it any more"));
         } else if (!b->failure.message) {
-                er_autofree char *text = WIFSIGNALED(status) ? er_fmt("the build was ended by signal %d", WTERMSIG(status))
-                                                             : er_fmt("the build ended with status %d", WEXITSTATUS(status));
+                er_autofree char *text = WIFSIGNALED(status)
+                                                 ? er_fmt("the build was ended by signal %d", WTERMSIG(status))
+                                                 : er_fmt("the build ended with status %d", WEXITSTATUS(status));
 
                 keep_text(&b->failure.message, er_sv(text));
         }
@@ -314,8 +316,8 @@ static int write_activation(const struct build *b, struct er_err *err)
         return er_file_write(b->env.fd, "activate", text.buf, text.len, 0600, true, err);
 }
 
-/* Nobody waits for the disk: until all is on it the environment counts for this boot only, as a power cut may leave files
-   without their content. */
+/* Nobody waits for the disk: until all is on it the environment counts for this boot only, as a power cut may leave
+   files without their content. */
 static int keep(struct build *b, struct er_err *err)
 {
         er_rmtree(b->env.fd, "tmp", NULL, NULL);
@@ -381,8 +383,8 @@ static _Noreturn void guard(struct build *b)
         _exit(0);
 }
 
-/* The lock, by an open file of its own, which wants nothing. It is had before the fork: how long the new process takes until
-   it runs does not matter then. 1: b->env is ours to build; 0: somebody else's; -1 with errno. */
+/* The lock, by an open file of its own, which wants nothing. It is had before the fork: how long the new process takes
+   until it runs does not matter then. 1: b->env is ours to build; 0: somebody else's; -1 with errno. */
 static int claim(const struct er_env *env, struct build *b)
 {
         int rc;
@@ -412,17 +414,20 @@ static int have_secrets(const struct er_env *env, const struct er_strv *secrets,
 
                 if (secrets && er_strv_value(secrets, name))
                         continue;
-                er_err_set(err, ER_CONFIG, "the value of %s, which building the environment takes, is not at hand", name);
+                er_err_set(err, ER_CONFIG, "the value of %s, which building the environment takes, is not at hand",
+                           name);
                 if (err)
                         err->provider_code = er_strdup("secret");
-                return er_err_hint(err, "export %s, or submit the job anew from where its package addresses are declared", name);
+                return er_err_hint(
+                        err, "export %s, or submit the job anew from where its package addresses are declared", name);
         }
         return 0;
 }
 
 int er_env_build_start(const struct er_env *env, const struct er_strv *secrets, struct er_err *err)
 {
-        struct build b = {.env = ER_ENV_INIT, .secrets = secrets, .tmp = "tmp", .control = ER_STR_INIT, .listens = true};
+        struct build b = {
+                .env = ER_ENV_INIT, .secrets = secrets, .tmp = "tmp", .control = ER_STR_INIT, .listens = true};
         pid_t pid = -1;
         int rc, saved;
 

@@ -45,7 +45,8 @@ static int fail(const struct er_env_failure *failure, struct er_err *err)
                 er_err_hint(err, "%s", failure->hint);
         if (err) {
                 free(err->provider_code);
-                err->provider_code = failure->platform ? er_fmt("fetch %s", failure->platform) : er_strdup(failure->kind ? failure->kind : "build");
+                err->provider_code = failure->platform ? er_fmt("fetch %s", failure->platform)
+                                                       : er_strdup(failure->kind ? failure->kind : "build");
         }
         return -1;
 }
@@ -122,10 +123,12 @@ int er_do_env(struct er_serve *serve, const struct er_frame *frame, struct er_er
         struct env_stream *s;
         const unsigned char *hash;
 
-        if (read_hash(frame->payload, &hash, err) < 0 || er_env_open(serve->agent, hash, recipe.ptr ? ER_ENV_MAKE : ER_ENV_WANT, &env, err) < 0)
+        if (read_hash(frame->payload, &hash, err) < 0 ||
+            er_env_open(serve->agent, hash, recipe.ptr ? ER_ENV_MAKE : ER_ENV_WANT, &env, err) < 0)
                 return -1;
         /* A newer errand may know better how to make the same: unless it is made, its recipe counts. */
-        if (recipe.ptr && !er_env_is_ready(&env) && !er_env_is_building(&env) && keep_recipe(&env, recipe, hash, err) < 0) {
+        if (recipe.ptr && !er_env_is_ready(&env) && !er_env_is_building(&env) &&
+            keep_recipe(&env, recipe, hash, err) < 0) {
                 er_env_release(&env);
                 return -1;
         }
@@ -165,8 +168,10 @@ static void add_entry(struct er_worker *worker, const struct er_env *env, const 
         er_msg_i64(&worker->out, ER_T_MTIME, er_env_used_ms(env));
         er_msg_u64(&worker->out, ER_T_RUNNING, er_env_is_wanted(env));
         er_msg_u64(&worker->out, ER_T_STATE,
-                   er_env_is_ready(env) ? ER_ENV_STATE_READY : building ? ER_ENV_STATE_BUILDING : failure.count ? ER_ENV_STATE_FAILED
-                                                                                                           : ER_ENV_STATE_NONE);
+                   er_env_is_ready(env) ? ER_ENV_STATE_READY
+                   : building           ? ER_ENV_STATE_BUILDING
+                   : failure.count      ? ER_ENV_STATE_FAILED
+                                        : ER_ENV_STATE_NONE);
         if (!er_env_is_ready(env))
                 er_msg_text(&worker->out, ER_T_MESSAGE, failure.message);
         er_frame_end(&worker->out, start);
@@ -211,7 +216,7 @@ int er_env_remove(struct er_env *env, uint64_t *ret_freed, struct er_err *err)
                 er_err_set(err, ER_STATE, "environment %.12s is in use", env->hex);
                 return er_err_hint(err, "wait for the jobs that use it, or cancel them");
         }
-        (void)er_rmtree(AT_FDCWD, aside, ret_freed, NULL); /* of a removal that was killed */
+        (void)er_rmtree(AT_FDCWD, aside, ret_freed, NULL);           /* of a removal that was killed */
         if (unlinkat(env->fd, "activate", 0) < 0 && errno != ENOENT) /* from now on it is not ready, whatever comes */
                 return er_agent_fail(env->agent, errno, err, "remove %s", env->path);
         if (rename(env->path, aside) < 0)
@@ -227,8 +232,8 @@ static int remove_one(struct er_worker *worker, struct er_err *err)
         uint64_t freed = 0;
         size_t start;
 
-        if (read_hash(worker->payload, &hash, err) < 0 || er_env_open(worker->agent, hash, ER_ENV_LOOK, &env, err) < 0 ||
-            er_env_remove(&env, &freed, err) < 0)
+        if (read_hash(worker->payload, &hash, err) < 0 ||
+            er_env_open(worker->agent, hash, ER_ENV_LOOK, &env, err) < 0 || er_env_remove(&env, &freed, err) < 0)
                 return -1;
         start = er_frame_begin(&worker->out, ER_F_OK, worker->id);
         er_msg_u64(&worker->out, ER_T_FREED, freed);

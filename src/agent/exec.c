@@ -25,8 +25,8 @@ struct wish {
 
 static int say(const struct er_err *err, int status)
 {
-        er_autofree char *text = er_fmt("errand: %s\n%s%s%s", err->message, err->hint ? "        " : "", err->hint ? err->hint : "",
-                                        err->hint ? "\n" : "");
+        er_autofree char *text = er_fmt("errand: %s\n%s%s%s", err->message, err->hint ? "        " : "",
+                                        err->hint ? err->hint : "", err->hint ? "\n" : "");
 
         er_write_full(2, text, strlen(text));
         return status;
@@ -55,7 +55,8 @@ static int read_wish(char **args, int count, struct wish *ret, struct er_err *er
 
 static int read_hex(const char *text, unsigned char ret[ER_ENV_HASH], struct er_err *err)
 {
-        return er_parse_hex(er_sv(text), ret, ER_ENV_HASH) ? 0 : er_err_set(err, ER_USAGE, "%s is no environment", text);
+        return er_parse_hex(er_sv(text), ret, ER_ENV_HASH) ? 0
+                                                           : er_err_set(err, ER_USAGE, "%s is no environment", text);
 }
 
 /* The activation of the environment that was asked for, or of the job's own. */
@@ -137,8 +138,8 @@ int er_exec(const struct er_agent *agent, char **args, int count)
         if (wish.key && take_job(&charge, &wish, &start.gpu_mask, &err) < 0)
                 return say(&err, er_code_exit_status(err.code));
         spec->has_environment |= wish.environment != NULL;
-        if ((wish.environment && read_hex(wish.environment, spec->environment, &err) < 0) || take_environment(&charge, &err) < 0 ||
-            (!wish.key && take_home(&charge, &err) < 0))
+        if ((wish.environment && read_hex(wish.environment, spec->environment, &err) < 0) ||
+            take_environment(&charge, &err) < 0 || (!wish.key && take_home(&charge, &err) < 0))
                 return say(&err, er_code_exit_status(err.code));
         /* It is none of the job's processes, which end with the job and are known by this. */
         er_random_hex(id);

@@ -12,7 +12,7 @@
 #include "base/io.h"
 #include "base/path.h"
 
-#define PARTED_MAX 230u /* a name with so much more behind it still is one */
+#define PARTED_MAX 230u     /* a name with so much more behind it still is one */
 #define PIECE (256u * 1024) /* of a file in one DATA frame */
 
 static int64_t mtime_of(const struct stat *st)
@@ -33,7 +33,8 @@ static void finish_get(struct get *get)
 {
         er_auto(er_str) fields = ER_STR_INIT;
         struct stat now;
-        bool changed = fstat(get->fd, &now) < 0 || now.st_size != get->before.st_size || mtime_of(&now) != mtime_of(&get->before);
+        bool changed = fstat(get->fd, &now) < 0 || now.st_size != get->before.st_size ||
+                       mtime_of(&now) != mtime_of(&get->before);
 
         er_msg_u64(&fields, ER_T_SIZE, (uint64_t)get->before.st_size);
         er_msg_u64(&fields, ER_T_MODE, get->before.st_mode & 07777);
@@ -56,7 +57,8 @@ static int produce_get(struct er_stream *stream, struct er_err *err)
                 return 0;
         }
         er_msg_u64(&fields, ER_T_OFFSET, get->offset);
-        er_frame_head(er_out_buf(&stream->serve->out), ER_F_DATA, stream->id, er_svn(fields.buf, fields.len), ER_T_DATA, (size_t)len);
+        er_frame_head(er_out_buf(&stream->serve->out), ER_F_DATA, stream->id, er_svn(fields.buf, fields.len), ER_T_DATA,
+                      (size_t)len);
         er_out_file(&stream->serve->out, get->fd, (off_t)get->offset, len);
         get->offset += len;
         return 0;
@@ -79,14 +81,16 @@ static const struct er_stream_ops get_ops = {.produce = produce_get, .stop = sto
 
 int er_do_get(struct er_serve *serve, const struct er_frame *frame, struct er_err *err)
 {
-        uint64_t offset = er_msg_get_u64(frame->payload, ER_T_OFFSET, 0), limit = er_msg_get_u64(frame->payload, ER_T_LIMIT, UINT64_MAX);
+        uint64_t offset = er_msg_get_u64(frame->payload, ER_T_OFFSET, 0),
+                 limit = er_msg_get_u64(frame->payload, ER_T_LIMIT, UINT64_MAX);
         er_autofree char *path = NULL;
         er_autoclose int dir = -1;
         er_autoclose int fd = -1;
         struct get *get;
         struct stat st;
 
-        if (er_place_path(frame->payload, &path, err) < 0 || er_place_open(serve->agent, frame->payload, false, &dir, err) < 0)
+        if (er_place_path(frame->payload, &path, err) < 0 ||
+            er_place_open(serve->agent, frame->payload, false, &dir, err) < 0)
                 return -1;
         /* Without waiting: nobody may ever write into a fifo. What a job made may not lead out of its directory. */
         if (er_msg_get(frame->payload, ER_T_KEY).ptr)
@@ -148,7 +152,8 @@ static int make_parents(int dir, const char *path, struct er_err *err)
         return er_streq(parent, ".") ? 0 : er_mkdir_p(dir, parent, 0777, err);
 }
 
-static int put_dir(struct er_serve *serve, const struct er_frame *frame, int dir, const char *path, mode_t mode, struct er_err *err)
+static int put_dir(struct er_serve *serve, const struct er_frame *frame, int dir, const char *path, mode_t mode,
+                   struct er_err *err)
 {
         if (er_mkdir_p(dir, path, 0777, err) < 0)
                 return -1;
@@ -164,7 +169,8 @@ static char *own_part(const char *path)
         char id[ER_RANDOM_HEX];
 
         er_random_hex(id);
-        return strlen(er_path_base(path)) > PARTED_MAX ? er_fmt("%s.errand-part", path) : er_fmt("%s.%.8s.errand-part", path, id);
+        return strlen(er_path_base(path)) > PARTED_MAX ? er_fmt("%s.errand-part", path)
+                                                       : er_fmt("%s.%.8s.errand-part", path, id);
 }
 
 static int put_link(struct er_serve *serve, const struct er_frame *frame, int dir, const char *path, struct er_err *err)
@@ -184,8 +190,8 @@ static int put_link(struct er_serve *serve, const struct er_frame *frame, int di
 }
 
 /* The part becomes the file. */
-static int place_part(const struct er_agent *agent, int dir, int fd, const char *part, const char *path, const struct file_facts *facts,
-                      struct er_err *err)
+static int place_part(const struct er_agent *agent, int dir, int fd, const char *part, const char *path,
+                      const struct file_facts *facts, struct er_err *err)
 {
         if ((facts->mode && fchmod(fd, facts->mode) < 0) || renameat(dir, part, dir, path) < 0)
                 return fail_write(agent, path, err);
@@ -198,8 +204,8 @@ static int open_part(int dir, const char *part, int flags)
         return openat(dir, part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
 }
 
-static int put_whole(struct er_serve *serve, const struct er_frame *frame, int dir, const char *path, const struct file_facts *facts,
-                     struct er_sv data, struct er_err *err)
+static int put_whole(struct er_serve *serve, const struct er_frame *frame, int dir, const char *path,
+                     const struct file_facts *facts, struct er_sv data, struct er_err *err)
 {
         er_autofree char *part = own_part(path);
         er_autoclose int fd = open_part(dir, part, O_TRUNC);
@@ -240,9 +246,10 @@ static int take_frame(struct er_stream *stream, const struct er_frame *frame, st
         if (frame->type != ER_F_PUT_END)
                 return er_err_set(err, ER_REMOTE, "a frame of type %u in the middle of a file", (unsigned)frame->type);
         if (put->offset != put->facts.size)
-                return er_err_set(err, ER_STATE, "%s: %llu of %llu bytes came", put->path, (unsigned long long)put->offset,
-                                  (unsigned long long)put->facts.size);
-        if (put->fd >= 0 && place_part(stream->serve->agent, put->dir, put->fd, put->part, put->path, &put->facts, err) < 0)
+                return er_err_set(err, ER_STATE, "%s: %llu of %llu bytes came", put->path,
+                                  (unsigned long long)put->offset, (unsigned long long)put->facts.size);
+        if (put->fd >= 0 &&
+            place_part(stream->serve->agent, put->dir, put->fd, put->part, put->path, &put->facts, err) < 0)
                 return -1;
         er_close(&put->fd);
         er_serve_ok(stream->serve, stream->id);
@@ -275,8 +282,8 @@ static bool take_part(const struct put *put)
 
         if (flock(put->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
                 return false;
-        return fstat(put->fd, &ours) == 0 && fstatat(put->dir, put->part, &named, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino == named.st_ino &&
-               ours.st_dev == named.st_dev;
+        return fstat(put->fd, &ours) == 0 && fstatat(put->dir, put->part, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+               ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
 }
 
 /* How much of it is there: all of it under its name, or the beginning in its part. */
@@ -284,8 +291,8 @@ static int find_begin(const struct er_agent *agent, struct put *put, struct er_e
 {
         struct stat st;
 
-        if (put->facts.mtime_ms > 0 && fstatat(put->dir, put->path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-            (uint64_t)st.st_size == put->facts.size && mtime_of(&st) == put->facts.mtime_ms) {
+        if (put->facts.mtime_ms > 0 && fstatat(put->dir, put->path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode) && (uint64_t)st.st_size == put->facts.size && mtime_of(&st) == put->facts.mtime_ms) {
                 put->offset = put->facts.size;
                 return 0;
         }
@@ -306,8 +313,8 @@ static int find_begin(const struct er_agent *agent, struct put *put, struct er_e
         return 0;
 }
 
-static int put_large(struct er_serve *serve, const struct er_frame *frame, int *dir, const char *path, const struct file_facts *facts,
-                     struct er_err *err)
+static int put_large(struct er_serve *serve, const struct er_frame *frame, int *dir, const char *path,
+                     const struct file_facts *facts, struct er_err *err)
 {
         struct put *put = er_new(struct put);
         er_auto(er_str) fields = ER_STR_INIT;
@@ -342,7 +349,8 @@ int er_do_put(struct er_serve *serve, const struct er_frame *frame, struct er_er
         er_autofree char *path = NULL;
         er_autoclose int dir = -1;
 
-        if (er_place_path(frame->payload, &path, err) < 0 || er_place_open(serve->agent, frame->payload, true, &dir, err) < 0)
+        if (er_place_path(frame->payload, &path, err) < 0 ||
+            er_place_open(serve->agent, frame->payload, true, &dir, err) < 0)
                 return -1;
         if (!er_msg_get_u64(frame->payload, ER_T_OVERWRITE, 1) && er_file_exists(dir, path))
                 return er_err_set(err, ER_EXISTS, "%s is there already", path);

@@ -13,8 +13,8 @@
 #include "base/path.h"
 
 #define UNUSED_MS (30LL * 24 * 3600 * 1000) /* an environment that nothing used for so long; it can be built again */
-#define UNREADY_MS (24LL * 3600 * 1000)    /* one whose build failed or was broken off */
-#define STALE_MS (10 * 60 * 1000) /* a directory being made, or being removed, is done long before */
+#define UNREADY_MS (24LL * 3600 * 1000)     /* one whose build failed or was broken off */
+#define STALE_MS (10 * 60 * 1000)           /* a directory being made, or being removed, is done long before */
 
 struct collection {
         struct er_worker *worker;
@@ -58,7 +58,8 @@ static int collect_attempt(void *arg, const struct er_adir *dir, struct er_err *
         if (gc->dry) {
                 gc->freed += er_du(AT_FDCWD, dir->path);
         } else {
-                er_autofree char *aside = er_fmt("%s/jobs/%s/.gone-%u", gc->worker->agent->root, dir->key, (unsigned)dir->attempt);
+                er_autofree char *aside = er_fmt("%s/jobs/%s/.gone-%u", gc->worker->agent->root, dir->key,
+                                                 (unsigned)dir->attempt);
 
                 if (!never_began)
                         er_adir_wait_left(dir);
@@ -110,7 +111,8 @@ static void collect_gone_environments(struct collection *gc)
         struct stat st;
 
         while (all && (entry = readdir(all))) {
-                if (!er_ends(entry->d_name, ".gone") || fstatat(dirfd(all), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+                if (!er_ends(entry->d_name, ".gone") ||
+                    fstatat(dirfd(all), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
                     er_now_ms() - (int64_t)st.st_ctim.tv_sec * 1000 < STALE_MS)
                         continue;
                 if (gc->dry)
@@ -147,7 +149,8 @@ static int note_need(void *arg, const struct er_adir *dir, struct er_err *err)
         char hex[ER_TREE_HEX];
 
         (void)err;
-        /* What a dry run only counts as removed needs nothing either, unless it still runs; then it is kept for certain below. */
+        /* What a dry run only counts as removed needs nothing either, unless it still runs; then it is kept for certain
+         * below. */
         if (er_adir_info(dir, &info, NULL) < 0 || !info.spec.has_tree)
                 return 0;
         if (gc->dry && is_owned_and_forgotten(gc, dir->key) && !is_newer(gc, dir) && !er_adir_is_alive(dir))

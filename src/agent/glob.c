@@ -95,7 +95,8 @@ bool er_glob_is_plain(const char *pattern)
 
 int er_open_beneath(int dir_fd, const char *path, int flags)
 {
-        struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC), .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+        struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+                               .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
         er_autofree char *copy = NULL;
         er_autoclose int at = -1;
         struct er_sv rest, part;
@@ -119,7 +120,8 @@ int er_open_beneath(int dir_fd, const char *path, int flags)
 
                 free(copy);
                 copy = er_sv_dup(part);
-                next = openat(at >= 0 ? at : dir_fd, copy, (rest.ptr ? O_RDONLY | O_DIRECTORY : flags) | O_NOFOLLOW | O_CLOEXEC);
+                next = openat(at >= 0 ? at : dir_fd, copy,
+                              (rest.ptr ? O_RDONLY | O_DIRECTORY : flags) | O_NOFOLLOW | O_CLOEXEC);
                 er_close(&at);
                 if (next < 0)
                         return -1;
@@ -174,7 +176,8 @@ static int below_step(int dir_fd, const char *path, int depth, er_glob_fn fn, vo
                 full = below(path, entry->d_name);
                 rc = fn(arg, dir_fd, entry->d_name, full, &st, err);
                 if (rc == 0 && S_ISDIR(st.st_mode)) {
-                        er_autoclose int fd = openat(dir_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                        er_autoclose int fd = openat(dir_fd, entry->d_name,
+                                                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
                         if (fd >= 0)
                                 rc = below_step(fd, full, depth + 1, fn, arg, err);
@@ -185,8 +188,8 @@ static int below_step(int dir_fd, const char *path, int depth, er_glob_fn fn, vo
 }
 
 /* A name that fits part number `part`. */
-static int enter(const struct walk *walk, int dir_fd, const char *path, const char *name, size_t part, int depth, bool plain,
-                 struct er_err *err)
+static int enter(const struct walk *walk, int dir_fd, const char *path, const char *name, size_t part, int depth,
+                 bool plain, struct er_err *err)
 {
         er_autofree char *full = below(path, name);
         er_autoclose int fd = -1;
@@ -221,7 +224,8 @@ static int step(const struct walk *walk, int dir_fd, const char *path, size_t pa
                 return 0;
         if (er_glob_is_plain(pattern))
                 return enter(walk, dir_fd, path, pattern, part, depth, true, err);
-        if (faccessat(dir_fd, pattern, F_OK, AT_SYMLINK_NOFOLLOW) == 0 && enter(walk, dir_fd, path, pattern, part, depth, true, err) < 0)
+        if (faccessat(dir_fd, pattern, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+            enter(walk, dir_fd, path, pattern, part, depth, true, err) < 0)
                 return -1;
         if (deep && part + 1 < walk->parts.len && step(walk, dir_fd, path, part + 1, depth, err) < 0)
                 return -1; /* no directory at all between */
@@ -238,7 +242,8 @@ static int step(const struct walk *walk, int dir_fd, const char *path, size_t pa
                         rc = enter(walk, dir_fd, path, entry->d_name, part, depth, false, err);
                 } else {
                         er_autofree char *full = below(path, entry->d_name);
-                        er_autoclose int fd = openat(dir_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+                        er_autoclose int fd = openat(dir_fd, entry->d_name,
+                                                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 
                         if (fd >= 0)
                                 rc = step(walk, fd, full, part, depth + 1, err);

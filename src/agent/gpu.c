@@ -37,14 +37,17 @@ static char *find_tool(const char *name)
 {
         char *path = find_in(getenv("PATH"), name);
 
-        return path ? path : find_in("/usr/bin:/usr/local/bin:/opt/rocm/bin:/usr/lib/wsl/lib:/run/current-system/sw/bin", name);
+        return path ? path
+                    : find_in("/usr/bin:/usr/local/bin:/opt/rocm/bin:/usr/lib/wsl/lib:/run/current-system/sw/bin",
+                              name);
 }
 
 bool er_gpu_command(char *ret_argv[ER_GPU_ARGV], bool *ret_amd)
 {
         static char query[] = "--query-gpu=index,name,memory.total,memory.used,utilization.gpu";
         static char format[] = "--format=csv,noheader,nounits";
-        static char product[] = "--showproductname", memory[] = "--showmeminfo", vram[] = "vram", use[] = "--showuse", csv[] = "--csv";
+        static char product[] = "--showproductname", memory[] = "--showmeminfo", vram[] = "vram", use[] = "--showuse",
+                    csv[] = "--csv";
         char *path = find_tool("nvidia-smi");
 
         if (path) {
@@ -79,7 +82,8 @@ static uint64_t number_of(struct er_sv text)
 static void copy_name(struct er_gpu *gpu, struct er_sv name)
 {
         name = er_sv_trim(name);
-        snprintf(gpu->name, sizeof gpu->name, "%.*s", (int)(name.len < sizeof gpu->name ? name.len : sizeof gpu->name - 1), name.ptr);
+        snprintf(gpu->name, sizeof gpu->name, "%.*s",
+                 (int)(name.len < sizeof gpu->name ? name.len : sizeof gpu->name - 1), name.ptr);
 }
 
 static void parse_nvidia(struct er_sv text, struct er_gpus *ret)
@@ -126,12 +130,13 @@ static void parse_amd(struct er_sv text, struct er_gpus *ret)
 
                 if (er_sv_starts(line, ER_SV("device"))) {
                         for (; column < ER_LEN(columns) && er_sv_cut(&line, ',', &field); column++)
-                                columns[column] = contains(field, "device")           ? DEVICE
-                                                  : contains(field, "GPU use")        ? USE
-                                                  : contains(field, "Total Used")     ? USED
-                                                  : contains(field, "Total Memory")   ? TOTAL
-                                                  : contains(field, "Card series") || contains(field, "Card Series") ? NAME
-                                                                                      : OTHER;
+                                columns[column] = contains(field, "device")         ? DEVICE
+                                                  : contains(field, "GPU use")      ? USE
+                                                  : contains(field, "Total Used")   ? USED
+                                                  : contains(field, "Total Memory") ? TOTAL
+                                                  : contains(field, "Card series") || contains(field, "Card Series")
+                                                          ? NAME
+                                                          : OTHER;
                         header = true;
                         continue;
                 }
@@ -140,7 +145,8 @@ static void parse_amd(struct er_sv text, struct er_gpus *ret)
                         case DEVICE:
                                 is_card = er_sv_starts(field, ER_SV("card"));
                                 if (is_card)
-                                        gpu.index = (unsigned)(number_of(er_svn(field.ptr + 4, field.len - 4)) % ER_GPUS_MAX);
+                                        gpu.index = (unsigned)(number_of(er_svn(field.ptr + 4, field.len - 4)) %
+                                                               ER_GPUS_MAX);
                                 break;
                         case USE:
                                 gpu.util = number_of(field) > 100 ? 100 : (unsigned)number_of(field);

@@ -29,8 +29,8 @@ uint64_t er_gpu_mask(const struct er_agent *agent);
 bool er_gpu_likely(const struct er_agent *agent);
 bool er_gpu_is_amd(void);
 
-/* The command that is asked, for a supervisor that samples: argv of 5 at most, NULL-terminated; false when there is no tool.
-   er_gpu_parse reads what it prints. */
+/* The command that is asked, for a supervisor that samples: argv of 5 at most, NULL-terminated; false when there is no
+   tool. er_gpu_parse reads what it prints. */
 #define ER_GPU_ARGV 8
 bool er_gpu_command(char *ret_argv[ER_GPU_ARGV], bool *ret_amd); /* argv[0] is (owned) */
 void er_gpu_parse(struct er_sv text, bool amd, struct er_gpus *ret);

@@ -35,7 +35,9 @@ static void write_lost(struct er_charge *charge, bool all_dead, const struct er_
         status.end = ER_END_LOST;
         status.reason = ER_REASON_KILLED;
         free(status.detail);
-        status.detail = er_strdup(outside ? outside->buf : all_dead ? DEAD : DEAD ", and processes of the job cannot be ended");
+        status.detail = er_strdup(outside    ? outside->buf
+                                  : all_dead ? DEAD
+                                             : DEAD ", and processes of the job cannot be ended");
         status.ended_ms = status.time_ms = er_now_ms();
         if (er_exit_write(&charge->dir, &status, NULL) == 0)
                 er_exit_sync(&charge->dir);
@@ -62,8 +64,8 @@ static _Noreturn void guard(struct er_charge *charge, pid_t supervisor)
                         break;
         }
         told = er_exit_read(&charge->dir, &status);
-        /* Also when there is a record: it may have been killed between writing that and its last breath. But a job that never
-           began has left nothing, and a builder that was started for it is for others too. */
+        /* Also when there is a record: it may have been killed between writing that and its last breath. But a job that
+           never began has left nothing, and a builder that was started for it is for others too. */
         if (!told || status.started_ms > 0)
                 dead = er_ptree_kill(er_deadline_in(KILL_PATIENCE_MS), NULL, NULL);
         if (!told) {
@@ -83,7 +85,8 @@ static _Noreturn void guard(struct er_charge *charge, pid_t supervisor)
 
 int er_guard_start(struct er_charge *charge, void (*forget)(void *arg), void *arg, struct er_err *err)
 {
-        int keep[] = {charge->dir.fd, charge->lock_fd, charge->ctl_fd, charge->ticket.fd, charge->env.fd, charge->env.lock_fd};
+        int keep[] = {charge->dir.fd,    charge->lock_fd, charge->ctl_fd,
+                      charge->ticket.fd, charge->env.fd,  charge->env.lock_fd};
         pid_t pid = fork();
 
         if (pid < 0)

@@ -22,14 +22,17 @@ extern char **environ;
 #define NOT_EXECUTABLE 126
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
-int er_command_dir(const struct er_adir *dir, const struct er_spec *spec, int *ret_fd, char **ret_path, struct er_err *err)
+int er_command_dir(const struct er_adir *dir, const struct er_spec *spec, int *ret_fd, char **ret_path,
+                   struct er_err *err)
 {
         er_autofree char *work = er_path_join(dir->path, "work");
-        er_autofree char *path = spec->workdir && spec->workdir[0] ? er_path_join(work, spec->workdir) : er_strdup(work);
+        er_autofree char *path = spec->workdir && spec->workdir[0] ? er_path_join(work, spec->workdir)
+                                                                   : er_strdup(work);
         int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         if (fd < 0)
-                return er_err_errno(err, errno, "the directory %s", spec->workdir && spec->workdir[0] ? spec->workdir : path);
+                return er_err_errno(err, errno, "the directory %s",
+                                    spec->workdir && spec->workdir[0] ? spec->workdir : path);
         *ret_fd = fd;
         if (ret_path)
                 *ret_path = er_take(path);
@@ -109,7 +112,7 @@ static void make_env(const struct er_charge *charge, const char *cwd, uint64_t g
         er_activation_apply(&charge->activation, env);
         if (!er_strv_value(env, "PYTHONUNBUFFERED"))
                 set(env, "PYTHONUNBUFFERED=1"); /* output is a pipe, and is to be seen live */
-        if (key) /* else nothing is kept from it */
+        if (key)                                /* else nothing is kept from it */
                 set_gpus(env, charge, gpu_mask);
         for (size_t i = 0; i < spec->env.len; i++)
                 set(env, spec->env.items[i]);
@@ -156,7 +159,8 @@ static char *find_program(const char *name, const struct er_strv *env, int dir_f
         if (strchr(name, '/'))
                 return is_executable_file(dir_fd, name, why) ? er_strdup(name) : NULL;
         while (er_sv_cut(&rest, ':', &dir)) {
-                er_autofree char *path = dir.len ? er_fmt("%.*s/%s", (int)dir.len, dir.ptr, name) : er_fmt("./%s", name);
+                er_autofree char *path = dir.len ? er_fmt("%.*s/%s", (int)dir.len, dir.ptr, name)
+                                                 : er_fmt("./%s", name);
 
                 if (is_executable_file(dir_fd, path, why))
                         return er_take(path);
@@ -165,13 +169,14 @@ static char *find_program(const char *name, const struct er_strv *env, int dir_f
 }
 
 /* In the new process. What goes wrong is told through the pipe, which a successful exec closes. */
-static _Noreturn void become(const struct er_job_start *start, pid_t parent, int dir_fd, int tell_fd, const char *path, char *const argv[],
-                             char *const env[])
+static _Noreturn void become(const struct er_job_start *start, pid_t parent, int dir_fd, int tell_fd, const char *path,
+                             char *const argv[], char *const env[])
 {
         sigset_t none;
         int why;
 
-        /* Should the supervisor be killed, nobody is left to end the job: it goes too (and if the guard is there, all it started). */
+        /* Should the supervisor be killed, nobody is left to end the job: it goes too (and if the guard is there, all
+         * it started). */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
                 _exit(NOT_EXECUTABLE);
@@ -188,7 +193,8 @@ static _Noreturn void become(const struct er_job_start *start, pid_t parent, int
 }
 
 /* 0, or what went wrong. */
-static int spawn(const struct er_job_start *start, int dir_fd, const char *path, char *const argv[], char *const env[], pid_t *ret_pid)
+static int spawn(const struct er_job_start *start, int dir_fd, const char *path, char *const argv[], char *const env[],
+                 pid_t *ret_pid)
 {
         pid_t parent = getpid(), pid;
         int fds[2], why = 0;
@@ -236,12 +242,16 @@ static void list_names(const struct er_charge *charge, const struct er_strv *env
                                 er_strv_addn(ret, env->items[i], strcspn(env->items[i], "="));
 }
 
-static void fill_words(const struct er_charge *charge, const struct er_strv *words, const char *cwd, const struct er_strv *env,
-                       uint64_t gpu_mask, struct er_strv *ret)
+static void fill_words(const struct er_charge *charge, const struct er_strv *words, const char *cwd,
+                       const struct er_strv *env, uint64_t gpu_mask, struct er_strv *ret)
 {
         er_auto(er_strv) names = ER_STRV_INIT;
         er_autofree char *work = er_path_join(charge->dir.path, "work");
-        const struct er_wrap wrap = {.work = work, .dir = cwd, .id = charge->info.id, .root = charge->agent->root, .names = &names,
+        const struct er_wrap wrap = {.work = work,
+                                     .dir = cwd,
+                                     .id = charge->info.id,
+                                     .root = charge->agent->root,
+                                     .names = &names,
                                      .gpu_mask = gpu_mask};
 
         list_names(charge, env, &names);
@@ -256,7 +266,8 @@ void er_job_list_end(const struct er_charge *charge, struct er_strv *ret)
 }
 
 /* All words of what is executed: the job's own, behind those of its environment. */
-static void list_words(const struct er_job_start *start, const char *cwd, const struct er_strv *env, struct er_strv *ret)
+static void list_words(const struct er_job_start *start, const char *cwd, const struct er_strv *env,
+                       struct er_strv *ret)
 {
         const struct er_spec *spec = &start->charge->info.spec;
 

@@ -68,7 +68,8 @@ void er_capacity_read(const struct er_agent *agent, bool with_gpus, struct er_ca
                 ret->gpu_mask = er_gpu_mask(agent);
 }
 
-int er_capacity_check(const struct er_needs *needs, const struct er_capacity *capacity, const char *hostname, struct er_err *err)
+int er_capacity_check(const struct er_needs *needs, const struct er_capacity *capacity, const char *hostname,
+                      struct er_err *err)
 {
         er_auto(er_str) want = ER_STR_INIT;
         er_auto(er_str) have = ER_STR_INIT;
@@ -178,7 +179,8 @@ static void unlock_book(int fd)
         lock_byte(fd, F_OFD_SETLK, F_UNLCK, 0);
 }
 
-/* Reads it, under the lock. A file that is not ours begins anew. `own`: our slot, whose lock we do not see ourselves. */
+/* Reads it, under the lock. A file that is not ours begins anew. `own`: our slot, whose lock we do not see ourselves.
+ */
 static void read_book(struct book *book, int fd, int64_t own)
 {
         struct header header = {0};
@@ -200,7 +202,8 @@ static void read_book(struct book *book, int fd, int64_t own)
                 s->memory = le64toh(s->memory);
                 s->gpu_mask = le64toh(s->gpu_mask);
                 s->gpus = le32toh(s->gpus);
-                if (s->state != FREE && (int64_t)i != own && lock_byte(fd, F_OFD_GETLK, F_WRLCK, OWNER_BASE + (off_t)i) == F_UNLCK)
+                if (s->state != FREE && (int64_t)i != own &&
+                    lock_byte(fd, F_OFD_GETLK, F_WRLCK, OWNER_BASE + (off_t)i) == F_UNLCK)
                         s->state = FREE;
         }
 }
@@ -247,7 +250,7 @@ static int by_number(const void *a, const void *b)
 {
         const struct slot *const *x = a, *const *y = b;
 
-        return (*x)->number < (*y)->number ? -1 : (*x)->number > (*y)->number;
+        return (*x)->number<(*y)->number ? -1 : (*x)->number>(*y)->number;
 }
 
 static void take_from(int64_t *left, uint64_t amount)
@@ -257,9 +260,11 @@ static void take_from(int64_t *left, uint64_t amount)
 
 /* Goes through those who wait, in order, and tells fn of each that may start now; fn returns false to stop. */
 static void walk(const struct book *book, const struct er_capacity *capacity,
-                 bool (*fn)(void *arg, const struct slot *slot, bool fits, bool first, const struct left *left), void *arg)
+                 bool (*fn)(void *arg, const struct slot *slot, bool fits, bool first, const struct left *left),
+                 void *arg)
 {
-        struct left left = {.cpus = capacity->cpus, .memory = (int64_t)capacity->memory, .gpu_mask = capacity->gpu_mask};
+        struct left left = {
+                .cpus = capacity->cpus, .memory = (int64_t)capacity->memory, .gpu_mask = capacity->gpu_mask};
         const struct slot **waiting = er_calloc(book->len + 1, sizeof *waiting);
         size_t count = 0;
 
@@ -318,8 +323,9 @@ static socklen_t poke_address(int fd, uint32_t slot, uint64_t number, struct soc
         *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
         if (fstat(fd, &st) < 0)
                 return 0;
-        len = snprintf(ret->sun_path + 1, sizeof ret->sun_path - 1, "errand/%llx/%llx/%u/%llu", (unsigned long long)st.st_dev,
-                       (unsigned long long)st.st_ino, (unsigned)slot, (unsigned long long)number);
+        len = snprintf(ret->sun_path + 1, sizeof ret->sun_path - 1, "errand/%llx/%llx/%u/%llu",
+                       (unsigned long long)st.st_dev, (unsigned long long)st.st_ino, (unsigned)slot,
+                       (unsigned long long)number);
         return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
 }
 
@@ -352,7 +358,8 @@ static void poke_all(const struct book *book, const struct er_capacity *capacity
         struct poking poking = {.book = book, .socket = -1};
         struct er_capacity all = *capacity;
 
-        all.gpu_mask = ~UINT64_C(0); /* who asked for no GPU does not know how many there are; who is poked looks itself */
+        all.gpu_mask = ~UINT64_C(
+                0); /* who asked for no GPU does not know how many there are; who is poked looks itself */
         walk(book, &all, poke, &poking);
         er_close(&poking.socket);
 }

@@ -2,13 +2,13 @@
  * ledger.h - who uses what of this machine: cpus, memory and GPUs shared by all attempts on it, whoever submitted them.
  *
  * A file in memory, open to all users of the machine: $ERRAND_LEDGER, /dev/shm/errand/ledger, /tmp/errand/ledger or
- * <root>/ledger, the first that works. 64 bytes of header { u64 magic | u64 next number | u64 slots | zeros }, then slots of
- * 64 bytes { u64 number | u32 state | u32 cpus | u64 memory | u64 GPU mask | u32 gpus | u32 pid | zeros }. All little-endian.
- * Whoever reads or writes it holds a write lock (F_OFD_SETLKW) on byte 0; the owner of slot n holds one on byte 4096 + n as
- * long as it lives, so the kernel frees what a killed process had.
+ * <root>/ledger, the first that works. 64 bytes of header { u64 magic | u64 next number | u64 slots | zeros }, then
+ * slots of 64 bytes { u64 number | u32 state | u32 cpus | u64 memory | u64 GPU mask | u32 gpus | u32 pid | zeros }. All
+ * little-endian. Whoever reads or writes it holds a write lock (F_OFD_SETLKW) on byte 0; the owner of slot n holds one
+ * on byte 4096 + n as long as it lives, so the kernel frees what a killed process had.
  *
- * Order: a ticket starts when its needs fit into what is left after all running ones, and after all that came earlier and
- * wait. So none is overtaken by one that takes what it waits for.
+ * Order: a ticket starts when its needs fit into what is left after all running ones, and after all that came earlier
+ * and wait. So none is overtaken by one that takes what it waits for.
  */
 #ifndef ER_AGENT_LEDGER_H
 #define ER_AGENT_LEDGER_H
@@ -28,7 +28,8 @@ struct er_capacity {
 /* What this machine has. with_gpus: runs nvidia-smi when nobody has done so since the boot. */
 void er_capacity_read(const struct er_agent *agent, bool with_gpus, struct er_capacity *ret);
 /* ER_CAPACITY, saying what the host has, when it could never fit. */
-int er_capacity_check(const struct er_needs *needs, const struct er_capacity *capacity, const char *hostname, struct er_err *err);
+int er_capacity_check(const struct er_needs *needs, const struct er_capacity *capacity, const char *hostname,
+                      struct er_err *err);
 
 struct er_ticket {
         int fd;      /* shared by guard and supervisor */
@@ -40,8 +41,8 @@ struct er_ticket {
 };
 #define ER_TICKET_INIT {.fd = -1, .poke_fd = -1}
 /* Takes a place in the line. Without a usable ledger the ticket has fd -1 and everything starts at once. */
-int er_ticket_enter(const struct er_agent *agent, const struct er_needs *needs, const struct er_capacity *capacity, struct er_ticket *ret,
-                    struct er_err *err);
+int er_ticket_enter(const struct er_agent *agent, const struct er_needs *needs, const struct er_capacity *capacity,
+                    struct er_ticket *ret, struct er_err *err);
 /* 1: may start, *ret_gpu_mask is ours; 0: wait, and ask again after *ret_retry_ms or a poke. */
 int er_ticket_try(struct er_ticket *ticket, uint64_t *ret_gpu_mask, int *ret_retry_ms);
 void er_ticket_listen(struct er_ticket *ticket);

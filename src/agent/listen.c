@@ -22,9 +22,9 @@
 #include "base/path.h"
 
 #define DIR_NAME "run"
-#define AGE_MAX_MS 60000 /* then it ends, so that what a login gives is looked at anew now and then */
-#define STALE_S 180      /* what is older was left by one that was killed */
-#define NAME_LEN 24u     /* 96 random bits of the client's */
+#define AGE_MAX_MS 60000         /* then it ends, so that what a login gives is looked at anew now and then */
+#define STALE_S 180              /* what is older was left by one that was killed */
+#define NAME_LEN 24u             /* 96 random bits of the client's */
 #define FULL_LEN (NAME_LEN + 9u) /* ... and what kind of session it is for */
 #define LOCK_FD 3
 #define SOCKET_FD 4
@@ -44,7 +44,8 @@ static uint64_t kind_of_session(const struct er_agent *agent)
                 struct rlimit limit = {0, 0};
 
                 getrlimit((__rlimit_resource_t)i, &limit);
-                er_str_addf(&all, "%llu %llu\n", (unsigned long long)limit.rlim_cur, (unsigned long long)limit.rlim_max);
+                er_str_addf(&all, "%llu %llu\n", (unsigned long long)limit.rlim_cur,
+                            (unsigned long long)limit.rlim_max);
         }
         for (char **e = environ; *e; e++)
                 er_str_addn(&all, *e, strlen(*e) + 1);
@@ -109,7 +110,8 @@ static int make_socket(const char *path)
 static _Noreturn void become(const struct er_agent *agent, int lock, int sock, char *name, int64_t linger_ms)
 {
         er_autofree char *linger = er_fmt("%lld", (long long)linger_ms);
-        char *argv[] = {(char[]){"errand-agent"}, (char[]){"--root"}, agent->root, (char[]){"listen"}, name, linger, NULL};
+        char *argv[] = {
+                (char[]){"errand-agent"}, (char[]){"--root"}, agent->root, (char[]){"listen"}, name, linger, NULL};
         int high = fcntl(sock, F_DUPFD, 10);
 
         if (high < 0 || setsid() < 0 || dup2(lock, LOCK_FD) < 0)

@@ -60,11 +60,12 @@ static void decode(const unsigned char *p, struct record *ret)
         memcpy(&end, p, 8);
         memcpy(&time, p + 8, 8);
         memcpy(&stream, p + 16, 4);
-        *ret = (struct record){le64toh(end), (int64_t)le64toh(time), le32toh(stream) == ER_STDERR ? ER_STDERR : ER_STDOUT};
+        *ret = (struct record){le64toh(end), (int64_t)le64toh(time),
+                               le32toh(stream) == ER_STDERR ? ER_STDERR : ER_STDOUT};
 }
 
-/* Every record of the block but the last is final: the last one of a log grows in place until there is another one. So they
-   are read a second time, now that those after them are known to be there. */
+/* Every record of the block but the last is final: the last one of a log grows in place until there is another one. So
+   they are read a second time, now that those after them are known to be there. */
 static bool load(struct er_logread *log, uint64_t number)
 {
         off_t at = (off_t)(number * ER_LOG_RECORD);
@@ -96,7 +97,8 @@ static bool get_record(struct er_logread *log, uint64_t number, struct record *r
 }
 
 /* The first record that `after` says yes to, among ordered ones. */
-static uint64_t find_record(struct er_logread *log, bool (*after)(const struct record *record, uint64_t value), uint64_t value)
+static uint64_t find_record(struct er_logread *log, bool (*after)(const struct record *record, uint64_t value),
+                            uint64_t value)
 {
         uint64_t low = 0, high = file_size(log->idx_fd) / ER_LOG_RECORD;
 

@@ -43,7 +43,8 @@ static int serve(const char *root, char **listener, int count)
         return rc;
 }
 
-static int with_agent(const char *root, int (*run)(const struct er_agent *agent, char **args, int count), char **args, int count)
+static int with_agent(const char *root, int (*run)(const struct er_agent *agent, char **args, int count), char **args,
+                      int count)
 {
         struct er_agent agent = ER_AGENT_INIT;
         struct er_err err = ER_ERR_INIT;

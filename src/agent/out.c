@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include "base/io.h"
 
-#define PIPE_LARGE (1 << 20) /* for much output: fewer turns between us and who reads */
+#define PIPE_LARGE (1 << 20)  /* for much output: fewer turns between us and who reads */
 #define KEEP_MAX (64u * 1024) /* a buffer larger than this is given back once it is empty */
 
 void er_out_init(struct er_out *out, int fd)

@@ -10,15 +10,15 @@
 
 struct er_out {
         int fd;
-        struct er_str head;  /* goes first ... */
-        size_t sent;         /* ... of which so much has gone ... */
-        int file_fd;         /* ... then this piece of a file ... */
+        struct er_str head; /* goes first ... */
+        size_t sent;        /* ... of which so much has gone ... */
+        int file_fd;        /* ... then this piece of a file ... */
         off_t file_offset;
         uint64_t file_left;
-        struct er_str tail;  /* ... then what was added meanwhile */
-        bool enlarged; /* the pipe */
-        bool no_sendfile;    /* fd does not take it */
-        bool broken;         /* the reader is gone */
+        struct er_str tail; /* ... then what was added meanwhile */
+        bool enlarged;      /* the pipe */
+        bool no_sendfile;   /* fd does not take it */
+        bool broken;        /* the reader is gone */
 };
 #define ER_OUT_INIT {.fd = -1, .head = ER_STR_INIT, .file_fd = -1, .tail = ER_STR_INIT}
 void er_out_init(struct er_out *out, int fd);
@@ -26,13 +26,19 @@ void er_out_release(struct er_out *out);
 
 /* Where to append whole frames. */
 struct er_str *er_out_buf(struct er_out *out);
-/* After what is there: len bytes of a file (our own descriptor of it is made). Only when er_out_is_plain. A file that turns
-   out shorter is filled up with zeros, for the length has been announced. */
+/* After what is there: len bytes of a file (our own descriptor of it is made). Only when er_out_is_plain. A file that
+   turns out shorter is filled up with zeros, for the length has been announced. */
 void er_out_file(struct er_out *out, int fd, off_t offset, uint64_t len);
 /* No piece of a file is waiting. */
-static inline bool er_out_is_plain(const struct er_out *out) { return out->file_left == 0; }
+static inline bool er_out_is_plain(const struct er_out *out)
+{
+        return out->file_left == 0;
+}
 size_t er_out_waiting(const struct er_out *out); /* bytes in memory */
-static inline bool er_out_is_idle(const struct er_out *out) { return out->file_left == 0 && out->sent == out->head.len; }
+static inline bool er_out_is_idle(const struct er_out *out)
+{
+        return out->file_left == 0 && out->sent == out->head.len;
+}
 /* Sends what can be sent now. */
 void er_out_flush(struct er_out *out);
 

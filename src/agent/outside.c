@@ -87,7 +87,8 @@ static void keep_last_line(const char *program, struct er_str *text, struct er_s
                         last = line;
         }
         er_str_reset(ret);
-        er_str_addf(ret, "its container cannot be ended: %s: %.*s", program, (int)(last.len > SAID_MAX ? SAID_MAX : last.len), last.ptr);
+        er_str_addf(ret, "its container cannot be ended: %s: %.*s", program,
+                    (int)(last.len > SAID_MAX ? SAID_MAX : last.len), last.ptr);
 }
 
 bool er_outside_end(const struct er_strv *words, struct er_str *said)
@@ -107,7 +108,8 @@ bool er_outside_end(const struct er_strv *words, struct er_str *said)
         er_set_nonblock(out_fd, true);
         if (pid > 0)
                 status = hear_out(pid, out_fd, er_deadline_in(TRY_MS), &text);
-        if (status >= 0 && WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127))
+        if (status >= 0 && WIFEXITED(status) &&
+            (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127))
                 return true;
         keep_last_line(words->items[words->len > 1 ? words->len - 2 : 0], &text, said);
         return false;

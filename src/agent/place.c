@@ -53,11 +53,12 @@ int er_place_open(const struct er_agent *agent, struct er_sv payload, bool make,
 int er_place_path(struct er_sv payload, char **ret, struct er_err *err)
 {
         struct er_sv path = er_msg_get(payload, ER_T_PATH);
-        bool absolute = path.len > 1 && path.ptr[0] == '/' && !memchr(path.ptr, 0, path.len) && !er_msg_get(payload, ER_T_KEY).ptr;
+        bool absolute = path.len > 1 && path.ptr[0] == '/' && !memchr(path.ptr, 0, path.len) &&
+                        !er_msg_get(payload, ER_T_KEY).ptr;
 
         if (!path.ptr || path.len > 4096 || !(absolute || er_path_is_safe(path.ptr, path.len)))
-                return er_err_set(err, ER_USAGE, "%.*s: not a path below the directory", (int)(path.len > 200 ? 200 : path.len),
-                                  path.ptr ? path.ptr : "");
+                return er_err_set(err, ER_USAGE, "%.*s: not a path below the directory",
+                                  (int)(path.len > 200 ? 200 : path.len), path.ptr ? path.ptr : "");
         *ret = er_sv_dup(path);
         return 0;
 }

@@ -342,8 +342,10 @@ static void look_at_member(const struct er_traces *traces, struct session_look *
                 look->is_ours = true;
 }
 
-/* One look at all processes. Those known by themselves are killed, those of the session collected. True: some were killed. */
-static bool kill_known(const struct er_traces *traces, const char *mark, struct session_look *look, struct er_pids *members)
+/* One look at all processes. Those known by themselves are killed, those of the session collected. True: some were
+ * killed. */
+static bool kill_known(const struct er_traces *traces, const char *mark, struct session_look *look,
+                       struct er_pids *members)
 {
         const struct dirent *entry;
         DIR *proc = opendir("/proc");
@@ -363,7 +365,8 @@ static bool kill_known(const struct er_traces *traces, const char *mark, struct 
                 }
                 /* 5 process group, 6 session, 22 start */
                 if (traces->session > 0 && traces->session_start > 0 &&
-                    (stat_field(rest, 5) == (uint64_t)traces->session || stat_field(rest, 6) == (uint64_t)traces->session)) {
+                    (stat_field(rest, 5) == (uint64_t)traces->session ||
+                     stat_field(rest, 6) == (uint64_t)traces->session)) {
                         look_at_member(traces, look, pid, stat_field(rest, 22));
                         add(members, pid);
                 }

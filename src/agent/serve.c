@@ -19,16 +19,19 @@
 
 static int do_hello(struct er_serve *serve, const struct er_frame *frame, struct er_err *err)
 {
-        uint64_t min = er_msg_get_u64(frame->payload, ER_T_VERSION_MIN, 1), max = er_msg_get_u64(frame->payload, ER_T_VERSION_MAX, 1);
+        uint64_t min = er_msg_get_u64(frame->payload, ER_T_VERSION_MIN, 1),
+                 max = er_msg_get_u64(frame->payload, ER_T_VERSION_MAX, 1);
         uint64_t linger_ms = er_msg_get_u64(frame->payload, ER_T_LINGER, 0);
         er_auto(er_str) f = ER_STR_INIT;
 
         if (min > ER_PROTO_VERSION_MAX || max < ER_PROTO_VERSION_MIN || min > max) {
                 serve->ending = true;
-                er_err_set(err, ER_REMOTE, "errand speaks versions %llu to %llu of the protocol, the agent on %s %d to %d",
-                           (unsigned long long)min, (unsigned long long)max, serve->agent->hostname, ER_PROTO_VERSION_MIN,
-                           ER_PROTO_VERSION_MAX);
-                return er_err_hint(err, "use errand of the same version as the agent, or let errand install its own agent");
+                er_err_set(err, ER_REMOTE,
+                           "errand speaks versions %llu to %llu of the protocol, the agent on %s %d to %d",
+                           (unsigned long long)min, (unsigned long long)max, serve->agent->hostname,
+                           ER_PROTO_VERSION_MIN, ER_PROTO_VERSION_MAX);
+                return er_err_hint(err,
+                                   "use errand of the same version as the agent, or let errand install its own agent");
         }
         serve->greeted = true;
         er_msg_u64(&f, ER_T_VERSION, max < ER_PROTO_VERSION_MAX ? max : ER_PROTO_VERSION_MAX);
@@ -40,7 +43,8 @@ static int do_hello(struct er_serve *serve, const struct er_frame *frame, struct
         er_msg_text(&f, ER_T_USER, serve->agent->user);
         if (linger_ms > 0) {
                 er_autofree char *listener = er_listen_find(serve->agent, er_msg_get(frame->payload, ER_T_LISTENER),
-                                                            linger_ms < ER_LINGER_MAX_MS ? (int64_t)linger_ms : ER_LINGER_MAX_MS);
+                                                            linger_ms < ER_LINGER_MAX_MS ? (int64_t)linger_ms
+                                                                                         : ER_LINGER_MAX_MS);
 
                 er_msg_text(&f, ER_T_LISTENER, listener);
         }
@@ -173,7 +177,8 @@ static void dispatch(struct er_serve *serve, const struct er_frame *frame)
                                 stream->ops->stop(stream);
                 } else if (!stream->ops->frame || stream->ops->frame(stream, frame, &err) < 0) {
                         if (!stream->ops->frame)
-                                er_err_set(&err, ER_REMOTE, "a frame of type %u that does not belong to its request", (unsigned)frame->type);
+                                er_err_set(&err, ER_REMOTE, "a frame of type %u that does not belong to its request",
+                                           (unsigned)frame->type);
                         close_stream(stream, &err);
                 }
                 return;
@@ -266,7 +271,8 @@ static void produce(struct er_serve *serve)
                 for (struct er_stream *s = serve->streams; s; s = s->next) {
                         struct er_err err = ER_ERR_INIT;
 
-                        if (s->done || !s->wants_out || !er_out_is_plain(&serve->out) || er_out_waiting(&serve->out) >= OUT_ENOUGH)
+                        if (s->done || !s->wants_out || !er_out_is_plain(&serve->out) ||
+                            er_out_waiting(&serve->out) >= OUT_ENOUGH)
                                 continue;
                         any = true;
                         if (s->ops->produce(s, &err) < 0)

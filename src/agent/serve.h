@@ -1,7 +1,7 @@
 /*
  * serve.h - one client's session: a loop that reads requests, hands them to the table of handlers, and lets the streams
- * under way (watches, logs, files, uploads) produce their answers in turn. Nothing in it waits for the client, so a CANCEL is
- * served while output is stuck.
+ * under way (watches, logs, files, uploads) produce their answers in turn. Nothing in it waits for the client, so a
+ * CANCEL is served while output is stuck.
  */
 #ifndef ER_AGENT_SERVE_H
 #define ER_AGENT_SERVE_H
@@ -16,7 +16,7 @@ struct er_serve;
 struct er_stream;
 
 struct er_stream_ops {
-        /* More frames with the stream's id: BLOB, DATA_IN ... NULL: there are none. -1 with err closes it with ERROR. */
+        /* More frames with the stream's id: BLOB, DATA_IN ... NULL: none. -1 with err closes it with ERROR. */
         int (*frame)(struct er_stream *stream, const struct er_frame *frame, struct er_err *err);
         /* Something is to be looked at: fd is readable, or due_ms has come. May set er_stream.wants_out. */
         int (*look)(struct er_stream *stream, struct er_err *err);
@@ -32,10 +32,10 @@ struct er_stream {
         const struct er_stream_ops *ops;
         struct er_serve *serve;
         uint32_t id;
-        int fd;              /* look when readable; -1: none */
-        er_deadline due;     /* look then */
+        int fd;          /* look when readable; -1: none */
+        er_deadline due; /* look then */
         bool wants_out;
-        bool done;           /* its closing answer is written: it is freed soon */
+        bool done; /* its closing answer is written: it is freed soon */
         struct er_stream *next;
 };
 
@@ -47,7 +47,7 @@ struct er_serve {
         struct er_stream *streams; /* (owned) in order of their turn */
         bool greeted;
         er_deadline hold; /* until then the output may wait for what comes soon */
-        bool ending; /* no more requests: what is written goes out, then the session ends */
+        bool ending;      /* no more requests: what is written goes out, then the session ends */
 };
 
 /* Until the input ends. Returns the exit status. */
@@ -81,20 +81,20 @@ int er_worker_start(struct er_serve *serve, const struct er_frame *frame, er_wor
 void er_worker_flush(struct er_worker *worker, size_t more_than);
 
 /* The handlers, by the file they are in. */
-int er_do_submit(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);    /* submit.c */
-int er_do_watch(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);     /* watch.c */
+int er_do_submit(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* submit.c */
+int er_do_watch(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);  /* watch.c */
 int er_do_log(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
-int er_do_cancel(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);    /* stat.c */
+int er_do_cancel(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* stat.c */
 int er_do_stat(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 int er_do_remove(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
-int er_do_gc(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);        /* gc.c */
-int er_do_probe(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);     /* probe.c */
-int er_do_trees(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);     /* trees.c */
+int er_do_gc(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);    /* gc.c */
+int er_do_probe(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* probe.c */
+int er_do_trees(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* trees.c */
 int er_do_tree_put(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
-int er_do_list(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);      /* list.c */
-int er_do_get(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);       /* files.c */
+int er_do_list(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* list.c */
+int er_do_get(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);  /* files.c */
 int er_do_put(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
-int er_do_env(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);       /* env_serve.c */
+int er_do_env(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* env_serve.c */
 int er_do_env_list(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 int er_do_env_remove(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 int er_do_env_check(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);

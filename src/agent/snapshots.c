@@ -47,8 +47,8 @@ char *er_snapshots_dir(const char *project)
         er_str_add(&dir, "snapshots/");
         for (size_t i = 0; project[i] && i < 100; i++) {
                 char c = project[i];
-                bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-                             (c == '.' && i > 0);
+                bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                             c == '_' || (c == '.' && i > 0);
 
                 er_str_addc(&dir, plain ? c : '_');
         }
@@ -136,7 +136,8 @@ static int open_hex(int root, const char *dir, const char *hex, struct er_tree_f
         char boot[ER_BOOT_ID];
         void *map;
 
-        if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < (off_t)sizeof header || (uint64_t)st.st_size > ER_TREE_FILE_MAX)
+        if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < (off_t)sizeof header ||
+            (uint64_t)st.st_size > ER_TREE_FILE_MAX)
                 return absent(err, hex);
         map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (map == MAP_FAILED)
@@ -162,7 +163,8 @@ static int open_hex(int root, const char *dir, const char *hex, struct er_tree_f
         return 0;
 }
 
-int er_tree_file_open(int root, const char *project, const unsigned char hash[ER_TREE_HASH], struct er_tree_file *ret, struct er_err *err)
+int er_tree_file_open(int root, const char *project, const unsigned char hash[ER_TREE_HASH], struct er_tree_file *ret,
+                      struct er_err *err)
 {
         er_autofree char *dir = er_snapshots_dir(project);
         char hex[ER_TREE_HEX];
@@ -213,14 +215,16 @@ static int next_place(struct er_sv *rest, struct er_tree_place *ret, struct er_e
         return 1;
 }
 
-int er_tree_file_next(struct er_sv *rest, struct er_tree_entry *ret, struct er_tree_place *ret_place, struct er_err *err)
+int er_tree_file_next(struct er_sv *rest, struct er_tree_entry *ret, struct er_tree_place *ret_place,
+                      struct er_err *err)
 {
         int more = er_tree_unpack(rest, ret, err);
 
         return more == 1 ? next_place(rest, ret_place, err) : more;
 }
 
-int er_tree_file_skip(struct er_sv *rest, struct er_tree_packed *ret, struct er_tree_place *ret_place, struct er_err *err)
+int er_tree_file_skip(struct er_sv *rest, struct er_tree_packed *ret, struct er_tree_place *ret_place,
+                      struct er_err *err)
 {
         int more = er_tree_skip(rest, ret, err);
 
@@ -281,7 +285,8 @@ static void find_trees(int root, const char *project_dir, struct found_list *ret
         struct stat st;
 
         while (dir && (entry = readdir(dir))) {
-                if (!er_parse_hex(er_sv(entry->d_name), hash, ER_TREE_HASH) || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                if (!er_parse_hex(er_sv(entry->d_name), hash, ER_TREE_HASH) ||
+                    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                         continue;
                 ret->items = er_grow(ret->items, &ret->cap, ret->len + 1, sizeof *ret->items);
                 ret->items[ret->len++] = (struct found){
@@ -305,7 +310,8 @@ void er_snapshots_list(int root, const char *project, size_t max, struct er_str 
                 struct er_tree_file tree = ER_TREE_FILE_INIT;
                 unsigned char hash[ER_TREE_HASH];
 
-                if (!er_parse_hex(er_sv(list.items[i].hex), hash, ER_TREE_HASH) || open_hex(root, dir, list.items[i].hex, &tree, NULL) < 0)
+                if (!er_parse_hex(er_sv(list.items[i].hex), hash, ER_TREE_HASH) ||
+                    open_hex(root, dir, list.items[i].hex, &tree, NULL) < 0)
                         continue;
                 er_tree_file_release(&tree);
                 er_msg_bytes(out, ER_T_TREE, hash, sizeof hash);
@@ -337,7 +343,8 @@ static bool is_stale(int at, const char *name)
 {
         struct stat st;
 
-        return fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && er_now_ms() - (int64_t)st.st_mtim.tv_sec * 1000 > STALE_PART_MS;
+        return fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+               er_now_ms() - (int64_t)st.st_mtim.tv_sec * 1000 > STALE_PART_MS;
 }
 
 /* Whatever was left half-written in the lists' directory. */
@@ -348,13 +355,15 @@ static void collect_half_trees(int root, const char *project_dir, bool dry, stru
         struct dirent *entry;
 
         while (dir && (entry = readdir(dir)))
-                if (entry->d_name[0] != '.' && strlen(entry->d_name) != ER_TREE_HEX - 1 && is_stale(dirfd(dir), entry->d_name))
+                if (entry->d_name[0] != '.' && strlen(entry->d_name) != ER_TREE_HEX - 1 &&
+                    is_stale(dirfd(dir), entry->d_name))
                         remove_counted(dirfd(dir), entry->d_name, dry, &gc->freed);
         if (dir)
                 closedir(dir);
 }
 
-static void collect_packs(int root, const char *project_dir, const struct er_map *claimed, bool dry, struct er_snapshots_gc *gc)
+static void collect_packs(int root, const char *project_dir, const struct er_map *claimed, bool dry,
+                          struct er_snapshots_gc *gc)
 {
         er_autofree char *path = er_fmt("%s/packs", project_dir);
         DIR *dir = open_dir(root, path);
@@ -391,8 +400,8 @@ static void collect_spares(int root, const char *project_dir, const char *newest
                 closedir(dir);
 }
 
-static void collect_project(int root, const char *dir, bool (*needed)(void *arg, const char *dir, const char *hex), void *arg, bool dry,
-                            struct er_snapshots_gc *gc)
+static void collect_project(int root, const char *dir, bool (*needed)(void *arg, const char *dir, const char *hex),
+                            void *arg, bool dry, struct er_snapshots_gc *gc)
 {
         er_autoclose int lock = open_lock(root, dir, LOCK_EX | LOCK_NB);
         er_auto(er_map) claimed = ER_MAP_INIT;

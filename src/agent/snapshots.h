@@ -7,17 +7,18 @@
  *      packs/<..>.pack  contents, append-only while they are `.part`, never changed after
  *      spare/          see worktree.h
  *
- * A pack is "ERPACK1\n" and then for each content: 32 bytes hash | u64 size | data, where data of 64 KiB and more begins at
- * a multiple of 4096, so that copy_file_range(2) can share its blocks on file systems that do.
+ * A pack is "ERPACK1\n" and then for each content: 32 bytes hash | u64 size | data, where data of 64 KiB and more
+ * begins at a multiple of 4096, so that copy_file_range(2) can share its blocks on file systems that do.
  *
- * A tree file is "ERTREE2\n" | u32 entries | u32 packs | u64 checksum | u64 bytes of all contents | u32 synced | u32 0 |
- * 40 bytes boot id | packs x { 88 bytes name | u64 size it has at least } | body, where the body is for each entry its packed form (proto/tree.h) and then
- * u32 pack | u32 0 | u64 offset. A file of no bytes, a link and a directory have pack 0xffffffff.
+ * A tree file is "ERTREE2\n" | u32 entries | u32 packs | u64 checksum | u64 bytes of all contents | u32 synced | u32 0
+ * | 40 bytes boot id | packs x { 88 bytes name | u64 size it has at least } | body, where the body is for each entry
+ * its packed form (proto/tree.h) and then u32 pack | u32 0 | u64 offset. A file of no bytes, a link and a directory
+ * have pack 0xffffffff.
  *
- * Every pack in the list is needed by some entry. A tree is used when it is whole: the packs are there and as large as needed,
- * for the pack is renamed before the tree is. Neither waits for the disk: a child of the
- * agent does the fsync of all its packs afterwards and then sets `synced`; a tree that is not synced and was written before the last boot counts
- * as absent, and is sent again.
+ * Every pack in the list is needed by some entry. A tree is used when it is whole: the packs are there and as large as
+ * needed, for the pack is renamed before the tree is. Neither waits for the disk: a child of the agent does the fsync
+ * of all its packs afterwards and then sets `synced`; a tree that is not synced and was written before the last boot
+ * counts as absent, and is sent again.
  */
 #ifndef ER_AGENT_SNAPSHOTS_H
 #define ER_AGENT_SNAPSHOTS_H
@@ -32,8 +33,8 @@
 void er_tree_hex(const unsigned char hash[ER_TREE_HASH], char ret[ER_TREE_HEX]);
 /* "snapshots/<project made safe>" relative to the root (owned). */
 char *er_snapshots_dir(const char *project);
-/* Keeps garbage collection away from the project while the descriptor is open (shared lock): SUBMIT holds it from looking for
-   the tree until the attempt's spec is in place. -1 with err when it cannot be made. */
+/* Keeps garbage collection away from the project while the descriptor is open (shared lock): SUBMIT holds it from
+   looking for the tree until the attempt's spec is in place. -1 with err when it cannot be made. */
 int er_snapshots_hold(int root, const char *project, struct er_err *err);
 bool er_snapshots_have(int root, const char *project, const unsigned char hash[ER_TREE_HASH]);
 /* Appends TREE tags, newest first, at most max. */
@@ -49,7 +50,8 @@ struct er_tree_file {
 };
 #define ER_TREE_FILE_INIT {0}
 /* ER_NOT_FOUND with provider_code "snapshot" when absent, damaged, without one of its packs, or lost with the power. */
-int er_tree_file_open(int root, const char *project, const unsigned char hash[ER_TREE_HASH], struct er_tree_file *ret, struct er_err *err);
+int er_tree_file_open(int root, const char *project, const unsigned char hash[ER_TREE_HASH], struct er_tree_file *ret,
+                      struct er_err *err);
 void er_tree_file_release(struct er_tree_file *tree);
 const char *er_tree_file_pack(const struct er_tree_file *tree, uint32_t pack); /* its file name; NULL out of range */
 /* The tree turned out to be damaged: it counts as absent from now on. */
@@ -59,16 +61,18 @@ struct er_tree_place {
         uint64_t offset;
 };
 /* Next entry of a body: 1, 0 at the end, -1 when damaged. */
-int er_tree_file_next(struct er_sv *rest, struct er_tree_entry *ret, struct er_tree_place *ret_place, struct er_err *err);
+int er_tree_file_next(struct er_sv *rest, struct er_tree_entry *ret, struct er_tree_place *ret_place,
+                      struct er_err *err);
 /* The same by er_tree_skip. */
-int er_tree_file_skip(struct er_sv *rest, struct er_tree_packed *ret, struct er_tree_place *ret_place, struct er_err *err);
+int er_tree_file_skip(struct er_sv *rest, struct er_tree_packed *ret, struct er_tree_place *ret_place,
+                      struct er_err *err);
 
 /* TREE_PUT under way. The calls follow the protocol: begin, part*, list (again while it returns 1), blob*, finish. */
 struct er_upload;
 int er_upload_begin(int root, struct er_sv fields, struct er_upload **ret, struct er_err *err);
 int er_upload_part(struct er_upload *upload, struct er_sv fields, struct er_err *err);
-/* The list is whole. 0: need has the packed pairs for NEED; 1: another upload of this tree is under way, call again in some
-   50 ms; -1: refused. */
+/* The list is whole. 0: need has the packed pairs for NEED; 1: another upload of this tree is under way, call again in
+   some 50 ms; -1: refused. */
 int er_upload_list(struct er_upload *upload, struct er_str *need, struct er_err *err);
 int er_upload_blob(struct er_upload *upload, struct er_sv fields, struct er_err *err);
 /* The tree is there for every later SUBMIT. Forks a short-lived child that brings it to the disk. */
@@ -80,8 +84,9 @@ ER_DEFINE_AUTOPTR(er_upload)
 struct er_snapshots_gc {
         uint64_t freed, trees, packs;
 };
-/* Removes trees that needed() does not claim, but the newest of each project, packs no tree needs, and stale leftovers. needed() is called
-   with nobody able to add (it must look at the attempts' specs then, not before). Projects in use at the moment are passed over. */
+/* Removes trees that needed() does not claim, but the newest of each project, packs no tree needs, and stale leftovers.
+   needed() is called with nobody able to add (it must look at the attempts' specs then, not before). Projects in use at
+   the moment are passed over. */
 int er_snapshots_collect(int root, bool (*needed)(void *arg, const char *dir, const char *hex), void *arg, bool dry,
                          struct er_snapshots_gc *gc, struct er_err *err);
 

@@ -115,7 +115,8 @@ int er_do_cancel(struct er_serve *serve, const struct er_frame *frame, struct er
         bool never_began;
         int rc;
 
-        if (er_adir_named(frame->payload, &key, &attempt, err) < 0 || er_adir_open(serve->agent, key, attempt, &dir, err) < 0)
+        if (er_adir_named(frame->payload, &key, &attempt, err) < 0 ||
+            er_adir_open(serve->agent, key, attempt, &dir, err) < 0)
                 return -1;
         rc = er_adir_settle(serve->agent, &dir, &never_began, err);
         if (rc < 0)

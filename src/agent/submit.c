@@ -1,6 +1,6 @@
 /*
- * submit.c - SUBMIT: an attempt's directory is made aside and renamed into place. The rename decides who starts it; when
- * it fails, the attempt is there, and is started only if nobody ever began it.
+ * submit.c - SUBMIT: an attempt's directory is made aside and renamed into place. The rename decides who starts it;
+ * when it fails, the attempt is there, and is started only if nobody ever began it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,8 +26,8 @@ struct submission {
         struct er_capacity capacity;
 };
 
-static int read_request(struct er_serve *serve, const struct er_frame *frame, struct submission *sub, struct er_charge *charge,
-                        struct er_err *err)
+static int read_request(struct er_serve *serve, const struct er_frame *frame, struct submission *sub,
+                        struct er_charge *charge, struct er_err *err)
 {
         struct er_sv rest = frame->payload;
         struct er_field field;
@@ -119,7 +119,8 @@ static int fill(const struct er_agent *agent, const struct submission *sub, stru
 }
 
 /* 1: the attempt is ours to start; 0: it is there already; -1. */
-static int make_new(const struct er_agent *agent, const struct submission *sub, struct er_charge *charge, struct er_err *err)
+static int make_new(const struct er_agent *agent, const struct submission *sub, struct er_charge *charge,
+                    struct er_err *err)
 {
         er_autofree char *jobs = er_fmt("jobs/%.*s", (int)sub->key.len, sub->key.ptr);
         er_autoclose int job_fd = -1;
@@ -164,14 +165,18 @@ static int check_same_spec(const struct er_adir *dir, const struct submission *s
         stored = er_msg_get(er_svn(text.buf, text.len), ER_T_SPEC);
         if (!stored.ptr || er_sv_eq(stored, sub->spec))
                 return 0;
-        er_err_set(err, ER_EXISTS, "attempt %u of %s is on this host already, and is another job", (unsigned)dir->attempt, dir->key);
-        return er_err_hint(err, "two stores have given the same name, or one was put back to an older state: submit it as a new job");
+        er_err_set(err, ER_EXISTS, "attempt %u of %s is on this host already, and is another job",
+                   (unsigned)dir->attempt, dir->key);
+        return er_err_hint(
+                err,
+                "two stores have given the same name, or one was put back to an older state: submit it as a new job");
 }
 
 #define GONE 2 /* the directory was removed meanwhile */
 
 /* It was there: 1 when nobody looks after it and the command cannot have been started; else 0, or GONE. */
-static int take_over(const struct er_agent *agent, const struct submission *sub, struct er_charge *charge, struct er_err *err)
+static int take_over(const struct er_agent *agent, const struct submission *sub, struct er_charge *charge,
+                     struct er_err *err)
 {
         er_auto(er_status) status = ER_STATUS_INIT;
         er_auto(er_ainfo) info = ER_AINFO_INIT;
@@ -196,8 +201,8 @@ static int take_over(const struct er_agent *agent, const struct submission *sub,
         er_status_release(&status);
         er_ainfo_release(&info);
         er_events_last(&charge->dir, &status);
-        if (er_exit_read(&charge->dir, &status) || status.state >= ER_STATE_STARTING || er_adir_info(&charge->dir, &info, NULL) < 0 ||
-            !er_streq(info.boot_id, agent->boot_id)) {
+        if (er_exit_read(&charge->dir, &status) || status.state >= ER_STATE_STARTING ||
+            er_adir_info(&charge->dir, &info, NULL) < 0 || !er_streq(info.boot_id, agent->boot_id)) {
                 er_close(&charge->lock_fd);
                 return er_adir_settle(agent, &charge->dir, NULL, err) < 0 ? -1 : 0;
         }
@@ -216,7 +221,8 @@ static int hold_snapshot(const struct er_agent *agent, const struct er_spec *spe
 
         if (er_agent_dir(agent, ".", true, &root, err) < 0)
                 return -1;
-        if (er_tree_file_open(root, project, spec->tree, &tree, err) < 0) /* the usual case first: no directory is made */
+        if (er_tree_file_open(root, project, spec->tree, &tree, err) <
+            0) /* the usual case first: no directory is made */
                 return -1;
         er_tree_file_release(&tree);
         *ret_hold = er_snapshots_hold(root, project, err);
@@ -231,14 +237,16 @@ static int hold_snapshot(const struct er_agent *agent, const struct er_spec *spe
 
 /* From here on the environment is wanted. What failed before this attempt was heard of is not its own failure: COUNT
    says how many that were when its client asked for it first. */
-static int want_environment(const struct er_agent *agent, const struct er_frame *frame, struct er_charge *charge, struct er_err *err)
+static int want_environment(const struct er_agent *agent, const struct er_frame *frame, struct er_charge *charge,
+                            struct er_err *err)
 {
         struct er_env_failure failure;
 
         if (er_env_open(agent, charge->info.spec.environment, ER_ENV_WANT, &charge->env, err) < 0)
                 return -1;
         if (!er_msg_get(frame->payload, ER_T_COUNT).ptr && !er_env_is_ready(&charge->env))
-                return er_env_missing(charge->env.hex, err); /* it is to be asked for first: then it is made while files travel */
+                return er_env_missing(charge->env.hex,
+                                      err); /* it is to be asked for first: then it is made while files travel */
         er_env_failure_read(&charge->env, &failure);
         charge->env_failures = er_msg_get_u64(frame->payload, ER_T_COUNT, failure.count);
         er_env_failure_release(&failure);
@@ -274,7 +282,8 @@ int er_do_submit(struct er_serve *serve, const struct er_frame *frame, struct er
                         mine = take_over(serve->agent, &sub, &charge, err);
         }
         if (mine == GONE)
-                er_err_set(err, ER_STATE, "attempt %u of %.*s is being removed", (unsigned)sub.attempt, (int)sub.key.len, sub.key.ptr);
+                er_err_set(err, ER_STATE, "attempt %u of %.*s is being removed", (unsigned)sub.attempt,
+                           (int)sub.key.len, sub.key.ptr);
         if (mine < 0 || mine == GONE)
                 return -1;
         er_serve_wipe(serve, frame); /* its secrets are in the charge now; the guard needs no second copy */

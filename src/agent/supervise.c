@@ -23,8 +23,8 @@
 #include "base/log.h"
 #include "base/parse.h"
 
-#define GRACE_MS 10000          /* TERM to KILL, when the spec says nothing */
-#define LEFTOVER_GRACE_MS 2000  /* the same for what a job left behind */
+#define GRACE_MS 10000         /* TERM to KILL, when the spec says nothing */
+#define LEFTOVER_GRACE_MS 2000 /* the same for what a job left behind */
 #define KILL_PATIENCE_MS 20000
 #define NO_CTL_LOOK_MS 100
 #define LOOK_MS 2000
@@ -45,9 +45,9 @@ struct super {
         int signal_fd;
         struct watcher watchers[WATCHERS_MAX];
         size_t watcher_count;
-        bool news;             /* watchers are to be told */
-        er_deadline news_due;  /* ... then, at the latest */
-        bool hurry;            /* one of them wants to hear everything at once */
+        bool news;            /* watchers are to be told */
+        er_deadline news_due; /* ... then, at the latest */
+        bool hurry;           /* one of them wants to hear everything at once */
         struct er_capture capture;
         struct er_usage usage;
         bool poked;           /* its turn may have come */
@@ -183,8 +183,8 @@ static void accept_watcher(struct super *s)
         hear_watcher(s, s->watcher_count - 1);
 }
 
-/* A cancel from where our socket cannot be reached (no sockets, another machine with the same home). And is the directory
-   still there? When it is not, nobody can ever hear of the attempt. */
+/* A cancel from where our socket cannot be reached (no sockets, another machine with the same home). And is the
+   directory still there? When it is not, nobody can ever hear of the attempt. */
 static void look_into_dir(struct super *s)
 {
         unsigned char bytes[8];
@@ -325,7 +325,8 @@ static void add_detail(struct super *s, const char *text)
         er_str_addf(&s->detail, "%s%s", s->detail.len ? "; " : "", text);
 }
 
-/* A container goes on without the program that started it. Who cancels does not wait for ever for an engine that is gone. */
+/* A container goes on without the program that started it. Who cancels does not wait for ever for an engine that is
+ * gone. */
 static void end_outside(struct super *s)
 {
         er_auto(er_strv) words = ER_STRV_INIT;

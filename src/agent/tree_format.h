@@ -1,6 +1,6 @@
 /*
- * tree_format.h - the bytes of tree files and packs (snapshots.h describes them), for the files that read and write them.
- * Hosts are little-endian; both agents' architectures are.
+ * tree_format.h - the bytes of tree files and packs (snapshots.h describes them), for the files that read and write
+ * them. Hosts are little-endian; both agents' architectures are.
  */
 #ifndef ER_AGENT_TREE_FORMAT_H
 #define ER_AGENT_TREE_FORMAT_H
@@ -43,8 +43,8 @@ static inline uint64_t er_pack_data_offset(uint64_t at, uint64_t size)
         return size >= ER_PACK_ALIGN_FROM ? (at + ER_PACK_ALIGN - 1) & ~(ER_PACK_ALIGN - 1) : at;
 }
 
-/* In a child, so that nobody waits for the disk: contents first, then the list, then the mark that says so. packs: struct
-   er_tree_pack of each that the list needs. */
+/* In a child, so that nobody waits for the disk: contents first, then the list, then the mark that says so. packs:
+   struct er_tree_pack of each that the list needs. */
 void er_tree_sync(int root, const char *dir, const char *hex, const struct er_str *packs);
 
 /* The kernel's boot id, NUL-padded; $ERRAND_BOOT_ID stands for it in tests. */

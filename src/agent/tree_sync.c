@@ -17,9 +17,11 @@ static bool sync_packs(int root, const char *project_dir, const struct er_str *p
         er_autoclose int dir_fd = openat(root, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         for (size_t at = 0; at < packs->len; at += sizeof(struct er_tree_pack)) {
-                er_autoclose int fd = openat(dir_fd, packs->buf + at, O_RDONLY | O_CLOEXEC | O_NOFOLLOW); /* its name comes first */
+                er_autoclose int fd = openat(dir_fd, packs->buf + at,
+                                             O_RDONLY | O_CLOEXEC | O_NOFOLLOW); /* its name comes first */
 
-                /* Also those of other trees: their own child may have been killed. It costs nothing where nothing is to be written. */
+                /* Also those of other trees: their own child may have been killed. It costs nothing where nothing is to
+                 * be written. */
                 if (fd < 0 || fsync(fd) < 0)
                         return false;
         }

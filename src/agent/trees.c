@@ -9,7 +9,9 @@
 
 #define LISTED_MAX 16u
 #define BUSY_MS 50
-#define SILENCE_MS 20000 /* a client that sleeps must not keep others from bringing the same snapshot; $ERRAND_SILENCE_MS in tests */
+#define SILENCE_MS                                                                                                     \
+        20000 /* a client that sleeps must not keep others from bringing the same snapshot; $ERRAND_SILENCE_MS in      \
+                 tests */
 
 int er_do_trees(struct er_serve *serve, const struct er_frame *frame, struct er_err *err)
 {
@@ -87,7 +89,8 @@ static int take_frame(struct er_stream *stream, const struct er_frame *frame, st
                 stream->done = true;
                 return 0;
         default:
-                return er_err_set(err, ER_REMOTE, "a frame of type %u in the middle of a snapshot", (unsigned)frame->type);
+                return er_err_set(err, ER_REMOTE, "a frame of type %u in the middle of a snapshot",
+                                  (unsigned)frame->type);
         }
 }
 
@@ -128,7 +131,8 @@ int er_do_tree_put(struct er_serve *serve, const struct er_frame *frame, struct 
         struct er_upload *upload;
         struct put *put;
 
-        if (er_agent_dir(serve->agent, ".", true, &root, err) < 0 || er_upload_begin(root, frame->payload, &upload, err) < 0)
+        if (er_agent_dir(serve->agent, ".", true, &root, err) < 0 ||
+            er_upload_begin(root, frame->payload, &upload, err) < 0)
                 return -1;
         put = er_new(struct put);
         put->root = er_take_fd(&root);

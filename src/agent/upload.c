@@ -35,7 +35,7 @@ int er_upload_begin(int root, struct er_sv fields, struct er_upload **ret, struc
         memcpy(up->hash, tree.ptr, ER_TREE_HASH);
         er_tree_hex(up->hash, up->hex);
         up->dir = er_snapshots_dir(up->project);
-        /* Named after the boot: nothing in it has been brought to the disk, so after a loss of power it may hold zeros. */
+        /* Named after the boot: nothing in it has been synced, so after a power cut it may hold zeros. */
         er_boot_id(boot);
         up->part_path = er_fmt("%s/packs/%s.%.8s.part", up->dir, up->hex, boot);
         up->count = (uint32_t)er_msg_get_u64(fields, ER_T_COUNT, 0);
@@ -131,14 +131,16 @@ static int fail_io(struct er_upload *up, int errnum, const char *what, struct er
                 (void)unlinkat(up->root, up->part_path, 0);
         }
         if (errnum == ENOSPC && fstatvfs(up->root, &fs) == 0)
-                er_err_hint(err, "%llu MB are free there: make room with `errand gc`, or keep errand's files elsewhere with "
-                                 "`errand hosts add NAME ... --root DIR`",
+                er_err_hint(err,
+                            "%llu MB are free there: make room with `errand gc`, or keep errand's files elsewhere with "
+                            "`errand hosts add NAME ... --root DIR`",
                             (unsigned long long)((uint64_t)fs.f_bavail * fs.f_frsize >> 20));
         return -1;
 }
 
 /* Finds what the part already holds; a record cut short stays open to be continued. Only the last one may be. */
-static void read_part(struct er_upload *up, const unsigned char *map, uint64_t size, uint32_t *ret_open, uint64_t *ret_open_at)
+static void read_part(struct er_upload *up, const unsigned char *map, uint64_t size, uint32_t *ret_open,
+                      uint64_t *ret_open_at)
 {
         uint64_t at = sizeof ER_PACK_MAGIC - 1;
 
@@ -200,7 +202,8 @@ static int open_part(struct er_upload *up, struct er_err *err)
                 up->part_size = (uint64_t)st.st_size;
                 up->open_item = open;
                 up->open_at = open_at;
-                up->open_done = up->part_size - er_pack_data_offset(open_at + sizeof(struct er_pack_record), entry.size);
+                up->open_done = up->part_size -
+                                er_pack_data_offset(open_at + sizeof(struct er_pack_record), entry.size);
         }
         if (ftruncate(up->part, (off_t)up->part_size) < 0 || lseek(up->part, (off_t)up->part_size, SEEK_SET) < 0)
                 return fail_io(up, errno, "continue", err);
@@ -235,7 +238,8 @@ int er_upload_list(struct er_upload *up, struct er_str *need, struct er_err *err
                 up->listed = true;
                 er_upload_index(up);
                 if (up->has_base)
-                        er_str_addn(&up->packs, up->base.map + sizeof(struct er_tree_header), (size_t)up->base.packs * sizeof(struct er_tree_pack));
+                        er_str_addn(&up->packs, up->base.map + sizeof(struct er_tree_header),
+                                    (size_t)up->base.packs * sizeof(struct er_tree_pack));
         }
         if (!up->present)
                 up->present = er_snapshots_have(up->root, up->project, up->hash); /* the other upload brought it */
@@ -279,7 +283,8 @@ static int take_back(struct er_upload *up, struct er_err *err)
 {
         if (flush(up, err) < 0)
                 return -1;
-        if (up->open_item != NO_ITEM && (ftruncate(up->part, (off_t)up->open_at) < 0 || lseek(up->part, (off_t)up->open_at, SEEK_SET) < 0))
+        if (up->open_item != NO_ITEM &&
+            (ftruncate(up->part, (off_t)up->open_at) < 0 || lseek(up->part, (off_t)up->open_at, SEEK_SET) < 0))
                 return fail_io(up, errno, "shorten", err);
         up->failed = true;
         return er_err_set(err, ER_STATE, "a file changed while it was sent");
@@ -303,7 +308,8 @@ static void begin_content(struct er_upload *up, uint32_t index, const struct er_
 
 int er_upload_blob(struct er_upload *up, struct er_sv fields, struct er_err *err)
 {
-        uint64_t index = er_msg_get_u64(fields, ER_T_INDEX, UINT64_MAX), offset = er_msg_get_u64(fields, ER_T_OFFSET, 0);
+        uint64_t index = er_msg_get_u64(fields, ER_T_INDEX, UINT64_MAX),
+                 offset = er_msg_get_u64(fields, ER_T_OFFSET, 0);
         struct er_sv data = er_msg_get(fields, ER_T_DATA);
         struct er_tree_entry entry;
 
@@ -317,7 +323,8 @@ int er_upload_blob(struct er_upload *up, struct er_sv fields, struct er_err *err
                 begin_content(up, (uint32_t)index, &entry);
         if (up->open_item != index || up->open_done != offset || data.len > entry.size - offset) {
                 up->failed = true;
-                er_err_set(err, ER_STATE, "data of %.*s came for another place than the next", (int)entry.path.len, entry.path.ptr);
+                er_err_set(err, ER_STATE, "data of %.*s came for another place than the next", (int)entry.path.len,
+                           entry.path.ptr);
                 if (err)
                         err->provider_code = er_strdup("offset");
                 return -1;

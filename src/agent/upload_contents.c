@@ -3,8 +3,9 @@
 
 #include "proto/msg.h"
 
-#define OTHER_TREES 3u              /* looked through for contents, besides the base */
-#define LITTLE ((uint64_t)64 << 10) /* bytes that are rather sent again than looked for in other trees than the base */
+#define OTHER_TREES 3u /* looked through for contents, besides the base */
+/* Bytes that are rather sent again than looked for in other trees than the base. */
+#define LITTLE ((uint64_t)64 << 10)
 
 static uint64_t content_key(const unsigned char *hash)
 {
@@ -107,7 +108,8 @@ static void look_through(struct er_upload *up, const struct er_tree_file *tree)
                 const char *name;
                 uint64_t size;
 
-                if (place.pack == ER_NO_PACK || !er_tree_packed_file(&packed, &size, &hash) || !*find_slot(up, hash, size))
+                if (place.pack == ER_NO_PACK || !er_tree_packed_file(&packed, &size, &hash) ||
+                    !*find_slot(up, hash, size))
                         continue;
                 name = er_tree_file_pack(tree, place.pack);
                 if (name)

@@ -1,6 +1,6 @@
 /*
- * upload_impl.h - a TREE_PUT under way, for the files that carry it out: upload.c takes what comes, upload_contents.c knows which
- * contents are wanted and where they are, upload_tree.c makes the new tree's file.
+ * upload_impl.h - a TREE_PUT under way, for the files that carry it out: upload.c takes what comes, upload_contents.c
+ * knows which contents are wanted and where they are, upload_tree.c makes the new tree's file.
  */
 #ifndef ER_AGENT_UPLOAD_IMPL_H
 #define ER_AGENT_UPLOAD_IMPL_H
@@ -38,15 +38,16 @@ struct er_upload {
         size_t resolved; /* wanted contents that were found or have come */
         size_t wanted;
 
-        struct er_str packs; /* struct er_tree_pack, the base's first; their sizes are those that the new tree needs, known at the end */
+        struct er_str packs; /* struct er_tree_pack, the base's first; their sizes are those that the new tree needs,
+                                known at the end */
         bool has_own_pack;
-        uint32_t own_pack;        /* index of what the part becomes in them */
+        uint32_t own_pack; /* index of what the part becomes in them */
         int part;
         uint64_t part_size; /* with what is in `pending` */
         struct er_str pending;
         uint32_t open_item; /* whose data is coming */
         uint64_t open_done;
-        uint64_t open_at;   /* of its record in the part */
+        uint64_t open_at; /* of its record in the part */
 };
 #define NO_ITEM 0xffffffffu
 

@@ -73,8 +73,8 @@ static void next_gone(struct er_sv *gone, struct er_sv *ret_path)
                 *ret_path = er_svn(NULL, 0);
 }
 
-/* The base without what is gone or replaced, and the entries that came, in order. What stays is copied in long runs: mostly it is
-   nearly all of a long list, so each of its entries is only skipped over. */
+/* The base without what is gone or replaced, and the entries that came, in order. What stays is copied in long runs:
+   mostly it is nearly all of a long list, so each of its entries is only skipped over. */
 static int merge_base(const struct er_upload *up, struct er_merge *merge, struct er_err *err)
 {
         struct er_sv rest = up->base.body, gone = er_svn(up->gone.buf, up->gone.len), gone_path;
@@ -103,7 +103,8 @@ static int merge_base(const struct er_upload *up, struct er_merge *merge, struct
                         find_next_item(up, &next);
                 }
                 if (!(next.path.ptr && order == 0) && !(gone_path.ptr && er_sv_eq(gone_path, old.path))) {
-                        if (place.pack != ER_NO_PACK && (!er_tree_packed_file(&old, &size, &hash) || !need(merge, size, place)))
+                        if (place.pack != ER_NO_PACK &&
+                            (!er_tree_packed_file(&old, &size, &hash) || !need(merge, size, place)))
                                 return er_err_set(err, ER_REMOTE, "a damaged list of files");
                         continue;
                 }
@@ -125,7 +126,8 @@ int er_merge_make(const struct er_upload *up, struct er_merge *ret, struct er_er
         ret->count = up->base.count;
         ret->sum = up->base.checksum;
         ret->bytes = up->base.bytes;
-        er_str_reserve(&ret->body, up->base.body.len + up->list.len + up->item_count * sizeof(struct er_tree_place_record));
+        er_str_reserve(&ret->body,
+                       up->base.body.len + up->list.len + up->item_count * sizeof(struct er_tree_place_record));
         if (merge_base(up, ret, err) < 0)
                 return -1;
         if (ret->count == up->count && ret->sum == up->checksum)

@@ -56,7 +56,8 @@ static uint64_t waited_cpu_ms(uint64_t *ret_max_rss)
         if (getrusage(RUSAGE_CHILDREN, &r) < 0)
                 return 0;
         *ret_max_rss = (uint64_t)r.ru_maxrss * 1024;
-        return (uint64_t)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1000 + (uint64_t)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1000;
+        return (uint64_t)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1000 +
+               (uint64_t)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1000;
 }
 
 void er_usage_fill(const struct er_usage *usage, struct er_status *status)

@@ -1,6 +1,6 @@
 /*
- * usage.h - what a running job uses, looked at now and then: cpu and memory of its tree; for a job with GPUs what the GPUs
- * do, by nvidia-smi in a child process that must answer in time.
+ * usage.h - what a running job uses, looked at now and then: cpu and memory of its tree; for a job with GPUs what the
+ * GPUs do, by nvidia-smi in a child process that must answer in time.
  */
 #ifndef ER_AGENT_USAGE_H
 #define ER_AGENT_USAGE_H
@@ -11,16 +11,16 @@
 struct er_usage {
         uint64_t max_rss;
         uint64_t gpu_mask;
-        uint64_t gpu_mem;       /* peak of the sum, bytes */
+        uint64_t gpu_mem; /* peak of the sum, bytes */
         uint64_t gpu_util_sum;
         unsigned gpu_samples;
-        er_deadline due;        /* of the next look */
+        er_deadline due; /* of the next look */
         er_deadline gpu_due;
-        pid_t gpu_pid;          /* nvidia-smi under way; 0: none */
-        int gpu_fd;             /* its output */
+        pid_t gpu_pid; /* nvidia-smi under way; 0: none */
+        int gpu_fd;    /* its output */
         bool gpu_amd;
         struct er_str gpu_text;
-        uint64_t oom_before;    /* the kernel's count of OOM kills at the start */
+        uint64_t oom_before; /* the kernel's count of OOM kills at the start */
 };
 #define ER_USAGE_INIT {.due = ER_NEVER, .gpu_due = ER_NEVER, .gpu_fd = -1, .gpu_text = ER_STR_INIT}
 void er_usage_begin(struct er_usage *usage, uint64_t gpu_mask);

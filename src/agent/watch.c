@@ -9,11 +9,11 @@
 #include "agent/serve.h"
 #include "base/io.h"
 
-#define LOOK_MS 100        /* where nobody wakes us */
-#define END_LOOK_MS 5      /* the supervisor is gone: its record, or its guard's, is near */
-#define END_LOOKS 400      /* ... unless it waits for something */
-#define HOLD_MS 10         /* the answers to SUBMIT and WATCH wait so long for the first news: of a short job, all in one */
-#define BACKSTOP_MS 10000  /* though somebody should wake us */
+#define LOOK_MS 100   /* where nobody wakes us */
+#define END_LOOK_MS 5 /* the supervisor is gone: its record, or its guard's, is near */
+#define END_LOOKS 400 /* ... unless it waits for something */
+#define HOLD_MS 10    /* the answers to SUBMIT and WATCH wait so long for the first news: of a short job, all in one */
+#define BACKSTOP_MS 10000 /* though somebody should wake us */
 #define PIECE_MAX (256u * 1024)
 #define INLINE_MAX (16u * 1024) /* smaller pieces are copied: cheaper than a call of their own */
 
@@ -21,16 +21,16 @@ struct watch {
         struct er_stream stream;
         struct er_adir dir;
         struct er_logread log;
-        bool follow;       /* send the log */
-        bool only_log;     /* LOG: what there is now, no events */
-        uint64_t limit;    /* LOG: not beyond this offset */
-        uint64_t seq;      /* last event sent */
+        bool follow;    /* send the log */
+        bool only_log;  /* LOG: what there is now, no events */
+        uint64_t limit; /* LOG: not beyond this offset */
+        uint64_t seq;   /* last event sent */
         int events_fd;
         uint64_t events_at;
         int ctl_fd;
         bool had_ctl;
-        int end_looks;     /* how often since the supervisor is gone */
-        bool ended;        /* nobody writes any more */
+        int end_looks;        /* how often since the supervisor is gone */
+        bool ended;           /* nobody writes any more */
         struct er_status end; /* the last event, sent after the log */
 };
 
@@ -139,7 +139,9 @@ static int look(struct er_stream *stream, struct er_err *err)
         if (w->ended)
                 stream->due = ER_NEVER;
         else
-                stream->due = er_deadline_in(w->ctl_fd >= 0 ? BACKSTOP_MS : w->had_ctl && w->end_looks++ < END_LOOKS ? END_LOOK_MS : LOOK_MS);
+                stream->due = er_deadline_in(w->ctl_fd >= 0                             ? BACKSTOP_MS
+                                             : w->had_ctl && w->end_looks++ < END_LOOKS ? END_LOOK_MS
+                                                                                        : LOOK_MS);
         stream->wants_out = true;
         return 0;
 }
@@ -237,7 +239,8 @@ static int open_watch(struct er_serve *serve, const struct er_frame *frame, stru
         uint32_t attempt;
         struct watch *w;
 
-        if (er_adir_named(frame->payload, &key, &attempt, err) < 0 || er_adir_open(serve->agent, key, attempt, &dir, err) < 0)
+        if (er_adir_named(frame->payload, &key, &attempt, err) < 0 ||
+            er_adir_open(serve->agent, key, attempt, &dir, err) < 0)
                 return -1;
         w = er_new(struct watch);
         w->dir = dir;
@@ -265,8 +268,9 @@ int er_do_watch(struct er_serve *serve, const struct er_frame *frame, struct er_
         if (w->follow)
                 serve->hold = er_deadline_in(HOLD_MS);
         else if (w->ctl_fd >= 0)
-                send(w->ctl_fd, "h", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* who wants no output wants to know when it has begun */
-        w->stream.due = 0; /* the first look is at once */
+                send(w->ctl_fd, "h", 1,
+                     MSG_DONTWAIT | MSG_NOSIGNAL); /* who wants no output wants to know when it has begun */
+        w->stream.due = 0;                         /* the first look is at once */
         return 0;
 }
 

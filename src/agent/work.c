@@ -9,8 +9,8 @@
 #include "agent/worktree.h"
 #include "base/path.h"
 
-int er_work_make(const struct er_agent *agent, const struct er_adir *dir, const struct er_spec *spec, bool (*busy)(void *arg), void *arg,
-                 struct er_err *err)
+int er_work_make(const struct er_agent *agent, const struct er_adir *dir, const struct er_spec *spec,
+                 bool (*busy)(void *arg), void *arg, struct er_err *err)
 {
         er_autoclose int root = -1;
 
@@ -33,7 +33,8 @@ void er_work_make_spare(const struct er_agent *agent, const struct er_adir *dir)
         er_auto(er_ainfo) info = ER_AINFO_INIT;
         er_autoclose int root = -1;
 
-        if (er_adir_info(dir, &info, NULL) < 0 || !info.spec.has_tree || er_agent_dir(agent, ".", false, &root, NULL) < 0)
+        if (er_adir_info(dir, &info, NULL) < 0 || !info.spec.has_tree ||
+            er_agent_dir(agent, ".", false, &root, NULL) < 0)
                 return;
         if (er_spare_is_wanted(root, info.spec.project, info.spec.tree))
                 er_spare_make(root, info.spec.project, info.spec.tree);

@@ -6,7 +6,8 @@
 #include "agent/serve.h"
 #include "base/io.h"
 
-#define GOT_ENOUGH (256u * 1024) /* with so much not passed on, and a whole frame in it, no more is read from the child */
+#define GOT_ENOUGH                                                                                                     \
+        (256u * 1024) /* with so much not passed on, and a whole frame in it, no more is read from the child */
 
 struct worker_stream {
         struct er_stream stream;
@@ -105,7 +106,8 @@ static const struct er_stream_ops worker_ops = {
 
 static _Noreturn void work(const struct er_agent *agent, const struct er_frame *frame, int fd, er_worker_fn fn)
 {
-        struct er_worker worker = {.agent = agent, .payload = frame->payload, .id = frame->id, .fd = fd, .out = ER_STR_INIT};
+        struct er_worker worker = {
+                .agent = agent, .payload = frame->payload, .id = frame->id, .fd = fd, .out = ER_STR_INIT};
         struct er_err err = ER_ERR_INIT;
 
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody is left to read the answer */

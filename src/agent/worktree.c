@@ -50,7 +50,8 @@ static void packs_release(struct packs *packs)
         free(packs->items);
 }
 
-static int pack_get(struct packs *packs, struct er_tree_place place, uint64_t size, struct pack **ret, struct er_err *err)
+static int pack_get(struct packs *packs, struct er_tree_place place, uint64_t size, struct pack **ret,
+                    struct er_err *err)
 {
         const char *name = er_tree_file_pack(packs->tree, place.pack);
         er_autofree char *path = er_fmt("%s/packs/%s", packs->dir, name ? name : "");
@@ -83,7 +84,7 @@ static int pack_get(struct packs *packs, struct er_tree_place place, uint64_t si
 /* ---- Directories: the path of open ones from the work directory down to where we are */
 
 struct trail {
-        int fds[DEPTH_MAX]; /* fds[0] is the work directory (borrowed) */
+        int fds[DEPTH_MAX];     /* fds[0] is the work directory (borrowed) */
         size_t ends[DEPTH_MAX]; /* length of the path at each depth */
         size_t depth;
         struct er_str path;
@@ -102,7 +103,8 @@ static void trail_leave(struct trail *trail, struct er_sv dir)
         while (trail->depth) {
                 size_t end = trail->ends[trail->depth];
 
-                if (end <= dir.len && memcmp(trail->path.buf, dir.ptr, end) == 0 && (end == dir.len || dir.ptr[end] == '/'))
+                if (end <= dir.len && memcmp(trail->path.buf, dir.ptr, end) == 0 &&
+                    (end == dir.len || dir.ptr[end] == '/'))
                         return;
                 close(trail->fds[trail->depth--]);
                 er_str_cut(&trail->path, trail->ends[trail->depth]);
@@ -121,7 +123,8 @@ static int trail_enter(struct trail *trail, struct er_sv dir, int *ret_fd, struc
                 while (to < dir.len && dir.ptr[to] != '/')
                         to++;
                 if (to - from >= sizeof name || trail->depth + 1 >= DEPTH_MAX)
-                        return er_err_set(err, ER_IO, "a directory name is too long or nested too deep: %.*s", (int)dir.len, dir.ptr);
+                        return er_err_set(err, ER_IO, "a directory name is too long or nested too deep: %.*s",
+                                          (int)dir.len, dir.ptr);
                 memcpy(name, dir.ptr + from, to - from);
                 name[to - from] = '\0';
                 if (mkdirat(trail->fds[trail->depth], name, 0777) < 0 && errno != EEXIST)
@@ -159,10 +162,11 @@ static int copy_data(int fd, const struct pack *pack, uint64_t offset, uint64_t 
         return er_write_full(fd, pack->map + offset + done, (size_t)(size - done));
 }
 
-static int write_file(struct packs *packs, int dir, const char *name, const struct er_tree_entry *entry, struct er_tree_place place,
-                      struct er_err *err)
+static int write_file(struct packs *packs, int dir, const char *name, const struct er_tree_entry *entry,
+                      struct er_tree_place place, struct er_err *err)
 {
-        er_autoclose int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, (mode_t)(entry->mode & 0777));
+        er_autoclose int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                                     (mode_t)(entry->mode & 0777));
         struct pack *pack = NULL;
 
         if (fd < 0)
@@ -176,8 +180,8 @@ static int write_file(struct packs *packs, int dir, const char *name, const stru
         return 0;
 }
 
-static int write_entry(struct packs *packs, struct trail *trail, const struct er_tree_entry *entry, struct er_tree_place place,
-                       struct er_err *err)
+static int write_entry(struct packs *packs, struct trail *trail, const struct er_tree_entry *entry,
+                       struct er_tree_place place, struct er_err *err)
 {
         struct er_sv dir = entry->path;
         char name[256];
@@ -199,14 +203,17 @@ static int write_entry(struct packs *packs, struct trail *trail, const struct er
         if (entry->type == 'l') {
                 er_autofree char *target = er_sv_dup(entry->target);
 
-                return symlinkat(target, fd, name) < 0 ? er_err_errno(err, errno, "link %.*s", (int)entry->path.len, entry->path.ptr) : 0;
+                return symlinkat(target, fd, name) < 0
+                               ? er_err_errno(err, errno, "link %.*s", (int)entry->path.len, entry->path.ptr)
+                               : 0;
         }
         return write_file(packs, fd, name, entry, place, err);
 }
 
 static void packs_init(struct packs *packs, int root, const char *dir, const struct er_tree_file *tree)
 {
-        *packs = (struct packs){.root = root, .dir = dir, .tree = tree, .items = er_calloc(tree->packs + 1, sizeof(struct pack))};
+        *packs = (struct packs){
+                .root = root, .dir = dir, .tree = tree, .items = er_calloc(tree->packs + 1, sizeof(struct pack))};
 }
 
 /* Whether to go on is asked every so many entries and bytes. */
@@ -228,7 +235,8 @@ static int ask(struct asker *asker, const struct er_tree_entry *entry, struct er
         return asker->go_on(asker->arg) ? 0 : er_err_set(err, ER_CANCELLED, "cancelled while its files were written");
 }
 
-static int write_all(int root, const char *dir, const struct er_tree_file *tree, int work, struct asker *asker, struct er_err *err)
+static int write_all(int root, const char *dir, const struct er_tree_file *tree, int work, struct asker *asker,
+                     struct er_err *err)
 {
         er_auto(trail) trail = {.fds = {work}, .path = ER_STR_INIT};
         er_auto(packs) packs = {0};
@@ -248,8 +256,8 @@ static int write_all(int root, const char *dir, const struct er_tree_file *tree,
 }
 
 /* Writes the whole tree into at/name, which must not exist. */
-static int materialise(int root, const char *dir, const struct er_tree_file *tree, int at, const char *name, struct asker *asker,
-                       struct er_err *err)
+static int materialise(int root, const char *dir, const struct er_tree_file *tree, int at, const char *name,
+                       struct asker *asker, struct er_err *err)
 {
         er_autoclose int work = -1;
 
@@ -268,7 +276,7 @@ static int materialise(int root, const char *dir, const struct er_tree_file *tre
 /* ---- The difference between two trees, applied to a directory that holds the first */
 
 struct change {
-        struct er_sv old, new; /* packed entries; ptr NULL: none */
+        struct er_sv old, new;      /* packed entries; ptr NULL: none */
         struct er_tree_place place; /* of the new one */
 };
 struct difference {
@@ -294,7 +302,8 @@ static void cursor_next(struct cursor *c)
 }
 
 /* False when more than limit differ, or a list is damaged. Both are long and mostly the same. */
-static bool find_difference(const struct er_tree_file *from, const struct er_tree_file *to, size_t limit, struct difference *ret)
+static bool find_difference(const struct er_tree_file *from, const struct er_tree_file *to, size_t limit,
+                            struct difference *ret)
 {
         struct cursor a = {.rest = from->body}, b = {.rest = to->body};
 
@@ -344,8 +353,8 @@ static int take_away(int work, struct er_sv old, struct er_err *err)
         return 0;
 }
 
-static int apply(int root, const char *dir, const struct difference *difference, const struct er_tree_file *to, int work,
-                 struct er_err *err)
+static int apply(int root, const char *dir, const struct difference *difference, const struct er_tree_file *to,
+                 int work, struct er_err *err)
 {
         er_auto(trail) trail = {.fds = {work}, .path = ER_STR_INIT};
         er_auto(packs) packs = {0};
@@ -413,7 +422,8 @@ static char *find_spare(int root, const char *dir)
 }
 
 /* The spare of another tree, when little differs. False: nothing was taken. */
-static bool take_near_spare(int root, const char *dir, const char *project, const struct er_tree_file *tree, int at, const char *name)
+static bool take_near_spare(int root, const char *dir, const char *project, const struct er_tree_file *tree, int at,
+                            const char *name)
 {
         er_autofree char *spare = find_spare(root, dir);
         er_autofree char *path = er_fmt("%s/spare/%s", dir, spare ? spare : "");
@@ -470,7 +480,8 @@ bool er_spare_is_wanted(int root, const char *project, const unsigned char hash[
         if (er_tree_file_open(root, project, hash, &tree, NULL) < 0)
                 return false;
         wanted = (tree.count >= SPARE_MIN_FILES || tree.bytes >= SPARE_MIN_BYTES) && tree.bytes <= SPARE_MAX_BYTES &&
-                 fstatvfs(root, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize / 8 > tree.bytes + (uint64_t)tree.count * 4096;
+                 fstatvfs(root, &fs) == 0 &&
+                 (uint64_t)fs.f_bavail * fs.f_frsize / 8 > tree.bytes + (uint64_t)tree.count * 4096;
         er_tree_file_release(&tree);
         return wanted;
 }

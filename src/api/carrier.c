@@ -31,7 +31,7 @@ static void *carry(void *arg)
                         .stop = &carrier->stop,
                         .ui = {.arg = errand, .state = on_state},
                 };
-                /* What goes wrong with a job is in the store; what goes wrong here leaves it to the next who carries. */
+                /* What goes wrong with a job is in the store; what goes wrong here is left to the next carrier. */
                 er_maestro_carry(&opts, &carrier->run_id, 1, NULL, NULL);
                 er_store_close(store);
         }

@@ -54,7 +54,8 @@ static int latest(struct errand *errand, const struct er_job *job, struct er_hos
         return rc;
 }
 
-static int read_log(const struct er_host *host, const char *key, uint32_t number, bool follow, struct reader *r, struct er_err *err)
+static int read_log(const struct er_host *host, const char *key, uint32_t number, bool follow, struct reader *r,
+                    struct er_err *err)
 {
         er_autoptr(er_session) session = NULL;
         const struct er_session_opts opts = {0};
@@ -64,13 +65,19 @@ static int read_log(const struct er_host *host, const char *key, uint32_t number
                 const struct er_log_range range = {.offset = r->next, .tail = -1};
                 return er_attempt_log(session, key, number, &range, on_log, r, NULL, err);
         }
-        const struct er_watch watch = {
-                .key = key, .attempt = number, .offset = r->next, .log = true, .on_event = on_event, .on_log = on_log, .arg = r};
+        const struct er_watch watch = {.key = key,
+                                       .attempt = number,
+                                       .offset = r->next,
+                                       .log = true,
+                                       .on_event = on_event,
+                                       .on_log = on_log,
+                                       .arg = r};
         return er_attempt_watch(session, &watch, err);
 }
 
 /* One look: reads what can be read. 1: all is read; 0: look again; -1: error. Takes the lock itself. */
-static int step(struct errand *errand, const char *name, bool follow, uint32_t *done, struct reader *r, struct er_err *err)
+static int step(struct errand *errand, const char *name, bool follow, uint32_t *done, struct reader *r,
+                struct er_err *err)
 {
         er_auto(er_job) job = ER_JOB_INIT;
         er_auto(er_host) host = ER_HOST_INIT;

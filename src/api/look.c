@@ -97,8 +97,8 @@ static int add_job(void *arg, const struct er_job *job, struct er_err *err)
 }
 
 /* Collected first: fn may call us again. */
-int errand_jobs(errand_t *errand, int active_only, size_t limit, int (*fn)(void *arg, const struct errand_job *job), void *arg,
-                struct errand_error *error)
+int errand_jobs(errand_t *errand, int active_only, size_t limit, int (*fn)(void *arg, const struct errand_job *job),
+                void *arg, struct errand_error *error)
 {
         er_auto(er_err) err = ER_ERR_INIT;
         const struct er_job_filter filter = {.active_only = active_only != 0, .limit = limit, .without_spec = true};
@@ -135,7 +135,8 @@ static int look(struct errand *errand, const char *name, bool *carried, struct e
         return er_carrier_ensure(errand, job->run_id, err) < 0 ? -1 : 0;
 }
 
-int errand_wait(errand_t *errand, const char *name, int64_t timeout_ms, struct errand_job *ret, struct errand_error *error)
+int errand_wait(errand_t *errand, const char *name, int64_t timeout_ms, struct errand_job *ret,
+                struct errand_error *error)
 {
         er_auto(er_err) err = ER_ERR_INIT;
         er_auto(er_job) job = ER_JOB_INIT;

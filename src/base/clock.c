@@ -57,12 +57,7 @@ static const struct unit {
         const char *name;
         int64_t ms;
 } units[] = {
-        {"ms", 1},
-        {"s", SECOND_MS},
-        {"m", MINUTE_MS},
-        {"h", HOUR_MS},
-        {"d", DAY_MS},
-        {"w", 7 * DAY_MS},
+        {"ms", 1}, {"s", SECOND_MS}, {"m", MINUTE_MS}, {"h", HOUR_MS}, {"d", DAY_MS}, {"w", 7 * DAY_MS},
 };
 
 /* The unit at the start of text, NULL when there is none. */

@@ -1,8 +1,8 @@
 /*
  * hash.c - see hash.h
  *
- * By SHA256_*, which OpenSSL 3 calls deprecated, and not by EVP: with EVP comes all of libcrypto, and relocating its tables
- * took a fifth of the time in which `errand` starts. The assembly beneath is the same.
+ * By SHA256_*, which OpenSSL 3 calls deprecated, and not by EVP: with EVP comes all of libcrypto, and relocating its
+ * tables took a fifth of the time in which `errand` starts. The assembly beneath is the same.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/hash.h"

@@ -18,8 +18,10 @@ int er_pwrite_full(int fd, const void *data, size_t len, off_t offset);
 
 /* A whole file into ret (replaced). More than max bytes is ER_CONFIG. at may be AT_FDCWD. */
 int er_file_read(int at, const char *path, size_t max, struct er_str *ret, struct er_err *err);
-/* Writes "<path>.tmp-XXXX" beside it and renames. durable: fsync of file and directory. Leaves nothing behind on failure. */
-int er_file_write(int at, const char *path, const void *data, size_t len, mode_t mode, bool durable, struct er_err *err);
+/* Writes "<path>.tmp-XXXX" beside it and renames. durable: fsync of file and directory. Leaves nothing behind on
+ * failure. */
+int er_file_write(int at, const char *path, const void *data, size_t len, mode_t mode, bool durable,
+                  struct er_err *err);
 bool er_file_exists(int at, const char *path);
 
 int er_set_nonblock(int fd, bool on);

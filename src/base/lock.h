@@ -9,7 +9,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 
-/* flock on a file (made when missing, 0600). *ret_fd holds it until closed. deadline in the past: only tries; ER_STATE when held. */
+/* flock on a file (made when missing, 0600). *ret_fd holds it until closed. deadline in the past: only tries; ER_STATE
+ * when held. */
 int er_lock_file(const char *path, er_deadline deadline, int *ret_fd, struct er_err *err);
 
 /*

@@ -9,8 +9,8 @@
 #include "base/str.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static bool any;          /* something is traced */
-static bool everything;   /* "debug" or "all" */
+static bool any;           /* something is traced */
+static bool everything;    /* "debug" or "all" */
 static const char *wanted; /* else the list, as it stands in the environment when we start */
 static int log_fd = 2;
 

@@ -10,7 +10,8 @@
 
 bool er_log_on(const char *component);
 void er_log_write(const char *component, const char *fmt, ...) ER_PRINTF(2, 3);
-/* er_debug("host", "connecting to %s", name) : costs one branch when off. A line has monotonic microseconds and the pid. */
+/* er_debug("host", "connecting to %s", name) : costs one branch when off. A line has monotonic microseconds and the
+ * pid. */
 #define er_debug(component, ...)                                                                                       \
         do {                                                                                                           \
                 if (er_log_on(component))                                                                              \

@@ -31,7 +31,7 @@ void *er_grow(void *items, size_t *cap, size_t need, size_t size);
 /* er_autoptr(er_session) s = NULL;  calls er_session_free(s). Needs ER_DEFINE_AUTOPTR(er_session) in the header. */
 #define er_autoptr(name) __attribute__((cleanup(name##_freep))) struct name *
 #define ER_DEFINE_AUTOPTR(name)                                                                                        \
-        static inline void name##_freep(struct name **p)                                                              \
+        static inline void name##_freep(struct name **p)                                                               \
         {                                                                                                              \
                 name##_free(*p);                                                                                       \
         }

@@ -19,7 +19,8 @@ void er_fmt_hex(const unsigned char *bytes, size_t len, char *ret);
 /* Back: true for exactly 2 * len such digits; else ret is not to be used. */
 bool er_parse_hex(struct er_sv text, unsigned char *ret, size_t len);
 
-/* Shell quoting: the one place. Every shell word it makes is read back as the same bytes by sh, bash, zsh, dash, busybox. */
+/* Shell quoting: the one place. Every shell word it makes is read back as the same bytes by sh, bash, zsh, dash,
+ * busybox. */
 void er_quote_sh(struct er_str *out, const char *word);
 void er_quote_argv(struct er_str *out, char *const *argv, size_t len);
 /* For showing a name to a person: control and non-UTF-8 bytes become \xNN; printable text stays as it is. */

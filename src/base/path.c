@@ -226,8 +226,7 @@ char *er_dir_runtime(void)
         er_str_add(&out, base);
         if (own) {
                 full = er_path_abs(own);
-                er_str_addf(&out, "/%010llx",
-                            (unsigned long long)er_hash64(full, strlen(full)) & 0xffffffffffu);
+                er_str_addf(&out, "/%010llx", (unsigned long long)er_hash64(full, strlen(full)) & 0xffffffffffu);
                 mkdir(out.buf, 0700);
         }
         return er_str_detach(&out);

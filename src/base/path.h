@@ -22,7 +22,7 @@ bool er_path_is_safe(const char *path, size_t len);
 /* mkdir -p with mode for what is made. at may be AT_FDCWD. */
 int er_mkdir_p(int at, const char *path, mode_t mode, struct er_err *err);
 /* Removes a tree, never following symlinks, making directories writable as needed. Absent is fine.
-   *ret_bytes (may be NULL) is increased by the disk space of what went. */
+ *ret_bytes (may be NULL) is increased by the disk space of what went. */
 int er_rmtree(int at, const char *path, uint64_t *ret_bytes, struct er_err *err);
 /* Bytes below a path (st_blocks * 512), 0 when absent. */
 uint64_t er_du(int at, const char *path);

@@ -28,8 +28,8 @@ char *er_proc_which(const char *name)
                 return NULL;
         rest = er_sv(path && path[0] ? path : "/usr/local/bin:/usr/bin:/bin");
         while (er_sv_cut(&rest, ':', &part)) {
-                er_autofree char *full =
-                        part.len ? er_fmt("%.*s/%s", (int)part.len, part.ptr, name) : er_fmt("./%s", name);
+                er_autofree char *full = part.len ? er_fmt("%.*s/%s", (int)part.len, part.ptr, name)
+                                                  : er_fmt("./%s", name);
                 struct stat st;
 
                 if (stat(full, &st) == 0 && S_ISREG(st.st_mode) && access(full, X_OK) == 0)
@@ -398,8 +398,8 @@ static int pump(struct er_proc *proc, struct er_sv input, struct er_str *outs[3]
         return 0;
 }
 
-int er_proc_run(const struct er_proc_opts *opts, struct er_sv input, struct er_str *out, struct er_str *errout, size_t max,
-                er_deadline deadline, int *ret_status, struct er_err *err)
+int er_proc_run(const struct er_proc_opts *opts, struct er_sv input, struct er_str *out, struct er_str *errout,
+                size_t max, er_deadline deadline, int *ret_status, struct er_err *err)
 {
         struct er_proc_opts own = *opts;
         struct er_str *outs[3] = {NULL, out, errout};

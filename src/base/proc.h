@@ -21,7 +21,7 @@ struct er_proc_opts {
         const char *cwd;   /* or NULL */
         char *const *env;  /* whole environment, or NULL for ours */
         enum er_proc_io io[3];
-        int fds[3];      /* for ER_PROC_FD */
+        int fds[3];       /* for ER_PROC_FD */
         bool new_session; /* setsid: survives our terminal */
         /* Killed when we die (Linux: PR_SET_PDEATHSIG, which looks at the thread that started it: not from a worker
            thread that ends earlier than its child should). */
@@ -29,8 +29,8 @@ struct er_proc_opts {
 };
 
 struct er_proc {
-        pid_t pid;   /* 0 when there is none */
-        int io[3];   /* our ends of pipes, or -1 */
+        pid_t pid; /* 0 when there is none */
+        int io[3]; /* our ends of pipes, or -1 */
 };
 #define ER_PROC_INIT {0, {-1, -1, -1}}
 
@@ -45,8 +45,8 @@ void er_proc_release(struct er_proc *proc);
 /* Runs to the end; stdin from `input` (may be NULL), stdout into out, stderr into errout (either may be NULL: dropped).
    Each is capped at max bytes (the rest is read and dropped). A descriptor given with ER_PROC_FD is used where there is
    no input, out or errout. It returns when the program has ended, also when a child of it still holds its stdout. */
-int er_proc_run(const struct er_proc_opts *opts, struct er_sv input, struct er_str *out, struct er_str *errout, size_t max,
-                er_deadline deadline, int *ret_status, struct er_err *err);
+int er_proc_run(const struct er_proc_opts *opts, struct er_sv input, struct er_str *out, struct er_str *errout,
+                size_t max, er_deadline deadline, int *ret_status, struct er_err *err);
 
 /* The full path of a program in PATH (owned), or NULL. */
 char *er_proc_which(const char *name);

@@ -4,9 +4,9 @@
 
 /* Words that mean something to a shell (POSIX, bash, zsh) when they stand first and bare. */
 static const char *const shell_words[] = {
-        "case",     "coproc", "declare",  "do",     "done",   "elif",   "else",    "end",      "esac",     "export",
-        "fi",       "float",  "for",      "foreach", "function", "if",   "in",      "integer",  "local",    "nocorrect",
-        "noglob",   "readonly", "repeat", "select", "then",   "time",   "typeset", "until",    "while",    "alias",
+        "case",   "coproc",   "declare", "do",      "done",     "elif", "else",    "end",     "esac",  "export",
+        "fi",     "float",    "for",     "foreach", "function", "if",   "in",      "integer", "local", "nocorrect",
+        "noglob", "readonly", "repeat",  "select",  "then",     "time", "typeset", "until",   "while", "alias",
 };
 
 static bool is_bare(const char *word)

@@ -87,6 +87,7 @@ void er_strv_take(struct er_strv *v, char *text); /* (moved) */
 void er_strv_addall(struct er_strv *v, char *const *items, size_t len);
 void er_strv_sort(struct er_strv *v);
 bool er_strv_has(const struct er_strv *v, const char *text);
-const char *er_strv_value(const struct er_strv *v, const char *name); /* of an item "NAME=value" (borrowed); NULL: there is none */
+const char *er_strv_value(const struct er_strv *v,
+                          const char *name); /* of an item "NAME=value" (borrowed); NULL: there is none */
 
 #endif

@@ -7,8 +7,8 @@
 #include "base/term.h"
 #include "base/utf8.h"
 
-#define GAP 2        /* columns of white between two */
-#define CUT_LEAST 8  /* a column is not cut below this */
+#define GAP 2       /* columns of white between two */
+#define CUT_LEAST 8 /* a column is not cut below this */
 #define ELLIPSIS "\xe2\x80\xa6"
 
 enum kind { CELL_NONE, CELL_NUMBER, CELL_REAL_NUMBER, CELL_STRING };
@@ -330,7 +330,8 @@ static void json_number(struct er_str *out, enum er_cell type, int64_t value)
                 er_str_addc(out, '"');
                 break;
         case ER_CELL_DURATION:
-                er_str_addf(out, "%lld.%03d", (long long)(value / 1000), (int)(value < 0 ? -(value % 1000) : value % 1000));
+                er_str_addf(out, "%lld.%03d", (long long)(value / 1000),
+                            (int)(value < 0 ? -(value % 1000) : value % 1000));
                 break;
         case ER_CELL_BOOL:
                 er_str_add(out, value ? "true" : "false");

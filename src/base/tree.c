@@ -59,8 +59,7 @@ static int remove_entry(struct removal *removal, int dir_fd, const char *name, i
         int fd, rc, saved;
 
         if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-                if (errno != EACCES || fchmod(dir_fd, 0700) < 0 ||
-                    fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                if (errno != EACCES || fchmod(dir_fd, 0700) < 0 || fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                         return errno == ENOENT ? 0 : -1;
         }
         if (!S_ISDIR(st.st_mode)) {

@@ -8,7 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The length of the character at text (1..4) and its code point, or 0 when the bytes there are not one. len must be > 0. */
+/* The length of the character at text (1..4) and its code point, or 0 when the bytes there are not one. len must be >
+ * 0. */
 size_t er_utf8_next(const char *text, size_t len, uint32_t *ret_code);
 /* Control characters, and those that reorder or hide text on a terminal: never shown raw. */
 bool er_utf8_is_control(uint32_t code);

@@ -171,8 +171,8 @@ const struct er_command er_cmd_cancel = {
         .summary = "End jobs, with all the processes they started",
         .arguments = "[JOB]... | --all",
         .description =
-                "Every process of the job gets TERM, and KILL when it is still there after the grace; also those that went to "
-                "the background. Its outputs so far come back. Without JOB: the latest run of this project.",
+                "Every process of the job gets TERM, and KILL when it is still there after the grace; also those that "
+                "went to the background. Its outputs so far come back. Without JOB: the latest run of this project.",
         .examples = "errand cancel mnist-12\t\n"
                     "errand cancel --all --grace 2s\t\n",
         .opts = cancel_options,

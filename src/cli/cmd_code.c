@@ -21,16 +21,18 @@ struct code_opts {
 };
 
 static const struct er_opt code_options[] = {
-        {"on", 0, ER_OPT_TEXT, "HOST", "Where; without it the first host of errand.yaml", offsetof(struct code_opts, on), ER_COMPLETE_HOST},
-        {"fresh", 0, ER_OPT_FLAG, NULL, "Begin with the files as they are here; those there are put aside", offsetof(struct code_opts, fresh),
+        {"on", 0, ER_OPT_TEXT, "HOST", "Where; without it the first host of errand.yaml",
+         offsetof(struct code_opts, on), ER_COMPLETE_HOST},
+        {"fresh", 0, ER_OPT_FLAG, NULL, "Begin with the files as they are here; those there are put aside",
+         offsetof(struct code_opts, fresh), ER_COMPLETE_NONE},
+        {"yes", 'y', ER_OPT_FLAG, NULL, "Ask nothing: send also more than 1 GB", offsetof(struct code_opts, yes),
          ER_COMPLETE_NONE},
-        {"yes", 'y', ER_OPT_FLAG, NULL, "Ask nothing: send also more than 1 GB", offsetof(struct code_opts, yes), ER_COMPLETE_NONE},
 };
 
 struct code {
         struct er_cli *cli;
         const struct code_opts *opts;
-        char *dir, *project;   /* (owned) here; its name */
+        char *dir, *project; /* (owned) here; its name */
         struct er_host host;
         struct er_live *live;
         struct er_session *session;
@@ -45,7 +47,9 @@ static int find_host(struct code *c, const struct er_config *config, struct er_e
                         name = config->on.items[i];
         if (!name) {
                 er_err_set(err, ER_USAGE, "on which host?");
-                return er_err_hint(err, "errand code --on HOST, or on: HOST in errand.yaml; errand hosts lists those that are known");
+                return er_err_hint(
+                        err,
+                        "errand code --on HOST, or on: HOST in errand.yaml; errand hosts lists those that are known");
         }
         return er_hosts_find(c->cli->store, name, &c->host, err);
 }
@@ -79,7 +83,8 @@ static int ask_agent(struct code *c, const char *hash, char **ret_word, char **r
         er_str_rtrim(&why);
         er_str_rtrim(&said);
         if (status != 0)
-                return er_err_set(err, ER_REMOTE, "%s: %s", c->host.name, why.len ? why.buf : "errand-agent failed there");
+                return er_err_set(err, ER_REMOTE, "%s: %s", c->host.name,
+                                  why.len ? why.buf : "errand-agent failed there");
         const char *last = strrchr(said.buf, '\n'); /* what a login shell says comes before */
 
         rest = er_sv(last ? last + 1 : said.buf);
@@ -115,7 +120,8 @@ static int ensure_files(struct code *c, char **ret_dir, struct er_err *err)
         er_autofree char *word = NULL, *dir = NULL;
         const struct er_hello *hello;
 
-        if (er_target_session(c->cli, c->host.name, c->live, &c->session, err) < 0 || er_session_hello(c->session, &hello, err) < 0)
+        if (er_target_session(c->cli, c->host.name, c->live, &c->session, err) < 0 ||
+            er_session_hello(c->session, &hello, err) < 0)
                 return -1;
         er_live_clear(c->live);
         if (ask_agent(c, "-", &word, &dir, err) < 0)
@@ -149,11 +155,13 @@ static int finish(struct code *c, const struct er_strv *argv, const char *missin
                 return start_code(argv, err);
         er_quote_argv(&line, argv->items, argv->len);
         if (missing) {
-                er_say(c->cli, "ssh does not know that name yet: ~/.ssh/config has to include a file of errand's; put this line first in it:");
+                er_say(c->cli, "ssh does not know that name yet: ~/.ssh/config has to include a file of errand's; put "
+                               "this line first in it:");
                 er_say_more(c->cli, "%s", missing);
         }
         if (!program)
-                er_say(c->cli, "VS Code (its command code) is not on this machine's PATH; where it is, with the Remote - SSH extension:");
+                er_say(c->cli, "VS Code (its command code) is not on this machine's PATH; where it is, with the Remote "
+                               "- SSH extension:");
         else
                 er_say(c->cli, "after that:");
         if (er_out_line(err, "%s", line.buf) < 0)
@@ -186,7 +194,8 @@ static int code(struct er_cli *cli, void *arg, char **args, int count, struct er
         int rc = -1;
 
         (void)args, (void)count;
-        if (er_target_project(&c.dir, err) == 0 && er_config_load(c.dir, &config, err) == 0 && find_host(&c, &config, err) == 0) {
+        if (er_target_project(&c.dir, err) == 0 && er_config_load(c.dir, &config, err) == 0 &&
+            find_host(&c, &config, err) == 0) {
                 c.project = er_config_project(&config, c.dir);
                 c.live = er_live_new(cli->quiet);
                 rc = open_project(&c, err);
@@ -204,17 +213,18 @@ const struct er_command er_cmd_code = {
         .group = "Hosts",
         .summary = "Open the project on a host in VS Code",
         .arguments = NULL,
-        .description =
-                "Through VS Code's Remote - SSH. The first time, the files of the project are sent to ~/.errand/projects/PROJECT of the host; "
-                "from then on they are yours there: neither errand code nor a run changes them, and runs go on sending the files of this "
-                "machine. Bring what you did back as you like, for instance with git. --fresh begins anew with the files of this machine and "
-                "puts the old directory aside.\n"
-                "\n"
-                "A host that ssh knows by its name needs nothing more. For one with a port, key or jump host of errand's own, a marked block is "
-                "written to ~/.config/errand/ssh_config, and ~/.ssh/config has to include that file; errand says which line, and never "
-                "changes your own.\n"
-                "\n"
-                "Where VS Code's command is not on the PATH, it is printed on standard output. With --on local it opens the project itself.",
+        .description = "Through VS Code's Remote - SSH. The first time, the files of the project are sent to "
+                       "~/.errand/projects/PROJECT of the host; from then on they are yours there: neither errand code "
+                       "nor a run changes them, and runs go on sending the files of this machine. Bring what you did "
+                       "back as you like, for instance with git. --fresh begins anew with the files of this machine "
+                       "and puts the old directory aside.\n"
+                       "\n"
+                       "A host that ssh knows by its name needs nothing more. For one with a port, key or jump host of "
+                       "errand's own, a marked block is written to ~/.config/errand/ssh_config, and ~/.ssh/config has "
+                       "to include that file; errand says which line, and never changes your own.\n"
+                       "\n"
+                       "Where VS Code's command is not on the PATH, it is printed on standard output. With --on local "
+                       "it opens the project itself.",
         .examples = "errand code --on gpu-box\t\n"
                     "errand code --on gpu-box --fresh\twith the files as they are here now\n",
         .opts = code_options,

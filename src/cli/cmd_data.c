@@ -18,13 +18,15 @@ struct data_opts {
 };
 
 static const struct er_opt data_options[] = {
-        {"on", 0, ER_OPT_LIST, "HOST", "To (or of) this host (the one in errand.yaml, else this machine); may be repeated",
+        {"on", 0, ER_OPT_LIST, "HOST",
+         "To (or of) this host (the one in errand.yaml, else this machine); may be repeated",
          offsetof(struct data_opts, on), ER_COMPLETE_HOST},
         {"to", 't', ER_OPT_TEXT, "NAME", "Call it NAME there", offsetof(struct data_opts, to), ER_COMPLETE_NONE},
-        {"unpack", 0, ER_OPT_FLAG, NULL, "Unpack archives (tar, zip) beside themselves", offsetof(struct data_opts, unpack),
-         ER_COMPLETE_NONE},
+        {"unpack", 0, ER_OPT_FLAG, NULL, "Unpack archives (tar, zip) beside themselves",
+         offsetof(struct data_opts, unpack), ER_COMPLETE_NONE},
         {"list", 'l', ER_OPT_FLAG, NULL, "Show what is there", offsetof(struct data_opts, list), ER_COMPLETE_NONE},
-        {"rm", 0, ER_OPT_LIST, "NAME", "Take NAME away; may be repeated", offsetof(struct data_opts, rm), ER_COMPLETE_NONE},
+        {"rm", 0, ER_OPT_LIST, "NAME", "Take NAME away; may be repeated", offsetof(struct data_opts, rm),
+         ER_COMPLETE_NONE},
 };
 
 /* --- the hosts, and the project */
@@ -65,7 +67,8 @@ static int take_place(const struct er_cli *cli, const struct er_strv *on, struct
         if (er_hosts_find(cli->store, "local", &ret->local, err) < 0)
                 return -1;
         for (size_t i = 0; i < names->len || ret->count == 0; i++)
-                if (er_hosts_find(cli->store, i < names->len ? names->items[i] : "local", &ret->hosts[ret->count++], err) < 0)
+                if (er_hosts_find(cli->store, i < names->len ? names->items[i] : "local", &ret->hosts[ret->count++],
+                                  err) < 0)
                         return -1;
         return 0;
 }
@@ -212,8 +215,8 @@ static int report(const struct er_cli *cli, const struct bringing *b, struct er_
 }
 
 /* ssh may ask for something on the terminal: one host after the other, before all go at once. */
-static int greet(const struct er_cli *cli, const struct place *place, const struct er_data_task *tasks, size_t count, struct er_live *live,
-                 struct er_err *err)
+static int greet(const struct er_cli *cli, const struct place *place, const struct er_data_task *tasks, size_t count,
+                 struct er_live *live, struct er_err *err)
 {
         for (size_t i = 0; i < place->count + count; i++) {
                 const struct er_host *host = i < place->count ? &place->hosts[i] : tasks[i - place->count].from;
@@ -222,14 +225,16 @@ static int greet(const struct er_cli *cli, const struct place *place, const stru
 
                 if (!host || (i > place->count && host == tasks[i - place->count - 1].from))
                         continue;
-                if (er_target_session(cli, host->name, live, &session, err) < 0 || er_session_hello(session, &hello, err) < 0)
+                if (er_target_session(cli, host->name, live, &session, err) < 0 ||
+                    er_session_hello(session, &hello, err) < 0)
                         return -1;
         }
         er_live_clear(live);
         return 0;
 }
 
-static int run_tasks(const struct er_cli *cli, const struct place *place, struct er_data_task *tasks, size_t count, struct er_err *err)
+static int run_tasks(const struct er_cli *cli, const struct place *place, struct er_data_task *tasks, size_t count,
+                     struct er_err *err)
 {
         er_autoptr(er_live) live = er_live_new(cli->quiet);
         struct bringing b = {.live = live, .tasks = tasks, .count = count};
@@ -271,8 +276,8 @@ static void known_names(const struct er_cli *cli, struct er_strv *ret)
         free(known);
 }
 
-static int take_sources(const struct er_cli *cli, const struct data_opts *opts, char **args, size_t count, struct er_data_source *sources,
-                        struct er_host *from, struct er_err *err)
+static int take_sources(const struct er_cli *cli, const struct data_opts *opts, char **args, size_t count,
+                        struct er_data_source *sources, struct er_host *from, struct er_err *err)
 {
         er_auto(er_strv) names = ER_STRV_INIT;
 
@@ -286,15 +291,16 @@ static int take_sources(const struct er_cli *cli, const struct data_opts *opts, 
                         return -1;
                 for (size_t k = 0; k < i; k++)
                         if (er_streq(sources[k].name, sources[i].name)) {
-                                er_err_set(err, ER_USAGE, "%s and %s would both be called %s", args[k], args[i], sources[i].name);
+                                er_err_set(err, ER_USAGE, "%s and %s would both be called %s", args[k], args[i],
+                                           sources[i].name);
                                 return er_err_hint(err, "bring them one by one, with --to NAME");
                         }
         }
         return 0;
 }
 
-static int bring(const struct er_cli *cli, const struct data_opts *opts, const struct place *place, char **args, int arg_count,
-                 struct er_err *err)
+static int bring(const struct er_cli *cli, const struct data_opts *opts, const struct place *place, char **args,
+                 int arg_count, struct er_err *err)
 {
         size_t count = (size_t)arg_count, task_count = count * place->count;
         struct er_data_source *sources = er_calloc(count, sizeof *sources);
@@ -355,7 +361,10 @@ static int list(const struct er_cli *cli, const struct place *place, struct er_e
                         er_table_text(table, entry->name);
                         er_table_int(table, (int64_t)entry->size);
                         er_table_int(table, entry->changed_ms);
-                        er_table_text(table, entry->type == 'd' ? "directory" : entry->type == 'p' ? "part" : entry->type == 'l' ? "link" : "file");
+                        er_table_text(table, entry->type == 'd'   ? "directory"
+                                             : entry->type == 'p' ? "part"
+                                             : entry->type == 'l' ? "link"
+                                                                  : "file");
                         er_table_text(table, path);
                 }
         }
@@ -363,7 +372,8 @@ static int list(const struct er_cli *cli, const struct place *place, struct er_e
         return er_out_table(cli, table, "no data is there yet; errand data URL brings some", err);
 }
 
-static int take_away(const struct er_cli *cli, const struct place *place, const struct er_strv *names, struct er_err *err)
+static int take_away(const struct er_cli *cli, const struct place *place, const struct er_strv *names,
+                     struct er_err *err)
 {
         er_autoptr(er_live) live = er_live_new(cli->quiet);
         er_auto(er_str) size = ER_STR_INIT;
@@ -413,22 +423,25 @@ const struct er_command er_cmd_data = {
         .summary = "Bring data to a host, once for all runs of the project there",
         .arguments = "URL|PATH|HOST:PATH... | --list | --rm NAME",
         .description =
-                "Every job of the project finds it as data/NAME in the directory it begins in, and the directory's path in $ERRAND_DATA. It is shared by all "
-                "runs there, never part of a snapshot, and stays until it is taken away. A project that has a data of its own among its files "
-                "keeps that, and reaches the shared one by $ERRAND_DATA only. NAME is the last part of the address, or what --to says.\n"
+                "Every job of the project finds it as data/NAME in the directory it begins in, and the directory's "
+                "path in $ERRAND_DATA. It is shared by all runs there, never part of a snapshot, and stays until it is "
+                "taken away. A project that has a data of its own among its files keeps that, and reaches the shared "
+                "one by $ERRAND_DATA only. NAME is the last part of the address, or what --to says.\n"
                 "\n"
-                "http, https and ftp addresses are downloaded by the host itself, with curl, wget or python3, whichever is there; where none is, or the "
-                "host has no way out, they are downloaded here and sent. A file or directory of this machine is sent; HOST:PATH is fetched from "
-                "another host by way of this machine. Up to four come at once. What was broken off is continued by the next errand data; what is "
+                "http, https and ftp addresses are downloaded by the host itself, with curl, wget or python3, "
+                "whichever is there; where none is, or the host has no way out, they are downloaded here and sent. A "
+                "file or directory of this machine is sent; HOST:PATH is fetched from another host by way of this "
+                "machine. Up to four come at once. What was broken off is continued by the next errand data; what is "
                 "there already, with the right checksum or else the right size, is not brought again.\n"
                 "\n"
-                "#sha256=, #sha512= or #md5= after an address says what the file's checksum is: a file that has another one is removed, and the "
-                "command fails.\n"
+                "#sha256=, #sha512= or #md5= after an address says what the file's checksum is: a file that has "
+                "another one is removed, and the command fails.\n"
                 "\n"
-                "--unpack unpacks .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst and .zip in the data directory, as tar and unzip there would; the archive "
-                "stays beside what came out of it.",
+                "--unpack unpacks .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst and .zip in the data directory, as tar "
+                "and unzip there would; the archive stays beside what came out of it.",
         .examples = "errand data --on gpu-box https://example.org/cifar-10.tar.gz --unpack\tdownloaded there\n"
-                    "errand data 'https://example.org/train.bin#sha256=9f86d08...'\tchecked; the address in quotes, as # may begin a comment\n"
+                    "errand data 'https://example.org/train.bin#sha256=9f86d08...'\tchecked; the address in quotes, as "
+                    "# may begin a comment\n"
                     "errand data --on gpu-box ~/datasets/mnist\tfiles from here\n"
                     "errand data --on gpu-box other-box:/scratch/train.h5 --to train.h5\tfrom another host\n"
                     "errand data --on gpu-box --list\twhat is there\n",

@@ -172,7 +172,8 @@ static void check_runtime(struct report *r)
 
         if (len >= sizeof address.sun_path) {
                 say(r, VERDICT_WARN, "sockets",
-                    "set XDG_RUNTIME_DIR to a short path: without sockets every connection is made anew, which is slower",
+                    "set XDG_RUNTIME_DIR to a short path: without sockets every connection is made anew, which is "
+                    "slower",
                     "%s is too long for a control socket", dir);
                 return;
         }
@@ -180,7 +181,8 @@ static void check_runtime(struct report *r)
         unlink(path);
         if (fd < 0 || bind(fd, (const struct sockaddr *)(const void *)&address, sizeof address) < 0) {
                 say(r, VERDICT_WARN, "sockets",
-                    "set XDG_RUNTIME_DIR to a directory of yours: without sockets every connection is made anew, which is slower",
+                    "set XDG_RUNTIME_DIR to a directory of yours: without sockets every connection is made anew, which "
+                    "is slower",
                     "no socket can be made in %s: %s", dir, strerror(errno));
                 return;
         }
@@ -227,9 +229,9 @@ static void check_clock(struct report *r, int64_t skew_ms)
                 say(r, VERDICT_OK, "clock", NULL, "agrees");
         else
                 say(r, size > SKEW_WARN_MS ? VERDICT_WARN : VERDICT_OK, "clock",
-                    size > SKEW_WARN_MS
-                            ? "switch time synchronisation on there (timedatectl set-ntp true); errand corrects for it, your files' times are off"
-                            : NULL,
+                    size > SKEW_WARN_MS ? "switch time synchronisation on there (timedatectl set-ntp true); errand "
+                                          "corrects for it, your files' times are off"
+                                        : NULL,
                     "%s %s", text.buf, skew_ms > 0 ? "ahead" : "behind");
 }
 
@@ -294,7 +296,8 @@ static void read_logind(const char *dir, const char *name, struct logind *logind
                 key = er_sv_trim(key);
                 value = er_sv_dup(er_sv_trim(line));
                 if (er_sv_eq(key, er_sv("KillUserProcesses")))
-                        logind->kills = er_streq(value, "yes") || er_streq(value, "true") || er_streq(value, "on") || er_streq(value, "1");
+                        logind->kills = er_streq(value, "yes") || er_streq(value, "true") || er_streq(value, "on") ||
+                                        er_streq(value, "1");
                 else if (er_sv_eq(key, er_sv("KillExcludeUsers"))) {
                         er_str_reset(&logind->spared);
                         er_str_addf(&logind->spared, " %s ", value);
@@ -332,12 +335,15 @@ static void check_logout(struct report *r, struct er_session *session, const str
         if (!mkdtemp(dir))
                 return;
         there = er_path_join(dir, "systemd");
-        if (er_pull(session, &(const struct er_pull){.dir = "/etc", .patterns = &patterns, .to = dir}, &transfer, NULL) == 0)
+        if (er_pull(session, &(const struct er_pull){.dir = "/etc", .patterns = &patterns, .to = dir}, &transfer,
+                    NULL) == 0)
                 read_all_logind(there, &logind);
         if (logind.kills && !strstr(logind.spared.buf, user))
                 say(r, VERDICT_WARN, "logout",
-                    "in /etc/systemd/logind.conf there: KillUserProcesses=no (or your name in KillExcludeUsers=), then systemctl restart systemd-logind",
-                    "systemd ends all of %s's processes when its last login ends, and so the jobs that are to go on (KillUserProcesses=yes)",
+                    "in /etc/systemd/logind.conf there: KillUserProcesses=no (or your name in KillExcludeUsers=), then "
+                    "systemctl restart systemd-logind",
+                    "systemd ends all of %s's processes when its last login ends, and so the jobs that are to go on "
+                    "(KillUserProcesses=yes)",
                     probe->user ? probe->user : "the user");
         (void)er_rmtree(AT_FDCWD, dir, NULL, NULL);
         er_str_release(&logind.spared);
@@ -356,7 +362,8 @@ static void check_probe(struct report *r, const struct er_probe *probe)
                     "%s cannot be written to", probe->root);
         else if (probe->noexec)
                 say(r, VERDICT_WARN, "home",
-                    "programs in your project cannot be executed there; another place: errand hosts add NAME TARGET --root DIR",
+                    "programs in your project cannot be executed there; another place: errand hosts add NAME TARGET "
+                    "--root DIR",
                     "%s is on a file system mounted noexec", probe->root);
         else
                 say(r, VERDICT_OK, "home", NULL, "%s", probe->root);
@@ -432,10 +439,11 @@ const struct er_command er_cmd_doctor = {
         .group = "Hosts",
         .summary = "Find what could go wrong here or on a host",
         .arguments = "[HOST]",
-        .description =
-                "Says for each thing how to mend it. Without HOST: this machine, also as a host. The exit status is 1 when something fails, 0 otherwise.\n"
-                "\n"
-                "With --json: an array of objects with the keys host (null: this machine as errand's own), check, verdict (ok, warn, fail), found, mend.",
+        .description = "Says for each thing how to mend it. Without HOST: this machine, also as a host. The exit "
+                       "status is 1 when something fails, 0 otherwise.\n"
+                       "\n"
+                       "With --json: an array of objects with the keys host (null: this machine as errand's own), "
+                       "check, verdict (ok, warn, fail), found, mend.",
         .examples = "errand doctor gpu-box\t\n",
         .flags = ER_CMD_JSON,
         .max_args = 1,

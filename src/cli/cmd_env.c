@@ -71,7 +71,8 @@ static int take_command(struct look *look, char **args, int count, struct er_err
                 look->shell = count == 1 && strpbrk(args[0], " \t\n");
         } else {
                 er_strv_addall(&look->command, config.command.items, config.command.len);
-                look->shell = config.command_is_line || (config.command.len == 1 && strpbrk(config.command.items[0], " \t\n"));
+                look->shell = config.command_is_line ||
+                              (config.command.len == 1 && strpbrk(config.command.items[0], " \t\n"));
         }
         if (config.workdir)
                 look->workdir = er_strdup(config.workdir);
@@ -113,7 +114,8 @@ static int find(struct look *look, char **args, int count, struct er_err *err)
                 er_auto(er_str) shown = ER_STR_INIT;
 
                 er_quote_argv(&shown, look->command.items, look->command.len);
-                er_err_set(err, ER_USAGE, "no Python or Julia script in: %s", look->shell ? look->command.items[0] : shown.buf);
+                er_err_set(err, ER_USAGE, "no Python or Julia script in: %s",
+                           look->shell ? look->command.items[0] : shown.buf);
                 return er_err_hint(err, "what errand cannot see is declared in errand.yaml (pip:, conda:, apt:)");
         }
         for (size_t i = 0; i < look->scripts.len; i++) {
@@ -122,7 +124,8 @@ static int find(struct look *look, char **args, int count, struct er_err *err)
                 if (!er_starts(look->scripts.items[i], "-") && !er_file_exists(AT_FDCWD, path))
                         return no_such(look, look->scripts.items[i], err);
         }
-        if ((look->scripts.len > 0 || look->command.len == 0) && er_imports_find(look->project, &look->scripts, &look->python, err) < 0)
+        if ((look->scripts.len > 0 || look->command.len == 0) &&
+            er_imports_find(look->project, &look->scripts, &look->python, err) < 0)
                 return -1;
         return er_julia_find(look->project, &look->julia_scripts, &look->julia, err);
 }
@@ -163,7 +166,8 @@ static int say_inline(const struct er_cli *cli, const struct look *look, struct 
                         continue;
                 for (size_t k = 0; k < script.requirements.len; k++)
                         er_str_addf(&list, "%s%s", k > 0 ? ", " : "", script.requirements.items[k]);
-                er_say(cli, "%s declares by itself (# /// script): %s", look->scripts.items[i], list.len ? list.buf : "nothing");
+                er_say(cli, "%s declares by itself (# /// script): %s", look->scripts.items[i],
+                       list.len ? list.buf : "nothing");
         }
         return 0;
 }
@@ -277,15 +281,13 @@ static int rm_there(struct er_cli *cli, const struct env_opts *opts, char **args
 }
 
 static const struct sub subs[] = {
-        {"freeze", 0, 1, freeze},
-        {"list", 0, -1, list_there},
-        {"show", 1, -1, show_there},
-        {"check", 0, -1, check_there},
-        {"rm", 1, -1, rm_there},
+        {"freeze", 0, 1, freeze},      {"list", 0, -1, list_there}, {"show", 1, -1, show_there},
+        {"check", 0, -1, check_there}, {"rm", 1, -1, rm_there},
 };
 
 static const struct er_opt env_options[] = {
-        {"yes", 'y', ER_OPT_FLAG, NULL, "Write over a file that is there", offsetof(struct env_opts, yes), ER_COMPLETE_NONE},
+        {"yes", 'y', ER_OPT_FLAG, NULL, "Write over a file that is there", offsetof(struct env_opts, yes),
+         ER_COMPLETE_NONE},
         {"on", 0, ER_OPT_LIST, "HOST", "For list, show, check and rm: the hosts to look at (all that are known)",
          offsetof(struct env_opts, on), ER_COMPLETE_HOST},
 };
@@ -300,7 +302,8 @@ static const struct er_command sub_line = {
         .max_args = -1,
 };
 
-static int run_sub(struct er_cli *cli, const struct sub *sub, const struct env_opts *before, char **args, int count, struct er_err *err)
+static int run_sub(struct er_cli *cli, const struct sub *sub, const struct env_opts *before, char **args, int count,
+                   struct er_err *err)
 {
         struct er_cli with = *cli;
         struct er_common_opts common = {0};
@@ -315,7 +318,8 @@ static int run_sub(struct er_cli *cli, const struct sub *sub, const struct env_o
         with.json = with.json || common.json;
         with.quiet = with.quiet || common.quiet;
         if (words_count < sub->min_args || (sub->max_args >= 0 && words_count > sub->max_args)) {
-                er_err_set(err, ER_USAGE, "errand env %s: %s", sub->name, words_count < sub->min_args ? "an argument is missing" : "too many arguments");
+                er_err_set(err, ER_USAGE, "errand env %s: %s", sub->name,
+                           words_count < sub->min_args ? "an argument is missing" : "too many arguments");
                 rc = er_err_hint(err, "errand env --help");
         } else
                 rc = sub->run(&with, &opts, words, words_count, err);
@@ -348,18 +352,20 @@ const struct er_command er_cmd_env = {
         .group = "Run",
         .summary = "Show the software that a script needs and that hosts have",
         .arguments = "[COMMAND... | freeze | list | show | check | rm]",
-        .description =
-                "Reads the scripts of COMMAND (else of the command in errand.yaml, else every Python file of the project) and the project's "
-                "modules that they reach, and shows the distributions their imports come from: with the versions installed here, where there "
-                "are any. The standard library and the project itself are left out. Optional is what is imported only for another platform, for "
-                "type checking, or where something else would do; it is not installed.\n"
-                "\n"
-                "freeze [FILE] writes them to requirements.txt of the project, or to FILE.\n"
-                "\n"
-                "list [HOST]... shows the environments that hosts have made for jobs: each is built once, named by the hash of what was declared, "
-                "and used by every job that declares the same. show NAME... tells what one was made from and where its log is. check [NAME]... looks "
-                "whether all that was declared is still there; its exit status is 1 when something is missing. rm NAME... takes one away, unless a job uses it; "
-                "errand gc takes those that nothing has used for 30 days. NAME may be the beginning of what list shows.",
+        .description = "Reads the scripts of COMMAND (else of the command in errand.yaml, else every Python file of "
+                       "the project) and the project's modules that they reach, and shows the distributions their "
+                       "imports come from: with the versions installed here, where there are any. The standard library "
+                       "and the project itself are left out. Optional is what is imported only for another platform, "
+                       "for type checking, or where something else would do; it is not installed.\n"
+                       "\n"
+                       "freeze [FILE] writes them to requirements.txt of the project, or to FILE.\n"
+                       "\n"
+                       "list [HOST]... shows the environments that hosts have made for jobs: each is built once, named "
+                       "by the hash of what was declared, and used by every job that declares the same. show NAME... "
+                       "tells what one was made from and where its log is. check [NAME]... looks whether all that was "
+                       "declared is still there; its exit status is 1 when something is missing. rm NAME... takes one "
+                       "away, unless a job uses it; errand gc takes those that nothing has used for 30 days. NAME may "
+                       "be the beginning of what list shows.",
         .examples = "errand env python3 train.py\twhat train.py needs, and in which line it says so\n"
                     "errand env freeze\twrites requirements.txt\n"
                     "errand env list gpu-box\twhat has been set up there\n",

@@ -17,10 +17,10 @@ struct exec_opts {
 };
 
 static const struct er_opt exec_options[] = {
-        {"environment", 0, ER_OPT_TEXT, "NAME", "One of errand.yaml's environments", offsetof(struct exec_opts, environment),
-         ER_COMPLETE_NONE},
-        {"tty", 't', ER_OPT_FLAG, NULL, "Give COMMAND a terminal, also when its output goes elsewhere", offsetof(struct exec_opts, tty),
-         ER_COMPLETE_NONE},
+        {"environment", 0, ER_OPT_TEXT, "NAME", "One of errand.yaml's environments",
+         offsetof(struct exec_opts, environment), ER_COMPLETE_NONE},
+        {"tty", 't', ER_OPT_FLAG, NULL, "Give COMMAND a terminal, also when its output goes elsewhere",
+         offsetof(struct exec_opts, tty), ER_COMPLETE_NONE},
 };
 
 /* The recipe of the environment the command would have in `errand run`. 1: there is one. */
@@ -42,8 +42,8 @@ static int find_recipe(const struct exec_opts *opts, char **args, int count, str
 }
 
 /* What errand-agent is told. */
-static void add_words(const struct er_cli *cli, const struct er_where *where, const struct er_recipe *recipe, char **args, int count,
-                      struct er_strv *argv)
+static void add_words(const struct er_cli *cli, const struct er_where *where, const struct er_recipe *recipe,
+                      char **args, int count, struct er_strv *argv)
 {
         er_strv_add(argv, "exec");
         if (where->is_job) {
@@ -96,7 +96,8 @@ static int prepare(const struct er_cli *cli, const struct er_where *where, struc
         er_autoptr(er_session) session = NULL;
         const struct er_hello *hello;
 
-        if (er_target_session(cli, where->host.name, live, &session, err) < 0 || er_session_hello(session, &hello, err) < 0)
+        if (er_target_session(cli, where->host.name, live, &session, err) < 0 ||
+            er_session_hello(session, &hello, err) < 0)
                 return -1;
         er_live_clear(live);
         if (recipe && er_env_build(session, recipe, live, err) < 0)
@@ -122,7 +123,8 @@ static int exec_command(struct er_cli *cli, void *arg, char **args, int count, s
         }
         if (count == 0) {
                 er_err_set(err, ER_USAGE, "no command");
-                return er_err_hint(err, "for a shell there: errand ssh %s", where.is_job ? where.job.name : where.host.name);
+                return er_err_hint(err, "for a shell there: errand ssh %s",
+                                   where.is_job ? where.job.name : where.host.name);
         }
         if (where.is_job && (!where.job.host || where.job.attempt == 0))
                 return er_err_set(err, ER_STATE, "%s is on no host yet", where.job.name);
@@ -141,16 +143,18 @@ const struct er_command er_cmd_exec = {
         .summary = "Run a command at once, in the environment of a job or project",
         .arguments = "HOST|JOB [--] COMMAND [ARG]...",
         .description =
-                "Nothing is waited for, counted or recorded: for a look at something, a debugger, or a shell beside a job. It takes no CPUs "
-                "or GPUs from the queue, and ends with the connection.\n"
+                "Nothing is waited for, counted or recorded: for a look at something, a debugger, or a shell beside a "
+                "job. It takes no CPUs or GPUs from the queue, and ends with the connection.\n"
                 "\n"
-                "With the name of a job: in the directory its command runs in, with its variables, its environment and the GPUs it has or "
-                "had, also after it has ended. Its secrets are not among them: they are kept nowhere. With the name of a host: in the "
-                "home there, in the environment that errand run would give the command (built first when it is not there), with all GPUs; "
-                "the files of the project do not travel. In a container the directory is ~/.errand/exec/work instead of the home.\n"
+                "With the name of a job: in the directory its command runs in, with its variables, its environment and "
+                "the GPUs it has or had, also after it has ended. Its secrets are not among them: they are kept "
+                "nowhere. With the name of a host: in the home there, in the environment that errand run would give "
+                "the command (built first when it is not there), with all GPUs; the files of the project do not "
+                "travel. In a container the directory is ~/.errand/exec/work instead of the home.\n"
                 "\n"
-                "On a terminal COMMAND gets one too. Standard input is passed on. A single argument with spaces in it is a line for the "
-                "shell. Options of errand exec come before HOST. The exit status is the command's; 255 says that the connection broke.",
+                "On a terminal COMMAND gets one too. Standard input is passed on. A single argument with spaces in it "
+                "is a line for the shell. Options of errand exec come before HOST. The exit status is the command's; "
+                "255 says that the connection broke.",
         .examples = "errand exec mnist-12 python3 look.py model.pt\tbeside a job\n"
                     "errand exec gpu-box nvidia-smi\ton a host\n"
                     "errand exec mnist-12 bash\ta shell in the job's environment\n",

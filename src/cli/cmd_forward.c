@@ -14,8 +14,8 @@ struct forward_opts {
 };
 
 static const struct er_opt forward_options[] = {
-        {"detach", 'd', ER_OPT_FLAG, NULL, "In the background; ends with the job", offsetof(struct forward_opts, detach),
-         ER_COMPLETE_NONE},
+        {"detach", 'd', ER_OPT_FLAG, NULL, "In the background; ends with the job",
+         offsetof(struct forward_opts, detach), ER_COMPLETE_NONE},
 };
 
 struct wish {
@@ -42,7 +42,8 @@ static int show(const struct er_cli *cli, const struct er_where *where, const st
 }
 
 /* On this machine there is nothing to do but to say so, unless another port is wanted. */
-static int forward_here(const struct er_cli *cli, const struct er_where *where, struct wish *wish, bool *ret_done, struct er_err *err)
+static int forward_here(const struct er_cli *cli, const struct er_where *where, struct wish *wish, bool *ret_done,
+                        struct er_err *err)
 {
         size_t same = 0;
 
@@ -137,7 +138,8 @@ static int forward(struct er_cli *cli, void *arg, char **args, int count, struct
 
                 er_target_result(&line, &where.job);
                 er_err_set(err, ER_STATE, "%s", line.buf);
-                return er_err_hint(err, "a port of the host itself: errand forward %s %s", where.job.host ? where.job.host : "HOST", args[1]);
+                return er_err_hint(err, "a port of the host itself: errand forward %s %s",
+                                   where.job.host ? where.job.host : "HOST", args[1]);
         }
         if (!opts->detach)
                 return forward_all(cli, &where, &wish, err);
@@ -165,14 +167,17 @@ const struct er_command er_cmd_forward = {
         .summary = "Make a port of a job's host reachable on this machine",
         .arguments = "JOB|HOST PORT[:LOCAL]...",
         .description =
-                "For whatever a job serves: TensorBoard, Gradio, a debugger. A connection to port LOCAL of this machine leads to 127.0.0.1:PORT "
-                "of the host, through ssh: nothing has to listen on the network there. Without LOCAL it is the same number, or the next "
-                "free one when that is taken; LOCAL+ is LOCAL or the next free one, 0 any free one. The addresses are printed on standard output, one in a line.\n"
+                "For whatever a job serves: TensorBoard, Gradio, a debugger. A connection to port LOCAL of this "
+                "machine leads to 127.0.0.1:PORT of the host, through ssh: nothing has to listen on the network there. "
+                "Without LOCAL it is the same number, or the next free one when that is taken; LOCAL+ is LOCAL or the "
+                "next free one, 0 any free one. The addresses are printed on standard output, one in a line.\n"
                 "\n"
-                "It goes on until Ctrl-C, or until the job ends. When the host is out of reach, new connections wait for it, up to two "
-                "minutes; those that were open are closed. When nothing listens on PORT, that is said, and connections are refused.\n"
+                "It goes on until Ctrl-C, or until the job ends. When the host is out of reach, new connections wait "
+                "for it, up to two minutes; those that were open are closed. When nothing listens on PORT, that is "
+                "said, and connections are refused.\n"
                 "\n"
-                "A job that has not started is waited for. On this machine there is nothing to forward; then only the address is printed.",
+                "A job that has not started is waited for. On this machine there is nothing to forward; then only the "
+                "address is printed.",
         .examples = "errand forward mnist-12 6006\tTensorBoard of a job at http://127.0.0.1:6006\n"
                     "errand forward gpu-box 7860:8080\tport 7860 of the host at http://127.0.0.1:8080\n",
         .opts = forward_options,

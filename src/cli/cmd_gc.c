@@ -163,12 +163,13 @@ const struct er_command er_cmd_gc = {
         .group = "Keep tidy",
         .summary = "Free what hosts keep and nothing needs",
         .arguments = "[HOST]",
-        .description =
-                "Takes the directories of jobs that were removed here, snapshots that no job left on the host was made from (but "
-                "the newest of each project), environments that nothing has used for 30 days, and remains of broken uploads. Without "
-                "HOST: on all known hosts at once. Packages that were downloaded here for hosts without a network go after 30 days too.\n"
-                "\n"
-                "With --json: an array of objects with the keys host, freed (bytes), attempts, snapshots, packs, error.",
+        .description = "Takes the directories of jobs that were removed here, snapshots that no job left on the host "
+                       "was made from (but the newest of each project), environments that nothing has used for 30 "
+                       "days, and remains of broken uploads. Without HOST: on all known hosts at once. Packages that "
+                       "were downloaded here for hosts without a network go after 30 days too.\n"
+                       "\n"
+                       "With --json: an array of objects with the keys host, freed (bytes), attempts, snapshots, "
+                       "packs, error.",
         .opts = gc_options,
         .opt_count = ER_LEN(gc_options),
         .opts_size = sizeof(struct gc_opts),

@@ -304,16 +304,18 @@ const struct er_command er_cmd_hosts = {
         .group = "Hosts",
         .summary = "Show what the known hosts have free; add and remove hosts",
         .arguments = "[list | add NAME [HOST] | rm NAME...]",
-        .description =
-                "list, or nothing: asks all known hosts at once: this machine, those added, those used before. CPUS, MEMORY and GPUS are free/total, "
-                "DISK is free, JOBS are errand's own there (running+queued). On a terminal the last answers are shown at once, with their age.\n"
-                "\n"
-                "Whatever ssh can reach needs no add: an alias of ~/.ssh/config or user@host works with --on directly. An added host has "
-                "a short name and its own port, key or jump host; add takes an alias, or a name and [user@]host[:port]. rm forgets it here and touches nothing there.\n"
-                "\n"
-                "With --json: an array of objects with the keys host, target, port, added, reachable, error, asked, and for those that "
-                "answered latency_ms, hostname, user, os, arch, kernel, cpus, cpus_free, memory, memory_free, gpus_free, gpus (index, name, memory, "
-                "memory_free, percent, taken), disk, disk_free, load, running, queued. Sizes are in bytes.",
+        .description = "list, or nothing: asks all known hosts at once: this machine, those added, those used before. "
+                       "CPUS, MEMORY and GPUS are free/total, DISK is free, JOBS are errand's own there "
+                       "(running+queued). On a terminal the last answers are shown at once, with their age.\n"
+                       "\n"
+                       "Whatever ssh can reach needs no add: an alias of ~/.ssh/config or user@host works with --on "
+                       "directly. An added host has a short name and its own port, key or jump host; add takes an "
+                       "alias, or a name and [user@]host[:port]. rm forgets it here and touches nothing there.\n"
+                       "\n"
+                       "With --json: an array of objects with the keys host, target, port, added, reachable, error, "
+                       "asked, and for those that answered latency_ms, hostname, user, os, arch, kernel, cpus, "
+                       "cpus_free, memory, memory_free, gpus_free, gpus (index, name, memory, memory_free, percent, "
+                       "taken), disk, disk_free, load, running, queued. Sizes are in bytes.",
         .examples = "errand hosts\t\n"
                     "errand hosts add gpu-box me@192.0.2.7 --port 2222\t\n"
                     "errand hosts --discover\tthose of ~/.ssh/config\n",

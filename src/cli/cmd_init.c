@@ -25,7 +25,8 @@ struct init_opts {
 };
 
 static const struct er_opt init_options[] = {
-        {"yes", 'y', ER_OPT_FLAG, NULL, "Also where this seems to be no project", offsetof(struct init_opts, yes), ER_COMPLETE_NONE},
+        {"yes", 'y', ER_OPT_FLAG, NULL, "Also where this seems to be no project", offsetof(struct init_opts, yes),
+         ER_COMPLETE_NONE},
 };
 
 /* What is found. */
@@ -34,7 +35,7 @@ struct found {
         char *name;
         struct er_strv command, scripts; /* scripts: that may be meant too */
         struct er_strv outputs, large;
-        const char *key, *file;          /* "pip", "requirements.txt": the software is declared there already */
+        const char *key, *file; /* "pip", "requirements.txt": the software is declared there already */
         struct er_found_list packages;
         bool git;
 };
@@ -92,9 +93,17 @@ static void find_command(struct found *f, const struct er_strv *names)
         static const struct {
                 const char *program, *script;
         } usual[] = {
-                {"python3", "train.py"},  {"python3", "main.py"},       {"python3", "run.py"},     {"python3", "app.py"},
-                {"python3", "src/train.py"}, {"python3", "src/main.py"}, {"python3", "scripts/train.py"}, {"julia", "train.jl"},
-                {"julia", "main.jl"},     {"bash", "train.sh"},         {"bash", "run.sh"},
+                {"python3", "train.py"},
+                {"python3", "main.py"},
+                {"python3", "run.py"},
+                {"python3", "app.py"},
+                {"python3", "src/train.py"},
+                {"python3", "src/main.py"},
+                {"python3", "scripts/train.py"},
+                {"julia", "train.jl"},
+                {"julia", "main.jl"},
+                {"bash", "train.sh"},
+                {"bash", "run.sh"},
         };
         const char *only = NULL, *program = NULL;
         size_t scripts = 0, programs = 0;
@@ -102,8 +111,8 @@ static void find_command(struct found *f, const struct er_strv *names)
         for (size_t i = 0; i < names->len; i++) {
                 const char *name = names->items[i];
 
-                if (!er_ends(name, ".py") || er_streq(name, "setup.py") || er_streq(name, "conftest.py") || er_starts(name, "test_") ||
-                    !is_there(f, name, false))
+                if (!er_ends(name, ".py") || er_streq(name, "setup.py") || er_streq(name, "conftest.py") ||
+                    er_starts(name, "test_") || !is_there(f, name, false))
                         continue;
                 scripts++;
                 only = name;
@@ -132,10 +141,12 @@ static void find_command(struct found *f, const struct er_strv *names)
 
 static bool looks_like_output(const char *name, size_t len)
 {
-        static const char *const ends[] = {".pt", ".pth", ".ckpt", ".safetensors", ".csv", ".json", ".npz", ".npy", ".png", ".pdf", ".parquet",
-                                           ".h5", ".pkl", ".keras", ".onnx", ".jsonl", NULL};
+        static const char *const ends[] = {".pt",  ".pth",   ".ckpt", ".safetensors", ".csv",     ".json",
+                                           ".npz", ".npy",   ".png",  ".pdf",         ".parquet", ".h5",
+                                           ".pkl", ".keras", ".onnx", ".jsonl",       NULL};
 
-        if (len == 0 || len > 100 || name[0] == '/' || strcspn(name, "{}%:*?[\\ \"'#") < len || memmem(name, len, "..", 2))
+        if (len == 0 || len > 100 || name[0] == '/' || strcspn(name, "{}%:*?[\\ \"'#") < len ||
+            memmem(name, len, "..", 2))
                 return false;
         for (const char *const *end = ends; *end; end++)
                 if (len > strlen(*end) && memcmp(name + len - strlen(*end), *end, strlen(*end)) == 0)
@@ -146,7 +157,8 @@ static bool looks_like_output(const char *name, size_t len)
 /* Names of files in lines that write. */
 static void find_outputs(struct found *f)
 {
-        static const char *const writes[] = {"save", "dump", "to_csv", "to_parquet", "to_json", "write", "\"w\"", "'w'", "\"wb\"", "'wb'", NULL};
+        static const char *const writes[] = {"save",  "dump", "to_csv", "to_parquet", "to_json", "write",
+                                             "\"w\"", "'w'",  "\"wb\"", "'wb'",       NULL};
         const char *script = f->command.len == 2 ? f->command.items[1] : NULL;
         er_autofree char *path = script ? er_path_join(f->dir, script) : NULL;
         er_auto(er_str) text = ER_STR_INIT;
@@ -186,7 +198,10 @@ static bool resolves(const struct found *f, const char *key, const char *file)
         er_auto(er_recipe) recipe = ER_RECIPE_INIT;
         const struct er_env_context context = {.project_dir = f->dir, .command = &f->command};
 
-        er_strv_add(er_streq(key, "pip") ? &environment.pip : er_streq(key, "conda") ? &environment.conda : &environment.julia, file);
+        er_strv_add(er_streq(key, "pip")     ? &environment.pip
+                    : er_streq(key, "conda") ? &environment.conda
+                                             : &environment.julia,
+                    file);
         return er_environment_resolve(&environment, &context, &recipe, NULL) >= 0;
 }
 
@@ -195,8 +210,10 @@ static void find_software(struct found *f)
         static const struct {
                 const char *key, *file;
         } files[] = {
-                {"pip", "uv.lock"}, {"pip", "requirements.txt"}, {"conda", "environment.yml"}, {"conda", "environment.yaml"},
-                {"pip", "pyproject.toml"}, {"pip", "setup.py"}, {"julia", "Project.toml"},
+                {"pip", "uv.lock"},           {"pip", "requirements.txt"},
+                {"conda", "environment.yml"}, {"conda", "environment.yaml"},
+                {"pip", "pyproject.toml"},    {"pip", "setup.py"},
+                {"julia", "Project.toml"},
         };
         er_auto(er_strv) scripts = ER_STRV_INIT;
 
@@ -223,7 +240,8 @@ static void find_large(struct found *f, const struct er_strv *names)
 
                 for (const char *const *name = never; *name; name++)
                         travels = travels && !er_streq(*name, names->items[i]);
-                if (!travels || lstat(path, &st) < 0 || strchr(names->items[i], '\n') || !(S_ISDIR(st.st_mode) || S_ISREG(st.st_mode)))
+                if (!travels || lstat(path, &st) < 0 || strchr(names->items[i], '\n') ||
+                    !(S_ISDIR(st.st_mode) || S_ISREG(st.st_mode)))
                         continue;
                 if ((S_ISDIR(st.st_mode) ? er_du(AT_FDCWD, path) : (uint64_t)st.st_size) > LARGE)
                         er_strv_add(&f->large, names->items[i]);
@@ -238,9 +256,10 @@ static void yaml_text(struct er_str *out, const char *text)
         static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./ -+";
         bool word = strpbrk(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != NULL;
 
-        if (text[0] && isalpha((unsigned char)text[0]) && word && strspn(text, plain) == strlen(text) && !er_ends(text, " ") &&
-            strcasecmp(text, "null") != 0 && strcasecmp(text, "true") != 0 && strcasecmp(text, "false") != 0 && strcasecmp(text, "yes") != 0 &&
-            strcasecmp(text, "no") != 0 && strcasecmp(text, "on") != 0 && strcasecmp(text, "off") != 0) {
+        if (text[0] && isalpha((unsigned char)text[0]) && word && strspn(text, plain) == strlen(text) &&
+            !er_ends(text, " ") && strcasecmp(text, "null") != 0 && strcasecmp(text, "true") != 0 &&
+            strcasecmp(text, "false") != 0 && strcasecmp(text, "yes") != 0 && strcasecmp(text, "no") != 0 &&
+            strcasecmp(text, "on") != 0 && strcasecmp(text, "off") != 0) {
                 er_str_add(out, text);
                 return;
         }
@@ -272,7 +291,8 @@ static void write_command(const struct found *f, struct er_str *out)
                 er_str_add(out, any++ == 0 ? "# Also here: " : ", ");
                 er_quote_show(out, f->scripts.items[i], strlen(f->scripts.items[i]));
                 if (any == 5 || i + 1 == f->scripts.len ||
-                    (i + 2 == f->scripts.len && f->command.len == 2 && er_streq(f->command.items[1], f->scripts.items[i + 1])))
+                    (i + 2 == f->scripts.len && f->command.len == 2 &&
+                     er_streq(f->command.items[1], f->scripts.items[i + 1])))
                         er_str_addc(out, '\n');
         }
 }
@@ -281,7 +301,8 @@ static void write_software(const struct found *f, struct er_str *out)
 {
         size_t shown = 0;
 
-        er_str_add(out, "\n# Software. It is set up once on each host, and used again by every job that needs the same.\n");
+        er_str_add(out,
+                   "\n# Software. It is set up once on each host, and used again by every job that needs the same.\n");
         if (f->key) {
                 er_str_addf(out, "%s: %s\n", f->key, f->file);
         } else {
@@ -292,7 +313,8 @@ static void write_software(const struct found *f, struct er_str *out)
                         if (package->optional)
                                 continue;
                         er_str_add(out, shown++ == 0 ? "; now that is\n" : "");
-                        er_str_addf(out, "#   %s%s%s (", package->distribution, package->version ? "==" : "", package->version ? package->version : "");
+                        er_str_addf(out, "#   %s%s%s (", package->distribution, package->version ? "==" : "",
+                                    package->version ? package->version : "");
                         er_quote_show(out, package->file, strlen(package->file));
                         er_str_addf(out, ":%u)\n", package->line);
                 }
@@ -303,25 +325,32 @@ static void write_software(const struct found *f, struct er_str *out)
 
 static void write_yaml(const struct found *f, struct er_str *out)
 {
-        er_str_add(out, "# How errand runs this project. Every key may be left out; errand.yaml(5) has them all.\n\nname: ");
+        er_str_add(out,
+                   "# How errand runs this project. Every key may be left out; errand.yaml(5) has them all.\n\nname: ");
         yaml_text(out, f->name);
         er_str_addc(out, '\n');
         write_command(f, out);
-        er_str_add(out, "\n# Where: hosts to choose from, in this order (`errand hosts` knows them), or any. Without it, this machine.\n"
+        er_str_add(out, "\n# Where: hosts to choose from, in this order (`errand hosts` knows them), or any. Without "
+                        "it, this machine.\n"
                         "# on: [gpu-box, any]\n"
                         "\n# What it needs. The job sees exactly the GPUs it is given.\n"
                         "# cpus: 4\n# memory: 16G\n# gpus: 1\n# time_limit: 4h\n");
         write_software(f, out);
-        er_str_add(out, "\n# What comes back into results/JOB/ at the end; a pattern that matches nothing then makes the job failed.\n");
+        er_str_add(out, "\n# What comes back into results/JOB/ at the end; a pattern that matches nothing then makes "
+                        "the job failed.\n");
         if (f->outputs.len == 0)
                 er_str_add(out, "# outputs:\n#   - out/*.pt\n");
         else {
-                er_str_add(out, "# (These names are in the script; take the # away from those that you want.)\n# outputs:\n");
+                er_str_add(
+                        out,
+                        "# (These names are in the script; take the # away from those that you want.)\n# outputs:\n");
                 for (size_t i = 0; i < f->outputs.len; i++)
                         er_str_addf(out, "#   - %s\n", f->outputs.items[i]);
         }
-        er_str_add(out, "\n# Variables, and names of those whose values come from your environment and are written nowhere.\n"
-                        "# env: {OMP_NUM_THREADS: 4}\n# secrets: [WANDB_API_KEY]\n");
+        er_str_add(
+                out,
+                "\n# Variables, and names of those whose values come from your environment and are written nowhere.\n"
+                "# env: {OMP_NUM_THREADS: 4}\n# secrets: [WANDB_API_KEY]\n");
 }
 
 /* --- .errandignore */
@@ -350,11 +379,12 @@ static void write_ignore(const struct found *f, struct er_str *out)
                         ignore_name(out, runs[i], true);
                 }
         if (f->large.len == 0) {
-                er_str_add(out, "\n# Large data is better brought to a host once: errand data PATH --on HOST\n# /data/\n");
+                er_str_add(out,
+                           "\n# Large data is better brought to a host once: errand data PATH --on HOST\n# /data/\n");
                 return;
         }
-        er_str_add(out, "\n# More than 100 MB. To have it on a host, bring it there once: errand data PATH --on HOST;\n# jobs find it as data/NAME. "
-                        "Or take the line away, and it travels with every run.\n");
+        er_str_add(out, "\n# More than 100 MB. To have it on a host, bring it there once: errand data PATH --on "
+                        "HOST;\n# jobs find it as data/NAME. Or take the line away, and it travels with every run.\n");
         for (size_t i = 0; i < f->large.len; i++)
                 ignore_name(out, f->large.items[i], is_there(f, f->large.items[i], true));
 }
@@ -362,7 +392,8 @@ static void write_ignore(const struct found *f, struct er_str *out)
 /* --- */
 
 /* 1: written; 0: one is there already. */
-static int write_new(const struct er_cli *cli, const struct found *f, const char *name, const struct er_str *text, struct er_err *err)
+static int write_new(const struct er_cli *cli, const struct found *f, const char *name, const struct er_str *text,
+                     struct er_err *err)
 {
         er_autofree char *path = er_path_join(f->dir, name);
         er_autoclose int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -403,13 +434,16 @@ static int ask_first(const struct init_opts *opts, const char *dir, struct er_er
 {
         er_autofree char *home = er_dir_home();
         struct stat left, right;
-        bool is_home = stat(home, &left) == 0 && stat(dir, &right) == 0 && left.st_ino == right.st_ino && left.st_dev == right.st_dev;
+        bool is_home = stat(home, &left) == 0 && stat(dir, &right) == 0 && left.st_ino == right.st_ino &&
+                       left.st_dev == right.st_dev;
 
         if (opts->yes || !(is_home || er_streq(dir, "/")))
                 return 0;
-        if (er_can_ask() && er_ask("%s is %s. Is it to be a project, with all that is in it?", dir, is_home ? "your home" : "the whole machine"))
+        if (er_can_ask() && er_ask("%s is %s. Is it to be a project, with all that is in it?", dir,
+                                   is_home ? "your home" : "the whole machine"))
                 return 0;
-        er_err_set(err, er_can_ask() ? ER_CANCELLED : ER_CONFIG, "%s is %s, hardly a project", dir, is_home ? "your home" : "the whole machine");
+        er_err_set(err, er_can_ask() ? ER_CANCELLED : ER_CONFIG, "%s is %s, hardly a project", dir,
+                   is_home ? "your home" : "the whole machine");
         return er_err_hint(err, "go to the directory of your code; --yes does it all the same");
 }
 
@@ -420,11 +454,14 @@ static void say_next(const struct er_cli *cli, const struct found *f)
         er_quote_argv(&line, f->command.items, f->command.len);
         if (f->command.len > 0) {
                 er_say(cli, "errand.yaml: the command is %s", line.buf);
-                er_say_more(cli, "errand run --dry-run shows what would happen, errand run does it here, errand run --on HOST there");
+                er_say_more(cli, "errand run --dry-run shows what would happen, errand run does it here, errand run "
+                                 "--on HOST there");
         } else
-                er_say(cli, "errand.yaml: no script is plainly the one to run; write command: into it, or errand run COMMAND");
+                er_say(cli, "errand.yaml: no script is plainly the one to run; write command: into it, or errand run "
+                            "COMMAND");
         for (size_t i = 0; i < f->large.len; i++)
-                er_say_more(cli, "%s is large and stays here; errand data %s --on HOST brings it to a host", f->large.items[i], f->large.items[i]);
+                er_say_more(cli, "%s is large and stays here; errand data %s --on HOST brings it to a host",
+                            f->large.items[i], f->large.items[i]);
         er_say_more(cli, "errand hosts add NAME user@host makes a host known");
 }
 
@@ -473,13 +510,13 @@ const struct er_command er_cmd_init = {
         .name = "init",
         .group = "Run",
         .summary = "Write a first errand.yaml and .errandignore for the project",
-        .description =
-                "In the current directory, which is the root of a project then. errand.yaml gets the project's name, the command that is likely meant (train.py, "
-                "main.py, a package with a __main__, or the only script there is), where its software is declared (requirements.txt, pyproject.toml, "
-                "environment.yml, Project.toml) or what the script imports, and the other keys as comments. .errandignore gets what is larger than "
-                "100 MB, as that would travel with every run.\n"
-                "\n"
-                "A file that is there already stays as it is.",
+        .description = "In the current directory, which is the root of a project then. errand.yaml gets the project's "
+                       "name, the command that is likely meant (train.py, main.py, a package with a __main__, or the "
+                       "only script there is), where its software is declared (requirements.txt, pyproject.toml, "
+                       "environment.yml, Project.toml) or what the script imports, and the other keys as comments. "
+                       ".errandignore gets what is larger than 100 MB, as that would travel with every run.\n"
+                       "\n"
+                       "A file that is there already stays as it is.",
         .examples = "errand init && errand run --dry-run\t\n",
         .opts = init_options,
         .opt_count = ER_LEN(init_options),

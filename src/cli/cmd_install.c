@@ -26,15 +26,18 @@ struct install_opts {
 };
 
 static const struct er_opt install_options[] = {
-        {"on", 0, ER_OPT_LIST, "HOST", "Set it up on this host (the one in errand.yaml, else this machine); may be repeated",
+        {"on", 0, ER_OPT_LIST, "HOST",
+         "Set it up on this host (the one in errand.yaml, else this machine); may be repeated",
          offsetof(struct install_opts, on), ER_COMPLETE_HOST},
-        {"conda", 0, ER_OPT_FLAG, NULL, "Packages of conda instead of Python's index", offsetof(struct install_opts, conda), ER_COMPLETE_NONE},
-        {"apt", 0, ER_OPT_FLAG, NULL, "Packages of Debian or Ubuntu", offsetof(struct install_opts, apt), ER_COMPLETE_NONE},
+        {"conda", 0, ER_OPT_FLAG, NULL, "Packages of conda instead of Python's index",
+         offsetof(struct install_opts, conda), ER_COMPLETE_NONE},
+        {"apt", 0, ER_OPT_FLAG, NULL, "Packages of Debian or Ubuntu", offsetof(struct install_opts, apt),
+         ER_COMPLETE_NONE},
         {"julia", 0, ER_OPT_FLAG, NULL, "Packages of Julia", offsetof(struct install_opts, julia), ER_COMPLETE_NONE},
-        {"environment", 0, ER_OPT_TEXT, "NAME", "Add to this one of errand.yaml's environments", offsetof(struct install_opts, environment),
-         ER_COMPLETE_NONE},
-        {"no-build", 0, ER_OPT_FLAG, NULL, "Only write it down: the next job has it set up", offsetof(struct install_opts, no_build),
-         ER_COMPLETE_NONE},
+        {"environment", 0, ER_OPT_TEXT, "NAME", "Add to this one of errand.yaml's environments",
+         offsetof(struct install_opts, environment), ER_COMPLETE_NONE},
+        {"no-build", 0, ER_OPT_FLAG, NULL, "Only write it down: the next job has it set up",
+         offsetof(struct install_opts, no_build), ER_COMPLETE_NONE},
 };
 
 static const char *const managers[] = {
@@ -111,8 +114,8 @@ struct adding {
         const struct er_strv *items;
         const char *environment; /* the named one, or NULL */
         char *dir;
-        char *path;              /* (owned) of the file that is changed */
-        const char *shown;       /* its name, for people */
+        char *path;        /* (owned) of the file that is changed */
+        const char *shown; /* its name, for people */
 };
 
 static const struct er_strv *declared(const struct er_config *config, const struct adding *a)
@@ -145,7 +148,8 @@ static int by_hand(const struct adding *a, const char *file, const char *how, st
         return er_err_hint(err, "%s: %s", how, items.buf);
 }
 
-/* A Python command for which nothing is declared gets what it imports; it is not to lose that by a declaration of something else. */
+/* A Python command for which nothing is declared gets what it imports; it is not to lose that by a declaration of
+ * something else. */
 static bool has_found(const struct er_config *config, const struct adding *a)
 {
         er_auto(er_strv) scripts = ER_STRV_INIT;
@@ -158,7 +162,8 @@ static bool has_found(const struct er_config *config, const struct adding *a)
 
 static bool edit_yaml(const struct er_config *config, const struct adding *a, struct er_str *text)
 {
-        const char *named[] = {"environments", a->environment, managers[a->kind], NULL}, *plain[] = {managers[a->kind], NULL};
+        const char *named[] = {"environments", a->environment, managers[a->kind], NULL},
+                   *plain[] = {managers[a->kind], NULL};
         const char *pip[] = {"pip", NULL};
         er_auto(er_strv) automatic = ER_STRV_INIT;
         bool empty = !a->environment && er_environment_is_empty(&config->software);
@@ -168,7 +173,8 @@ static bool edit_yaml(const struct er_config *config, const struct adding *a, st
                 if (!er_edit_yaml(text, pip, ER_EDIT_PIP, NULL, &automatic))
                         return false;
         }
-        return er_edit_yaml(text, a->environment ? named : plain, a->kind, empty && a->kind == ER_EDIT_PIP ? "auto" : NULL, a->items);
+        return er_edit_yaml(text, a->environment ? named : plain, a->kind,
+                            empty && a->kind == ER_EDIT_PIP ? "auto" : NULL, a->items);
 }
 
 /* The one file that the list consists of, where packages can be added to it. */
@@ -176,7 +182,9 @@ static const char *file_of(const struct er_strv *list, enum er_edit_kind kind)
 {
         const char *item = list->len == 1 ? list->items[0] : "";
 
-        if (kind == ER_EDIT_PIP && !strpbrk(item, " =<>@;") && (er_ends(item, ".txt") || er_ends(item, ".in") || er_ends(item, "pyproject.toml") || er_ends(item, "uv.lock")))
+        if (kind == ER_EDIT_PIP && !strpbrk(item, " =<>@;") &&
+            (er_ends(item, ".txt") || er_ends(item, ".in") || er_ends(item, "pyproject.toml") ||
+             er_ends(item, "uv.lock")))
                 return item;
         if (kind == ER_EDIT_CONDA && (er_ends(item, ".yml") || er_ends(item, ".yaml")))
                 return item;
@@ -199,9 +207,12 @@ static int edit_file(struct adding *a, const char *file, struct er_str *text, st
         if (er_file_read(AT_FDCWD, a->path, FILE_MAX_BYTES, text, err) < 0)
                 return -1;
         if (er_ends(file, "pyproject.toml"))
-                return er_edit_pyproject(text, a->items) ? 0 : by_hand(a, file, "add to dependencies of [project]", err);
+                return er_edit_pyproject(text, a->items) ? 0
+                                                         : by_hand(a, file, "add to dependencies of [project]", err);
         if (a->kind == ER_EDIT_CONDA)
-                return er_edit_yaml(text, dependencies, ER_EDIT_CONDA, NULL, a->items) ? 0 : by_hand(a, file, "add to dependencies", err);
+                return er_edit_yaml(text, dependencies, ER_EDIT_CONDA, NULL, a->items)
+                               ? 0
+                               : by_hand(a, file, "add to dependencies", err);
         return er_edit_requirements(text, a->items) ? 0 : by_hand(a, file, "add with its hash", err);
 }
 
@@ -215,7 +226,8 @@ static bool is_right(const struct er_strv *before, const struct er_strv *now, co
                 bool there = er_strv_has(now, before->items[i]) || er_streq(before->items[i], "none");
 
                 for (size_t k = 0; !there && k < a->items->len; k++) {
-                        er_autofree char *left = er_edit_name(a->kind, before->items[i]), *right = er_edit_name(a->kind, a->items->items[k]);
+                        er_autofree char *left = er_edit_name(a->kind, before->items[i]),
+                                         *right = er_edit_name(a->kind, a->items->items[k]);
 
                         there = er_streq(left, right);
                 }
@@ -232,7 +244,8 @@ static int declare(const struct er_config *config, struct adding *a, struct er_e
         const char *file = file_of(before, a->kind);
         er_auto(er_config) now = ER_CONFIG_INIT;
         er_auto(er_str) text = ER_STR_INIT;
-        er_autofree char *how = er_fmt("add to %s:%s%s", managers[a->kind], a->environment ? " of the environment " : "",
+        er_autofree char *how = er_fmt("add to %s:%s%s", managers[a->kind],
+                                       a->environment ? " of the environment " : "",
                                        a->environment ? a->environment : "");
         bool was_there;
 
@@ -255,7 +268,8 @@ static int declare(const struct er_config *config, struct adding *a, struct er_e
 
 /* --- building */
 
-static int build(const struct er_cli *cli, const char *host, struct er_recipe *recipe, struct er_live *live, struct er_err *err)
+static int build(const struct er_cli *cli, const char *host, struct er_recipe *recipe, struct er_live *live,
+                 struct er_err *err)
 {
         er_autoptr(er_session) session = NULL;
 
@@ -283,7 +297,8 @@ static int find_recipe(const struct adding *a, struct er_recipe *ret, struct er_
         return er_config_recipe(&config, a->dir, &spec, ret, err);
 }
 
-static int build_all(const struct er_cli *cli, const struct adding *a, const struct er_strv *hosts, struct er_str *ret_ready, struct er_err *err)
+static int build_all(const struct er_cli *cli, const struct adding *a, const struct er_strv *hosts,
+                     struct er_str *ret_ready, struct er_err *err)
 {
         er_autoptr(er_live) live = er_live_new(cli->quiet);
         er_auto(er_recipe) recipe = ER_RECIPE_INIT;
@@ -305,7 +320,8 @@ static int check_items(const struct er_strv *items, enum er_edit_kind kind, stru
         for (size_t i = 0; i < items->len; i++) {
                 const char *item = items->items[i];
 
-                if (!item[0] || strpbrk(item, "\n\r\t") || item[0] == '-' || er_streq(item, "auto") || er_streq(item, "none"))
+                if (!item[0] || strpbrk(item, "\n\r\t") || item[0] == '-' || er_streq(item, "auto") ||
+                    er_streq(item, "none"))
                         return er_err_set(err, ER_USAGE, "\"%s\" is no package", item);
                 if (kind == ER_EDIT_PIP && file_of(items, kind))
                         return er_err_set(err, ER_USAGE, "%s is a file: name it in errand.yaml (pip: %s)", item, item);
@@ -313,8 +329,8 @@ static int check_items(const struct er_strv *items, enum er_edit_kind kind, stru
         return 0;
 }
 
-static int take_hosts(const struct er_cli *cli, const struct install_opts *opts, const struct er_config *config, struct er_strv *ret,
-                      struct er_err *err)
+static int take_hosts(const struct er_cli *cli, const struct install_opts *opts, const struct er_config *config,
+                      struct er_strv *ret, struct er_err *err)
 {
         const struct er_strv *names = opts->on.len ? &opts->on : &config->on;
 
@@ -353,7 +369,10 @@ static int install(struct er_cli *cli, void *arg, char **args, int count, struct
         er_auto(er_strv) hosts = ER_STRV_INIT;
         er_auto(er_str) ready = ER_STR_INIT;
         struct adding a = {
-                .kind = opts->conda ? ER_EDIT_CONDA : opts->apt ? ER_EDIT_APT : opts->julia ? ER_EDIT_JULIA : ER_EDIT_PIP,
+                .kind = opts->conda   ? ER_EDIT_CONDA
+                        : opts->apt   ? ER_EDIT_APT
+                        : opts->julia ? ER_EDIT_JULIA
+                                      : ER_EDIT_PIP,
                 .items = &items,
         };
         er_autofree char *dir = NULL, *path = NULL;
@@ -363,8 +382,8 @@ static int install(struct er_cli *cli, void *arg, char **args, int count, struct
         if (opts->conda + opts->apt + opts->julia > 1)
                 return er_err_set(err, ER_USAGE, "one of --conda, --apt and --julia at a time");
         er_strv_addall(&items, args, (size_t)count);
-        if (check_items(&items, a.kind, err) < 0 || er_target_project(&dir, err) < 0 || er_config_load(dir, &config, err) < 0 ||
-            take_hosts(cli, opts, &config, &hosts, err) < 0)
+        if (check_items(&items, a.kind, err) < 0 || er_target_project(&dir, err) < 0 ||
+            er_config_load(dir, &config, err) < 0 || take_hosts(cli, opts, &config, &hosts, err) < 0)
                 return -1;
         a.dir = dir;
         a.environment = opts->environment ? opts->environment : config.environment;
@@ -395,13 +414,15 @@ const struct er_command er_cmd_install = {
         .group = "Run",
         .summary = "Add packages to the project, and set them up on its hosts",
         .arguments = "PACKAGE...",
-        .description =
-                "PACKAGE is written as in errand.yaml: a name, or with a version (numpy==1.26, 'torch>=2', --conda cudatoolkit=11.8, --apt ffmpeg, "
-                "--julia DataFrames@1.6). It is added to the list in errand.yaml, or to the requirements.txt, pyproject.toml or environment.yml that errand.yaml names; one "
-                "of that name gives way to it. Comments and layout stay; what is not simply written is left alone, and you are told what to add. Where "
-                "nothing is declared yet, what the scripts import is found as before, beside the packages.\n"
-                "\n"
-                "Then the environment is set up on the hosts, so that the next job begins at once. When that fails, the file stays as it was.",
+        .description = "PACKAGE is written as in errand.yaml: a name, or with a version (numpy==1.26, 'torch>=2', "
+                       "--conda cudatoolkit=11.8, --apt ffmpeg, --julia DataFrames@1.6). It is added to the list in "
+                       "errand.yaml, or to the requirements.txt, pyproject.toml or environment.yml that errand.yaml "
+                       "names; one of that name gives way to it. Comments and layout stay; what is not simply written "
+                       "is left alone, and you are told what to add. Where nothing is declared yet, what the scripts "
+                       "import is found as before, beside the packages.\n"
+                       "\n"
+                       "Then the environment is set up on the hosts, so that the next job begins at once. When that "
+                       "fails, the file stays as it was.",
         .examples = "errand install einops 'torch>=2.4'\t\n"
                     "errand install --on gpu-box --apt ffmpeg\t\n"
                     "errand install --environment eval pandas\tto one of errand.yaml's environments\n",

@@ -209,7 +209,8 @@ static int count_stale(void *arg, const struct er_job *job, struct er_err *err)
         return 0;
 }
 
-/* Jobs that nobody looked after get a maestro, and a moment to tell how they are: a list of yesterday's states would lie. */
+/* Jobs that nobody looked after get a maestro, and a moment to tell how they are: a list of yesterday's states would
+ * lie. */
 static void refresh(const struct er_cli *cli)
 {
         const struct er_job_filter active = {.active_only = true, .without_spec = true};
@@ -257,12 +258,14 @@ const struct er_command er_cmd_jobs = {
         .summary = "List jobs: what ran and runs, where, and how it ended",
         .arguments = "",
         .description =
-                "Shows the jobs that are not over, and the newest 20 besides, newest first. TIME is how long a job ran or has been running. "
-                "A job that has not been heard of for a while keeps its state, with the age of the last news.\n"
+                "Shows the jobs that are not over, and the newest 20 besides, newest first. TIME is how long a job ran "
+                "or has been running. A job that has not been heard of for a while keeps its state, with the age of "
+                "the last news.\n"
                 "\n"
-                "With --json: an array of objects with the keys job, run, index, project, project_dir, state (waiting, queued, starting, "
-                "running, done, failed, cancelled), reason, detail, exit, host, attempt, command, cancel_asked, created, started, ended, seconds, "
-                "last_news, outputs_fetched. Times are ISO 8601 in UTC. With --watch --json: such an array on a line of its own at every change.",
+                "With --json: an array of objects with the keys job, run, index, project, project_dir, state (waiting, "
+                "queued, starting, running, done, failed, cancelled), reason, detail, exit, host, attempt, command, "
+                "cancel_asked, created, started, ended, seconds, last_news, outputs_fetched. Times are ISO 8601 in "
+                "UTC. With --watch --json: such an array on a line of its own at every change.",
         .opts = jobs_options,
         .opt_count = ER_LEN(jobs_options),
         .opts_size = sizeof(struct jobs_opts),

@@ -338,11 +338,12 @@ const struct er_command er_cmd_logs = {
         .group = "Follow",
         .summary = "Print what a job printed, or follow it",
         .arguments = "[JOB]",
-        .description =
-                "The job's standard output goes to standard output and its standard error to standard error, as with errand run. "
-                "Without JOB: the latest run of this project. A connection that breaks is taken up again where it broke.\n"
-                "\n"
-                "With --every, of all lines of so many seconds only the newest is shown: a long training run at a glance.",
+        .description = "The job's standard output goes to standard output and its standard error to standard error, as "
+                       "with errand run. Without JOB: the latest run of this project. A connection that breaks is "
+                       "taken up again where it broke.\n"
+                       "\n"
+                       "With --every, of all lines of so many seconds only the newest is shown: a long training run at "
+                       "a glance.",
         .examples = "errand logs -f\tthe latest job, until it ends\n"
                     "errand logs mnist-12 --grep 'loss|acc' --tail 5\tthe last five lines of interest\n"
                     "errand logs -f --every 30\tone line in half a minute\n",

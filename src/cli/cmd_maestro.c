@@ -101,9 +101,9 @@ const struct er_command er_cmd_maestro = {
         .summary = "Look after every open run, for as long as it is let",
         .arguments = "",
         .description =
-                "Nobody needs this for ordinary use: errand run carries its own run, one that was left is carried by a process in the "
-                "background, and any errand jobs, show, wait or cancel takes up what has been orphaned by a crash or a reboot. As a "
-                "service of the user it makes sure of that without anybody looking.",
+                "Nobody needs this for ordinary use: errand run carries its own run, one that was left is carried by a "
+                "process in the background, and any errand jobs, show, wait or cancel takes up what has been orphaned "
+                "by a crash or a reboot. As a service of the user it makes sure of that without anybody looking.",
         .opts = maestro_options,
         .opt_count = ER_LEN(maestro_options),
         .opts_size = sizeof(struct maestro_opts),

@@ -19,8 +19,8 @@
 #include "job/config.h"
 #include "maestro/maestro.h"
 
-#define LOCAL_PORT 8888   /* where people look for Jupyter */
-#define LOG_KEPT 8192u    /* of the server's log, for its address */
+#define LOCAL_PORT 8888 /* where people look for Jupyter */
+#define LOG_KEPT 8192u  /* of the server's log, for its address */
 #define TOKEN_BYTES 24
 #define TOKEN "JUPYTER_TOKEN"
 #define END_MS 30000
@@ -37,16 +37,15 @@ struct notebook_opts {
 };
 
 #define OPT(name, letter, type, value, member, complete, help)                                                         \
-        {                                                                                                              \
-                name, letter, type, value, help, offsetof(struct notebook_opts, member), complete                      \
-        }
+        {name, letter, type, value, help, offsetof(struct notebook_opts, member), complete}
 
 static const struct er_opt notebook_options[] = {
         OPT("on", 0, ER_OPT_LIST, "HOST", on, ER_COMPLETE_HOST, "Where, as for errand run"),
         OPT("environment", 0, ER_OPT_TEXT, "NAME", environment, ER_COMPLETE_NONE, "One of errand.yaml's environments"),
         OPT("lab", 0, ER_OPT_FLAG, NULL, lab, ER_COMPLETE_NONE, "JupyterLab (this is the default)"),
         OPT("classic", 0, ER_OPT_FLAG, NULL, classic, ER_COMPLETE_NONE, "Jupyter Notebook"),
-        OPT("port", 'p', ER_OPT_COUNT, "N", port, ER_COMPLETE_NONE, "Port of this machine (8888, or the next free one)"),
+        OPT("port", 'p', ER_OPT_COUNT, "N", port, ER_COMPLETE_NONE,
+            "Port of this machine (8888, or the next free one)"),
         OPT("no-browser", 0, ER_OPT_FLAG, NULL, no_browser, ER_COMPLETE_NONE, "Only print the address"),
         OPT("detach", 'd', ER_OPT_FLAG, NULL, detach, ER_COMPLETE_NONE, "Keep server and forwarding in the background"),
         OPT("cpus", 'c', ER_OPT_COUNT, "N", cpus, ER_COMPLETE_NONE, "CPUs it needs"),
@@ -61,8 +60,8 @@ struct notebook {
         const struct notebook_opts *opts;
         struct er_live *live;
         struct er_where where;
-        uint16_t port; /* of the server, on its host */
-        char *page;    /* (owned) a file that leads the browser there, or NULL */
+        uint16_t port;      /* of the server, on its host */
+        char *page;         /* (owned) a file that leads the browser there, or NULL */
         struct er_str said; /* the end of its log, while it has not said where it listens */
 };
 
@@ -75,12 +74,13 @@ static void command_words(const struct notebook_opts *opts, struct er_strv *ret)
         er_strv_add(ret, "--ip=127.0.0.1");
         er_strv_addf(ret, "--port=%d", LOCAL_PORT);
         er_strv_add(ret, "--ServerApp.port_retries=200"); /* others of this host have theirs */
-        er_strv_add(ret, "--allow-root"); /* a container's user, or a rented machine's; it listens on 127.0.0.1 and has a token */
+        er_strv_add(ret, "--allow-root"); /* a container's user, or a rented machine's; it listens on 127.0.0.1 and has
+                                             a token */
 }
 
 /* What errand.yaml says of the project's runs holds, but not what is about their end. */
-static int make_spec(const struct notebook_opts *opts, const char *dir, struct er_spec *ret, struct er_recipe *ret_recipe,
-                     struct er_err *err)
+static int make_spec(const struct notebook_opts *opts, const char *dir, struct er_spec *ret,
+                     struct er_recipe *ret_recipe, struct er_err *err)
 {
         er_auto(er_config) config = ER_CONFIG_INIT;
         er_auto(er_config) over = ER_CONFIG_INIT;
@@ -154,7 +154,8 @@ static int submit(struct notebook *n, struct er_err *err)
         for (size_t i = 0; i < spec.hosts.len; i++) {
                 er_auto(er_host) host = ER_HOST_INIT;
 
-                if (!er_streq(spec.hosts.items[i], "any") && er_hosts_find(n->cli->store, spec.hosts.items[i], &host, err) < 0)
+                if (!er_streq(spec.hosts.items[i], "any") &&
+                    er_hosts_find(n->cli->store, spec.hosts.items[i], &host, err) < 0)
                         return -1;
         }
         if (er_follow_secrets(&spec.secrets, err) < 0)
@@ -165,7 +166,11 @@ static int submit(struct notebook *n, struct er_err *err)
                 spec.has_tree = true;
                 memcpy(spec.tree, er_snapshot_hash(snapshot), ER_TREE_HASH);
         }
-        start = (struct er_start){.spec = &spec, .project_dir = dir, .snapshot = snapshot, .detach = true, .ret_run_id = &run_id,
+        start = (struct er_start){.spec = &spec,
+                                  .project_dir = dir,
+                                  .snapshot = snapshot,
+                                  .detach = true,
+                                  .ret_run_id = &run_id,
                                   .recipe = spec.has_environment ? &recipe : NULL};
         rc = er_follow_start(n->cli, &start, err);
         if (rc != 0)
@@ -185,7 +190,8 @@ struct reading {
         uint16_t port;
 };
 
-/* "http://127.0.0.1:8890/lab?token=..." in what Jupyter says of itself; the token is not in its log when it was given to it. */
+/* "http://127.0.0.1:8890/lab?token=..." in what Jupyter says of itself; the token is not in its log when it was given
+ * to it. */
 static uint16_t find_port(const char *log)
 {
         static const char mark[] = "http://127.0.0.1:";
@@ -231,8 +237,12 @@ static int read_log(struct notebook *n, struct er_signals *signals, struct readi
         const struct er_session_opts opts = {.interactive = er_term_is(STDERR_FILENO), .cancel = &signals->stop};
         er_autoptr(er_session) session = NULL;
         er_autofree char *key = er_job_key(n->cli->store, &n->where.job);
-        const struct er_watch watch = {
-                .key = key, .attempt = n->where.job.attempt, .log = true, .on_event = on_event, .on_log = on_log, .arg = reading};
+        const struct er_watch watch = {.key = key,
+                                       .attempt = n->where.job.attempt,
+                                       .log = true,
+                                       .on_event = on_event,
+                                       .on_log = on_log,
+                                       .arg = reading};
 
         if (er_session_open(&n->where.host, &opts, &session, err) < 0)
                 return -1;
@@ -307,7 +317,8 @@ static char *address(const struct notebook *n, uint16_t local)
         return er_str_detach(&url);
 }
 
-/* The token must not be in the browser's arguments, which all users of this machine can see: a file of ours leads there. */
+/* The token must not be in the browser's arguments, which all users of this machine can see: a file of ours leads
+ * there. */
 static void open_browser(struct notebook *n, const char *url)
 {
 #ifdef __APPLE__
@@ -330,7 +341,8 @@ static void open_browser(struct notebook *n, const char *url)
         if (er_file_write(AT_FDCWD, n->page, html, strlen(html), 0600, false, NULL) < 0)
                 return;
         char *argv[] = {program, n->page, NULL};
-        const struct er_proc_opts opts = {.argv = argv, .io = {ER_PROC_NULL, ER_PROC_NULL, ER_PROC_NULL}, .new_session = true};
+        const struct er_proc_opts opts = {
+                .argv = argv, .io = {ER_PROC_NULL, ER_PROC_NULL, ER_PROC_NULL}, .new_session = true};
 
         /* Not waited for: some are the browser itself. */
         if (er_proc_start(&opts, &proc, NULL) < 0)
@@ -379,12 +391,14 @@ static void fetch_notebooks(struct notebook *n)
         er_auto(er_err) err = ER_ERR_INIT;
         er_auto(er_strv) patterns = ER_STRV_INIT;
         const struct er_job *job = &n->where.job;
-        er_autofree char *key = er_job_key(n->cli->store, job), *to = er_job_results_dir(job), *shown = er_view_path(to);
+        er_autofree char *key = er_job_key(n->cli->store, job), *to = er_job_results_dir(job),
+                         *shown = er_view_path(to);
         struct er_transfer transfer = {0};
         const struct er_pull pull = {.key = key, .attempt = job->attempt, .patterns = &patterns, .to = to};
 
         er_strv_add(&patterns, "**/*.ipynb");
-        if (er_target_session(n->cli, job->host, n->live, &session, &err) < 0 || er_pull(session, &pull, &transfer, &err) < 0) {
+        if (er_target_session(n->cli, job->host, n->live, &session, &err) < 0 ||
+            er_pull(session, &pull, &transfer, &err) < 0) {
                 er_live_clear(n->live);
                 er_err_wrap(&err, "its notebooks are not fetched");
                 er_err_hint(&err, "once the host can be reached: errand pull %s '**/*.ipynb' %s/", job->name, shown);
@@ -406,7 +420,8 @@ static int end_server(struct notebook *n, struct er_err *err)
         bool over = false;
 
         fetch_notebooks(n);
-        if (er_maestro_cancel(n->cli->store, n->where.job.id, err) < 0 || er_store_job(n->cli->store, n->where.job.id, &job, err) < 0)
+        if (er_maestro_cancel(n->cli->store, n->where.job.id, err) < 0 ||
+            er_store_job(n->cli->store, n->where.job.id, &job, err) < 0)
                 return -1;
         er_jobs_add(&jobs, &job);
         er_live_set(n->live, "waiting for %s to end", jobs.items[0].name);
@@ -424,7 +439,9 @@ static int leave_server(const struct notebook *n)
 
         er_say(n->cli, "the server goes on as %s", name);
         if (n->port && n->where.host.kind != ER_HOST_LOCAL)
-                er_say_more(n->cli, "reach it again: errand forward %s %u    its address: errand exec %s jupyter server list", name, n->port, name);
+                er_say_more(n->cli,
+                            "reach it again: errand forward %s %u    its address: errand exec %s jupyter server list",
+                            name, n->port, name);
         er_say_more(n->cli, "end it: errand cancel %s    its notebooks: errand pull %s '**/*.ipynb'", name, name);
         return er_code_exit_status(ER_DETACHED);
 }
@@ -464,7 +481,8 @@ static int ended(struct notebook *n)
         er_target_result(&line, job);
         er_say(n->cli, "%s", line.buf);
         if (lost) {
-                er_say_more(n->cli, "what was saved may still be on the disk of %s: errand pull %s '**/*.ipynb'", job->host, job->name);
+                er_say_more(n->cli, "what was saved may still be on the disk of %s: errand pull %s '**/*.ipynb'",
+                            job->host, job->name);
                 er_say_more(n->cli, "errand notebook starts another");
         } else if (n->port) {
                 fetch_notebooks(n);
@@ -479,8 +497,8 @@ static int ended(struct notebook *n)
 
 static int serve_page(struct notebook *n, struct er_signals *signals, uint16_t *local, bool first, struct er_err *err)
 {
-        er_autofree char *when_lost = er_fmt("the server goes on there if the host does; if it does not come back: errand cancel %s, and "
-                                             "errand notebook starts another",
+        er_autofree char *when_lost = er_fmt("the server goes on there if the host does; if it does not come back: "
+                                             "errand cancel %s, and errand notebook starts another",
                                              n->where.job.name);
         struct er_forwarding_words words = {n->live, when_lost};
         er_autoptr(er_forward) forward = NULL;
@@ -568,19 +586,22 @@ const struct er_command er_cmd_notebook = {
         .group = "Run",
         .summary = "Open Jupyter on any host, in the project's environment",
         .arguments = NULL,
-        .description =
-                "Jupyter runs as a job: errand jobs lists it, errand logs shows what it says, errand cancel ends it. It is added to the "
-                "project's environment where that does not declare it; where nothing is declared, the imports of all the project's files "
-                "are found and installed. In a container the image has to bring it.\n"
-                "\n"
-                "The server listens on 127.0.0.1 of its host, with a random token (or JUPYTER_TOKEN of your environment). Its port is "
-                "forwarded to this machine and the address printed on standard output; where there is a display, the browser opens.\n"
-                "\n"
-                "It works on a copy of the project, as every job does: what you change there does not change the files here. When it ends, all "
-                "notebooks come into results/JOB/; errand pull fetches others, also while it runs.\n"
-                "\n"
-                "Ctrl-C ends the forwarding and asks whether to end the server too; without a terminal to ask on, it goes on. With "
-                "--detach both go on in the background; errand cancel ends both. Of errand.yaml, time_limit, retries, outputs and workdir do not hold here.",
+        .description = "Jupyter runs as a job: errand jobs lists it, errand logs shows what it says, errand cancel "
+                       "ends it. It is added to the project's environment where that does not declare it; where "
+                       "nothing is declared, the imports of all the project's files are found and installed. In a "
+                       "container the image has to bring it.\n"
+                       "\n"
+                       "The server listens on 127.0.0.1 of its host, with a random token (or JUPYTER_TOKEN of your "
+                       "environment). Its port is forwarded to this machine and the address printed on standard "
+                       "output; where there is a display, the browser opens.\n"
+                       "\n"
+                       "It works on a copy of the project, as every job does: what you change there does not change "
+                       "the files here. When it ends, all notebooks come into results/JOB/; errand pull fetches "
+                       "others, also while it runs.\n"
+                       "\n"
+                       "Ctrl-C ends the forwarding and asks whether to end the server too; without a terminal to ask "
+                       "on, it goes on. With --detach both go on in the background; errand cancel ends both. Of "
+                       "errand.yaml, time_limit, retries, outputs and workdir do not hold here.",
         .examples = "errand notebook --on gpu-box --gpus 1\tJupyterLab on a host\n"
                     "errand notebook --on gpu-box -d\tin the background\n"
                     "errand notebook\ton this machine\n",

@@ -57,7 +57,8 @@ static int pull_each(struct er_session *session, const char *key, const struct e
                 struct er_transfer part = {.progress = transfer->progress, .arg = transfer->arg};
 
                 er_strv_add(&one, patterns->items[i]);
-                if (pull_patterns(session, key, job, &one, to, !strpbrk(patterns->items[i], "*?["), true, &part, err) < 0)
+                if (pull_patterns(session, key, job, &one, to, !strpbrk(patterns->items[i], "*?["), true, &part, err) <
+                    0)
                         return -1;
                 transfer->files += part.files;
                 transfer->bytes += part.bytes;
@@ -96,9 +97,8 @@ static int pull_job(const struct er_cli *cli, const struct er_job *job, const st
                 to = to ? to : ".";
                 if (pull_each(session, key, job, patterns, to, &transfer, err) < 0)
                         return err && err->code == ER_NOT_FOUND && !err->hint && patterns->len > 1
-                                       ? er_err_hint(
-                                                 err,
-                                                 "a directory of this machine to put them in ends with /, or is given with --to")
+                                       ? er_err_hint(err, "a directory of this machine to put them in ends with /, or "
+                                                          "is given with --to")
                                        : -1;
         }
         shown = er_view_path(to);
@@ -138,9 +138,11 @@ const struct er_command er_cmd_pull = {
         .summary = "Fetch files of a job, also while it runs",
         .arguments = "[JOB [PATH]... [TO]]",
         .description =
-                "PATHs are relative to the directory the command runs in, and may be patterns (quote them: 'out/*.pt'; ** crosses "
-                "directories). A file or directory that is named lands under its own name, what a pattern finds keeps its path. The last argument is where to put them when it ends with / or is a directory that "
-                "is there; without it they come into the current directory. Without PATH: the declared outputs, into results/JOB/.\n"
+                "PATHs are relative to the directory the command runs in, and may be patterns (quote them: 'out/*.pt'; "
+                "** crosses directories). A file or directory that is named lands under its own name, what a pattern "
+                "finds keeps its path. The last argument is where to put them when it ends with / or is a directory "
+                "that is there; without it they come into the current directory. Without PATH: the declared outputs, "
+                "into results/JOB/.\n"
                 "\n"
                 "What is here already with the same size and time is not fetched again, and half a file is continued.",
         .examples = "errand pull mnist-12 checkpoint.pt\tinto the current directory\n"

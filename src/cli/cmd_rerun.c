@@ -14,7 +14,8 @@ static const struct er_opt rerun_options[] = {
          offsetof(struct rerun_opts, detach), ER_COMPLETE_NONE},
 };
 
-/* What is secret in the addresses that the job's packages come from is in no store: from the project, as it says it now. */
+/* What is secret in the addresses that the job's packages come from is in no store: from the project, as it says it
+ * now. */
 static int find_secrets(struct er_cli *cli, const struct er_job *job, const struct er_spec *spec, struct er_err *err)
 {
         er_auto(er_str) bytes = ER_STR_INIT;
@@ -23,11 +24,13 @@ static int find_secrets(struct er_cli *cli, const struct er_job *job, const stru
         er_auto(er_config) config = ER_CONFIG_INIT;
         er_auto(er_spec) copy = ER_SPEC_INIT;
 
-        if (!spec->has_environment || er_store_environment(cli->store, er_svn((const char *)spec->environment, ER_ENV_HASH), &bytes, NULL) < 0 ||
+        if (!spec->has_environment ||
+            er_store_environment(cli->store, er_svn((const char *)spec->environment, ER_ENV_HASH), &bytes, NULL) < 0 ||
             er_recipe_decode(er_svn(bytes.buf, bytes.len), &stored, NULL) < 0 || stored.secrets.len == 0)
                 return 0;
         /* Nothing of that need be there any more: it may be needed nowhere. */
-        if (er_spec_decode(er_svn(job->spec.buf, job->spec.len), &copy, NULL) < 0 || er_config_load(job->project_dir, &config, NULL) < 0 ||
+        if (er_spec_decode(er_svn(job->spec.buf, job->spec.len), &copy, NULL) < 0 ||
+            er_config_load(job->project_dir, &config, NULL) < 0 ||
             er_config_recipe(&config, job->project_dir, &copy, &now, NULL) < 0)
                 return 0;
         return er_follow_keep(&now.values, err);
@@ -61,11 +64,11 @@ const struct er_command er_cmd_rerun = {
         .summary = "Run a job's command once more, with the files it had then",
         .arguments = "[JOB]",
         .description =
-                "The new job has the command, the files, the variables and the needs of the old one, whatever has changed in the "
-                "project since, and a name of its own. Without JOB: the latest job of this project.\n"
+                "The new job has the command, the files, the variables and the needs of the old one, whatever has "
+                "changed in the project since, and a name of its own. Without JOB: the latest job of this project.\n"
                 "\n"
-                "The files of then are still on its host unless errand gc took them away or the job goes to another host. Then they are "
-                "sent again if the project still has them unchanged; if not, rerun says so.",
+                "The files of then are still on its host unless errand gc took them away or the job goes to another "
+                "host. Then they are sent again if the project still has them unchanged; if not, rerun says so.",
         .examples = "errand rerun mnist-12\t\n"
                     "errand rerun mnist-12 --on gpu-box\tthe same on another host\n",
         .opts = rerun_options,

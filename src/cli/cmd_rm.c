@@ -108,8 +108,8 @@ const struct er_command er_cmd_rm = {
         .group = "Keep tidy",
         .summary = "Forget jobs that are over, here and on their hosts",
         .arguments = "JOB...",
-        .description =
-                "Their record here, and their directory and log on the host, go for good. Results that were fetched stay. A job that is not over is refused: cancel it first.",
+        .description = "Their record here, and their directory and log on the host, go for good. Results that were "
+                       "fetched stay. A job that is not over is refused: cancel it first.",
         .opts = rm_options,
         .opt_count = ER_LEN(rm_options),
         .opts_size = sizeof(struct rm_opts),

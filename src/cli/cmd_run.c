@@ -21,9 +21,7 @@ struct run_opts {
 };
 
 #define OPT(name, letter, type, value, member, complete, help)                                                         \
-        {                                                                                                              \
-                name, letter, type, value, help, offsetof(struct run_opts, member), complete                           \
-        }
+        {name, letter, type, value, help, offsetof(struct run_opts, member), complete}
 
 static const struct er_opt run_options[] = {
         OPT("on", 0, ER_OPT_LIST, "HOST", on, ER_COMPLETE_HOST,
@@ -46,11 +44,13 @@ static const struct er_opt run_options[] = {
         OPT("workdir", 'C', ER_OPT_TEXT, "DIR", workdir, ER_COMPLETE_DIR, "Run it in DIR of the project"),
         OPT("no-sync", 0, ER_OPT_FLAG, NULL, no_sync, ER_COMPLETE_NONE, "Send no files"),
         OPT("pip", 0, ER_OPT_LIST, "PACKAGE", pip, ER_COMPLETE_FILE,
-            "Python packages it needs: names with versions, requirements.txt, pyproject.toml, a venv's directory, auto or none"),
+            "Python packages it needs: names with versions, requirements.txt, pyproject.toml, a venv's directory, auto "
+            "or none"),
         OPT("apt", 0, ER_OPT_LIST, "PACKAGE", apt, ER_COMPLETE_NONE, "Packages of Debian or Ubuntu it needs"),
         OPT("conda", 0, ER_OPT_LIST, "SPEC", conda, ER_COMPLETE_FILE,
             "Conda packages it needs, environment.yml, or a conda environment's directory"),
-        OPT("channel", 0, ER_OPT_LIST, "CHANNEL", channels, ER_COMPLETE_NONE, "Where conda packages come from (conda-forge)"),
+        OPT("channel", 0, ER_OPT_LIST, "CHANNEL", channels, ER_COMPLETE_NONE,
+            "Where conda packages come from (conda-forge)"),
         OPT("julia", 0, ER_OPT_LIST, "PACKAGE", julia, ER_COMPLETE_FILE, "Julia packages it needs, or Project.toml"),
         OPT("setup", 0, ER_OPT_LIST, "LINE", setup, ER_COMPLETE_NONE, "Shell lines that prepare the host, run once"),
         OPT("container", 0, ER_OPT_TEXT, "IMAGE", container, ER_COMPLETE_NONE,
@@ -106,7 +106,8 @@ static void take_options(const struct run_opts *opts, char **args, int count, st
 static int take_software(const struct run_opts *opts, struct er_config *config, struct er_err *err)
 {
         struct er_environment *software = &config->software_options;
-        static const char *const words[] = {[ER_FETCH_AUTO] = "auto", [ER_FETCH_HOST] = "host", [ER_FETCH_HERE] = "here"};
+        static const char *const words[] = {
+                [ER_FETCH_AUTO] = "auto", [ER_FETCH_HOST] = "host", [ER_FETCH_HERE] = "here"};
 
         er_strv_addall(&software->pip, opts->pip.items, opts->pip.len);
         er_strv_addall(&software->apt, opts->apt.items, opts->apt.len);
@@ -204,10 +205,14 @@ static int run(struct er_cli *cli, void *arg, char **args, int count, struct er_
                 memcpy(spec.tree, er_snapshot_hash(snapshot), ER_TREE_HASH);
         }
         if (opts->dry_run)
-                return er_travel_show(cli, &spec, spec.has_environment ? &recipe : NULL, dir, opts->name, snapshot, err);
-        start = (struct er_start){
-                .spec = &spec, .project_dir = dir, .name = opts->name, .snapshot = snapshot,
-                .recipe = spec.has_environment ? &recipe : NULL, .detach = opts->detach};
+                return er_travel_show(cli, &spec, spec.has_environment ? &recipe : NULL, dir, opts->name, snapshot,
+                                      err);
+        start = (struct er_start){.spec = &spec,
+                                  .project_dir = dir,
+                                  .name = opts->name,
+                                  .snapshot = snapshot,
+                                  .recipe = spec.has_environment ? &recipe : NULL,
+                                  .detach = opts->detach};
         return er_follow_start(cli, &start, err);
 }
 
@@ -216,31 +221,34 @@ const struct er_command er_cmd_run = {
         .group = "Run",
         .summary = "Run a command on any host and bring its results back",
         .arguments = "[--] COMMAND [ARG]...",
-        .description =
-                "The files of the project travel with the command: in a git repository those that git tracks or does not ignore, "
-                "elsewhere everything but the usual caches. What .errandignore names stays (it is written like .gitignore). The "
-                "command runs in a directory of its own, on a copy of the files as they are now; nothing it does there changes "
-                "the files here. What --output names comes back into results/JOB/ when the job ends, also when it fails.\n"
-                "\n"
-                "Options end at the command: what follows it belongs to it. The command is passed word by word as it is typed; "
-                "a single argument with spaces in it is a line for the shell, as with ssh:\n"
-                "  errand run 'python3 prepare.py && python3 train.py'\n"
-                "\n"
-                "The job's output appears here as it comes, its standard output and standard error apart; errand's own words go "
-                "to standard error, and with --quiet nowhere, but for errors. Its standard input is empty. Ctrl-C leaves the job running "
-                "and says how to follow it; a second Ctrl-C within two seconds cancels it. Closing the terminal also leaves it running. "
-                "When its files are still being sent, that goes on in the background: they are not to be changed until errand jobs "
-                "shows it queued or running, or else it fails rather than run with other files.\n"
-                "\n"
-                "What errand.yaml in the project says (command, on, cpus, outputs and more, see errand.yaml(5)) holds where no "
-                "option says otherwise. Without --on and without errand.yaml, the command runs on this machine.\n"
-                "\n"
-                "The exit status is the job's: 128+N when signal N ended it, 124 after the time limit, 137 when memory ran out, "
-                "220 when an output is missing, 221 when its host lost it, 222 when it ended for another reason. Above 200 are also errand's own failures; "
-                "errand(1) lists them, 216 says that you left while the job goes on.\n"
-                "\n"
-                "With --json the result is printed as one JSON object on standard output, with the keys of errand show and "
-                "results_dir; the job's own output then goes to standard error.",
+        .description = "The files of the project travel with the command: in a git repository those that git tracks or "
+                       "does not ignore, elsewhere everything but the usual caches. What .errandignore names stays (it "
+                       "is written like .gitignore). The command runs in a directory of its own, on a copy of the "
+                       "files as they are now; nothing it does there changes the files here. What --output names comes "
+                       "back into results/JOB/ when the job ends, also when it fails.\n"
+                       "\n"
+                       "Options end at the command: what follows it belongs to it. The command is passed word by word "
+                       "as it is typed; a single argument with spaces in it is a line for the shell, as with ssh:\n"
+                       "  errand run 'python3 prepare.py && python3 train.py'\n"
+                       "\n"
+                       "The job's output appears here as it comes, its standard output and standard error apart; "
+                       "errand's own words go to standard error, and with --quiet nowhere, but for errors. Its "
+                       "standard input is empty. Ctrl-C leaves the job running and says how to follow it; a second "
+                       "Ctrl-C within two seconds cancels it. Closing the terminal also leaves it running. When its "
+                       "files are still being sent, that goes on in the background: they are not to be changed until "
+                       "errand jobs shows it queued or running, or else it fails rather than run with other files.\n"
+                       "\n"
+                       "What errand.yaml in the project says (command, on, cpus, outputs and more, see errand.yaml(5)) "
+                       "holds where no option says otherwise. Without --on and without errand.yaml, the command runs "
+                       "on this machine.\n"
+                       "\n"
+                       "The exit status is the job's: 128+N when signal N ended it, 124 after the time limit, 137 when "
+                       "memory ran out, 220 when an output is missing, 221 when its host lost it, 222 when it ended "
+                       "for another reason. Above 200 are also errand's own failures; errand(1) lists them, 216 says "
+                       "that you left while the job goes on.\n"
+                       "\n"
+                       "With --json the result is printed as one JSON object on standard output, with the keys of "
+                       "errand show and results_dir; the job's own output then goes to standard error.",
         .examples = "errand run python3 train.py --lr 0.1\ton this machine\n"
                     "errand run --on gpu-box --gpus 1 -o 'out/*.pt' python3 train.py\ton a host, results back\n"
                     "errand run --on any --memory 32G -d ./simulate\twherever there is room, in the background\n"

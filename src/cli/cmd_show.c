@@ -176,7 +176,8 @@ static void show_text(struct er_str *out, const struct er_job *job, const struct
 
                 er_str_reset(&text);
                 er_str_addf(&text, "%s/%s", shown,
-                            !job->outputs_fetched                ? "  (not here yet: `errand wait` fetches them and says what is in the way)"
+                            !job->outputs_fetched
+                                    ? "  (not here yet: `errand wait` fetches them and says what is in the way)"
                             : !er_file_exists(AT_FDCWD, results) ? "  (not here)"
                                                                  : "");
                 field(out, "results", text.buf);
@@ -253,14 +254,14 @@ const struct er_command er_cmd_show = {
         .group = "Follow",
         .summary = "Show everything about a job",
         .arguments = "[JOB]...",
-        .description =
-                "Needs, host, times, what it used, how it ended and why, and where its log lies. Without JOB: the latest run of "
-                "this project. Of environment variables only the names are shown.\n"
-                "\n"
-                "With --json: an array of objects with the keys of errand jobs, and argv, shell, workdir, on, cpus, memory, gpus, "
-                "time_limit_seconds, retries, env, secrets, outputs, snapshot, results_dir, and attempts: an array of objects with attempt, "
-                "host, state, end, reason, detail, exit_code, signal, dir, log, queued, started, ended, cpu_seconds, max_memory (bytes), gpus, "
-                "gpu_memory (bytes), gpu_percent, log_bytes.",
+        .description = "Needs, host, times, what it used, how it ended and why, and where its log lies. Without JOB: "
+                       "the latest run of this project. Of environment variables only the names are shown.\n"
+                       "\n"
+                       "With --json: an array of objects with the keys of errand jobs, and argv, shell, workdir, on, "
+                       "cpus, memory, gpus, time_limit_seconds, retries, env, secrets, outputs, snapshot, results_dir, "
+                       "and attempts: an array of objects with attempt, host, state, end, reason, detail, exit_code, "
+                       "signal, dir, log, queued, started, ended, cpu_seconds, max_memory (bytes), gpus, gpu_memory "
+                       "(bytes), gpu_percent, log_bytes.",
         .needs = ER_NEED_STORE,
         .flags = ER_CMD_JSON,
         .max_args = -1,

@@ -137,9 +137,9 @@ const struct er_command er_cmd_ssh = {
         .group = "Hosts",
         .summary = "Open a shell on a host, or in the directory of a job",
         .arguments = "HOST|JOB [COMMAND [ARG]...]",
-        .description =
-                "With the name of a job: in the directory its command runs in, on its host, also after it has ended. COMMAND "
-                "is run there instead of a shell; it is passed as errand run does. Options of errand ssh come before HOST.",
+        .description = "With the name of a job: in the directory its command runs in, on its host, also after it has "
+                       "ended. COMMAND is run there instead of a shell; it is passed as errand run does. Options of "
+                       "errand ssh come before HOST.",
         .examples = "errand ssh mnist-12\tlook around in the directory of a job\n"
                     "errand ssh gpu-box nvidia-smi\t\n",
         .opts = ssh_options,

@@ -26,9 +26,10 @@ struct top_opts {
 };
 
 static const struct er_opt top_options[] = {
-        {"once", '1', ER_OPT_FLAG, NULL, "Show it once and leave (what it does where the output is no terminal)", offsetof(struct top_opts, once),
+        {"once", '1', ER_OPT_FLAG, NULL, "Show it once and leave (what it does where the output is no terminal)",
+         offsetof(struct top_opts, once), ER_COMPLETE_NONE},
+        {"every", 'e', ER_OPT_DURATION, "TIME", "Ask the hosts so often (2s)", offsetof(struct top_opts, every_ms),
          ER_COMPLETE_NONE},
-        {"every", 'e', ER_OPT_DURATION, "TIME", "Ask the hosts so often (2s)", offsetof(struct top_opts, every_ms), ER_COMPLETE_NONE},
 };
 
 /* --- the table */
@@ -134,7 +135,8 @@ static void gpu_rows(struct er_table *table, const struct er_probe *probe)
         }
 }
 
-static void job_row(struct er_table *table, const struct er_top_host *host, const struct er_top_job *job, const char *store_id)
+static void job_row(struct er_table *table, const struct er_top_host *host, const struct er_top_job *job,
+                    const char *store_id)
 {
         const struct er_status *status = &job->status;
         er_autofree char *name = job_name(status->key ? status->key : "?"), *shown = er_fmt("  %s", name);
@@ -199,9 +201,11 @@ static json_t *gpus_json(const struct er_probe *probe)
         for (size_t i = 0; i < probe->gpu_count; i++) {
                 const struct er_gpu *gpu = &probe->gpus[i];
 
-                json_array_append_new(list, json_pack("{s:i, s:o, s:i, s:I, s:I, s:b}", "index", (int)gpu->index, "name", er_json_text(gpu->name),
-                                                      "percent", (int)gpu->util, "memory", (json_int_t)gpu->memory, "memory_used",
-                                                      (json_int_t)minus(gpu->memory, gpu->memory_free), "taken", gpu->taken));
+                json_array_append_new(list,
+                                      json_pack("{s:i, s:o, s:i, s:I, s:I, s:b}", "index", (int)gpu->index, "name",
+                                                er_json_text(gpu->name), "percent", (int)gpu->util, "memory",
+                                                (json_int_t)gpu->memory, "memory_used",
+                                                (json_int_t)minus(gpu->memory, gpu->memory_free), "taken", gpu->taken));
         }
         return list;
 }
@@ -233,7 +237,9 @@ static json_t *jobs_json(const struct er_top_host *host, const char *store_id)
                 json_object_set_new(job, "memory", json_integer((json_int_t)status->rss));
                 json_object_set_new(job, "gpus", gpus);
                 json_object_set_new(job, "seconds",
-                                    status->started_ms > 0 ? json_real((double)(er_now_ms() - status->started_ms) / 1000) : json_null());
+                                    status->started_ms > 0
+                                            ? json_real((double)(er_now_ms() - status->started_ms) / 1000)
+                                            : json_null());
                 json_array_append_new(list, job);
         }
         return list;
@@ -247,13 +253,15 @@ static void add_json(void *arg, const struct er_top_host *host)
 
         json_object_set_new(object, "host", er_json_text(host->host.name));
         json_object_set_new(object, "reachable", json_boolean(host->asked && !host->error));
-        json_object_set_new(object, "error", host->asked ? er_json_text(host->error) : json_string("it has not answered"));
+        json_object_set_new(object, "error",
+                            host->asked ? er_json_text(host->error) : json_string("it has not answered"));
         if (host->has_probe) {
                 json_object_set_new(object, "cpus", json_integer(probe->cpus));
                 json_object_set_new(object, "cpu_percent", percent_json(host->cpu_percent));
                 json_object_set_new(object, "load", json_real(probe->load));
                 json_object_set_new(object, "memory", json_integer((json_int_t)probe->memory));
-                json_object_set_new(object, "memory_used", json_integer((json_int_t)minus(probe->memory, probe->memory_free)));
+                json_object_set_new(object, "memory_used",
+                                    json_integer((json_int_t)minus(probe->memory, probe->memory_free)));
                 json_object_set_new(object, "disk", json_integer((json_int_t)probe->disk));
                 json_object_set_new(object, "disk_free", json_integer((json_int_t)probe->disk_free));
                 json_object_set_new(object, "gpus", gpus_json(probe));
@@ -271,7 +279,8 @@ static int show(struct er_top_watch *watch, const char *store_id, bool terminal,
         er_auto(er_str) text = ER_STR_INIT;
 
         er_top_watch_look(watch, 0, draw_host, &d);
-        er_table_print(table, &text, terminal ? er_term_width(STDOUT_FILENO) : 0, er_term_colour(STDOUT_FILENO), er_now_ms());
+        er_table_print(table, &text, terminal ? er_term_width(STDOUT_FILENO) : 0, er_term_colour(STDOUT_FILENO),
+                       er_now_ms());
         return er_out(er_svn(text.buf, text.len), err);
 }
 
@@ -333,7 +342,9 @@ static int redraw(struct er_top_watch *watch, const char *store_id, int64_t ever
                 er_str_add(&picture, "\033[K\r\n");
         }
         er_str_addf(&picture, "\033[J%sq leaves", rest.len > 0 ? "... more than fits here; " : "");
-        return er_write_full(STDOUT_FILENO, picture.buf, picture.len) < 0 ? er_err_errno(err, errno, "writing to the terminal") : 0;
+        return er_write_full(STDOUT_FILENO, picture.buf, picture.len) < 0
+                       ? er_err_errno(err, errno, "writing to the terminal")
+                       : 0;
 }
 
 /* True: the user wants to leave. */
@@ -375,7 +386,9 @@ static int live(struct er_top_watch *watch, const char *store_id, int64_t every_
 
                 if (er_deadline_poll_ms(due) == 0) {
                         rc = redraw(watch, store_id, every_ms, err);
-                        due = er_deadline_in(all && every_ms < 1000 ? every_ms : all ? 1000 : EVERY_MIN_MS); /* times go on between two answers */
+                        due = er_deadline_in(all && every_ms < 1000 ? every_ms
+                                             : all                  ? 1000
+                                                   : EVERY_MIN_MS); /* times go on between two answers */
                 }
                 stop = wait_for_key();
         }
@@ -398,7 +411,9 @@ static int repeat(struct er_top_watch *watch, const char *store_id, int64_t ever
 static int top(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
 {
         const struct top_opts *opts = arg;
-        int64_t every_ms = opts->every_ms < 0 ? EVERY_MS : opts->every_ms < EVERY_MIN_MS ? EVERY_MIN_MS : opts->every_ms;
+        int64_t every_ms = opts->every_ms < 0              ? EVERY_MS
+                           : opts->every_ms < EVERY_MIN_MS ? EVERY_MIN_MS
+                                                           : opts->every_ms;
         const char *store_id = er_store_id(cli->store), *term = getenv("TERM");
         bool terminal = er_term_is(STDOUT_FILENO) && er_term_is(STDIN_FILENO) && term && !er_streq(term, "dumb");
         struct er_top_watch *watch;
@@ -433,13 +448,14 @@ const struct er_command er_cmd_top = {
         .group = "Hosts",
         .summary = "Watch what hosts do: cpu, memory, GPUs, and the jobs there",
         .arguments = "[HOST]...",
-        .description =
-                "Every host that is known, or those that are named, each with its GPUs and the jobs that errand runs or has queued there: of all stores of the user that "
-                "errand logs in as. The cpu column says for a host how busy all its cpus are together, for a job how much of one cpu it uses (210% is two "
-                "and a bit); memory is what is in use now. Hosts are asked all at once, every two seconds; one that does not answer is shown as that, and "
-                "tried again.\n"
-                "\n"
-                "q or Ctrl-C leaves. Where the output is no terminal, it is shown once; with --every one table after the other.",
+        .description = "Every host that is known, or those that are named, each with its GPUs and the jobs that errand "
+                       "runs or has queued there: of all stores of the user that errand logs in as. The cpu column "
+                       "says for a host how busy all its cpus are together, for a job how much of one cpu it uses "
+                       "(210% is two and a bit); memory is what is in use now. Hosts are asked all at once, every two "
+                       "seconds; one that does not answer is shown as that, and tried again.\n"
+                       "\n"
+                       "q or Ctrl-C leaves. Where the output is no terminal, it is shown once; with --every one table "
+                       "after the other.",
         .examples = "errand top\t\n"
                     "errand top gpu-box --every 1s\t\n"
                     "errand top --json\tonce, for a program\n",

@@ -25,8 +25,9 @@ static int wait_command(struct er_cli *cli, void *arg, char **args, int count, s
                 return -1;
         er_target_adopt(cli);
         er_live_set(live, jobs.len == 1 ? "waiting for %s" : "waiting for %s and others", jobs.items[0].name);
-        if (er_target_wait_outputs(cli, live, &jobs, opts->timeout_ms >= 0 ? er_deadline_in(opts->timeout_ms) : ER_NEVER,
-                                   &ended, err) < 0)
+        if (er_target_wait_outputs(cli, live, &jobs,
+                                   opts->timeout_ms >= 0 ? er_deadline_in(opts->timeout_ms) : ER_NEVER, &ended,
+                                   err) < 0)
                 return -1;
         er_live_clear(live);
         for (size_t i = 0; i < jobs.len; i++) {
@@ -54,9 +55,8 @@ const struct er_command er_cmd_wait = {
         .group = "Follow",
         .summary = "Wait until jobs are over and their outputs are here",
         .arguments = "[JOB]...",
-        .description =
-                "The exit status is that of the first job, in the order given, that did not end with 0; or 0. Without JOB: the latest "
-                "run of this project.",
+        .description = "The exit status is that of the first job, in the order given, that did not end with 0; or 0. "
+                       "Without JOB: the latest run of this project.",
         .examples = "errand wait mnist-12 && errand run ./evaluate\tone after the other\n",
         .opts = wait_options,
         .opt_count = ER_LEN(wait_options),

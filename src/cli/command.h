@@ -3,7 +3,8 @@
  * parsing, --help, completion and the manual's OPTIONS. Commands print; they decide nothing that outlives them.
  *
  * To add one: src/cli/cmd_<name>.c with `const struct er_command er_cmd_<name>`, its line in commands.c, its file in
- * src/cli/meson.build, its name in man/meson.build, an e2e test. Its manual page is made from the struct. tests/unit/cli/test_commands.c checks that they agree.
+ * src/cli/meson.build, its name in man/meson.build, an e2e test. Its manual page is made from the struct.
+ * tests/unit/cli/test_commands.c checks that they agree.
  */
 #ifndef ER_CLI_COMMAND_H
 #define ER_CLI_COMMAND_H

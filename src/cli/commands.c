@@ -5,38 +5,15 @@
 
 extern const struct er_command er_cmd_run, er_cmd_rerun, er_cmd_jobs, er_cmd_show, er_cmd_logs, er_cmd_wait,
         er_cmd_cancel, er_cmd_pull, er_cmd_push, er_cmd_hosts, er_cmd_ssh, er_cmd_doctor, er_cmd_rm, er_cmd_gc,
-        er_cmd_maestro, er_cmd_completion, er_cmd_complete_names, er_cmd_help, er_cmd_man, er_cmd_env, er_cmd_init, er_cmd_install, er_cmd_data, er_cmd_top, er_cmd_exec,
-        er_cmd_forward, er_cmd_notebook, er_cmd_code;
+        er_cmd_maestro, er_cmd_completion, er_cmd_complete_names, er_cmd_help, er_cmd_man, er_cmd_env, er_cmd_init,
+        er_cmd_install, er_cmd_data, er_cmd_top, er_cmd_exec, er_cmd_forward, er_cmd_notebook, er_cmd_code;
 
 const struct er_command *const er_commands[] = {
-        &er_cmd_run,
-        &er_cmd_rerun,
-        &er_cmd_exec,
-        &er_cmd_notebook,
-        &er_cmd_cancel,
-        &er_cmd_init,
-        &er_cmd_install,
-        &er_cmd_env,
-        &er_cmd_data,
-        &er_cmd_maestro,
-        &er_cmd_jobs,
-        &er_cmd_show,
-        &er_cmd_logs,
-        &er_cmd_wait,
-        &er_cmd_pull,
-        &er_cmd_push,
-        &er_cmd_forward,
-        &er_cmd_hosts,
-        &er_cmd_top,
-        &er_cmd_ssh,
-        &er_cmd_code,
-        &er_cmd_doctor,
-        &er_cmd_rm,
-        &er_cmd_gc,
-        &er_cmd_help,
-        &er_cmd_man,
-        &er_cmd_completion,
-        &er_cmd_complete_names,
+        &er_cmd_run,     &er_cmd_rerun, &er_cmd_exec,       &er_cmd_notebook,       &er_cmd_cancel,  &er_cmd_init,
+        &er_cmd_install, &er_cmd_env,   &er_cmd_data,       &er_cmd_maestro,        &er_cmd_jobs,    &er_cmd_show,
+        &er_cmd_logs,    &er_cmd_wait,  &er_cmd_pull,       &er_cmd_push,           &er_cmd_forward, &er_cmd_hosts,
+        &er_cmd_top,     &er_cmd_ssh,   &er_cmd_code,       &er_cmd_doctor,         &er_cmd_rm,      &er_cmd_gc,
+        &er_cmd_help,    &er_cmd_man,   &er_cmd_completion, &er_cmd_complete_names,
 };
 const size_t er_command_count = ER_LEN(er_commands);
 

@@ -20,8 +20,8 @@ static int open_session(const struct er_host *host, struct er_session **ret, str
         return er_session_open(host, &opts, ret, err);
 }
 
-static int fetch(const struct er_data_task *task, struct er_session *session, const struct er_data_wish *wish, struct er_data_result *ret,
-                 struct er_err *err)
+static int fetch(const struct er_data_task *task, struct er_session *session, const struct er_data_wish *wish,
+                 struct er_data_result *ret, struct er_err *err)
 {
         struct er_data_wish full = *wish;
 
@@ -48,25 +48,29 @@ static void on_transfer(void *arg, const struct er_transfer *transfer)
 }
 
 /* Known before it begins, where it can be. */
-static int check_room(const struct er_data_task *task, const struct er_data_list *there, const char *path, struct er_err *err)
+static int check_room(const struct er_data_task *task, const struct er_data_list *there, const char *path,
+                      struct er_err *err)
 {
         er_auto(er_str) need = ER_STR_INIT;
         er_auto(er_str) room = ER_STR_INIT;
         struct stat st;
 
-        if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || there->free_bytes == 0 || (uint64_t)st.st_size <= there->free_bytes)
+        if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || there->free_bytes == 0 ||
+            (uint64_t)st.st_size <= there->free_bytes)
                 return 0;
         for (size_t i = 0; i < there->count; i++)
                 if (er_streq(there->items[i].name, task->source->name))
                         return 0; /* all or much of it may be there */
         er_fmt_size(&need, (uint64_t)st.st_size);
         er_fmt_size(&room, there->free_bytes);
-        er_err_set(err, ER_IO, "%s does not fit: %s to send, and %s free in %s", task->source->name, need.buf, room.buf, there->path);
+        er_err_set(err, ER_IO, "%s does not fit: %s to send, and %s free in %s", task->source->name, need.buf, room.buf,
+                   there->path);
         return er_err_hint(err, "free some space there: errand data --rm NAME, errand gc");
 }
 
 /* By its new name: what a link is called is what arrives. */
-static int push(const struct er_data_task *task, struct er_session *session, const char *path, const char *to, struct er_err *err)
+static int push(const struct er_data_task *task, struct er_session *session, const char *path, const char *to,
+                struct er_err *err)
 {
         struct sending sending = {task, "sending"};
         struct er_transfer transfer = {.progress = on_transfer, .arg = &sending};
@@ -87,7 +91,8 @@ static int push(const struct er_data_task *task, struct er_session *session, con
                 return er_err_errno(err, errno, "make %s", dir);
         link = er_path_join(dir, task->source->name);
         er_strv_add(&paths, link);
-        rc = symlink(real, link) < 0 ? er_err_errno(err, errno, "make %s", link) : er_push(session, &paths, to, &transfer, err);
+        rc = symlink(real, link) < 0 ? er_err_errno(err, errno, "make %s", link)
+                                     : er_push(session, &paths, to, &transfer, err);
         er_rmtree(AT_FDCWD, dir, NULL, NULL);
         return rc;
 }
@@ -114,11 +119,12 @@ static char *waiting_place(const struct er_data_task *task)
         return er_fmt("%s/data/%s-%016llx", cache, task->project, host);
 }
 
-static int fetch_here(struct er_data_task *task, struct er_session *session, const struct er_err *why, struct er_err *err)
+static int fetch_here(struct er_data_task *task, struct er_session *session, const struct er_err *why,
+                      struct er_err *err)
 {
         er_autofree char *place = waiting_place(task), *path = er_path_join(place, task->source->name);
-        er_autofree char *text = er_fmt("%s cannot download %s (%s): it is downloaded here and sent", task->host->name, task->source->name,
-                                        why->message);
+        er_autofree char *text = er_fmt("%s cannot download %s (%s): it is downloaded here and sent", task->host->name,
+                                        task->source->name, why->message);
         const struct er_data_wish wish = {.root = place, .url = task->source->url};
         er_autoptr(er_session) here = NULL;
         struct er_data_result result;

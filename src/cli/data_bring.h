@@ -1,6 +1,6 @@
 /*
- * data_bring.h - one thing brought to one host, by whichever way there is: downloaded there, downloaded here and sent, sent, or
- * fetched from another host. Blocking; many at once from threads.
+ * data_bring.h - one thing brought to one host, by whichever way there is: downloaded there, downloaded here and sent,
+ * sent, or fetched from another host. Blocking; many at once from threads.
  */
 #ifndef ER_CLI_DATA_BRING_H
 #define ER_CLI_DATA_BRING_H

@@ -15,7 +15,8 @@ void er_data_source_release(struct er_data_source *source)
         *source = (struct er_data_source)ER_DATA_SOURCE_INIT;
 }
 
-/* "#sha256=..." at the end is taken off. Other fragments are never sent to a server, and go too; in a path they belong to it. */
+/* "#sha256=..." at the end is taken off. Other fragments are never sent to a server, and go too; in a path they belong
+ * to it. */
 static int take_sum(struct er_str *text, bool is_url, char **ret, struct er_err *err)
 {
         static const struct {
@@ -56,7 +57,10 @@ static int take_sum(struct er_str *text, bool is_url, char **ret, struct er_err 
 
 static int hex_digit(char c)
 {
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        return c >= '0' && c <= '9'   ? c - '0'
+               : c >= 'a' && c <= 'f' ? c - 'a' + 10
+               : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                      : -1;
 }
 
 /* "%20" as the byte it stands for. */
@@ -95,7 +99,8 @@ static int take_url(struct er_str *text, struct er_data_source *ret, struct er_e
 {
         for (size_t i = 0; i < text->len; i++)
                 if ((unsigned char)text->buf[i] <= ' ' || text->buf[i] == 0x7f) {
-                        er_err_set(err, ER_USAGE, "%s is no address: there is a space or a control character in it", text->buf);
+                        er_err_set(err, ER_USAGE, "%s is no address: there is a space or a control character in it",
+                                   text->buf);
                         return er_err_hint(err, "a space is written %%20 there");
                 }
         ret->from = ER_DATA_URL;
@@ -144,7 +149,8 @@ static int take_there(const char *text, size_t host, struct er_data_source *ret,
         while (len > 1 && path[len - 1] == '/')
                 len--;
         if (len == 0 || er_streq(path, "/"))
-                return er_err_set(err, ER_USAGE, "%s: a path on %.*s is missing after the colon", text, (int)host, text);
+                return er_err_set(err, ER_USAGE, "%s: a path on %.*s is missing after the colon", text, (int)host,
+                                  text);
         ret->from = ER_DATA_THERE;
         ret->host = er_strndup(text, host);
         ret->path = er_strndup(path, len);
@@ -191,7 +197,8 @@ static int understand(const char *given, const struct er_strv *hosts, struct er_
         return take_here(text.buf + (host > 0 ? host + 1 : 0), ret, err);
 }
 
-int er_data_source_parse(const char *text, const struct er_strv *hosts, const char *to, struct er_data_source *ret, struct er_err *err)
+int er_data_source_parse(const char *text, const struct er_strv *hosts, const char *to, struct er_data_source *ret,
+                         struct er_err *err)
 {
         er_auto(er_data_source) source = ER_DATA_SOURCE_INIT;
 
@@ -202,7 +209,8 @@ int er_data_source_parse(const char *text, const struct er_strv *hosts, const ch
                 source.name = er_strdup(to);
         }
         if (!source.name[0] || strchr(source.name, '/') || source.name[0] == '.') {
-                er_err_set(err, ER_USAGE, "%s: %s%s%s", text, source.name[0] ? "\"" : "its name cannot be told from the address", source.name,
+                er_err_set(err, ER_USAGE, "%s: %s%s%s", text,
+                           source.name[0] ? "\"" : "its name cannot be told from the address", source.name,
                            source.name[0] ? "\" cannot be its name among the data" : "");
                 return er_err_hint(err, "give it one: --to NAME (without '/', not beginning with '.')");
         }

@@ -20,8 +20,9 @@ struct er_data_source {
 };
 #define ER_DATA_SOURCE_INIT {0}
 void er_data_source_release(struct er_data_source *source);
-/* hosts: names that are known, so that "me@box:2222:/data" is understood. to: its name, or NULL: the last part of the path.
-   ER_USAGE says what is wrong with it, ER_NOT_FOUND names a file that is not here. */
-int er_data_source_parse(const char *text, const struct er_strv *hosts, const char *to, struct er_data_source *ret, struct er_err *err);
+/* hosts: names that are known, so that "me@box:2222:/data" is understood. to: its name, or NULL: the last part of the
+   path. ER_USAGE says what is wrong with it, ER_NOT_FOUND names a file that is not here. */
+int er_data_source_parse(const char *text, const struct er_strv *hosts, const char *to, struct er_data_source *ret,
+                         struct er_err *err);
 
 #endif

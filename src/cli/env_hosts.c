@@ -10,8 +10,8 @@
 #include "host/environment.h"
 #include "maestro/maestro.h"
 
-#define NAME_LEN 12     /* so much of a hash is shown */
-#define NAME_MIN_LEN 4  /* and so much must be typed */
+#define NAME_LEN 12    /* so much of a hash is shown */
+#define NAME_MIN_LEN 4 /* and so much must be typed */
 
 static const char *const states[] = {
         [ER_ENV_STATE_NONE] = "not built",
@@ -95,7 +95,8 @@ static int look(const struct er_cli *cli, const struct er_strv *on, struct visit
                         continue;
                 if (on->len > 0)
                         return er_err_move(err, &ret->items[i].err);
-                er_say(cli, "%s: %s", ret->items[i].host.name, ret->items[i].err.message ? ret->items[i].err.message : "no answer");
+                er_say(cli, "%s: %s", ret->items[i].host.name,
+                       ret->items[i].err.message ? ret->items[i].err.message : "no answer");
         }
         return 0;
 }
@@ -144,7 +145,9 @@ int er_env_hosts_list(const struct er_cli *cli, const struct er_strv *on, struct
                         er_table_text(table, entry->summary);
                 }
         }
-        return er_out_table(cli, table, "no environments yet; errand run makes them, from what errand.yaml or its options declare", err);
+        return er_out_table(cli, table,
+                            "no environments yet; errand run makes them, from what errand.yaml or its options declare",
+                            err);
 }
 
 /* ---- those that are meant */
@@ -177,7 +180,8 @@ static int mean_name(const struct visits *visits, const char *name, struct all_m
 
         if (strlen(name) < NAME_MIN_LEN || strspn(name, "0123456789abcdef") != strlen(name)) {
                 er_err_set(err, ER_USAGE, "\"%s\" is not an environment's name", name);
-                return er_err_hint(err, "names are like 3fa9c1d07e21, or the beginning of that; errand env list shows them");
+                return er_err_hint(err,
+                                   "names are like 3fa9c1d07e21, or the beginning of that; errand env list shows them");
         }
         for (size_t i = 0; i < visits->count; i++) {
                 for (size_t k = 0; k < visits->items[i].list.count; k++) {
@@ -202,7 +206,8 @@ static int mean_name(const struct visits *visits, const char *name, struct all_m
         return er_err_hint(err, "errand env list shows those that are there");
 }
 
-static int mean_all(const struct visits *visits, char *const *names, int count, struct all_meant *ret, struct er_err *err)
+static int mean_all(const struct visits *visits, char *const *names, int count, struct all_meant *ret,
+                    struct er_err *err)
 {
         for (int i = 0; i < count; i++)
                 if (mean_name(visits, names[i], ret, err) < 0)
@@ -240,12 +245,14 @@ static json_t *show_json(const struct meant *meant)
         char name[ER_HASH_HEX];
 
         name_of(entry, name);
-        return json_pack("{s:s, s:s, s:s, s:b, s:I, s:s?, s:s?, s:s?}", "host", meant->visit->host.name, "environment", name, "state",
-                         state_name(entry->state), "in_use", entry->in_use, "bytes", (json_int_t)entry->size, "path", entry->path,
-                         "error", entry->message, "declaration", entry->declaration);
+        return json_pack("{s:s, s:s, s:s, s:b, s:I, s:s?, s:s?, s:s?}", "host", meant->visit->host.name, "environment",
+                         name, "state", state_name(entry->state), "in_use", entry->in_use, "bytes",
+                         (json_int_t)entry->size, "path", entry->path, "error", entry->message, "declaration",
+                         entry->declaration);
 }
 
-int er_env_hosts_show(const struct er_cli *cli, const struct er_strv *on, char *const *names, int count, struct er_err *err)
+int er_env_hosts_show(const struct er_cli *cli, const struct er_strv *on, char *const *names, int count,
+                      struct er_err *err)
 {
         er_auto(er_str) out = ER_STR_INIT;
         AUTO_VISITS visits = VISITS_INIT;
@@ -272,7 +279,8 @@ int er_env_hosts_show(const struct er_cli *cli, const struct er_strv *on, char *
 
 /* ---- check */
 
-int er_env_hosts_check(const struct er_cli *cli, const struct er_strv *on, char *const *names, int count, struct er_err *err)
+int er_env_hosts_check(const struct er_cli *cli, const struct er_strv *on, char *const *names, int count,
+                       struct er_err *err)
 {
         static const struct er_column columns[] = {
                 {.title = "HOST", .json_key = "host", .type = ER_CELL_TEXT},
@@ -316,7 +324,8 @@ int er_env_hosts_check(const struct er_cli *cli, const struct er_strv *on, char 
 
 /* ---- rm */
 
-int er_env_hosts_rm(const struct er_cli *cli, const struct er_strv *on, char *const *names, int count, struct er_err *err)
+int er_env_hosts_rm(const struct er_cli *cli, const struct er_strv *on, char *const *names, int count,
+                    struct er_err *err)
 {
         er_auto(er_str) size = ER_STR_INIT;
         AUTO_VISITS visits = VISITS_INIT;

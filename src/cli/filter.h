@@ -1,6 +1,6 @@
 /*
- * filter.h - what of a log is shown: all of it as it is, or those lines that match, the last ones, the newest at most so
- * often. Lines are put together across the pieces in which the log arrives, for each stream by itself.
+ * filter.h - what of a log is shown: all of it as it is, or those lines that match, the last ones, the newest at most
+ * so often. Lines are put together across the pieces in which the log arrives, for each stream by itself.
  */
 #ifndef ER_CLI_FILTER_H
 #define ER_CLI_FILTER_H

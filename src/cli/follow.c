@@ -289,7 +289,8 @@ static int detached(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
         if (er_jobs_reload(w->cli, jobs, err) < 0)
                 return -1;
         if (w->uploading && jobs->items[0].state == ER_JOB_WAITING)
-                er_live_more(w->live, "its files are still being sent from here: change none before `errand jobs` shows it on its host");
+                er_live_more(w->live, "its files are still being sent from here: change none before `errand jobs` "
+                                      "shows it on its host");
         er_live_more(w->live, "follow it: errand logs -f %s", subject(jobs));
         er_live_more(w->live, "cancel it: errand cancel %s%s", subject(jobs),
                      ended_by_others ? "" : ", or Ctrl-C again now");

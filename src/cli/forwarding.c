@@ -91,7 +91,8 @@ int er_port_parse(const char *text, struct er_port *ret, struct er_err *err)
         }
         if (parse_number(there, 1, &port.port) < 0 || (rest.ptr && parse_number(rest, 0, &port.local) < 0)) {
                 er_err_set(err, ER_USAGE, "\"%s\" is no port", text);
-                return er_err_hint(err, "write PORT, or PORT:LOCAL for another one here; LOCAL+ takes the next free one when it is taken, 0 any");
+                return er_err_hint(err, "write PORT, or PORT:LOCAL for another one here; LOCAL+ takes the next free "
+                                        "one when it is taken, 0 any");
         }
         if (!rest.ptr)
                 port.local = port.port;
@@ -147,7 +148,8 @@ static void on_news(void *arg, enum er_forward_news what, const char *text)
 {
         const struct er_forwarding_words *words = arg;
         const char *const more[] = {
-                [ER_FORWARD_LOST] = words->when_lost ? words->when_lost : "connections wait for it, and it is tried again and again",
+                [ER_FORWARD_LOST] = words->when_lost ? words->when_lost
+                                                     : "connections wait for it, and it is tried again and again",
                 [ER_FORWARD_BACK] = NULL,
                 [ER_FORWARD_REFUSED] = "does it run, and on 127.0.0.1? The next connection tries again",
                 [ER_FORWARD_FAILED] = NULL,
@@ -158,15 +160,15 @@ static void on_news(void *arg, enum er_forward_news what, const char *text)
                 er_live_more(words->live, "%s", more[what]);
 }
 
-int er_forwarding_open(const struct er_cli *cli, struct er_forwarding_words *words, const struct er_host *host, struct er_port *ports,
-                       size_t count, struct er_forward **ret, struct er_err *err)
+int er_forwarding_open(const struct er_cli *cli, struct er_forwarding_words *words, const struct er_host *host,
+                       struct er_port *ports, size_t count, struct er_forward **ret, struct er_err *err)
 {
         er_autoptr(er_forward) forward = NULL;
         er_autoptr(er_session) session = NULL;
         const struct er_hello *hello;
 
-        if (host->kind != ER_HOST_LOCAL &&
-            (er_target_session(cli, host->name, words->live, &session, err) < 0 || er_session_hello(session, &hello, err) < 0))
+        if (host->kind != ER_HOST_LOCAL && (er_target_session(cli, host->name, words->live, &session, err) < 0 ||
+                                            er_session_hello(session, &hello, err) < 0))
                 return -1;
         er_live_clear(words->live);
         if (er_forward_open(host, on_news, words, &forward, err) < 0)
@@ -199,7 +201,8 @@ static int look(const struct er_cli *cli, const struct er_signals *signals, int6
         return 1;
 }
 
-int er_forwarding_wait(const struct er_cli *cli, struct er_where *where, const struct er_signals *signals, struct er_err *err)
+int er_forwarding_wait(const struct er_cli *cli, struct er_where *where, const struct er_signals *signals,
+                       struct er_err *err)
 {
         er_autofree char *host = where->is_job && where->job.host ? er_strdup(where->job.host) : NULL;
         struct pollfd stop = {.fd = signals->stop.fds[0], .events = POLLIN};
@@ -295,7 +298,8 @@ static int explain(const struct er_str *said, struct er_err *err)
         return hint.len ? er_err_hint(err, "%s", hint.buf) : -1;
 }
 
-int er_forwarding_detach(const struct er_cli *cli, const char *name, struct er_port *ports, size_t count, struct er_err *err)
+int er_forwarding_detach(const struct er_cli *cli, const char *name, struct er_port *ports, size_t count,
+                         struct er_err *err)
 {
         er_auto(er_strv) argv = ER_STRV_INIT;
         er_auto(er_str) said = ER_STR_INIT;
@@ -310,7 +314,8 @@ int er_forwarding_detach(const struct er_cli *cli, const char *name, struct er_p
         er_strv_add(&argv, "forward");
         er_strv_add(&argv, name);
         for (size_t i = 0; i < count; i++) {
-                er_strv_addf(&argv, "%u:%u%s", ports[i].port, ports[i].local, ports[i].exact || ports[i].local == 0 ? "" : "+");
+                er_strv_addf(&argv, "%u:%u%s", ports[i].port, ports[i].local,
+                             ports[i].exact || ports[i].local == 0 ? "" : "+");
         }
         opts.argv = argv.items;
         if (er_proc_start(&opts, &proc, err) < 0)

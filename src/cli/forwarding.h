@@ -1,6 +1,6 @@
 /*
- * forwarding.h - what errand forward and errand notebook have in common: a place by its name (a job or a host), ports of it on this
- * machine, and waiting until somebody wants an end of it.
+ * forwarding.h - what errand forward and errand notebook have in common: a place by its name (a job or a host), ports
+ * of it on this machine, and waiting until somebody wants an end of it.
  */
 #ifndef ER_CLI_FORWARDING_H
 #define ER_CLI_FORWARDING_H
@@ -32,7 +32,10 @@ struct er_signals {
         struct er_cancel stop;
         bool on;
 };
-#define ER_SIGNALS_INIT {.stop = {{-1, -1}}}
+#define ER_SIGNALS_INIT                                                                                                \
+        {                                                                                                              \
+                .stop = { {-1, -1} }                                                                                   \
+        }
 int er_signals_catch(struct er_signals *signals, struct er_err *err);
 void er_signals_release(struct er_signals *signals); /* they do again what they did before */
 
@@ -42,8 +45,8 @@ struct er_forwarding_words {
         const char *when_lost; /* what to do when there is no contact, or NULL */
 };
 /* A session to the host, so that there is contact and the agent, then its ports; locals are filled in. */
-int er_forwarding_open(const struct er_cli *cli, struct er_forwarding_words *words, const struct er_host *host, struct er_port *ports,
-                       size_t count, struct er_forward **ret, struct er_err *err);
+int er_forwarding_open(const struct er_cli *cli, struct er_forwarding_words *words, const struct er_host *host,
+                       struct er_port *ports, size_t count, struct er_forward **ret, struct er_err *err);
 
 enum er_forwarding_end {
         ER_FORWARDING_STOPPED, /* by a signal */
@@ -51,12 +54,14 @@ enum er_forwarding_end {
         ER_FORWARDING_MOVED,   /* it is on another host now */
 };
 /* Waits; a place that is no job only ends by a signal. -1 with err. */
-int er_forwarding_wait(const struct er_cli *cli, struct er_where *where, const struct er_signals *signals, struct er_err *err);
+int er_forwarding_wait(const struct er_cli *cli, struct er_where *where, const struct er_signals *signals,
+                       struct er_err *err);
 /* Until the job runs on a host (1), has ended (0), or a signal came (ER_CANCELLED). */
 int er_forwarding_wait_for_start(const struct er_cli *cli, struct er_live *live, struct er_where *where,
                                  const struct er_signals *signals, struct er_err *err);
 
 /* Has a background errand do it, which ends with the job; locals are filled in. */
-int er_forwarding_detach(const struct er_cli *cli, const char *name, struct er_port *ports, size_t count, struct er_err *err);
+int er_forwarding_detach(const struct er_cli *cli, const char *name, struct er_port *ports, size_t count,
+                         struct er_err *err);
 
 #endif

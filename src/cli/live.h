@@ -1,7 +1,7 @@
 /*
- * live.h - the terminal while something is under way: one status line at the bottom, which makes room for whatever else is
- * written and is gone at the end. It is drawn only on a terminal, only where a line begins (a job's half line is never
- * written over), and only when the wait is long enough to be noticed. Thread-safe.
+ * live.h - the terminal while something is under way: one status line at the bottom, which makes room for whatever else
+ * is written and is gone at the end. It is drawn only on a terminal, only where a line begins (a job's half line is
+ * never written over), and only when the wait is long enough to be noticed. Thread-safe.
  */
 #ifndef ER_CLI_LIVE_H
 #define ER_CLI_LIVE_H

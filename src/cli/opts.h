@@ -19,8 +19,8 @@ const struct er_opt *er_command_opt(const struct er_command *command, size_t ind
 /* The options before the command's name, and the arguments of `errand` itself. */
 extern const struct er_command er_cmd_errand;
 
-/* Fills opts (opts_size bytes, zeroed here) and common; *ret_args is an owned array of borrowed arguments, NULL-terminated.
-   ER_USAGE or ER_CONFIG when the line is wrong; what was filled so far is then released. */
+/* Fills opts (opts_size bytes, zeroed here) and common; *ret_args is an owned array of borrowed arguments,
+   NULL-terminated. ER_USAGE or ER_CONFIG when the line is wrong; what was filled so far is then released. */
 int er_opts_parse(const struct er_command *command, char *const *argv, int count, void *opts,
                   struct er_common_opts *common, char ***ret_args, int *ret_count, struct er_err *err);
 /* Frees what the options hold (lists). */

@@ -10,24 +10,24 @@
 #define SOURCE_WIDTH 72u
 
 static const char about[] =
-        "errand runs your script on any machine and brings the results back: this one, the box under the desk, a host you reach by "
-        "SSH. There is no server to keep and nothing to install on the host: at first use, a small static program is copied to it "
-        "over SSH.\n"
+        "errand runs your script on any machine and brings the results back: this one, the box under the desk, a host "
+        "you reach by SSH. There is no server to keep and nothing to install on the host: at first use, a small static "
+        "program is copied to it over SSH.\n"
         "\n"
-        "What is run is a job. Its name is the project's and a number, mnist-12.0; mnist-12 names the run it is part of, and where a "
-        "JOB may be left out, the latest run of the project is meant that the current directory is in. A project is a directory with errand.yaml, else "
-        "the top of a git repository, else the directory itself.\n"
+        "What is run is a job. Its name is the project's and a number, mnist-12.0; mnist-12 names the run it is part "
+        "of, and where a JOB may be left out, the latest run of the project is meant that the current directory is in. "
+        "A project is a directory with errand.yaml, else the top of a git repository, else the directory itself.\n"
         "\n"
-        "Jobs survive what happens here: a closed terminal, a killed process, a lost network, a reboot of this machine. errand jobs "
-        "tells how they are, and errand logs what they print.";
+        "Jobs survive what happens here: a closed terminal, a killed process, a lost network, a reboot of this "
+        "machine. errand jobs tells how they are, and errand logs what they print.";
 
 static const struct {
         const char *status, *meaning;
 } statuses[] = {
         {"0", "All went well; for run, rerun and wait: the job exited with 0 and its outputs are there."},
-        {"1..199",
-         "The job's own exit status, where a command has that of a job: 124 for its time limit, 126 not executable, 127 "
-         "not found, 128+N ended by signal N, 137 also out of memory. A cancelled job has that of its end, 143 as a rule."},
+        {"1..199", "The job's own exit status, where a command has that of a job: 124 for its time limit, 126 not "
+                   "executable, 127 not found, 128+N ended by signal N, 137 also out of memory. A cancelled job has "
+                   "that of its end, 143 as a rule."},
         {"201", "The command line is wrong."},
         {"202", "errand.yaml, an option's value or another file of the user is wrong."},
         {"203", "Credentials or permission were refused by the other side."},
@@ -55,17 +55,18 @@ static const struct {
 } variables[] = {
         {"ERRAND_HOME",
          "Everything errand keeps on this machine goes below this directory, instead of the usual places."},
-        {"XDG_STATE_HOME, XDG_CACHE_HOME, XDG_CONFIG_HOME",
-         "Where, without ERRAND_HOME, the store, what is remembered of files, and git's own list of ignored names are."},
-        {"XDG_RUNTIME_DIR", "Where the sockets of shared ssh connections are; without it, or when it is long, in /tmp."},
+        {"XDG_STATE_HOME, XDG_CACHE_HOME, XDG_CONFIG_HOME", "Where, without ERRAND_HOME, the store, what is remembered "
+                                                            "of files, and git's own list of ignored names are."},
+        {"XDG_RUNTIME_DIR",
+         "Where the sockets of shared ssh connections are; without it, or when it is long, in /tmp."},
         {"ERRAND_SSH_PERSIST",
          "For how many seconds an idle ssh connection is kept for the next command; 0: none is kept or shared."},
         {"ERRAND_LINGER", "0: no listener is left on a host for some seconds when commands follow each other quickly."},
         {"SSH_AUTH_SOCK", "Used by ssh, as are all its other settings."},
         {"SHELL", "What errand ssh starts on this machine without a command."},
         {"PATH", "Where ssh and git are found."},
-        {"ERRAND_LOG",
-         "For whoever looks for a fault: debug, or a list of parts of the program (host,maestro), traces to standard error."},
+        {"ERRAND_LOG", "For whoever looks for a fault: debug, or a list of parts of the program (host,maestro), traces "
+                       "to standard error."},
         {"ERRAND_LOG_FILE", "Where those traces go instead."},
         {"NO_COLOR", "When set, nothing is coloured."},
         {"TERM", "On a dumb terminal there is no status line and no colour."},
@@ -289,11 +290,10 @@ void er_roff_main(struct er_str *out)
                 er_str_addf(out, ".It %s\n", statuses[i].status);
                 paragraph(out, er_sv(statuses[i].meaning));
         }
-        er_str_add(
-                out,
-                ".El\n.Sh EXAMPLES\nThe first minute, with any script:\n.Bd -literal -offset indent\n"
-                "errand run python3 train.py\nerrand run \\-\\-on me@gpu\\-box python3 train.py\nerrand jobs\nerrand logs \\-f\n.Ed\n"
-                ".Sh SEE ALSO\n");
+        er_str_add(out, ".El\n.Sh EXAMPLES\nThe first minute, with any script:\n.Bd -literal -offset indent\n"
+                        "errand run python3 train.py\nerrand run \\-\\-on me@gpu\\-box python3 train.py\nerrand "
+                        "jobs\nerrand logs \\-f\n.Ed\n"
+                        ".Sh SEE ALSO\n");
         for (size_t i = 0; i < er_command_count; i++)
                 if (!(er_commands[i]->flags & ER_CMD_HIDDEN))
                         er_strv_add(&names, er_commands[i]->name);

@@ -104,8 +104,9 @@ bool er_ssh_includes(const char *config, const char *path, const char *home)
 /* What ssh itself makes of the host, as lines of a block. */
 static int describe(const struct er_host *host, const char *name, struct er_str *out, struct er_err *err)
 {
-        static const char *const wanted[] = {"hostname", "user", "port", "identityfile", "certificatefile", "hostkeyalias", "proxyjump",
-                                             "proxycommand", "userknownhostsfile", "identityagent", "identitiesonly"};
+        static const char *const wanted[] = {"hostname",           "user",          "port",          "identityfile",
+                                             "certificatefile",    "hostkeyalias",  "proxyjump",     "proxycommand",
+                                             "userknownhostsfile", "identityagent", "identitiesonly"};
         er_auto(er_strv) words = ER_STRV_INIT;
         er_auto(er_strv) argv = ER_STRV_INIT;
         er_auto(er_str) said = ER_STR_INIT;
@@ -173,7 +174,8 @@ int er_ssh_alias(const struct er_host *host, char **ret_name, char **ret_missing
         if (describe(host, name.buf, &block, err) < 0 || write_block(path, name.buf, block.buf, err) < 0)
                 return er_err_wrap(err, "a name for %s in %s", host->name, path);
         if (er_file_read(AT_FDCWD, own, FILE_MAX, &config, NULL) < 0 || !er_ssh_includes(config.buf, path, home))
-                *ret_missing = er_fmt("Include %s%s%s", strchr(path, ' ') ? "\"" : "", path, strchr(path, ' ') ? "\"" : "");
+                *ret_missing = er_fmt("Include %s%s%s", strchr(path, ' ') ? "\"" : "", path,
+                                      strchr(path, ' ') ? "\"" : "");
         *ret_name = er_str_detach(&name);
         return 0;
 }

@@ -210,8 +210,8 @@ static void on_trouble(void *arg, const struct er_job *job, const struct er_err 
         er_str_add(f->said, text.buf);
 }
 
-/* Outputs that are still on their host while nobody fetches them are fetched here, so that what is in the way is said to
-   whoever waits for them. True: something was tried. */
+/* Outputs that are still on their host while nobody fetches them are fetched here, so that what is in the way is said
+   to whoever waits for them. True: something was tried. */
 static bool fetch_here(const struct er_cli *cli, const struct er_jobs *jobs, er_deadline deadline, struct fetching *f)
 {
         bool tried = false;
@@ -223,7 +223,8 @@ static bool fetch_here(const struct er_cli *cli, const struct er_jobs *jobs, er_
                         .store = cli->store, .until = until, .ui = {.arg = f, .warn = on_trouble}};
                 er_auto(er_err) why = ER_ERR_INIT;
 
-                if (!er_job_state_ended(job->state) || job->outputs_fetched || er_maestro_is_carried(cli->store, job->run_id))
+                if (!er_job_state_ended(job->state) || job->outputs_fetched ||
+                    er_maestro_is_carried(cli->store, job->run_id))
                         continue;
                 tried = true;
                 if (er_maestro_carry(&opts, &job->run_id, 1, NULL, &why) < 0 && why.code != ER_TIMEOUT)
@@ -232,8 +233,8 @@ static bool fetch_here(const struct er_cli *cli, const struct er_jobs *jobs, er_
         return tried;
 }
 
-static int wait_for(const struct er_cli *cli, struct er_live *live, struct er_jobs *jobs, er_deadline deadline, int stop,
-                    bool *ret_ended, struct er_err *err)
+static int wait_for(const struct er_cli *cli, struct er_live *live, struct er_jobs *jobs, er_deadline deadline,
+                    int stop, bool *ret_ended, struct er_err *err)
 {
         er_auto(er_str) said = ER_STR_INIT;
         struct fetching fetching = {.live = live, .said = &said};

@@ -14,10 +14,7 @@ struct er_jobs {
         struct er_job *items;
         size_t len, cap;
 };
-#define ER_JOBS_INIT                                                                                                   \
-        {                                                                                                              \
-                0                                                                                                      \
-        }
+#define ER_JOBS_INIT {0}
 void er_jobs_release(struct er_jobs *jobs);
 /* (moved) */
 void er_jobs_add(struct er_jobs *jobs, struct er_job *job);
@@ -35,16 +32,18 @@ int er_jobs_reload(const struct er_cli *cli, struct er_jobs *jobs, struct er_err
 int er_target_session(const struct er_cli *cli, const char *host, struct er_live *live, struct er_session **ret,
                       struct er_err *err);
 
-/* For a name that no host we know has: "did you mean box or box2?" of those known here and to ssh. false: nothing is near. */
+/* For a name that no host we know has: "did you mean box or box2?" of those known here and to ssh. false: nothing is
+ * near. */
 bool er_target_host_meant(struct er_store *store, const char *name, struct er_str *out);
 
 /* Somebody carries every open run after this. Trouble with it is no reason to stop: the number started, or 0. */
 int er_target_adopt(const struct er_cli *cli);
-/* Until all have ended and their outputs are here. false at the deadline, or when `stop` (a descriptor, or -1) is readable. */
+/* Until all have ended and their outputs are here. false at the deadline, or when `stop` (a descriptor, or -1) is
+ * readable. */
 int er_target_wait(const struct er_cli *cli, struct er_jobs *jobs, er_deadline deadline, int stop, bool *ret_ended,
                    struct er_err *err);
-/* The same for whoever has nothing else to do: outputs that nobody fetches are fetched here, every few seconds again while they
-   cannot be, and why is said on live, once. */
+/* The same for whoever has nothing else to do: outputs that nobody fetches are fetched here, every few seconds again
+   while they cannot be, and why is said on live, once. */
 int er_target_wait_outputs(const struct er_cli *cli, struct er_live *live, struct er_jobs *jobs, er_deadline deadline,
                            bool *ret_ended, struct er_err *err);
 /* One line at a job's end: "mnist-12.0 failed: exit 3 after 2.1s on gpu-box"; without "errand: ". */

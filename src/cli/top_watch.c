@@ -63,8 +63,10 @@ static int job_percent(const struct er_top_host *host, const struct er_status *n
 
 static int by_start(const void *a, const void *b)
 {
-        const struct er_status *left = &((const struct er_top_job *)a)->status, *right = &((const struct er_top_job *)b)->status;
-        int64_t x = left->started_ms ? left->started_ms : INT64_MAX, y = right->started_ms ? right->started_ms : INT64_MAX;
+        const struct er_status *left = &((const struct er_top_job *)a)->status,
+                               *right = &((const struct er_top_job *)b)->status;
+        int64_t x = left->started_ms ? left->started_ms : INT64_MAX,
+                y = right->started_ms ? right->started_ms : INT64_MAX;
 
         return x < y ? -1 : x > y ? 1 : left->key && right->key ? strcmp(left->key, right->key) : 0;
 }
@@ -183,7 +185,8 @@ struct er_top_watch *er_top_watch_start(struct er_host *hosts, size_t count, int
         return watch;
 }
 
-bool er_top_watch_look(struct er_top_watch *watch, int timeout_ms, void (*fn)(void *arg, const struct er_top_host *host), void *arg)
+bool er_top_watch_look(struct er_top_watch *watch, int timeout_ms,
+                       void (*fn)(void *arg, const struct er_top_host *host), void *arg)
 {
         struct timespec until;
         bool settled = true;

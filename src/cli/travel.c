@@ -236,8 +236,8 @@ static int show_json(const struct er_spec *spec, const char *dir, const char *na
         return rc;
 }
 
-int er_travel_show(const struct er_cli *cli, const struct er_spec *spec, const struct er_recipe *recipe, const char *dir, const char *name,
-                   const struct er_snapshot *snapshot, struct er_err *err)
+int er_travel_show(const struct er_cli *cli, const struct er_spec *spec, const struct er_recipe *recipe,
+                   const char *dir, const char *name, const struct er_snapshot *snapshot, struct er_err *err)
 {
         er_auto(er_str) out = ER_STR_INIT;
         er_auto(er_str) text = ER_STR_INIT;

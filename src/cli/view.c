@@ -110,8 +110,7 @@ void er_view_state_brief(struct er_str *out, const struct er_job *job, int64_t n
                 er_view_state(out, job, now_ms);
                 if (er_job_state_ended(job->state) && !job->outputs_fetched)
                         er_str_add(out, ", outputs not here yet");
-        }
-        else
+        } else
                 er_str_addf(out, "failed: %s",
                             job->reason == ER_REASON_HOST ? "no way to its host" : er_reason_name(job->reason));
 }

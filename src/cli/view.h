@@ -21,8 +21,8 @@ int64_t er_view_took_ms(const struct er_job *job, int64_t now_ms);
 /* Keys: job, run, index, project, project_dir, state, reason, detail, hint, exit, host, attempt, command, created,
    started, ended, seconds, last_news, outputs_fetched. */
 json_t *er_view_job(const struct er_job *job, int64_t now_ms);
-/* Keys: attempt, host, state, end, reason, detail, exit_code, signal, dir, queued, started, ended, cpu_seconds, max_memory,
-   gpus, gpu_memory, gpu_percent, log_bytes. */
+/* Keys: attempt, host, state, end, reason, detail, exit_code, signal, dir, queued, started, ended, cpu_seconds,
+   max_memory, gpus, gpu_memory, gpu_percent, log_bytes. */
 json_t *er_view_attempt(const struct er_attempt *attempt);
 /* What the job asks for, under the same keys everywhere; its words under `words`. Values of variables stay out. */
 void er_view_spec(json_t *json, const char *words, const struct er_spec *spec);

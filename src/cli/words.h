@@ -1,6 +1,6 @@
 /*
- * words.h - how commands speak: results to stdout (checked: a full disk there is an error), errand's own words to stderr
- * with "errand: " before them, none of those with --quiet. Errors are always said.
+ * words.h - how commands speak: results to stdout (checked: a full disk there is an error), errand's own words to
+ * stderr with "errand: " before them, none of those with --quiet. Errors are always said.
  */
 #ifndef ER_CLI_WORDS_H
 #define ER_CLI_WORDS_H
@@ -13,7 +13,8 @@
 int er_out(struct er_sv text, struct er_err *err);
 int er_out_line(struct er_err *err, const char *fmt, ...) ER_PRINTF(2, 3);
 int er_out_json(const json_t *json, struct er_err *err);
-/* The table for a person or, with --json, for a program. An empty one prints `empty` to stderr instead (may be NULL). */
+/* The table for a person or, with --json, for a program. An empty one prints `empty` to stderr instead (may be NULL).
+ */
 int er_out_table(const struct er_cli *cli, const struct er_table *table, const char *empty, struct er_err *err);
 
 /* "errand: <words>" to stderr, a line. */

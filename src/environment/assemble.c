@@ -18,9 +18,9 @@
 struct assembly {
         const struct er_wants *wants;
         struct er_recipe recipe;
-        struct er_str text;     /* the declaration */
+        struct er_str text; /* the declaration */
         struct er_str settings;
-        bool links_sent;        /* wheels of a find_links directory are among the files */
+        bool links_sent; /* wheels of a find_links directory are among the files */
 };
 
 static void declare(struct assembly *a, const char *word, const char *value)
@@ -64,8 +64,8 @@ int er_wants_hash_file(const char *path, struct er_hash *ret, uint64_t *ret_size
         return 0;
 }
 
-/* The texts in quotes of a TOML file with variables for what is secret in them; what is changed so has another hash, that of any
-   password. */
+/* The texts in quotes of a TOML file with variables for what is secret in them; what is changed so has another hash,
+   that of any password. */
 static int take_toml(struct assembly *a, struct er_str *text, struct er_hash *hash, struct er_err *err)
 {
         er_auto(er_str) out = ER_STR_INIT;
@@ -73,7 +73,8 @@ static int take_toml(struct assembly *a, struct er_str *text, struct er_hash *ha
         const char *at = text->buf;
 
         while (*at) {
-                const char *end = *at == '"' || *at == '\'' ? at + 1 + strcspn(at + 1, *at == '"' ? "\"\n" : "'\n") : at;
+                const char *end = *at == '"' || *at == '\'' ? at + 1 + strcspn(at + 1, *at == '"' ? "\"\n" : "'\n")
+                                                            : at;
 
                 er_str_addc(&out, *at++);
                 if (end > at && *end == at[-1]) {
@@ -189,7 +190,8 @@ static void add_line(struct assembly *a, const char *line, struct er_str *out)
 }
 
 /* A file of lines, when there are any. */
-static void add_lines(struct assembly *a, const char *name, const struct er_strv *first, const struct er_strv *lines, bool always)
+static void add_lines(struct assembly *a, const char *name, const struct er_strv *first, const struct er_strv *lines,
+                      bool always)
 {
         er_auto(er_str) text = ER_STR_INIT;
 
@@ -312,7 +314,8 @@ static int add_script(struct assembly *a, const struct er_strv *parts, bool cont
         er_recipe_add(&a->recipe, "build.sh", er_svn(script.buf, script.len), 0700);
         for (size_t k = 0; k < er_env_script_count; k++)
                 if (!er_ends(er_env_scripts[k].name, ".sh"))
-                        er_recipe_add(&a->recipe, er_env_scripts[k].name, er_svn(er_env_scripts[k].data, er_env_scripts[k].len), 0600);
+                        er_recipe_add(&a->recipe, er_env_scripts[k].name,
+                                      er_svn(er_env_scripts[k].data, er_env_scripts[k].len), 0600);
         return 0;
 }
 
@@ -360,7 +363,8 @@ static char *summary_of(const struct er_wants *wants)
         if (said->python)
                 er_str_addf(&out, "%spython %s", out.len ? "; " : "", said->python);
         if (said->setup.len)
-                er_str_addf(&out, "%ssetup: %zu line%s", out.len ? "; " : "", said->setup.len, said->setup.len == 1 ? "" : "s");
+                er_str_addf(&out, "%ssetup: %zu line%s", out.len ? "; " : "", said->setup.len,
+                            said->setup.len == 1 ? "" : "s");
         if (!out.len)
                 er_str_add(&out, "the project's own source");
         return er_str_detach(&out);
@@ -376,11 +380,14 @@ static bool has_data(const struct er_wants *wants, const char *name)
 
 static int assemble(struct assembly *a, struct er_err *err)
 {
-        static const char *const fetch_names[] = {[ER_FETCH_AUTO] = "auto", [ER_FETCH_HOST] = "host", [ER_FETCH_HERE] = "here"};
+        static const char *const fetch_names[] = {
+                [ER_FETCH_AUTO] = "auto", [ER_FETCH_HOST] = "host", [ER_FETCH_HERE] = "here"};
         const struct er_wants *wants = a->wants;
         const struct er_environment *said = wants->said;
         const struct er_requirements *pip = &wants->pip;
-        const char *requires = said->python ? NULL : pip->requires_python;
+        const char *
+                requires
+        = said->python ? NULL : pip->requires_python;
         er_auto(er_strv) parts = ER_STRV_INIT;
         er_auto(er_hasher) hasher = {0};
         struct er_hash hash;
@@ -389,7 +396,8 @@ static int assemble(struct assembly *a, struct er_err *err)
                 er_strv_add(&parts, "apt");
         if (wants->conda.len)
                 er_strv_add(&parts, "conda");
-        if (pip->items.len || pip->sources.len || wants->has_lock || (said->python && !wants->conda.len && !said->container))
+        if (pip->items.len || pip->sources.len || wants->has_lock ||
+            (said->python && !wants->conda.len && !said->container))
                 er_strv_add(&parts, "pip");
         if (wants->julia.len || has_data(wants, "Project.toml"))
                 er_strv_add(&parts, "julia");
@@ -413,7 +421,8 @@ static int assemble(struct assembly *a, struct er_err *err)
         set(a, "container", said->container);
         set(a, "python", said->python);
         set(a, "requires_python", requires);
-        if (wants->only_found && pip->items.len) { /* another thing than the same packages asked for: the host's own will do */
+        if (wants->only_found &&
+            pip->items.len) { /* another thing than the same packages asked for: the host's own will do */
                 declare(a, "found-in", "scripts");
                 set(a, "found", "yes");
         }
@@ -450,7 +459,8 @@ int er_wants_assemble(const struct er_wants *wants, struct er_recipe *ret, struc
         if (result == 1) {
                 er_recipe_encode(&a.recipe, &encoded);
                 if (encoded.len > ER_RECIPE_MAX) {
-                        er_err_set(err, ER_CONFIG, "the environment's files are too large together (%zu KB)", encoded.len / 1024);
+                        er_err_set(err, ER_CONFIG, "the environment's files are too large together (%zu KB)",
+                                   encoded.len / 1024);
                         result = -1;
                 }
         }

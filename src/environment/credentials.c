@@ -4,8 +4,8 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-#define LONE_MIN 16  /* a user's name alone is no secret ("git@"); what is longer is a token */
-#define TOKEN_MIN 8  /* of "/t/TOKEN", as conda's servers give them out */
+#define LONE_MIN 16 /* a user's name alone is no secret ("git@"); what is longer is a token */
+#define TOKEN_MIN 8 /* of "/t/TOKEN", as conda's servers give them out */
 #define HOST_SHOWN 40u
 
 /* Where we are in a text. */
@@ -98,7 +98,8 @@ static bool next_secret(struct reading *r, struct er_sv *ret)
                         if (begin_url(r, ret))
                                 return true;
                 } else if (r->host.len && strncmp(r->at, "/t/", 3) == 0) {
-                        size_t len = strspn(r->at + 3, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+                        size_t len = strspn(r->at + 3,
+                                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
 
                         *ret = er_svn(r->at + 3, len);
                         r->at += len < TOKEN_MIN ? 1 : 3 + len;
@@ -126,7 +127,8 @@ void er_credentials_mask(const char *text, struct er_str *out)
         er_str_add(out, text);
 }
 
-/* The same for the same place in the same address, whatever the secret is: who exported it for one job has it for all. */
+/* The same for the same place in the same address, whatever the secret is: who exported it for one job has it for all.
+ */
 static char *name_for(const char *masked, size_t place, struct er_sv host)
 {
         er_autofree char *key = er_fmt("%zu %s", place, masked);
@@ -136,7 +138,9 @@ static char *name_for(const char *masked, size_t place, struct er_sv host)
         for (size_t i = 0; i < host.len && i < HOST_SHOWN; i++) {
                 char c = host.ptr[i];
 
-                er_str_addc(&name, c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ? c : '_');
+                er_str_addc(&name, c >= 'a' && c <= 'z'                               ? (char)(c - 'a' + 'A')
+                                   : (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ? c
+                                                                                      : '_');
         }
         er_str_addf(&name, "_%06llX", (unsigned long long)(er_hash64(key, strlen(key)) & 0xffffff));
         return er_str_detach(&name);
@@ -160,8 +164,10 @@ static void add_value(struct er_recipe *recipe, const char *name, struct er_sv v
 /* Places on a machine, and what the tools there live on: they are those of the host. */
 static bool is_of_host(const char *name)
 {
-        static const char *const names[] = {"ENV", "IFS", "LANG", "OLDPWD", "PWD", "SHELL", "TEMP", "TMP", "VIRTUAL_ENV"};
-        static const char *const begins[] = {"ERRAND_", "LC_", "LD_"}, *const ends[] = {"DIR", "HOME", "PATH", "PREFIX", "ROOT"};
+        static const char *const names[] = {"ENV",   "IFS",  "LANG", "OLDPWD",     "PWD",
+                                            "SHELL", "TEMP", "TMP",  "VIRTUAL_ENV"};
+        static const char *const begins[] = {"ERRAND_", "LC_", "LD_"}, *const ends[] = {"DIR", "HOME", "PATH", "PREFIX",
+                                                                                        "ROOT"};
 
         for (size_t i = 0; i < ER_LEN(names); i++)
                 if (er_streq(name, names[i]))
@@ -181,7 +187,8 @@ static void take_named(const char *text, struct er_recipe *recipe)
         for (; (text = strstr(text, "${")); text += 2) {
                 size_t len = variable_len(text);
                 er_autofree char *name = len ? er_strndup(text + 2, len - 3) : NULL;
-                const char *value = name && !(name[0] >= '0' && name[0] <= '9') && !is_of_host(name) ? getenv(name) : NULL;
+                const char *value = name && !(name[0] >= '0' && name[0] <= '9') && !is_of_host(name) ? getenv(name)
+                                                                                                     : NULL;
 
                 if (value)
                         add_value(recipe, name, er_sv(value));

@@ -1,5 +1,6 @@
 /*
- * credentials.h - passwords and tokens in the addresses that packages come from: "user:password@" before a host, and conda's
+ * credentials.h - passwords and tokens in the addresses that packages come from: "user:password@" before a host, and
+ * conda's
  * "/t/TOKEN" in a path. They are in no recipe, log or list. In a recipe a variable stands in place of each,
  * ${ERRAND_AUTH_<HOST>_<6 digits>}, and its value travels beside (er_recipe.values). pip and uv fill in variables by
  * themselves; filled_in of scripts/lib.sh does it for everything else.
@@ -13,8 +14,8 @@
 void er_credentials_mask(const char *text, struct er_str *out);
 /* Appends the text with variables in their places; the recipe gets names and values. */
 void er_credentials_hide(const char *text, struct er_recipe *recipe, struct er_str *out);
-/* And those of variables that the text itself names (${TOKEN}, as pip reads it) and that are set here; not of what names a
-   place (${HOME}), which is the host's. */
+/* And those of variables that the text itself names (${TOKEN}, as pip reads it) and that are set here; not of what
+   names a place (${HOME}), which is the host's. */
 void er_credentials_take(const char *text, struct er_recipe *recipe, struct er_str *out);
 
 #endif

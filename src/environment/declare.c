@@ -6,9 +6,9 @@
 
 void er_environment_release(struct er_environment *environment)
 {
-        struct er_strv *lists[] = {&environment->apt,   &environment->conda,            &environment->channels,  &environment->pip,
-                                   &environment->julia, &environment->setup,            &environment->find_links,
-                                   &environment->extra_index_urls};
+        struct er_strv *lists[] = {&environment->apt,        &environment->conda,           &environment->channels,
+                                   &environment->pip,        &environment->julia,           &environment->setup,
+                                   &environment->find_links, &environment->extra_index_urls};
 
         for (size_t i = 0; i < ER_LEN(lists); i++)
                 er_strv_release(lists[i]);
@@ -84,7 +84,8 @@ static int read_list(const struct er_yaml *yaml, const struct er_yaml_node *node
                         if (!text)
                                 return -1;
                         if (key->split != WHOLE && strchr(text, '\n'))
-                                return er_yaml_err(yaml, er_yaml_item(node, i), err, "%s: an item has more than one line", key->name);
+                                return er_yaml_err(yaml, er_yaml_item(node, i), err,
+                                                   "%s: an item has more than one line", key->name);
                         add_split(&list, text, key->split == BY_WORD ? BY_LINE : key->split);
                 }
         } else {
@@ -171,7 +172,8 @@ bool er_environment_is_key(const char *key)
         return find_key(key);
 }
 
-static int unknown_key(const struct er_yaml *yaml, const struct er_yaml_node *node, const char *name, struct er_err *err)
+static int unknown_key(const struct er_yaml *yaml, const struct er_yaml_node *node, const char *name,
+                       struct er_err *err)
 {
         const char *names[ER_LEN(keys)], *near[1];
         er_auto(er_str) all = ER_STR_INIT;

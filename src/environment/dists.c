@@ -17,7 +17,7 @@
 /* One *.dist-info or *.egg-info. Its files are read when they are first needed. */
 struct info {
         struct er_dist dist;
-        char *dir;  /* name of the directory (or file) below its site */
+        char *dir; /* name of the directory (or file) below its site */
         size_t site;
         bool read, looked_for_origin;
         struct er_str record, top_level; /* empty: there is none */
@@ -35,7 +35,7 @@ struct er_dists {
         size_t site_count;
         struct info *infos;
         size_t count, cap;
-        struct er_map by_name;  /* normalised name -> index + 1 of the first info */
+        struct er_map by_name; /* normalised name -> index + 1 of the first info */
 };
 
 char *er_dist_normalise(struct er_sv name)
@@ -93,8 +93,8 @@ static char *index_version(struct er_sv version)
 
         if (plus)
                 version.len = (size_t)(plus - version.ptr);
-        if (version.len == 0 || !isdigit((unsigned char)version.ptr[0]) || memmem(version.ptr, version.len, ".dev", 4) ||
-            er_sv_eq(version, ER_SV("0.0.0")))
+        if (version.len == 0 || !isdigit((unsigned char)version.ptr[0]) ||
+            memmem(version.ptr, version.len, ".dev", 4) || er_sv_eq(version, ER_SV("0.0.0")))
                 return NULL;
         for (size_t i = 0; i < version.len; i++)
                 if (!isalnum((unsigned char)version.ptr[i]) && !strchr("._-!", version.ptr[i]))
@@ -171,7 +171,8 @@ static void load(struct er_dists *dists)
 
 /* ---- One distribution */
 
-static void read_part(const struct er_dists *dists, const struct info *info, const char *file, size_t max, struct er_str *out)
+static void read_part(const struct er_dists *dists, const struct info *info, const char *file, size_t max,
+                      struct er_str *out)
 {
         er_autofree char *path = er_fmt("%s/%s", info->dir, file);
 
@@ -219,14 +220,16 @@ static bool has_line(const struct er_str *text, struct er_sv line, char end)
         const char *at = text->buf;
 
         while ((at = memmem(at, text->len - (size_t)(at - text->buf), line.ptr, line.len))) {
-                if ((at == text->buf || at[-1] == '\n') && (at[line.len] == end || at[line.len] == '\r' || at[line.len] == '\0'))
+                if ((at == text->buf || at[-1] == '\n') &&
+                    (at[line.len] == end || at[line.len] == '\r' || at[line.len] == '\0'))
                         return true;
                 at++;
         }
         return false;
 }
 
-/* Is the file (below the site) one of this distribution's? Debian removes RECORD: then by the first part of the import. */
+/* Is the file (below the site) one of this distribution's? Debian removes RECORD: then by the first part of the import.
+ */
 static bool owns(const struct er_dists *dists, struct info *info, struct er_sv file, struct er_sv top)
 {
         read_info(dists, info);
@@ -355,7 +358,11 @@ static struct er_dist *egg_link(struct er_dists *dists, struct er_sv import)
                         continue;
                 dists->infos = er_grow(dists->infos, &dists->cap, dists->count + 1, sizeof *dists->infos);
                 info = &dists->infos[dists->count++];
-                *info = (struct info){.site = i, .read = true, .looked_for_origin = true, .record = ER_STR_INIT, .top_level = ER_STR_INIT};
+                *info = (struct info){.site = i,
+                                      .read = true,
+                                      .looked_for_origin = true,
+                                      .record = ER_STR_INIT,
+                                      .top_level = ER_STR_INIT};
                 info->dir = er_strdup(link);
                 info->dist.name = er_dist_normalise(top);
                 info->dist.note = er_fmt("installed here from %.*s, not from an index", (int)line.len, line.ptr);

@@ -14,16 +14,16 @@ struct er_dist {
         char *note;    /* why it cannot come from an index, or NULL */
 };
 
-/* What is installed for the Python a command of this project would use: $VIRTUAL_ENV, $CONDA_PREFIX, .venv or venv of the
-   project, else python3 in PATH, which is run once and its answer kept in the cache directory. Nothing is read before the
-   first question; no Python at all is as if nothing were installed. */
+/* What is installed for the Python a command of this project would use: $VIRTUAL_ENV, $CONDA_PREFIX, .venv or venv of
+   the project, else python3 in PATH, which is run once and its answer kept in the cache directory. Nothing is read
+   before the first question; no Python at all is as if nothing were installed. */
 struct er_dists;
 struct er_dists *er_dists_new(const char *project_dir);
 void er_dists_free(struct er_dists *dists);
 ER_DEFINE_AUTOPTR(er_dists)
 
-/* The installed distribution that has this module ("google.cloud.storage.blob": by the longest part that is a module), or
-   NULL (borrowed until the next question). */
+/* The installed distribution that has this module ("google.cloud.storage.blob": by the longest part that is a module),
+   or NULL (borrowed until the next question). */
 const struct er_dist *er_dists_find(struct er_dists *dists, struct er_sv import);
 
 /* The table: the distribution of the import or of its nearest parent that is in it, or NULL. */

@@ -47,7 +47,8 @@ static void add_prefix(const char *prefix, const char *lib, struct er_strv *ret)
         closedir(dir);
 }
 
-/* A python3 that is a script (pyenv, asdf) chooses the real one by files above the project: what they say goes into the key. */
+/* A python3 that is a script (pyenv, asdf) chooses the real one by files above the project: what they say goes into the
+ * key. */
 static void add_choice(const char *project_dir, struct er_str *key)
 {
         static const char *const names[] = {".python-version", ".tool-versions"};
@@ -103,15 +104,19 @@ static void ask(const char *project_dir, const char *python, struct er_strv *ret
         if (stat(python, &st) < 0)
                 return;
         memcpy(&opts.argv, &(const char *const *){argv}, sizeof opts.argv);
-        er_str_addf(&key, "%s %lld.%09ld %lld\n", python, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (long long)st.st_size);
+        er_str_addf(&key, "%s %lld.%09ld %lld\n", python, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+                    (long long)st.st_size);
         if (stat(user, &st) == 0) /* the user's own packages are below it, once there are any */
                 er_str_addf(&key, "%s %lld\n", user, (long long)st.st_mtim.tv_sec);
         if (is_script(python))
                 add_choice(project_dir, &key);
         cache = er_fmt("%s/python-%016llx", cache_dir, (unsigned long long)er_hash64(key.buf, key.len));
-        if (er_file_read(AT_FDCWD, cache, CACHE_MAX, &text, NULL) < 0 || !er_sv_starts(er_svn(text.buf, text.len), er_svn(key.buf, key.len))) {
+        if (er_file_read(AT_FDCWD, cache, CACHE_MAX, &text, NULL) < 0 ||
+            !er_sv_starts(er_svn(text.buf, text.len), er_svn(key.buf, key.len))) {
                 er_str_reset(&text);
-                if (er_proc_run(&opts, er_svn("", 0), &text, NULL, CACHE_MAX, er_deadline_in(ASK_MS), &status, NULL) < 0 || status != 0)
+                if (er_proc_run(&opts, er_svn("", 0), &text, NULL, CACHE_MAX, er_deadline_in(ASK_MS), &status, NULL) <
+                            0 ||
+                    status != 0)
                         return;
                 er_str_addn(&key, text.buf, text.len);
                 if (er_mkdir_p(AT_FDCWD, cache_dir, 0700, NULL) == 0)

@@ -1,5 +1,5 @@
-/* dists_table.c - well-known imports and the distributions they come from. Those whose names agree are here too: the table
-   also says that a name is a distribution's and not a directory of the project's that happens to be called so. */
+/* dists_table.c - well-known imports and the distributions they come from. Those whose names agree are here too: the
+   table also says that a name is a distribution's and not a directory of the project's that happens to be called so. */
 #include "environment/dists.h"
 
 struct pair {
@@ -7,6 +7,7 @@ struct pair {
 };
 
 /* Sorted by bytes of the import. */
+// clang-format off
 static const struct pair table[] = {
         {"Bio", "biopython"}, {"Box2D", "box2d-py"}, {"ConfigSpace", "configspace"}, {"Crypto", "pycryptodome"},
         {"Cryptodome", "pycryptodomex"}, {"Cython", "cython"}, {"GPUtil", "gputil"}, {"GPy", "gpy"},
@@ -512,17 +513,31 @@ static const struct pair table[] = {
         {"zipp", "zipp"}, {"zmq", "pyzmq"}, {"zope.component", "zope-component"}, {"zope.event", "zope-event"},
         {"zope.interface", "zope-interface"}, {"zstandard", "zstandard"}, {"zstd", "zstd"},
 };
+// clang-format on
 
-/* Packages whose modules come from many distributions: "<first>.<second>" -> "<prefix><first>-<second>" at that many parts. */
+/* Packages whose modules come from many distributions: "<first>.<second>" -> "<prefix><first>-<second>" at that many
+ * parts. */
 static const struct {
         const char *import;
         const char *prefix;
         unsigned parts; /* of the import that make the name */
 } spaces[] = {
-        {"airflow.providers", "apache-", 3}, {"azure", "", 3}, {"azure.identity", "", 2}, {"backports", "", 2},
-        {"google.cloud", "", 3}, {"google", "", 2}, {"jaraco", "", 2}, {"llama_index", "", 3}, {"nvidia", "", 2},
-        {"opentelemetry.exporter", "", 3}, {"opentelemetry.instrumentation", "", 3}, {"oslo", "", 2},
-        {"pyannote", "", 2}, {"ruamel", "", 2}, {"sphinxcontrib", "", 2}, {"zope", "", 2},
+        {"airflow.providers", "apache-", 3},
+        {"azure", "", 3},
+        {"azure.identity", "", 2},
+        {"backports", "", 2},
+        {"google.cloud", "", 3},
+        {"google", "", 2},
+        {"jaraco", "", 2},
+        {"llama_index", "", 3},
+        {"nvidia", "", 2},
+        {"opentelemetry.exporter", "", 3},
+        {"opentelemetry.instrumentation", "", 3},
+        {"oslo", "", 2},
+        {"pyannote", "", 2},
+        {"ruamel", "", 2},
+        {"sphinxcontrib", "", 2},
+        {"zope", "", 2},
 };
 
 static int compare(const void *key, const void *item)
@@ -584,7 +599,8 @@ static unsigned count_parts(struct er_sv name)
 bool er_dist_is_space(struct er_sv import)
 {
         for (size_t i = 0; i < ER_LEN(spaces); i++)
-                if (er_sv_eq(import, er_sv(spaces[i].import)) || er_sv_eq(import, first_parts(er_sv(spaces[i].import), 1)))
+                if (er_sv_eq(import, er_sv(spaces[i].import)) ||
+                    er_sv_eq(import, first_parts(er_sv(spaces[i].import), 1)))
                         return true;
         return false;
 }

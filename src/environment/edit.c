@@ -44,7 +44,7 @@ static void splice(struct er_str *text, size_t at, size_t len, const char *with)
 struct line {
         size_t at, len; /* without its newline */
         size_t indent;
-        bool blank;     /* or a comment */
+        bool blank; /* or a comment */
 };
 
 /* False past the end. */
@@ -60,7 +60,8 @@ static bool line_at(const struct er_str *text, size_t at, struct line *ret)
         ret->indent = 0;
         while (ret->indent < ret->len && text->buf[at + ret->indent] == ' ')
                 ret->indent++;
-        ret->blank = ret->indent == ret->len || text->buf[at + ret->indent] == '#' || text->buf[at + ret->indent] == '\r';
+        ret->blank = ret->indent == ret->len || text->buf[at + ret->indent] == '#' ||
+                     text->buf[at + ret->indent] == '\r';
         return true;
 }
 
@@ -98,7 +99,8 @@ static char *scalar(const char *piece, size_t len)
         if (len == 0)
                 return NULL;
         if (piece[0] == '"' || piece[0] == '\'') {
-                if (len < 2 || piece[len - 1] != piece[0] || memchr(piece + 1, '\\', len - 2) || memchr(piece + 1, piece[0], len - 2))
+                if (len < 2 || piece[len - 1] != piece[0] || memchr(piece + 1, '\\', len - 2) ||
+                    memchr(piece + 1, piece[0], len - 2))
                         return NULL;
                 er_str_addn(&out, piece + 1, len - 2);
         } else if (strchr("&*!|>{}[]%@`,?", piece[0]) || memmem(piece, len, ": ", 2) || piece[len - 1] == ':')
@@ -192,9 +194,10 @@ static bool flow_items(const struct er_str *text, size_t at, size_t len, struct 
         return quote == 0;
 }
 
-/* Those that take the place of an item of the same name do so, from the last backwards; the others are left in `ret_new`. */
-static void replace(struct er_str *text, enum er_edit_kind kind, const struct items *there, const struct er_strv *items, bool quote,
-                    struct er_strv *ret_new)
+/* Those that take the place of an item of the same name do so, from the last backwards; the others are left in
+ * `ret_new`. */
+static void replace(struct er_str *text, enum er_edit_kind kind, const struct items *there, const struct er_strv *items,
+                    bool quote, struct er_strv *ret_new)
 {
         for (size_t k = there->count; k-- > 0;)
                 for (size_t i = 0; i < items->len; i++)
@@ -225,11 +228,12 @@ struct block {
         size_t begin, end; /* of the lines below the key */
         size_t indent;     /* of the key */
         struct line key;
-        size_t value;      /* behind the colon */
+        size_t value; /* behind the colon */
 };
 
 /* `name:` among the lines of begin..end that are indented so. */
-static bool find_key(const struct er_str *text, size_t begin, size_t end, size_t indent, const char *name, struct block *ret)
+static bool find_key(const struct er_str *text, size_t begin, size_t end, size_t indent, const char *name,
+                     struct block *ret)
 {
         size_t len = strlen(name);
         struct line line;
@@ -237,7 +241,8 @@ static bool find_key(const struct er_str *text, size_t begin, size_t end, size_t
 
         for (size_t at = begin; at < end && line_at(text, at, &line); at = line.at + line.len + 1) {
                 const char *content = text->buf + line.at + line.indent;
-                bool item = line.indent < line.len && content[0] == '-' && (line.indent + 1 == line.len || content[1] == ' ');
+                bool item = line.indent < line.len && content[0] == '-' &&
+                            (line.indent + 1 == line.len || content[1] == ' ');
 
                 if (line.blank)
                         continue;
@@ -248,9 +253,13 @@ static bool find_key(const struct er_str *text, size_t begin, size_t end, size_t
                         }
                         continue;
                 }
-                if (line.indent == indent && line.len - line.indent > len && memcmp(content, name, len) == 0 && content[len] == ':') {
+                if (line.indent == indent && line.len - line.indent > len && memcmp(content, name, len) == 0 &&
+                    content[len] == ':') {
                         found = true;
-                        *ret = (struct block){.begin = line.at + line.len + 1, .end = end, .indent = indent, .key = line,
+                        *ret = (struct block){.begin = line.at + line.len + 1,
+                                              .end = end,
+                                              .indent = indent,
+                                              .key = line,
                                               .value = line.at + line.indent + len + 1};
                 }
         }
@@ -302,7 +311,8 @@ static void add_key(struct er_str *text, size_t begin, size_t end, size_t indent
 }
 
 /* "- a" lines. What is more than a line (a map) is passed over. */
-static bool add_to_lines(struct er_str *text, const struct block *block, enum er_edit_kind kind, const struct er_strv *items)
+static bool add_to_lines(struct er_str *text, const struct block *block, enum er_edit_kind kind,
+                         const struct er_strv *items)
 {
         size_t indent = inner_indent(text, block), to = block->begin;
         AUTO_ITEMS there = {0};
@@ -378,8 +388,9 @@ static bool add_to_value(struct er_str *text, const struct block *block, enum er
         er_auto(er_str) list = ER_STR_INIT;
         er_auto(er_strv) all = ER_STRV_INIT;
         er_autofree char *value = NULL;
-        bool below = inner_indent(text, block) > block->indent || (block->begin < block->end && inner_indent(text, block) == block->indent &&
-                                                                    strchr("-", text->buf[block->begin + block->indent]));
+        bool below = inner_indent(text, block) > block->indent ||
+                     (block->begin < block->end && inner_indent(text, block) == block->indent &&
+                      strchr("-", text->buf[block->begin + block->indent]));
 
         while (at < end && text->buf[at] == ' ')
                 at++;
@@ -411,7 +422,8 @@ static bool add_to_value(struct er_str *text, const struct block *block, enum er
         return true;
 }
 
-bool er_edit_yaml(struct er_str *text, const char *const *keys, enum er_edit_kind kind, const char *before, const struct er_strv *items)
+bool er_edit_yaml(struct er_str *text, const char *const *keys, enum er_edit_kind kind, const char *before,
+                  const struct er_strv *items)
 {
         struct block block;
         size_t begin = 0, end = text->len, indent = 0;
@@ -452,7 +464,8 @@ bool er_edit_requirements(struct er_str *text, const struct er_strv *items)
                         er_autofree char *value = er_strndup(content, len);
 
                         /* Its hashes would be wrong for another version. */
-                        if (same_name(ER_EDIT_PIP, value, items->items[i]) && (strstr(value, "--hash") || content[len - 1] == '\\'))
+                        if (same_name(ER_EDIT_PIP, value, items->items[i]) &&
+                            (strstr(value, "--hash") || content[len - 1] == '\\'))
                                 return false;
                 }
                 add_item(&there, line.at + line.indent, len, er_strndup(content, len));
@@ -512,9 +525,13 @@ bool er_edit_pyproject(struct er_str *text, const struct er_strv *items)
 
                 if (content.len > 0 && content.ptr[0] == '[')
                         inside = er_sv_starts(content, ER_SV("[project]"));
-                if (inside && equals && er_sv_eq(er_sv_trim(er_svn(content.ptr, (size_t)(equals - content.ptr))), ER_SV("dependencies")) &&
+                if (inside && equals &&
+                    er_sv_eq(er_sv_trim(er_svn(content.ptr, (size_t)(equals - content.ptr))), ER_SV("dependencies")) &&
                     memchr(equals, '[', content.len - (size_t)(equals - content.ptr)))
-                        open = (size_t)((const char *)memchr(equals, '[', content.len - (size_t)(equals - content.ptr)) - text->buf) + 1;
+                        open = (size_t)((const char *)memchr(equals, '[',
+                                                             content.len - (size_t)(equals - content.ptr)) -
+                                        text->buf) +
+                               1;
         }
         for (size_t i = 0; i < items->len; i++)
                 if (strpbrk(items->items[i], "\"\\\n"))
@@ -526,7 +543,8 @@ bool er_edit_pyproject(struct er_str *text, const struct er_strv *items)
         if (fresh.len == 0)
                 return true;
         lines = memchr(text->buf + open, '\n', close - open);
-        last = there.count ? there.list[there.count - 1].at + there.list[there.count - 1].len + 1 + text->len - length : open;
+        last = there.count ? there.list[there.count - 1].at + there.list[there.count - 1].len + 1 + text->len - length
+                           : open;
         if (there.count) {
                 const char *comma = memchr(text->buf + last, ',', close - last);
 
@@ -539,8 +557,11 @@ bool er_edit_pyproject(struct er_str *text, const struct er_strv *items)
         if (lines && memchr(text->buf + last, '\n', close - last)) /* behind a comment of the last one */
                 last = (size_t)((const char *)memchr(text->buf + last, '\n', close - last) - text->buf);
         for (size_t i = 0; i < fresh.len; i++)
-                er_str_addf(&more, "%s\"%s\"%s", lines ? "\n    " : i || there.count ? " " : "", fresh.items[i],
-                            lines || i + 1 < fresh.len ? "," : "");
+                er_str_addf(&more, "%s\"%s\"%s",
+                            lines              ? "\n    "
+                            : i || there.count ? " "
+                                               : "",
+                            fresh.items[i], lines || i + 1 < fresh.len ? "," : "");
         splice(text, last, 0, more.buf);
         return true;
 }

@@ -1,6 +1,7 @@
 /*
- * edit.h - adding packages to the files that declare them, as a person would with an editor: comments, order and layout stay. What
- * is not written simply (one item a line, or a list on one line) is left alone and the caller says what to add by hand.
+ * edit.h - adding packages to the files that declare them, as a person would with an editor: comments, order and layout
+ * stay. What is not written simply (one item a line, or a list on one line) is left alone and the caller says what to
+ * add by hand.
  */
 #ifndef ER_ENVIRONMENT_EDIT_H
 #define ER_ENVIRONMENT_EDIT_H
@@ -14,9 +15,11 @@ char *er_edit_name(enum er_edit_kind kind, const char *item);
 
 /* All: true when text was changed (or had it already); false: not simple enough, text is as it was. */
 
-/* A list of a YAML text: `keys` lead to it ("environments", "train", "pip"), NULL at the end. Where the last key is missing it is
-   added, with `before` (may be NULL) as first item; a single value there becomes a list, but for "none", which goes. */
-bool er_edit_yaml(struct er_str *text, const char *const *keys, enum er_edit_kind kind, const char *before, const struct er_strv *items);
+/* A list of a YAML text: `keys` lead to it ("environments", "train", "pip"), NULL at the end. Where the last key is
+   missing it is added, with `before` (may be NULL) as first item; a single value there becomes a list, but for "none",
+   which goes. */
+bool er_edit_yaml(struct er_str *text, const char *const *keys, enum er_edit_kind kind, const char *before,
+                  const struct er_strv *items);
 /* A requirements file. */
 bool er_edit_requirements(struct er_str *text, const struct er_strv *items);
 /* `dependencies` of [project] of a pyproject.toml. */

@@ -4,9 +4,9 @@
  *
  * Keys in errand.yaml, the same at the top level and below each name of `environments:`
  *   apt: [PACKAGE[=VERSION], ...]
- *   conda: [SPEC, ...] | environment.yml | DIR (root of a conda environment on this machine)    channels: [NAME|URL, ...]
- *   pip: [REQUIREMENT, ...] | requirements.txt | pyproject.toml | uv.lock | DIR (root of a venv on this machine) | auto | none
- *   index_url, extra_index_urls: [URL, ...]   find_links: [DIR|URL, ...]   torch_backend: auto|cpu|cu121|...
+ *   conda: [SPEC, ...] | environment.yml | DIR (root of a conda environment on this machine)    channels: [NAME|URL,
+ * ...] pip: [REQUIREMENT, ...] | requirements.txt | pyproject.toml | uv.lock | DIR (root of a venv on this machine) |
+ * auto | none index_url, extra_index_urls: [URL, ...]   find_links: [DIR|URL, ...]   torch_backend: auto|cpu|cu121|...
  *   julia: [PACKAGE[@VERSION], ...] | Project.toml      setup: LINES      container: IMAGE
  *   python: "3.11"      fetch: auto|host|here
  */
@@ -28,7 +28,7 @@ enum er_env_fetch {
 
 /* What was said; unset members are empty or NULL. Items of a list may be names of files (see above). */
 struct er_environment {
-        char *name; /* of `environments:`; NULL: the project's own */
+        char *name;                                             /* of `environments:`; NULL: the project's own */
         struct er_strv apt, conda, channels, pip, julia, setup; /* setup: shell lines */
         struct er_strv extra_index_urls, find_links;
         char *index_url, *python, *torch_backend, *container;
@@ -53,8 +53,8 @@ struct er_env_context {
         const struct er_strv *command; /* argv; for `pip: auto` and PEP 723; may be NULL */
         bool shell;                    /* argv is one shell line */
 };
-/* Reads what the declaration names and makes the recipe. 1: made; 0: nothing is needed (no software, or only what Python
-   itself has); -1: ER_CONFIG or ER_IO with the file, the line and what to try. */
+/* Reads what the declaration names and makes the recipe. 1: made; 0: nothing is needed (no software, or only what
+   Python itself has); -1: ER_CONFIG or ER_IO with the file, the line and what to try. */
 int er_environment_resolve(const struct er_environment *environment, const struct er_env_context *context,
                            struct er_recipe *ret, struct er_err *err);
 

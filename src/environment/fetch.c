@@ -137,9 +137,9 @@ static int listen_to(struct fetching *f, struct er_proc *proc, struct er_err *er
 
 static void add_env(struct er_strv *env, const struct fetching *f, const char *platform)
 {
-        static const char *const names[] = {"ERRAND_PREFIX=", "ERRAND_FILES=", "ERRAND_TOOLS=", "ERRAND_CACHE=",
-                                            "ERRAND_TARGET=", "ERRAND_INSIDE=", "ERRAND_FETCH=", "ERRAND_SECRETS=", "ERRAND_MASKED=",
-                                            "TMPDIR="};
+        static const char *const names[] = {
+                "ERRAND_PREFIX=", "ERRAND_FILES=", "ERRAND_TOOLS=",   "ERRAND_CACHE=",  "ERRAND_TARGET=",
+                "ERRAND_INSIDE=", "ERRAND_FETCH=", "ERRAND_SECRETS=", "ERRAND_MASKED=", "TMPDIR="};
         er_autofree char *cache = er_dir_cache();
 
         for (char *const *item = environ; *item; item++) {
@@ -175,13 +175,18 @@ static int run_script(struct fetching *f, const char *platform, struct er_err *e
 
         rc = er_proc_start(&opts, &proc, err);
         er_strv_wipe(&env);
-        if (rc < 0 || listen_to(f, &proc, err) < 0 ||
-            er_proc_wait(&proc, ER_NEVER, &status, err) < 0)
+        if (rc < 0 || listen_to(f, &proc, err) < 0 || er_proc_wait(&proc, ER_NEVER, &status, err) < 0)
                 return -1;
         if (status == 0)
                 return 0;
-        er_err_set(err, er_streq(f->kind, "network") ? ER_NET : er_streq(f->kind, "disk") ? ER_IO : ER_REMOTE,
-                   "downloading packages here for the host: %s", f->message ? f->message : f->last.len ? f->last.buf : "it failed");
+        er_err_set(err,
+                   er_streq(f->kind, "network") ? ER_NET
+                   : er_streq(f->kind, "disk")  ? ER_IO
+                                                : ER_REMOTE,
+                   "downloading packages here for the host: %s",
+                   f->message    ? f->message
+                   : f->last.len ? f->last.buf
+                                 : "it failed");
         return f->hint && !er_streq(f->kind, "network") ? er_err_hint(err, "%s", f->hint) : -1;
 }
 
@@ -284,7 +289,8 @@ enum er_fetching er_recipe_fetching(const struct er_recipe *recipe)
         return ER_FETCHING_AUTO;
 }
 
-int er_fetch_turn(const struct er_recipe *recipe, struct er_cancel *cancel, int *ret_fd, bool *ret_waited, struct er_err *err)
+int er_fetch_turn(const struct er_recipe *recipe, struct er_cancel *cancel, int *ret_fd, bool *ret_waited,
+                  struct er_err *err)
 {
         er_autofree char *base = wheels_dir();
         er_autofree char *path = NULL;
@@ -309,11 +315,15 @@ int er_fetch_turn(const struct er_recipe *recipe, struct er_cancel *cancel, int 
         }
 }
 
-int er_fetch_wheels(struct er_recipe *recipe, const char *platform, struct er_cancel *cancel, er_fetch_progress progress, void *arg,
-                    struct er_err *err)
+int er_fetch_wheels(struct er_recipe *recipe, const char *platform, struct er_cancel *cancel,
+                    er_fetch_progress progress, void *arg, struct er_err *err)
 {
-        struct fetching f = {
-                .recipe = recipe, .progress = progress, .arg = arg, .line = ER_STR_INIT, .last = ER_STR_INIT, .cancel = cancel};
+        struct fetching f = {.recipe = recipe,
+                             .progress = progress,
+                             .arg = arg,
+                             .line = ER_STR_INIT,
+                             .last = ER_STR_INIT,
+                             .cancel = cancel};
         int result = fetch(&f, platform, err);
 
         if (f.dir)
@@ -351,8 +361,8 @@ void er_fetch_collect(int64_t older_ms, bool dry, uint64_t *freed)
         struct stat st;
 
         while (all && (entry = readdir(all)))
-                if (entry->d_name[0] != '.' && fstatat(dirfd(all), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
-                    er_now_ms() - (int64_t)st.st_mtim.tv_sec * 1000 > older_ms)
+                if (entry->d_name[0] != '.' && fstatat(dirfd(all), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                    S_ISDIR(st.st_mode) && er_now_ms() - (int64_t)st.st_mtim.tv_sec * 1000 > older_ms)
                         collect_one(dirfd(all), dir, entry->d_name, dry, freed);
         if (all)
                 closedir(all);

@@ -30,8 +30,8 @@ enum kind { TARGET_NOTHING, TARGET_LOCAL, TARGET_STDLIB, TARGET_DIST };
 /* What an import comes to. */
 struct target {
         enum kind kind;
-        bool space;     /* of a package that many distributions share: more than its first part is its name */
-        bool available; /* no fallback is needed where the script was written */
+        bool space;      /* of a package that many distributions share: more than its first part is its name */
+        bool available;  /* no fallback is needed where the script was written */
         uint32_t *files; /* TARGET_LOCAL */
         size_t count, cap;
         char *distribution, *version, *note;
@@ -46,15 +46,15 @@ struct search {
         struct er_dists *dists;
         struct er_strv roots; /* directories that are looked into for a module */
         struct er_map root_set;
-        bool whole;           /* every file of the project is a script */
+        bool whole; /* every file of the project is a script */
         struct file *files;
         size_t count, cap;
-        struct er_map by_path; /* -> index + 1 */
+        struct er_map by_path;        /* -> index + 1 */
         struct indexes needed, maybe; /* to be read: first what is surely imported */
         struct er_map targets;        /* [root NUL] import -> struct target */
         struct er_map anywhere;       /* name of any module of the project -> index of its file + 1; when needed */
         bool walked;
-        struct er_strv all; /* what the walk found */
+        struct er_strv all;     /* what the walk found */
         struct er_map found_at; /* distribution -> index + 1 in ret */
         struct er_found_list found;
 };
@@ -306,7 +306,7 @@ static void walk(struct search *s)
                 stem = er_strndup(base, strlen(base) - 3);
                 if (!er_map_gets(&s->anywhere, stem))
                         er_map_sets(&s->anywhere, stem, number_value(intern(s, path) + 1u));
-                /* A directory that has modules is one that may be imported; its __init__.py sorts before them mostly. */
+                /* A directory that has modules may be imported; its __init__.py sorts before them mostly. */
                 if (dir[0] && (er_streq(base, "__init__.py") || !er_map_gets(&s->anywhere, er_path_base(dir))))
                         er_map_sets(&s->anywhere, er_path_base(dir), number_value(intern(s, path) + 1u));
         }
@@ -406,8 +406,9 @@ static void relative(struct search *s, const struct file *file, const struct er_
 
 /* ---- What is found */
 
-static void add_found(struct search *s, const char *path, const struct er_import *item, const char *written, size_t written_len,
-                      const char *distribution, const char *version, const char *note, bool optional)
+static void add_found(struct search *s, const char *path, const struct er_import *item, const char *written,
+                      size_t written_len, const char *distribution, const char *version, const char *note,
+                      bool optional)
 {
         size_t number = value_number(er_map_gets(&s->found_at, distribution));
         struct er_found *found;
@@ -435,7 +436,8 @@ static void add_found(struct search *s, const char *path, const struct er_import
 }
 
 /* "numpy==1.26 ; marker" of a line that installs. */
-static void add_declared(struct search *s, const char *path, const struct er_import *item, const char *text, bool optional)
+static void add_declared(struct search *s, const char *path, const struct er_import *item, const char *text,
+                         bool optional)
 {
         size_t len = strcspn(text, " <>=!~;@,[");
         const char *close = text[len] == '[' ? strchr(text + len, ']') : NULL;
@@ -505,12 +507,13 @@ static void follow_file(struct search *s, uint32_t index)
                         for (size_t k = 0; k < target->count; k++)
                                 want(s, target->files[k], needed);
                 else if (target->kind == TARGET_DIST)
-                        add_found(s, file.path, item, name, target->space ? strlen(name) : item->module_len, target->distribution,
-                                  target->version, target->note, !needed || target->note);
+                        add_found(s, file.path, item, name, target->space ? strlen(name) : item->module_len,
+                                  target->distribution, target->version, target->note, !needed || target->note);
         }
 }
 
-/* In waves: the files of one are read by several threads, then followed in order, so that the answer is always the same. */
+/* In waves: the files of one are read by several threads, then followed in order, so that the answer is always the
+ * same. */
 static void follow_all(struct search *s)
 {
         while (s->needed.count > 0 || s->maybe.count > 0) {
@@ -605,7 +608,8 @@ static void search_release(struct search *s)
         er_project_release(&s->project);
 }
 
-int er_imports_find(const char *project_dir, const struct er_strv *scripts, struct er_found_list *ret, struct er_err *err)
+int er_imports_find(const char *project_dir, const struct er_strv *scripts, struct er_found_list *ret,
+                    struct er_err *err)
 {
         static const char *const usual_roots[] = {"src", "lib", "python"};
         struct search s = {.project = ER_PROJECT_INIT};

@@ -14,8 +14,8 @@ struct er_found {
         char *version;      /* of the local installation, or NULL: any */
         char *file;         /* where it was found first: relative to the project */
         unsigned line;      /* from 1 */
-        bool optional;      /* only in try/except ImportError, under TYPE_CHECKING or for another platform: not declared */
-        char *note;         /* why no index has it ("installed here from file:///home/x/lib"), then it is optional too; or NULL */
+        bool optional; /* only in try/except ImportError, under TYPE_CHECKING or for another platform: not declared */
+        char *note;    /* why no index has it ("installed here from file:///home/x/lib"); it is optional then */
 };
 struct er_found_list {
         struct er_found *items;
@@ -24,19 +24,25 @@ struct er_found_list {
 #define ER_FOUND_LIST_INIT {0}
 void er_found_list_release(struct er_found_list *list);
 
-/* scripts: relative to project_dir, the entry points, and "-c CODE" or "-m MODULE" for what has no file; empty: every .py and
-   .ipynb file of the project. Sorted by distribution (as PEP 503 normalises it, with the extras of a `!pip install x[y]` left
-   out), each once. -1: ER_IO. What cannot be read or parsed is passed over. */
-int er_imports_find(const char *project_dir, const struct er_strv *scripts, struct er_found_list *ret, struct er_err *err);
+/* scripts: relative to project_dir, the entry points, and "-c CODE" or "-m MODULE" for what has no file; empty: every
+   .py and .ipynb file of the project. Sorted by distribution (as PEP 503 normalises it, with the extras of a `!pip
+   install x[y]` left out), each once. -1: ER_IO. What cannot be read or parsed is passed over. */
+int er_imports_find(const char *project_dir, const struct er_strv *scripts, struct er_found_list *ret,
+                    struct er_err *err);
 /* The Python files that a command line runs ("python3 -u train.py --lr 1", "python -m pkg.train", "torchrun x.py",
-   a shell line with "&&"): relative to project_dir, into ret; "-c CODE" and "-m MODULE" where there is no file in the project
+   a shell line with "&&"): relative to project_dir, into ret; "-c CODE" and "-m MODULE" where there is no file in the
+   project
    ("python -m pytest"). None: not a Python command. */
-void er_imports_scripts_of(const char *project_dir, const char *workdir, const struct er_strv *command, bool shell, struct er_strv *ret);
+void er_imports_scripts_of(const char *project_dir, const char *workdir, const struct er_strv *command, bool shell,
+                           struct er_strv *ret);
 /* The same for Julia: `using`, `import` and `Pkg.add` of the script and what it includes. */
-int er_julia_find(const char *project_dir, const struct er_strv *scripts, struct er_found_list *ret, struct er_err *err);
-void er_julia_scripts_of(const char *project_dir, const char *workdir, const struct er_strv *command, bool shell, struct er_strv *ret);
+int er_julia_find(const char *project_dir, const struct er_strv *scripts, struct er_found_list *ret,
+                  struct er_err *err);
+void er_julia_scripts_of(const char *project_dir, const char *workdir, const struct er_strv *command, bool shell,
+                         struct er_strv *ret);
 
-/* PEP 723: the requirements of `# /// script`, and requires-python. 1: there is a block; 0: none; -1: malformed (ER_CONFIG). */
+/* PEP 723: the requirements of `# /// script`, and requires-python. 1: there is a block; 0: none; -1: malformed
+ * (ER_CONFIG). */
 struct er_inline_script {
         struct er_strv requirements;
         char *requires_python; /* or NULL */

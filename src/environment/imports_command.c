@@ -76,9 +76,12 @@ static void add_module(struct commands *c, const char *module)
                         *p = '/';
         }
         for (size_t i = 0; i < ER_LEN(roots); i++) {
-                er_autofree char *main_file = er_fmt("%s%s/__main__.py", roots[i], slashes), *file = er_fmt("%s%s.py", roots[i], slashes);
+                er_autofree char *main_file = er_fmt("%s%s/__main__.py", roots[i], slashes),
+                                 *file = er_fmt("%s%s.py", roots[i], slashes);
                 er_autofree char *as_main = in_project(c, main_file), *as_file = in_project(c, file);
-                char *script = as_main && is_file(c, as_main) ? as_main : as_file && is_file(c, as_file) ? as_file : NULL;
+                char *script = as_main && is_file(c, as_main)   ? as_main
+                               : as_file && is_file(c, as_file) ? as_file
+                                                                : NULL;
 
                 if (!script)
                         continue;
@@ -87,7 +90,8 @@ static void add_module(struct commands *c, const char *module)
                         if (*slash != '/' && *slash != '\0')
                                 continue;
                         *slash = '\0';
-                        er_autofree char *init = er_fmt("%s%s/__init__.py", roots[i], slashes), *found = in_project(c, init);
+                        er_autofree char *init = er_fmt("%s%s/__init__.py", roots[i], slashes),
+                                         *found = in_project(c, init);
                         if (found && is_file(c, found))
                                 add(c, found);
                 }
@@ -100,15 +104,16 @@ static void add_module(struct commands *c, const char *module)
 
 struct runner {
         const char *name;
-        const char *values;   /* " -x --long ": options with a word of their own after them */
-        const char *word;     /* a word that must follow first ("launch", "run"), or NULL */
-        const char *module;   /* what the program itself needs, or NULL */
-        bool script;          /* runs a Python file, not a command */
+        const char *values; /* " -x --long ": options with a word of their own after them */
+        const char *word;   /* a word that must follow first ("launch", "run"), or NULL */
+        const char *module; /* what the program itself needs, or NULL */
+        bool script;        /* runs a Python file, not a command */
 };
 static const struct runner runners[] = {
         {"accelerate",
-         " --config_file --num_processes --num_machines --machine_rank --main_process_ip --main_process_port --mixed_precision "
-         "--gpu_ids --dynamo_backend --num_cpu_threads_per_process --deepspeed_config_file --rdzv_backend --zero_stage ",
+         " --config_file --num_processes --num_machines --machine_rank --main_process_ip --main_process_port "
+         "--mixed_precision --gpu_ids --dynamo_backend --num_cpu_threads_per_process --deepspeed_config_file "
+         "--rdzv_backend --zero_stage ",
          "launch", "accelerate", true},
         {"chrt", " ", NULL, NULL, false},
         {"chronic", " ", NULL, NULL, false},
@@ -116,7 +121,8 @@ static const struct runner runners[] = {
         {"conda", " -n --name -p --prefix --cwd ", "run", NULL, false},
         {"coverage", " --rcfile --source --omit --include --data-file ", "run", "coverage", true},
         {"deepspeed",
-         " -H --hostfile -i --include -e --exclude --num_nodes --num_gpus --master_port --master_addr --launcher --launcher_args ",
+         " -H --hostfile -i --include -e --exclude --num_nodes --num_gpus --master_port --master_addr --launcher "
+         "--launcher_args ",
          NULL, "deepspeed", true},
         {"env", " -u --unset -C --chdir ", NULL, NULL, false},
         {"exec", " -a ", NULL, NULL, false},
@@ -134,21 +140,23 @@ static const struct runner runners[] = {
         {"pipenv", " ", "run", NULL, false},
         {"poetry", " -C --directory -P --project ", "run", NULL, false},
         {"setsid", " ", NULL, NULL, false},
-        {"srun", " -n -N -c -p -t -J -G --ntasks --nodes --cpus-per-task --partition --time --gres --mem ", NULL, NULL, false},
+        {"srun", " -n -N -c -p -t -J -G --ntasks --nodes --cpus-per-task --partition --time --gres --mem ", NULL, NULL,
+         false},
         {"stdbuf", " -i -o -e ", NULL, NULL, false},
         {"streamlit", " ", "run", "streamlit", true},
         {"sudo", " -u -g ", NULL, NULL, false},
         {"taskset", " ", NULL, NULL, false},
         {"time", " -f -o --format --output ", NULL, NULL, false},
         {"torchrun",
-         " --nnodes --nproc-per-node --nproc_per_node --rdzv-backend --rdzv_backend --rdzv-endpoint --rdzv_endpoint --rdzv-id "
-         "--rdzv_id --rdzv-conf --rdzv_conf --max-restarts --max_restarts --monitor-interval --monitor_interval --start-method "
-         "--start_method --role --log-dir --log_dir -r --redirects -t --tee --node-rank --node_rank --master-addr --master_addr "
-         "--master-port --master_port --local-addr --local_addr --local-ranks-filter --logs-specs ",
+         " --nnodes --nproc-per-node --nproc_per_node --rdzv-backend --rdzv_backend --rdzv-endpoint --rdzv_endpoint "
+         "--rdzv-id --rdzv_id --rdzv-conf --rdzv_conf --max-restarts --max_restarts --monitor-interval "
+         "--monitor_interval --start-method --start_method --role --log-dir --log_dir -r --redirects -t --tee "
+         "--node-rank --node_rank --master-addr --master_addr --master-port --master_port --local-addr --local_addr "
+         "--local-ranks-filter --logs-specs ",
          NULL, "torch", true},
         {"uv",
-         " --with --with-editable --with-requirements --extra --group --python -p --env-file --index --index-url --project "
-         "--directory --package ",
+         " --with --with-editable --with-requirements --extra --group --python -p --env-file --index --index-url "
+         "--project --directory --package ",
          "run", NULL, true},
         {"uvx", " --from --with --python ", NULL, NULL, false},
         {"watch", " -n ", NULL, NULL, false},
@@ -188,7 +196,8 @@ static bool is_python(const char *base)
 
 static bool is_shell(const char *base)
 {
-        return er_streq(base, "bash") || er_streq(base, "sh") || er_streq(base, "dash") || er_streq(base, "zsh") || er_streq(base, "ksh");
+        return er_streq(base, "bash") || er_streq(base, "sh") || er_streq(base, "dash") || er_streq(base, "zsh") ||
+               er_streq(base, "ksh");
 }
 
 /* ---- Interpreters */
@@ -217,7 +226,8 @@ static void python_args(struct commands *c, char *const *args, size_t count)
                                 return;
                         }
                         if (*letter == 'm' && value) {
-                                static const char *const launchers[] = {"torch.distributed.run", "torch.distributed.launch",
+                                static const char *const launchers[] = {"torch.distributed.run",
+                                                                        "torch.distributed.launch",
                                                                         "accelerate.commands.launch"};
                                 size_t rest = i + (letter[1] ? 1 : 2);
 
@@ -241,14 +251,16 @@ static void python_args(struct commands *c, char *const *args, size_t count)
 
 static void julia_args(struct commands *c, char *const *args, size_t count)
 {
-        static const char *const values = " -e --eval -E --print -L --load -J --sysimage -p --procs -t --threads --machine-file --project -H --home -C ";
+        static const char *const values = " -e --eval -E --print -L --load -J --sysimage -p --procs -t --threads "
+                                          "--machine-file --project -H --home -C ";
 
         for (size_t i = 0; i < count; i++) {
                 if (args[i][0] != '-') {
                         add_file(c, args[i]);
                         return;
                 }
-                if (i + 1 < count && (er_streq(args[i], "-e") || er_streq(args[i], "--eval") || er_streq(args[i], "-E"))) {
+                if (i + 1 < count &&
+                    (er_streq(args[i], "-e") || er_streq(args[i], "--eval") || er_streq(args[i], "-E"))) {
                         er_autofree char *code = er_fmt("-e %s", args[i + 1]);
 
                         add(c, code);
@@ -282,7 +294,8 @@ static void run_file(struct commands *c, const char *word, bool shell)
         if (!shell && !er_starts(text.buf, "#!"))
                 return;
         if (!shell) {
-                if (memmem(text.buf, first, c->language == PYTHON ? "python" : "julia", c->language == PYTHON ? 6 : 5) ||
+                if (memmem(text.buf, first, c->language == PYTHON ? "python" : "julia",
+                           c->language == PYTHON ? 6 : 5) ||
                     (c->language == PYTHON && memmem(text.buf, first, "uv run", 6))) {
                         add(c, path);
                         return;
@@ -339,7 +352,8 @@ static void run_runner(struct commands *c, const struct runner *runner, char *co
                 if (!strchr(words[i], '=') && is_value_option(runner->values, words[i]))
                         i++;
         }
-        if (i < count && (er_streq(runner->name, "timeout") || er_streq(runner->name, "taskset") || er_streq(runner->name, "chrt")))
+        if (i < count &&
+            (er_streq(runner->name, "timeout") || er_streq(runner->name, "taskset") || er_streq(runner->name, "chrt")))
                 i++; /* the time, the mask, the priority */
         if (i >= count)
                 return;
@@ -363,12 +377,24 @@ static void known_program(struct commands *c, const char *base, char *const *wor
                 const char *name, *module;
                 bool app; /* takes MODULE:NAME */
         } programs[] = {
-                {"celery", "celery", false},       {"flask", "flask", false},         {"gunicorn", "gunicorn", true},
-                {"hypercorn", "hypercorn", true},  {"jupyter", "jupyter", false},     {"jupyter-lab", "jupyterlab", false},
-                {"mlflow", "mlflow", false},       {"optuna", "optuna", false},       {"papermill", "papermill", false},
-                {"py.test", "pytest", false},      {"pytest", "pytest", false},       {"ray", "ray", false},
-                {"scrapy", "scrapy", false},       {"snakemake", "snakemake", false}, {"tensorboard", "tensorboard", false},
-                {"uvicorn", "uvicorn", true},      {"vllm", "vllm", false},           {"wandb", "wandb", false},
+                {"celery", "celery", false},
+                {"flask", "flask", false},
+                {"gunicorn", "gunicorn", true},
+                {"hypercorn", "hypercorn", true},
+                {"jupyter", "jupyter", false},
+                {"jupyter-lab", "jupyterlab", false},
+                {"mlflow", "mlflow", false},
+                {"optuna", "optuna", false},
+                {"papermill", "papermill", false},
+                {"py.test", "pytest", false},
+                {"pytest", "pytest", false},
+                {"ray", "ray", false},
+                {"scrapy", "scrapy", false},
+                {"snakemake", "snakemake", false},
+                {"tensorboard", "tensorboard", false},
+                {"uvicorn", "uvicorn", true},
+                {"vllm", "vllm", false},
+                {"wandb", "wandb", false},
         };
         bool known = false;
 
@@ -401,8 +427,9 @@ static void simple_command(struct commands *c, char *const *words, size_t count)
 {
         const char *base;
 
-        while (count > 0 && (is_assignment(words[0]) || er_streq(words[0], "!") || er_streq(words[0], "then") || er_streq(words[0], "do") ||
-                             er_streq(words[0], "else") || er_streq(words[0], "if") || er_streq(words[0], "while"))) {
+        while (count > 0 && (is_assignment(words[0]) || er_streq(words[0], "!") || er_streq(words[0], "then") ||
+                             er_streq(words[0], "do") || er_streq(words[0], "else") || er_streq(words[0], "if") ||
+                             er_streq(words[0], "while"))) {
                 words++;
                 count--;
         }
@@ -454,7 +481,8 @@ static void skip_here(struct er_sv *text)
         struct er_sv line;
         size_t i = 2, begin;
 
-        while (i < text->len && (text->ptr[i] == '-' || text->ptr[i] == ' ' || text->ptr[i] == '\'' || text->ptr[i] == '"'))
+        while (i < text->len &&
+               (text->ptr[i] == '-' || text->ptr[i] == ' ' || text->ptr[i] == '\'' || text->ptr[i] == '"'))
                 i++;
         begin = i;
         while (i < text->len && (isalnum((unsigned char)text->ptr[i]) || text->ptr[i] == '_'))
@@ -549,8 +577,8 @@ static void shell_text(struct commands *c, struct er_sv text)
         end_command(c, &words);
 }
 
-static void scripts_of(enum language language, const char *project_dir, const char *workdir, const struct er_strv *command, bool shell,
-                       struct er_strv *ret)
+static void scripts_of(enum language language, const char *project_dir, const char *workdir,
+                       const struct er_strv *command, bool shell, struct er_strv *ret)
 {
         struct commands c = {.project_dir = project_dir, .language = language, .ret = ret};
 
@@ -564,12 +592,14 @@ static void scripts_of(enum language language, const char *project_dir, const ch
         free(c.dir);
 }
 
-void er_imports_scripts_of(const char *project_dir, const char *workdir, const struct er_strv *command, bool shell, struct er_strv *ret)
+void er_imports_scripts_of(const char *project_dir, const char *workdir, const struct er_strv *command, bool shell,
+                           struct er_strv *ret)
 {
         scripts_of(PYTHON, project_dir, workdir, command, shell, ret);
 }
 
-void er_julia_scripts_of(const char *project_dir, const char *workdir, const struct er_strv *command, bool shell, struct er_strv *ret)
+void er_julia_scripts_of(const char *project_dir, const char *workdir, const struct er_strv *command, bool shell,
+                         struct er_strv *ret)
 {
         scripts_of(JULIA, project_dir, workdir, command, shell, ret);
 }

@@ -78,7 +78,8 @@ static enum er_truth version(struct er_sv atom)
         if (!found)
                 return ER_UNKNOWN;
         p = found + 12;
-        first_only = er_sv_starts(er_svn(p, (size_t)(end - p)), ER_SV("[0]")) || er_sv_starts(er_svn(p, (size_t)(end - p)), ER_SV(".major"));
+        first_only = er_sv_starts(er_svn(p, (size_t)(end - p)), ER_SV("[0]")) ||
+                     er_sv_starts(er_svn(p, (size_t)(end - p)), ER_SV(".major"));
         while (p < end && *p != '<' && *p != '>' && *p != '=')
                 p++;
         if (p >= end)
@@ -114,7 +115,10 @@ static enum er_truth eval_atom(struct er_sv atom)
         static const struct {
                 const char *question, *answer;
         } systems[] = {
-                {"sys.platform", "linux"}, {"os.name", "posix"}, {"platform.system()", "Linux"}, {"platform.system", "Linux"},
+                {"sys.platform", "linux"},
+                {"os.name", "posix"},
+                {"platform.system()", "Linux"},
+                {"platform.system", "Linux"},
         };
         static const char *const never[] = {"TYPE_CHECKING", "False", "0", "PY2", "MYPY"};
         static const char *const always[] = {"True", "1", "PY3"};
@@ -213,7 +217,8 @@ static enum er_truth eval(struct er_sv text, int depth)
 
 enum er_truth er_import_condition(const char *text, size_t len)
 {
-        static const char *const marks[] = {"platform", "TYPE_CHECKING", "os.name", "version_info", "PY", "False", "True", "MYPY"};
+        static const char *const marks[] = {"platform", "TYPE_CHECKING", "os.name", "version_info",
+                                            "PY",       "False",         "True",    "MYPY"};
         char squeezed[MAX_CONDITION];
         size_t n = 0, mark = 0;
 

@@ -48,8 +48,24 @@ static bool next_word(struct er_sv *rest, struct er_str *word)
 static bool takes_value(const char *option)
 {
         static const char *const options[] = {
-                "-r", "--requirement", "-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f", "--find-links",
-                "-t", "--target", "-e", "--editable", "--prefix", "--root", "--platform", "--python-version", "--src",
+                "-r",
+                "--requirement",
+                "-c",
+                "--constraint",
+                "-i",
+                "--index-url",
+                "--extra-index-url",
+                "-f",
+                "--find-links",
+                "-t",
+                "--target",
+                "-e",
+                "--editable",
+                "--prefix",
+                "--root",
+                "--platform",
+                "--python-version",
+                "--src",
         };
 
         for (size_t i = 0; i < ER_LEN(options); i++)
@@ -71,8 +87,11 @@ void er_import_scan_pip(struct er_sv line, uint32_t number, struct er_import_sca
                 if (!is_requirement(er_svn(word.buf, word.len)) || scan->names.len > ((size_t)64 << 20))
                         continue;
                 scan->items = er_grow(scan->items, &scan->cap, scan->count + 1, sizeof *scan->items);
-                scan->items[scan->count++] = (struct er_import){.name = (uint32_t)scan->names.len, .module_len = (uint32_t)word.len,
-                                                                .line = number, .group = -1, .flags = ER_IMPORT_DECLARED};
+                scan->items[scan->count++] = (struct er_import){.name = (uint32_t)scan->names.len,
+                                                                .module_len = (uint32_t)word.len,
+                                                                .line = number,
+                                                                .group = -1,
+                                                                .flags = ER_IMPORT_DECLARED};
                 er_str_addn(&scan->names, word.buf, word.len + 1);
         }
 }
@@ -81,8 +100,14 @@ void er_import_scan_pip(struct er_sv line, uint32_t number, struct er_import_sca
 static bool install_line(struct er_sv line, struct er_sv *ret_rest)
 {
         static const char *const commands[] = {
-                "pip install ", "pip3 install ", "python -m pip install ", "python3 -m pip install ",
-                "{sys.executable} -m pip install ", "$sys.executable -m pip install ", "uv pip install ", "uv add ",
+                "pip install ",
+                "pip3 install ",
+                "python -m pip install ",
+                "python3 -m pip install ",
+                "{sys.executable} -m pip install ",
+                "$sys.executable -m pip install ",
+                "uv pip install ",
+                "uv add ",
         };
 
         line = er_sv_trim(line);
@@ -127,7 +152,8 @@ static void add_line(struct code *code, struct er_sv line, bool keep)
 
 static void add_cell(struct code *code, struct er_sv source, struct er_import_scan *scan)
 {
-        static const char *const python_magics[] = {"%%time", "%%timeit", "%%capture", "%%prun", "%%python", "%%python3", "%%memit"};
+        static const char *const python_magics[] = {"%%time",   "%%timeit",  "%%capture", "%%prun",
+                                                    "%%python", "%%python3", "%%memit"};
         struct er_sv line, rest;
         bool first = true;
 

@@ -39,7 +39,8 @@ void er_import_scan_release(struct er_import_scan *scan)
 
 static bool is_name(char c)
 {
-        return (c >= 'a' && c <= 'z') || c == '_' || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
+        return (c >= 'a' && c <= 'z') || c == '_' || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               (unsigned char)c >= 0x80;
 }
 
 static struct context context_of(const struct scanner *s)
@@ -47,13 +48,15 @@ static struct context context_of(const struct scanner *s)
         return s->depth > 0 ? s->blocks[s->depth - 1].body : (struct context){.group = -1};
 }
 
-static void emit(struct scanner *s, struct er_sv module, struct er_sv name, unsigned level, unsigned flags, uint32_t line)
+static void emit(struct scanner *s, struct er_sv module, struct er_sv name, unsigned level, unsigned flags,
+                 uint32_t line)
 {
         struct er_import_scan *scan = s->scan;
         struct context context = context_of(s);
         struct er_import *item;
 
-        if (module.len + name.len > MAX_NAME || scan->names.len > MAX_TEXT || (module.len == 0 && name.len == 0 && level == 0))
+        if (module.len + name.len > MAX_NAME || scan->names.len > MAX_TEXT ||
+            (module.len == 0 && name.len == 0 && level == 0))
                 return;
         scan->items = er_grow(scan->items, &scan->cap, scan->count + 1, sizeof *scan->items);
         item = &scan->items[scan->count++];
@@ -108,7 +111,8 @@ static void skip_string(struct scanner *s)
         }
 }
 
-/* White space and continued lines within a statement; `newlines`: also comments and ends of lines, as within brackets. */
+/* White space and continued lines within a statement; `newlines`: also comments and ends of lines, as within brackets.
+ */
 static void skip_space(struct scanner *s, bool newlines)
 {
         while (s->p < s->end) {
@@ -182,14 +186,17 @@ static void literal_argument(struct scanner *s, unsigned flags, uint32_t line)
                 emit(s, name, ER_SV(""), level, flags, line);
 }
 
-/* At a bracket: is it that of "import_module(" or the like? What is within is passed over like everything else, after. */
+/* At a bracket: is it that of "import_module(" or the like? What is within is passed over like everything else, after.
+ */
 static void dynamic_import(struct scanner *s, const char *begin)
 {
         static const struct {
                 struct er_sv word;
                 unsigned flags;
         } callers[] = {
-                {{"import_module", 13}, 0}, {{"__import__", 10}, 0}, {{"importorskip", 12}, ER_IMPORT_NEVER},
+                {{"import_module", 13}, 0},
+                {{"__import__", 10}, 0},
+                {{"importorskip", 12}, ER_IMPORT_NEVER},
         };
         const char *bracket = s->p;
         uint32_t line = s->line;
@@ -390,7 +397,8 @@ static struct block *push_try(struct scanner *s, unsigned indent)
         if (!block)
                 return NULL;
         scan->groups = er_grow(scan->groups, &scan->group_cap, scan->group_count + 1, sizeof *scan->groups);
-        scan->groups[scan->group_count] = (struct er_import_group){.parent = block->outer.group, .handler = block->outer.handler};
+        scan->groups[scan->group_count] = (struct er_import_group){.parent = block->outer.group,
+                                                                   .handler = block->outer.handler};
         block->group = (int32_t)scan->group_count++;
         block->body.group = block->group;
         block->body.handler = false;
@@ -434,7 +442,8 @@ static void note_raise(struct scanner *s)
 /* Blocks that a statement at this indentation is not in any more. */
 static void leave_blocks(struct scanner *s, unsigned indent, bool clause)
 {
-        while (s->depth > 0 && (s->blocks[s->depth - 1].indent > indent || (!clause && s->blocks[s->depth - 1].indent == indent)))
+        while (s->depth > 0 &&
+               (s->blocks[s->depth - 1].indent > indent || (!clause && s->blocks[s->depth - 1].indent == indent)))
                 s->depth--;
 }
 
@@ -446,7 +455,8 @@ static enum stop if_header(struct scanner *s, unsigned indent, bool is_elif)
 
         stop = skip_statement(s, true);
         if (is_elif) {
-                if (s->depth > 0 && s->blocks[s->depth - 1].indent == indent && s->blocks[s->depth - 1].kind == BLOCK_IF)
+                if (s->depth > 0 && s->blocks[s->depth - 1].indent == indent &&
+                    s->blocks[s->depth - 1].kind == BLOCK_IF)
                         block = &s->blocks[s->depth - 1];
         } else
                 block = push(s, indent, BLOCK_IF);
@@ -497,7 +507,20 @@ static enum stop with_header(struct scanner *s, unsigned indent)
         return stop;
 }
 
-enum keyword { KEY_NONE, KEY_IMPORT, KEY_FROM, KEY_IF, KEY_ELIF, KEY_ELSE, KEY_TRY, KEY_EXCEPT, KEY_FINALLY, KEY_WITH, KEY_BLOCK, KEY_ENDS };
+enum keyword {
+        KEY_NONE,
+        KEY_IMPORT,
+        KEY_FROM,
+        KEY_IF,
+        KEY_ELIF,
+        KEY_ELSE,
+        KEY_TRY,
+        KEY_EXCEPT,
+        KEY_FINALLY,
+        KEY_WITH,
+        KEY_BLOCK,
+        KEY_ENDS
+};
 
 /* What the first word of a statement begins. Asked for every statement there is. */
 static enum keyword keyword_of(struct er_sv word)
@@ -506,16 +529,19 @@ static enum keyword keyword_of(struct er_sv word)
                 struct er_sv word;
                 enum keyword keyword;
         } words[] = {
-                {{"import", 6}, KEY_IMPORT},   {{"from", 4}, KEY_FROM},       {{"if", 2}, KEY_IF},         {{"elif", 4}, KEY_ELIF},
-                {{"else", 4}, KEY_ELSE},       {{"try", 3}, KEY_TRY},         {{"except", 6}, KEY_EXCEPT}, {{"finally", 7}, KEY_FINALLY},
-                {{"with", 4}, KEY_WITH},       {{"while", 5}, KEY_BLOCK},     {{"for", 3}, KEY_BLOCK},     {{"def", 3}, KEY_BLOCK},
-                {{"class", 5}, KEY_BLOCK},     {{"async", 5}, KEY_BLOCK},     {{"match", 5}, KEY_BLOCK},   {{"case", 4}, KEY_BLOCK},
-                {{"raise", 5}, KEY_ENDS},      {{"sys.exit", 8}, KEY_ENDS},   {{"exit", 4}, KEY_ENDS},     {{"quit", 4}, KEY_ENDS},
-                {{"os._exit", 8}, KEY_ENDS},   {{"pytest.skip", 11}, KEY_ENDS},
+                {{"import", 6}, KEY_IMPORT},     {{"from", 4}, KEY_FROM},       {{"if", 2}, KEY_IF},
+                {{"elif", 4}, KEY_ELIF},         {{"else", 4}, KEY_ELSE},       {{"try", 3}, KEY_TRY},
+                {{"except", 6}, KEY_EXCEPT},     {{"finally", 7}, KEY_FINALLY}, {{"with", 4}, KEY_WITH},
+                {{"while", 5}, KEY_BLOCK},       {{"for", 3}, KEY_BLOCK},       {{"def", 3}, KEY_BLOCK},
+                {{"class", 5}, KEY_BLOCK},       {{"async", 5}, KEY_BLOCK},     {{"match", 5}, KEY_BLOCK},
+                {{"case", 4}, KEY_BLOCK},        {{"raise", 5}, KEY_ENDS},      {{"sys.exit", 8}, KEY_ENDS},
+                {{"exit", 4}, KEY_ENDS},         {{"quit", 4}, KEY_ENDS},       {{"os._exit", 8}, KEY_ENDS},
+                {{"pytest.skip", 11}, KEY_ENDS},
         };
 
         for (size_t i = 0; i < ER_LEN(words); i++)
-                if (words[i].word.len == word.len && words[i].word.ptr[0] == word.ptr[0] && memcmp(words[i].word.ptr, word.ptr, word.len) == 0)
+                if (words[i].word.len == word.len && words[i].word.ptr[0] == word.ptr[0] &&
+                    memcmp(words[i].word.ptr, word.ptr, word.len) == 0)
                         return words[i].keyword;
         return KEY_NONE;
 }

@@ -113,7 +113,8 @@ bool er_project_has_code(struct er_project *project, const char *dir)
 static bool is_skipped(const char *name)
 {
         static const char *const names[] = {
-                "__pycache__", "node_modules", "site-packages", "dist-packages", "venv", "env", "virtualenv", "build", "dist",
+                "__pycache__", "node_modules", "site-packages", "dist-packages", "venv",
+                "env",         "virtualenv",   "build",         "dist",
         };
 
         for (size_t i = 0; i < ER_LEN(names); i++)

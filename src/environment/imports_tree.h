@@ -8,7 +8,12 @@
 #include "base/map.h"
 #include "base/str.h"
 
-enum er_entry { ER_ENTRY_NONE = 0, ER_ENTRY_FILE, ER_ENTRY_DIR, ER_ENTRY_COMPILED /* a stem with a .so, .pyx or .pyd */ };
+enum er_entry {
+        ER_ENTRY_NONE = 0,
+        ER_ENTRY_FILE,
+        ER_ENTRY_DIR,
+        ER_ENTRY_COMPILED /* a stem with a .so, .pyx or .pyd */
+};
 
 struct er_project {
         int fd;
@@ -22,7 +27,8 @@ void er_project_release(struct er_project *project);
 enum er_entry er_project_look(struct er_project *project, const char *dir, const char *name, size_t len);
 /* Are there .py files right in it? */
 bool er_project_has_code(struct er_project *project, const char *dir);
-/* Every .py and .ipynb file of the project, sorted; not those of virtual environments, builds and hidden directories. */
+/* Every .py and .ipynb file of the project, sorted; not those of virtual environments, builds and hidden directories.
+ */
 void er_project_files(struct er_project *project, struct er_strv *ret);
 
 #endif

@@ -30,13 +30,16 @@ static int take(void *arg, const struct er_strv *path, const char *text, bool is
                 return 0;
         if (er_streq(path->items[0], "dependencies")) {
                 if (!is_string)
-                        return er_err_set(err, ER_CONFIG, "%s: dependencies: a list of texts is wanted, not %s", taking->name, text);
+                        return er_err_set(err, ER_CONFIG, "%s: dependencies: a list of texts is wanted, not %s",
+                                          taking->name, text);
                 if (script->requirements.len >= MAX_REQUIREMENTS)
-                        return er_err_set(err, ER_CONFIG, "%s: dependencies: more than %d", taking->name, MAX_REQUIREMENTS);
+                        return er_err_set(err, ER_CONFIG, "%s: dependencies: more than %d", taking->name,
+                                          MAX_REQUIREMENTS);
                 er_strv_add(&script->requirements, text);
         } else if (er_streq(path->items[0], "requires-python")) {
                 if (!is_string)
-                        return er_err_set(err, ER_CONFIG, "%s: requires-python: a text is wanted, not %s", taking->name, text);
+                        return er_err_set(err, ER_CONFIG, "%s: requires-python: a text is wanted, not %s", taking->name,
+                                          text);
                 free(script->requires_python);
                 script->requires_python = er_strdup(text);
         }
@@ -49,7 +52,8 @@ static struct er_sv without_cr(struct er_sv line)
         return line;
 }
 
-/* The block's text into toml, its lines where they are in the file. 1: there is one; 0: none; -1: two, or not closed. */
+/* The block's text into toml, its lines where they are in the file. 1: there is one; 0: none; -1: two, or not closed.
+ */
 static int block(const char *path, struct er_sv text, struct er_str *toml, struct er_err *err)
 {
         struct er_sv line;
@@ -62,8 +66,10 @@ static int block(const char *path, struct er_sv text, struct er_str *toml, struc
                 if (!begun) {
                         if (er_sv_eq(line, ER_SV("# /// script"))) {
                                 if (found)
-                                        return er_err_set(err, ER_CONFIG, "%s:%u: a second block \"# /// script\"; the first is in line %u", path,
-                                                          number, found);
+                                        return er_err_set(
+                                                err, ER_CONFIG,
+                                                "%s:%u: a second block \"# /// script\"; the first is in line %u", path,
+                                                number, found);
                                 found = begun = number;
                                 ended = 0;
                         }
@@ -83,12 +89,15 @@ static int block(const char *path, struct er_sv text, struct er_str *toml, struc
                         continue;
                 }
                 if (!ended)
-                        return er_err_set(err, ER_CONFIG, "%s:%u: the block \"# /// script\" is not closed by a line \"# ///\"", path, begun);
+                        return er_err_set(err, ER_CONFIG,
+                                          "%s:%u: the block \"# /// script\" is not closed by a line \"# ///\"", path,
+                                          begun);
                 er_str_cut(toml, at_end);
                 begun = 0;
         }
         if (begun && !ended)
-                return er_err_set(err, ER_CONFIG, "%s:%u: the block \"# /// script\" is not closed by a line \"# ///\"", path, begun);
+                return er_err_set(err, ER_CONFIG, "%s:%u: the block \"# /// script\" is not closed by a line \"# ///\"",
+                                  path, begun);
         if (begun)
                 er_str_cut(toml, at_end);
         return found > 0;

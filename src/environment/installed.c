@@ -97,8 +97,10 @@ static int origin(const char *info, const char *name, char **ret_requirement, st
         if (url && vcs && commit) {
                 *ret_requirement = er_fmt("%s @ %s+%s@%s", name, vcs, url, commit);
         } else if (url && json_object_get(json, "dir_info")) {
-                er_err_set(err, ER_CONFIG, "%s was installed from the directory %s", name, er_starts(url, "file://") ? url + 7 : url);
-                er_err_hint(err, "list the packages in requirements.txt instead: with \"-e .\" for the project itself, a wheel for another");
+                er_err_set(err, ER_CONFIG, "%s was installed from the directory %s", name,
+                           er_starts(url, "file://") ? url + 7 : url);
+                er_err_hint(err, "list the packages in requirements.txt instead: with \"-e .\" for the project itself, "
+                                 "a wheel for another");
                 result = -1;
         }
         json_decref(json);
@@ -194,13 +196,15 @@ static void add_channel(struct er_strv *channels, const char *url)
         else
                 name = er_strdup(er_starts(url, known) ? url + strlen(known) : url);
         slash = strrchr(name, '/') ? er_strdup(strrchr(name, '/')) : NULL;
-        if (slash && (er_streq(slash, "/noarch") || er_starts(slash, "/linux-") || er_starts(slash, "/osx-") || er_starts(slash, "/win-")))
+        if (slash && (er_streq(slash, "/noarch") || er_starts(slash, "/linux-") || er_starts(slash, "/osx-") ||
+                      er_starts(slash, "/win-")))
                 *strrchr(name, '/') = '\0';
         if (*name && !er_strv_has(channels, name))
                 er_strv_add(channels, name);
 }
 
-int er_conda_list(const char *dir, struct er_strv *ret_conda, struct er_strv *ret_pip, struct er_strv *ret_channels, struct er_err *err)
+int er_conda_list(const char *dir, struct er_strv *ret_conda, struct er_strv *ret_pip, struct er_strv *ret_channels,
+                  struct er_err *err)
 {
         er_autofree char *meta = er_path_join(dir, "conda-meta");
         er_auto(er_strv) names = ER_STRV_INIT;
@@ -228,8 +232,9 @@ int er_conda_list(const char *dir, struct er_strv *ret_conda, struct er_strv *re
         return list_sites(dir, true, ret_pip, NULL, err);
 }
 
-static int take_dependencies(const struct er_yaml *yaml, const struct er_yaml_node *list, const struct er_req_place *place,
-                             struct er_strv *conda, struct er_requirements *requirements, struct er_err *err)
+static int take_dependencies(const struct er_yaml *yaml, const struct er_yaml_node *list,
+                             const struct er_req_place *place, struct er_strv *conda,
+                             struct er_requirements *requirements, struct er_err *err)
 {
         if (er_yaml_type(list) != ER_YAML_LIST)
                 return er_yaml_err(yaml, list, err, "dependencies must be a list");
@@ -257,8 +262,8 @@ static int take_dependencies(const struct er_yaml *yaml, const struct er_yaml_no
         return 0;
 }
 
-int er_condafile_read(const char *path, const struct er_req_place *from, struct er_strv *conda, struct er_strv *channels,
-                      struct er_requirements *requirements, struct er_err *err)
+int er_condafile_read(const char *path, const struct er_req_place *from, struct er_strv *conda,
+                      struct er_strv *channels, struct er_requirements *requirements, struct er_err *err)
 {
         er_autofree char *dir = er_path_dir(path);
         struct er_req_place place = *from;

@@ -1,6 +1,6 @@
 /*
- * installed.h - what is declared by pointing at something that is there: the root of a virtual environment, the root of a
- * conda environment, an environment.yml. All local; nothing is executed.
+ * installed.h - what is declared by pointing at something that is there: the root of a virtual environment, the root of
+ * a conda environment, an environment.yml. All local; nothing is executed.
  */
 #ifndef ER_ENVIRONMENT_INSTALLED_H
 #define ER_ENVIRONMENT_INSTALLED_H
@@ -17,9 +17,10 @@ bool er_is_conda(const char *dir); /* it has conda-meta/ */
    elsewhere. ret_python: "3.11", or NULL. */
 int er_venv_list(const char *dir, struct er_strv *ret, char **ret_python, struct er_err *err);
 /* "name=version" of each conda package, "name==version" of what pip put there, and the channels they came from. */
-int er_conda_list(const char *dir, struct er_strv *ret_conda, struct er_strv *ret_pip, struct er_strv *ret_channels, struct er_err *err);
+int er_conda_list(const char *dir, struct er_strv *ret_conda, struct er_strv *ret_pip, struct er_strv *ret_channels,
+                  struct er_err *err);
 /* environment.yml: dependencies, channels, and the lines of its pip: section into requirements. */
-int er_condafile_read(const char *path, const struct er_req_place *from, struct er_strv *conda, struct er_strv *channels,
-                      struct er_requirements *requirements, struct er_err *err);
+int er_condafile_read(const char *path, const struct er_req_place *from, struct er_strv *conda,
+                      struct er_strv *channels, struct er_requirements *requirements, struct er_err *err);
 
 #endif

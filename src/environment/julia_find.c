@@ -22,14 +22,70 @@ struct julia {
 
 /* Base, and what every Julia has without Pkg. Sorted by bytes. */
 static const char *const stdlib[] = {
-        "ArgTools", "Artifacts", "Base", "Base64", "CRC32c", "CompilerSupportLibraries_jll", "Core", "Dates",
-        "DelimitedFiles", "Distributed", "Downloads", "FileWatching", "Future", "GMP_jll", "InteractiveUtils", "JuliaSyntaxHighlighting",
-        "LLVMLibUnwind_jll", "LazyArtifacts", "LibCURL", "LibCURL_jll", "LibGit2", "LibGit2_jll", "LibSSH2_jll", "LibUV_jll",
-        "LibUnwind_jll", "Libdl", "LinearAlgebra", "Logging", "MPFR_jll", "Main", "Markdown", "MbedTLS_jll",
-        "Mmap", "MozillaCACerts_jll", "NetworkOptions", "OpenBLAS_jll", "OpenLibm_jll", "OpenSSL_jll", "PCRE2_jll", "Pkg",
-        "Printf", "Profile", "REPL", "Random", "SHA", "Serialization", "SharedArrays", "Sockets",
-        "SparseArrays", "Statistics", "StyledStrings", "SuiteSparse", "SuiteSparse_jll", "TOML", "Tar", "Test",
-        "UUIDs", "Unicode", "Zlib_jll", "Zstd_jll", "dSFMT_jll", "libLLVM_jll", "libblastrampoline_jll", "nghttp2_jll",
+        "ArgTools",
+        "Artifacts",
+        "Base",
+        "Base64",
+        "CRC32c",
+        "CompilerSupportLibraries_jll",
+        "Core",
+        "Dates",
+        "DelimitedFiles",
+        "Distributed",
+        "Downloads",
+        "FileWatching",
+        "Future",
+        "GMP_jll",
+        "InteractiveUtils",
+        "JuliaSyntaxHighlighting",
+        "LLVMLibUnwind_jll",
+        "LazyArtifacts",
+        "LibCURL",
+        "LibCURL_jll",
+        "LibGit2",
+        "LibGit2_jll",
+        "LibSSH2_jll",
+        "LibUV_jll",
+        "LibUnwind_jll",
+        "Libdl",
+        "LinearAlgebra",
+        "Logging",
+        "MPFR_jll",
+        "Main",
+        "Markdown",
+        "MbedTLS_jll",
+        "Mmap",
+        "MozillaCACerts_jll",
+        "NetworkOptions",
+        "OpenBLAS_jll",
+        "OpenLibm_jll",
+        "OpenSSL_jll",
+        "PCRE2_jll",
+        "Pkg",
+        "Printf",
+        "Profile",
+        "REPL",
+        "Random",
+        "SHA",
+        "Serialization",
+        "SharedArrays",
+        "Sockets",
+        "SparseArrays",
+        "Statistics",
+        "StyledStrings",
+        "SuiteSparse",
+        "SuiteSparse_jll",
+        "TOML",
+        "Tar",
+        "Test",
+        "UUIDs",
+        "Unicode",
+        "Zlib_jll",
+        "Zstd_jll",
+        "dSFMT_jll",
+        "libLLVM_jll",
+        "libblastrampoline_jll",
+        "nghttp2_jll",
         "p7zip_jll",
 };
 
@@ -91,7 +147,10 @@ static void add_package(struct julia *j, struct er_sv name, struct er_sv written
                 return;
         j->found->items = er_grow(j->found->items, &j->found->cap, j->found->count + 1, sizeof *j->found->items);
         found = &j->found->items[j->found->count++];
-        *found = (struct er_found){.import = er_sv_dup(written), .distribution = er_sv_dup(name), .file = er_strdup(j->path), .line = j->line};
+        *found = (struct er_found){.import = er_sv_dup(written),
+                                   .distribution = er_sv_dup(name),
+                                   .file = er_strdup(j->path),
+                                   .line = j->line};
         if (is_told(version, ".-+"))
                 found->version = er_sv_dup(version);
 }
@@ -214,7 +273,8 @@ static void using_statement(struct julia *j)
         }
 }
 
-/* After `Pkg.add` or `Pkg.develop` at its bracket: "A", ["A", "B"], name="A", version="1", PackageSpec(name="A"), url="..." */
+/* After `Pkg.add` or `Pkg.develop` at its bracket: "A", ["A", "B"], name="A", version="1", PackageSpec(name="A"),
+ * url="..." */
 static void pkg_add(struct julia *j)
 {
         struct er_sv key = er_sv(""), name = er_sv(""), version = er_sv(""), text;
@@ -236,7 +296,9 @@ static void pkg_add(struct julia *j)
                                 struct er_sv only = at_sign ? er_svn(text.ptr, (size_t)(at_sign - text.ptr)) : text;
 
                                 if (!memchr(text.ptr, '/', text.len))
-                                        add_package(j, only, text, at_sign ? er_svn(at_sign + 1, text.len - only.len - 1) : er_sv(""), true);
+                                        add_package(j, only, text,
+                                                    at_sign ? er_svn(at_sign + 1, text.len - only.len - 1) : er_sv(""),
+                                                    true);
                         }
                         key = er_sv("");
                 } else if (is_name(*j->p)) {
@@ -322,7 +384,8 @@ static void scan(struct julia *j)
                         before = '\'';
                 } else if (is_name(c)) {
                         word = take_name(j);
-                        if (before != '.' && before != ':' && (er_sv_eq(word, ER_SV("using")) || er_sv_eq(word, ER_SV("import")))) {
+                        if (before != '.' && before != ':' &&
+                            (er_sv_eq(word, ER_SV("using")) || er_sv_eq(word, ER_SV("import")))) {
                                 if (j->p < j->end && (*j->p == ' ' || *j->p == '\t'))
                                         using_statement(j);
                         } else if (er_sv_eq(word, ER_SV("Pkg")) && (at(j, ".add(") || at(j, ".develop("))) {

@@ -90,8 +90,8 @@ static int take_poetry(struct project *project, const char *name, const char *ve
 static bool is_word(const char *text, size_t len, const char *more)
 {
         for (size_t i = 0; i < len; i++)
-                if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= 'A' && text[i] <= 'Z') || (text[i] >= '0' && text[i] <= '9') ||
-                      strchr(more, text[i])))
+                if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= 'A' && text[i] <= 'Z') ||
+                      (text[i] >= '0' && text[i] <= '9') || strchr(more, text[i])))
                         return false;
         return len > 0 && text[0] != '.' && text[0] != '-';
 }
@@ -102,8 +102,9 @@ static void take_script(struct project *project, const char *name, const char *t
         const char *colon = strchr(target, ':');
         er_autofree char *line = er_fmt("%s=%s", name, target);
 
-        if (project->source && colon && is_word(name, strlen(name), "._-") && is_word(target, (size_t)(colon - target), "._") &&
-            is_word(colon + 1, strlen(colon + 1), "._") && !er_strv_has(&project->ret->scripts, line))
+        if (project->source && colon && is_word(name, strlen(name), "._-") &&
+            is_word(target, (size_t)(colon - target), "._") && is_word(colon + 1, strlen(colon + 1), "._") &&
+            !er_strv_has(&project->ret->scripts, line))
                 er_strv_take(&project->ret->scripts, er_take(line));
 }
 
@@ -122,8 +123,9 @@ static int visit(void *arg, const struct er_strv *path, const char *text, bool i
 
                 if (!er_strv_has(&project->offered, extra))
                         er_strv_add(&project->offered, extra);
-                return er_strv_has(&project->extras, extra) ? er_requirements_add(er_sv(text), project->place, project->ret, err)
-                                                            : 0;
+                return er_strv_has(&project->extras, extra)
+                               ? er_requirements_add(er_sv(text), project->place, project->ret, err)
+                               : 0;
         }
         if (path_is(path, 2, "project", "requires-python", NULL, NULL)) {
                 free(project->ret->requires_python);
@@ -135,9 +137,11 @@ static int visit(void *arg, const struct er_strv *path, const char *text, bool i
                 project->found = true;
                 return 0;
         }
-        if (path_is(path, 5, "tool", "setuptools", "packages", "find") && er_streq(path->items[4], "where") && !project->where)
+        if (path_is(path, 5, "tool", "setuptools", "packages", "find") && er_streq(path->items[4], "where") &&
+            !project->where)
                 project->where = er_strdup(text);
-        if (path->len == 3 && (path_is(path, 3, "project", "scripts", NULL, NULL) || path_is(path, 3, "project", "gui-scripts", NULL, NULL)))
+        if (path->len == 3 && (path_is(path, 3, "project", "scripts", NULL, NULL) ||
+                               path_is(path, 3, "project", "gui-scripts", NULL, NULL)))
                 take_script(project, path->items[2], text);
         if (path->len == 4 && path_is(path, 4, "tool", "poetry", "scripts", NULL))
                 take_script(project, path->items[3], text);
@@ -266,12 +270,13 @@ static int read_toml(struct project *project, const char *dir, struct er_sv text
         }
         for (size_t i = 0; i < project->extras.len; i++)
                 if (!er_strv_has(&project->offered, project->extras.items[i]))
-                        return er_err_set(err, ER_CONFIG, "%s has no extra named %s", project->place->file, project->extras.items[i]);
+                        return er_err_set(err, ER_CONFIG, "%s has no extra named %s", project->place->file,
+                                          project->extras.items[i]);
         return 0;
 }
 
-static int read_project(struct project *project, const char *dir, const char *shown, const struct er_req_place *from, bool source,
-                        struct er_err *err)
+static int read_project(struct project *project, const char *dir, const char *shown, const struct er_req_place *from,
+                        bool source, struct er_err *err)
 {
         static const struct {
                 const char *name;
@@ -281,7 +286,8 @@ static int read_project(struct project *project, const char *dir, const char *sh
 
         for (size_t i = 0; i < ER_LEN(files) && !project->found; i++) {
                 er_auto(er_str) text = ER_STR_INIT;
-                er_autofree char *file = er_streq(shown, ".") ? er_strdup(files[i].name) : er_path_join(shown, files[i].name);
+                er_autofree char *file = er_streq(shown, ".") ? er_strdup(files[i].name)
+                                                              : er_path_join(shown, files[i].name);
                 struct er_req_place place = *from;
                 int there = read_file(dir, files[i].name, &text, err);
 
@@ -302,13 +308,18 @@ static int read_project(struct project *project, const char *dir, const char *sh
                         return -1;
         }
         if (!any) {
-                er_err_set(err, ER_CONFIG, "%s: the directory %s is no Python project (it has no pyproject.toml or setup.py)", from->file,
-                           shown);
+                er_err_set(err, ER_CONFIG,
+                           "%s: the directory %s is no Python project (it has no pyproject.toml or setup.py)",
+                           from->file, shown);
                 return er_err_hint(err, "if it is a virtual environment, it needs its pyvenv.cfg");
         }
         if (source) {
-                const char *where = project->where && is_dir(dir, project->where) ? project->where : is_dir(dir, "src") ? "src" : NULL;
-                er_autofree char *path = !where ? er_strdup(shown) : er_streq(shown, ".") ? er_strdup(where) : er_path_join(shown, where);
+                const char *where = project->where && is_dir(dir, project->where) ? project->where
+                                    : is_dir(dir, "src")                          ? "src"
+                                                                                  : NULL;
+                er_autofree char *path = !where                 ? er_strdup(shown)
+                                         : er_streq(shown, ".") ? er_strdup(where)
+                                                                : er_path_join(shown, where);
 
                 if (!er_strv_has(&project->ret->sources, path))
                         er_strv_add(&project->ret->sources, path);
@@ -316,8 +327,8 @@ static int read_project(struct project *project, const char *dir, const char *sh
         return 0;
 }
 
-int er_pyproject_read(const char *dir, struct er_sv extras, bool source, const struct er_req_place *from, struct er_requirements *ret,
-                      struct er_err *err)
+int er_pyproject_read(const char *dir, struct er_sv extras, bool source, const struct er_req_place *from,
+                      struct er_requirements *ret, struct er_err *err)
 {
         er_autofree char *root = er_path_abs(from->project_dir);
         er_autofree char *full = er_path_abs(dir);
@@ -327,7 +338,8 @@ int er_pyproject_read(const char *dir, struct er_sv extras, bool source, const s
         int result = -1;
 
         if (source && !shown) {
-                er_err_set(err, ER_CONFIG, "%s: the directory %s is not in the project, so it is not sent to the host", from->file, full);
+                er_err_set(err, ER_CONFIG, "%s: the directory %s is not in the project, so it is not sent to the host",
+                           from->file, full);
                 return er_err_hint(err, "make a wheel of it (pip wheel --no-deps %s) and name that", full);
         }
         if (er_strv_has(&ret->read, full))

@@ -306,7 +306,8 @@ static int add_item(const struct er_req_place *place, struct er_requirements *re
 }
 
 /* "PATH[extras] ; marker --options" of this machine. */
-static int add_local(struct er_sv line, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+static int add_local(struct er_sv line, const struct er_req_place *place, struct er_requirements *ret,
+                     struct er_err *err)
 {
         struct er_sv options, marker, path, extras = er_svn("", 0);
         er_auto(er_str) item = ER_STR_INIT;
@@ -339,7 +340,8 @@ static int add_local(struct er_sv line, const struct er_req_place *place, struct
         if (S_ISDIR(st.st_mode))
                 return er_pyproject_read(found, extras, true, place, ret, err);
         if (!S_ISREG(st.st_mode) || !is_archive(found))
-                return at_place(place, err, "%.*s is neither a directory nor a wheel or source archive", (int)path.len, path.ptr);
+                return at_place(place, err, "%.*s is neither a directory nor a wheel or source archive", (int)path.len,
+                                path.ptr);
         er_str_addf(&item, "${ERRAND_FILES}/%s", er_path_base(found));
         if (!add_extras(&item, extras))
                 return at_place(place, err, "what is in [ ] must be names of extras");
@@ -358,7 +360,8 @@ static struct er_sv unquote(struct er_sv s)
         return s;
 }
 
-static int set_index(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+static int set_index(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+                     struct er_err *err)
 {
         (void)place;
         (void)err;
@@ -376,7 +379,8 @@ static int add_once(struct er_strv *list, struct er_sv value)
         return 0;
 }
 
-static int add_extra_index(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+static int add_extra_index(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+                           struct er_err *err)
 {
         (void)place;
         (void)err;
@@ -384,7 +388,8 @@ static int add_extra_index(struct er_sv value, const struct er_req_place *place,
 }
 
 /* A directory of this machine becomes absolute; what is in it travels with the recipe (resolve.c). */
-static int add_find_links(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+static int add_find_links(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+                          struct er_err *err)
 {
         er_autofree char *path = NULL;
         struct stat st;
@@ -399,7 +404,8 @@ static int add_find_links(struct er_sv value, const struct er_req_place *place, 
         return add_once(&ret->find_links, er_sv(path));
 }
 
-static int add_trusted(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+static int add_trusted(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+                       struct er_err *err)
 {
         (void)place;
         (void)err;
@@ -420,17 +426,20 @@ static int include(struct er_sv value, const struct er_req_place *place, struct 
         return er_requirements_read(path, &inner, ret, err);
 }
 
-static int include_requirements(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+static int include_requirements(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+                                struct er_err *err)
 {
         return include(value, place, ret, false, err);
 }
 
-static int include_constraints(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+static int include_constraints(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+                               struct er_err *err)
 {
         return include(value, place, ret, true, err);
 }
 
-static int add_editable(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+static int add_editable(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+                        struct er_err *err)
 {
         if (!is_url(value) || er_sv_starts(value, ER_SV("file:")))
                 return add_local(value, place, ret, err);
@@ -438,7 +447,8 @@ static int add_editable(struct er_sv value, const struct er_req_place *place, st
         return er_requirements_add(value, place, ret, err);
 }
 
-static int set_no_index(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+static int set_no_index(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+                        struct er_err *err)
 {
         (void)value;
         (void)place;
@@ -447,7 +457,8 @@ static int set_no_index(struct er_sv value, const struct er_req_place *place, st
         return 0;
 }
 
-static int set_pre(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+static int set_pre(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+                   struct er_err *err)
 {
         (void)value;
         (void)place;
@@ -469,7 +480,8 @@ static const struct option {
         const char *name;
         bool argument;
         /* NULL: kept as a line of the file that is made. */
-        int (*take)(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err);
+        int (*take)(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+                    struct er_err *err);
 } options[] = {
         {"-r", true, include_requirements},
         {"--requirement", true, include_requirements},
@@ -495,7 +507,8 @@ static const struct option {
         {"--process-dependency-links", false, ignore},
 };
 
-static int add_option(struct er_sv line, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+static int add_option(struct er_sv line, const struct er_req_place *place, struct er_requirements *ret,
+                      struct er_err *err)
 {
         for (size_t i = 0; i < ER_LEN(options); i++) {
                 const struct option *option = &options[i];
@@ -520,7 +533,8 @@ static int add_option(struct er_sv line, const struct er_req_place *place, struc
                 er_autofree char *kept = er_fmt("%s %.*s", option->name, (int)value.len, value.ptr);
                 return add_once(&ret->options, er_sv(kept));
         }
-        return at_place(place, err, "the option %.*s is not understood", (int)(line.len > 60 ? 60 : line.len), line.ptr);
+        return at_place(place, err, "the option %.*s is not understood", (int)(line.len > 60 ? 60 : line.len),
+                        line.ptr);
 }
 
 static bool looks_local(struct er_sv line)
@@ -528,7 +542,8 @@ static bool looks_local(struct er_sv line)
         struct er_sv word = line;
         er_autofree char *text = NULL;
 
-        for (word.len = 0; word.len < line.len && !is_space(line.ptr[word.len]) && line.ptr[word.len] != ';'; word.len++)
+        for (word.len = 0; word.len < line.len && !is_space(line.ptr[word.len]) && line.ptr[word.len] != ';';
+             word.len++)
                 ;
         if (er_sv_starts(word, ER_SV("file:")))
                 return true;
@@ -542,7 +557,8 @@ static bool looks_local(struct er_sv line)
         return strchr(text, '/') || is_archive(text);
 }
 
-int er_requirements_add(struct er_sv line, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+int er_requirements_add(struct er_sv line, const struct er_req_place *place, struct er_requirements *ret,
+                        struct er_err *err)
 {
         er_autofree char *item = NULL;
         const char *why = NULL, *at;
@@ -590,7 +606,8 @@ static struct er_sv uncomment(struct er_sv line)
         return line;
 }
 
-int er_requirements_parse(struct er_sv text, const struct er_req_place *from_place, struct er_requirements *ret, struct er_err *err)
+int er_requirements_parse(struct er_sv text, const struct er_req_place *from_place, struct er_requirements *ret,
+                          struct er_err *err)
 {
         struct er_req_place place = *from_place;
         er_auto(er_str) logical = ER_STR_INIT;
@@ -632,7 +649,8 @@ static const char *shown_name(const char *path, const char *project_dir)
         return strncmp(path, project_dir, n) == 0 && path[n] == '/' ? path + n + 1 : path;
 }
 
-int er_requirements_read(const char *path, const struct er_req_place *from_place, struct er_requirements *ret, struct er_err *err)
+int er_requirements_read(const char *path, const struct er_req_place *from_place, struct er_requirements *ret,
+                         struct er_err *err)
 {
         er_autofree char *full = er_path_abs(path);
         er_autofree char *dir = er_path_dir(full);

@@ -1,11 +1,11 @@
 /*
- * requirements.h - what pip is asked for, out of requirement files, single lines and pyproject.toml. Bytes from outside:
- * sizes, depth and counts are capped, and what is no requirement is named with its file and line.
+ * requirements.h - what pip is asked for, out of requirement files, single lines and pyproject.toml. Bytes from
+ * outside: sizes, depth and counts are capped, and what is no requirement is named with its file and line.
  *
  * Names in the items are relative to nothing any more: a local wheel is in `files` and its item begins with
  * "${ERRAND_FILES}/", which both pip and uv expand on the host. A local directory ("-e .") is never packed: its
- * dependencies are items, and the directory is in `sources`, to be imported from the snapshot of each attempt. So an edit
- * of the source does not make a new environment, just as an editable installation means it.
+ * dependencies are items, and the directory is in `sources`, to be imported from the snapshot of each attempt. So an
+ * edit of the source does not make a new environment, just as an editable installation means it.
  */
 #ifndef ER_ENVIRONMENT_REQUIREMENTS_H
 #define ER_ENVIRONMENT_REQUIREMENTS_H
@@ -40,19 +40,22 @@ struct er_req_place {
 };
 
 /* A requirements file. ER_CONFIG "requirements.txt:3: ...", ER_NOT_FOUND, ER_IO. */
-int er_requirements_read(const char *path, const struct er_req_place *from, struct er_requirements *ret, struct er_err *err);
+int er_requirements_read(const char *path, const struct er_req_place *from, struct er_requirements *ret,
+                         struct er_err *err);
 /* The text of one. */
-int er_requirements_parse(struct er_sv text, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err);
+int er_requirements_parse(struct er_sv text, const struct er_req_place *place, struct er_requirements *ret,
+                          struct er_err *err);
 /* One logical line: a requirement or an option. */
-int er_requirements_add(struct er_sv line, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err);
+int er_requirements_add(struct er_sv line, const struct er_req_place *place, struct er_requirements *ret,
+                        struct er_err *err);
 
 /* "Zope.Interface" -> "zope-interface" (PEP 503) (owned). */
 char *er_distribution_name(struct er_sv name);
 /* The canonical form of a PEP 508 requirement by name (owned); NULL: it is none, *ret_why says why. */
 char *er_requirement_canonical(struct er_sv text, const char **ret_why);
 
-/* The dependencies of a Python project in a directory (pyproject.toml, setup.cfg, setup.py: nothing is run), with those of
-   the extras ("dev,test" or empty), into ret; its source directory too, when `source`. */
+/* The dependencies of a Python project in a directory (pyproject.toml, setup.cfg, setup.py: nothing is run), with those
+   of the extras ("dev,test" or empty), into ret; its source directory too, when `source`. */
 int er_pyproject_read(const char *dir, struct er_sv extras, bool source, const struct er_req_place *from,
                       struct er_requirements *ret, struct er_err *err);
 

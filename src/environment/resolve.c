@@ -43,7 +43,8 @@ static bool is_file(const char *path)
 
 static struct er_req_place place_of(const struct resolving *r, const char *what)
 {
-        return (struct er_req_place){.project_dir = r->context->project_dir, .dir = r->context->project_dir, .file = what};
+        return (struct er_req_place){
+                .project_dir = r->context->project_dir, .dir = r->context->project_dir, .file = what};
 }
 
 /* A name that says it is a file, and there is none. */
@@ -60,7 +61,8 @@ static int take_lock(struct resolving *r, const char *path, struct er_err *err)
         struct er_req_place place = place_of(r, "pip");
 
         if (!is_file(project)) {
-                er_err_set(err, ER_CONFIG, "pip: %s needs the pyproject.toml that it belongs to beside it", er_path_base(path));
+                er_err_set(err, ER_CONFIG, "pip: %s needs the pyproject.toml that it belongs to beside it",
+                           er_path_base(path));
                 return -1;
         }
         r->wants.has_lock = true;
@@ -109,7 +111,8 @@ static int take_pip_item(struct resolving *r, const char *item, struct er_err *e
 {
         static const char *const lists[] = {".txt", ".in", ".pip", NULL};
         static const char *const yaml[] = {".yml", ".yaml", NULL};
-        static const char *const others[] = {"Pipfile", "Pipfile.lock", "poetry.lock", "pdm.lock", "conda-lock.yml", NULL};
+        static const char *const others[] = {"Pipfile",  "Pipfile.lock",   "poetry.lock",
+                                             "pdm.lock", "conda-lock.yml", NULL};
         er_autofree char *path = in_project(r, item);
         struct er_req_place place = place_of(r, "pip");
         const char *base = er_path_base(item);
@@ -142,8 +145,8 @@ static int take_pip_item(struct resolving *r, const char *item, struct er_err *e
                         return no_file(r, "pip", item, err);
                 return er_requirements_read(path, &place, &r->wants.pip, err);
         }
-        /* A bare name can be a directory of the project and a package at once ("wandb"): it is meant as a directory only
-           when that is an environment. */
+        /* A bare name can be a directory of the project and a package at once ("wandb"): it is meant as a directory
+           only when that is an environment. */
         if (!strpbrk(item, " =<>;@[") && is_dir(path)) {
                 if (er_is_venv(path))
                         return take_venv(r, path, err);
@@ -185,7 +188,8 @@ static int take_conda_item(struct resolving *r, const char *item, struct er_err 
                 return 0;
         }
         if (strchr(item, '/') && !strstr(item, "::")) {
-                er_err_set(err, ER_CONFIG, "conda: %s is neither a package nor the root of a conda environment here", item);
+                er_err_set(err, ER_CONFIG, "conda: %s is neither a package nor the root of a conda environment here",
+                           item);
                 return er_err_hint(err, "a package looks like numpy, numpy=1.26 or conda-forge::numpy");
         }
         if (item[0] == '-')
@@ -228,7 +232,8 @@ static void take_manifests(struct resolving *r, const char *path)
         const struct dirent *entry;
 
         while (dir && (entry = readdir(dir)))
-                if (er_streq(entry->d_name, "Manifest.toml") || (er_starts(entry->d_name, "Manifest-v") && er_ends(entry->d_name, ".toml")))
+                if (er_streq(entry->d_name, "Manifest.toml") ||
+                    (er_starts(entry->d_name, "Manifest-v") && er_ends(entry->d_name, ".toml")))
                         er_strv_take(&r->wants.data, er_path_join(path, entry->d_name));
         if (dir)
                 closedir(dir);
@@ -244,7 +249,8 @@ static int take_julia(struct resolving *r, struct er_err *err)
                         er_autofree char *dir = er_path_dir(path);
 
                         if (!er_streq(er_path_base(item), "Project.toml"))
-                                return er_err_set(err, ER_CONFIG, "julia: %s: expected a Project.toml or names of packages", item);
+                                return er_err_set(err, ER_CONFIG,
+                                                  "julia: %s: expected a Project.toml or names of packages", item);
                         if (!is_file(path))
                                 return no_file(r, "julia", item, err);
                         er_strv_add(&r->wants.data, path);
@@ -279,7 +285,8 @@ static int take_inline(struct resolving *r, const struct er_strv *scripts, struc
                         continue;
                 any = 1;
                 for (size_t k = 0; k < inline_script.requirements.len; k++)
-                        if (er_requirements_add(er_sv(inline_script.requirements.items[k]), &place, &r->wants.pip, err) < 0)
+                        if (er_requirements_add(er_sv(inline_script.requirements.items[k]), &place, &r->wants.pip,
+                                                err) < 0)
                                 return -1;
                 if (inline_script.requires_python && !r->wants.pip.requires_python)
                         r->wants.pip.requires_python = er_take(inline_script.requires_python);
@@ -291,7 +298,8 @@ static int take_inline(struct resolving *r, const struct er_strv *scripts, struc
 static bool is_named(const struct er_strv *pip, const char *distribution)
 {
         for (size_t i = 0; i < pip->len; i++) {
-                er_autofree char *name = er_distribution_name(er_svn(pip->items[i], strcspn(pip->items[i], " =<>!~[;@(")));
+                er_autofree char *name = er_distribution_name(
+                        er_svn(pip->items[i], strcspn(pip->items[i], " =<>!~[;@(")));
 
                 if (er_streq(name, distribution))
                         return true;
@@ -330,7 +338,8 @@ static int take_auto(struct resolving *r, bool asked, struct er_err *err)
         int inline_there;
 
         if (r->context->command)
-                er_imports_scripts_of(r->context->project_dir, r->context->workdir, r->context->command, r->context->shell, &scripts);
+                er_imports_scripts_of(r->context->project_dir, r->context->workdir, r->context->command,
+                                      r->context->shell, &scripts);
         if (!scripts.len && !asked)
                 return 0; /* no Python command */
         inline_there = take_inline(r, &scripts, err);
@@ -346,7 +355,8 @@ static int take_julia_auto(struct resolving *r, struct er_err *err)
 
         if (!r->context->command)
                 return 0;
-        er_julia_scripts_of(r->context->project_dir, r->context->workdir, r->context->command, r->context->shell, &scripts);
+        er_julia_scripts_of(r->context->project_dir, r->context->workdir, r->context->command, r->context->shell,
+                            &scripts);
         if (!scripts.len)
                 return 0;
         if (er_julia_find(r->context->project_dir, &scripts, &found, err) < 0)
@@ -455,8 +465,8 @@ static void mask(char **text)
         *text = er_str_detach(&out);
 }
 
-int er_environment_resolve(const struct er_environment *environment, const struct er_env_context *context, struct er_recipe *ret,
-                           struct er_err *err)
+int er_environment_resolve(const struct er_environment *environment, const struct er_env_context *context,
+                           struct er_recipe *ret, struct er_err *err)
 {
         struct resolving r = {.said = environment, .context = context, .wants = {.said = environment}};
         int result = resolve(&r, err);

@@ -1,8 +1,9 @@
-/* stdlib.c - the modules of Python itself: sys.stdlib_module_names of 3.8 to 3.14, all of them, and those of Python 2 that no
-   index has. */
+/* stdlib.c - the modules of Python itself: sys.stdlib_module_names of 3.8 to 3.14, all of them, and those of Python 2
+   that no index has. */
 #include "environment/stdlib.h"
 
 /* Sorted by bytes. */
+// clang-format off
 static const char *const modules[] = {
         "BaseHTTPServer", "Bastion", "CGIHTTPServer", "ConfigParser", "Cookie", "DocXMLRPCServer", "HTMLParser",
         "MimeWriter", "Queue", "ScrolledText", "SimpleHTTPServer", "SimpleXMLRPCServer", "SocketServer", "StringIO",
@@ -52,6 +53,7 @@ static const char *const modules[] = {
         "webbrowser", "whichdb", "winreg", "winsound", "wsgiref", "xdrlib", "xml", "xmlrpc", "xmlrpclib", "zipapp",
         "zipfile", "zipimport", "zlib", "zoneinfo",
 };
+// clang-format on
 
 /* Those that some Python in use does not have, so that a package is imported where they are missing. */
 static const char *const recent[] = {"annotationlib", "compression", "tomllib"};

@@ -287,7 +287,13 @@ static int read_all(struct reader *r)
 
 int er_toml_read(struct er_sv text, const char *name, er_toml_visit visit, void *arg, struct er_err *err)
 {
-        struct reader r = {.at = text.ptr, .end = text.ptr + text.len, .name = name, .line = 1, .visit = visit, .arg = arg, .err = err};
+        struct reader r = {.at = text.ptr,
+                           .end = text.ptr + text.len,
+                           .name = name,
+                           .line = 1,
+                           .visit = visit,
+                           .arg = arg,
+                           .err = err};
         int result = read_all(&r);
 
         er_strv_release(&r.path);

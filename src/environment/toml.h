@@ -10,7 +10,8 @@
 
 /* path: the keys from the root ("project", "dependencies"); items of an array all have the array's path, also where
    they are tables. text: a string's value, or the source of anything else (numbers, true). -1 ends the reading. */
-typedef int (*er_toml_visit)(void *arg, const struct er_strv *path, const char *text, bool is_string, struct er_err *err);
+typedef int (*er_toml_visit)(void *arg, const struct er_strv *path, const char *text, bool is_string,
+                             struct er_err *err);
 
 /* ER_CONFIG "name:line: ..." when malformed. */
 int er_toml_read(struct er_sv text, const char *name, er_toml_visit visit, void *arg, struct er_err *err);

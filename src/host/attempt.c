@@ -56,7 +56,8 @@ static void to_our_clock(const struct er_session *session, struct er_status *sta
 
 typedef int (*log_fn)(void *arg, int stream, uint64_t offset, int64_t time_ms, struct er_sv data, struct er_err *err);
 
-static int give_log(const struct er_session *session, struct er_sv payload, log_fn on_log, void *arg, struct er_err *err)
+static int give_log(const struct er_session *session, struct er_sv payload, log_fn on_log, void *arg,
+                    struct er_err *err)
 {
         struct er_field field;
         uint64_t offset = 0;
@@ -79,7 +80,8 @@ static int give_log(const struct er_session *session, struct er_sv payload, log_
         return on_log(arg, stream, offset, er_session_our_time(session, time_ms), data, err);
 }
 
-static int give_event(const struct er_session *session, struct er_sv payload, const struct er_watch *watch, struct er_err *err)
+static int give_event(const struct er_session *session, struct er_sv payload, const struct er_watch *watch,
+                      struct er_err *err)
 {
         er_auto(er_status) status = ER_STATUS_INIT;
 
@@ -115,8 +117,9 @@ static int follow(struct er_session *session, uint32_t id, const struct er_watch
         return rc;
 }
 
-/* With another spec it is still this attempt: its key says in which store and when the job was made. So it was begun by a SUBMIT
-   whose answer was lost, as the job was when it was sent (its snapshot, or the build that packed it, may be another now). */
+/* With another spec it is still this attempt: its key says in which store and when the job was made. So it was begun by
+   a SUBMIT whose answer was lost, as the job was when it was sent (its snapshot, or the build that packed it, may be
+   another now). */
 static int submitted(struct er_session *session, uint32_t id, struct er_err *err)
 {
         er_auto(er_err) why = ER_ERR_INIT;
@@ -151,7 +154,8 @@ int er_attempt_watch(struct er_session *session, const struct er_watch *watch, s
         return follow(session, id, watch, err);
 }
 
-int er_attempt_run(struct er_session *session, const struct er_submit *submit, const struct er_watch *watch, struct er_err *err)
+int er_attempt_run(struct er_session *session, const struct er_submit *submit, const struct er_watch *watch,
+                   struct er_err *err)
 {
         er_auto(er_str) frames = ER_STR_INIT;
         uint32_t submit_id = er_session_next_id(session), watch_id = er_session_next_id(session);
@@ -172,7 +176,8 @@ int er_attempt_run(struct er_session *session, const struct er_submit *submit, c
         return follow(session, watch_id, watch, err);
 }
 
-int er_attempt_cancel(struct er_session *session, const char *key, uint32_t attempt, int64_t grace_ms, struct er_err *err)
+int er_attempt_cancel(struct er_session *session, const char *key, uint32_t attempt, int64_t grace_ms,
+                      struct er_err *err)
 {
         er_auto(er_str) fields = ER_STR_INIT;
 
@@ -182,7 +187,8 @@ int er_attempt_cancel(struct er_session *session, const char *key, uint32_t atte
         return er_session_call(session, ER_F_CANCEL, er_svn(fields.buf, fields.len), NULL, err);
 }
 
-int er_attempt_stat(struct er_session *session, const char *key, uint32_t attempt, struct er_status *ret, struct er_err *err)
+int er_attempt_stat(struct er_session *session, const char *key, uint32_t attempt, struct er_status *ret,
+                    struct er_err *err)
 {
         er_auto(er_str) fields = ER_STR_INIT;
         er_auto(er_str) frames = ER_STR_INIT;
@@ -252,7 +258,8 @@ int er_attempt_active(struct er_session *session, struct er_status **ret, size_t
         return 0;
 }
 
-int er_attempt_remove(struct er_session *session, const char *key, uint32_t attempt, uint64_t *ret_freed, struct er_err *err)
+int er_attempt_remove(struct er_session *session, const char *key, uint32_t attempt, uint64_t *ret_freed,
+                      struct er_err *err)
 {
         er_auto(er_str) fields = ER_STR_INIT;
         struct er_frame answer;
@@ -265,8 +272,8 @@ int er_attempt_remove(struct er_session *session, const char *key, uint32_t atte
         return 0;
 }
 
-int er_attempt_log(struct er_session *session, const char *key, uint32_t attempt, const struct er_log_range *range, log_fn on_log,
-                   void *arg, uint64_t *ret_next, struct er_err *err)
+int er_attempt_log(struct er_session *session, const char *key, uint32_t attempt, const struct er_log_range *range,
+                   log_fn on_log, void *arg, uint64_t *ret_next, struct er_err *err)
 {
         er_auto(er_str) fields = ER_STR_INIT;
         er_auto(er_str) frames = ER_STR_INIT;
@@ -304,8 +311,8 @@ int er_attempt_log(struct er_session *session, const char *key, uint32_t attempt
         }
 }
 
-int er_host_gc(struct er_session *session, const char *owner, const struct er_strv *keep, int64_t listed_ms, bool dry, struct er_gc *ret,
-               struct er_err *err)
+int er_host_gc(struct er_session *session, const char *owner, const struct er_strv *keep, int64_t listed_ms, bool dry,
+               struct er_gc *ret, struct er_err *err)
 {
         er_auto(er_str) fields = ER_STR_INIT;
         const struct er_hello *hello;

@@ -8,62 +8,67 @@
 #include "host/session.h"
 
 struct er_submit {
-        const char *key;   /* job key: "<run>.<n>.<when>.<store id>" */
-        uint32_t attempt;  /* from 1 */
+        const char *key;  /* job key: "<run>.<n>.<when>.<store id>" */
+        uint32_t attempt; /* from 1 */
         const struct er_spec *spec;
         const struct er_strv *secrets; /* "NAME=value", may be NULL */
-        bool has_failures;  /* the environment has been asked for (environment.h), and this many of its builds */
-        uint64_t failures;  /* had failed before; without it one that is not ready is ER_NOT_FOUND, "environment" */
+        bool has_failures; /* the environment has been asked for (environment.h), and this many of its builds */
+        uint64_t failures; /* had failed before; without it one that is not ready is ER_NOT_FOUND, "environment" */
 };
 
 struct er_watch {
         const char *key;
         uint32_t attempt;
-        uint64_t seq;      /* events after this one */
-        uint64_t offset;   /* log from here */
-        bool log;          /* false: events only */
+        uint64_t seq;    /* events after this one */
+        uint64_t offset; /* log from here */
+        bool log;        /* false: events only */
         /* Return -1 with err set to stop (then er_watch returns that error). Data is (borrowed). */
         int (*on_event)(void *arg, const struct er_status *status, struct er_err *err);
         int (*on_log)(void *arg, int stream, uint64_t offset, int64_t time_ms, struct er_sv data, struct er_err *err);
         void *arg;
 };
 
-/* Starts the attempt (or finds that it has been started, also where the host has it with another spec: the same key and attempt
-   start once).
-   ER_NOT_FOUND with provider_code "snapshot" when the spec's tree is not on the host, "environment" when its environment is
-   not ready there and has not been asked for. */
+/* Starts the attempt (or finds that it has been started, also where the host has it with another spec: the same key and
+   attempt start once). ER_NOT_FOUND with provider_code "snapshot" when the spec's tree is not on the host,
+   "environment" when its environment is not ready there and has not been asked for. */
 int er_attempt_submit(struct er_session *session, const struct er_submit *submit, struct er_err *err);
 /* Until the attempt has ended and its log was given out, or -1. */
 int er_attempt_watch(struct er_session *session, const struct er_watch *watch, struct er_err *err);
 /* Both in one go: one round trip less. Same errors. */
-int er_attempt_run(struct er_session *session, const struct er_submit *submit, const struct er_watch *watch, struct er_err *err);
+int er_attempt_run(struct er_session *session, const struct er_submit *submit, const struct er_watch *watch,
+                   struct er_err *err);
 /* Tells the supervisor to end the tree: TERM, after grace_ms KILL. OK also when it has ended already. */
-int er_attempt_cancel(struct er_session *session, const char *key, uint32_t attempt, int64_t grace_ms, struct er_err *err);
+int er_attempt_cancel(struct er_session *session, const char *key, uint32_t attempt, int64_t grace_ms,
+                      struct er_err *err);
 /* What the host's record says. ER_NOT_FOUND: it knows nothing of it. */
-int er_attempt_stat(struct er_session *session, const char *key, uint32_t attempt, struct er_status *ret, struct er_err *err);
+int er_attempt_stat(struct er_session *session, const char *key, uint32_t attempt, struct er_status *ret,
+                    struct er_err *err);
 /* All attempts there that have not ended, whoever's they are (owned array, er_status_release each); keys with them. */
 int er_attempt_active(struct er_session *session, struct er_status **ret, size_t *ret_count, struct er_err *err);
 /* Removes the attempts of a job that have ended (ER_STATE when one runs). attempt 0: all. */
-int er_attempt_remove(struct er_session *session, const char *key, uint32_t attempt, uint64_t *ret_freed, struct er_err *err);
+int er_attempt_remove(struct er_session *session, const char *key, uint32_t attempt, uint64_t *ret_freed,
+                      struct er_err *err);
 
 struct er_log_range {
-        uint64_t offset;   /* from here ... */
-        uint64_t limit;    /* ... at most so many bytes; 0: to the end */
-        int64_t tail;      /* >= 0: only the last so many lines; -1: all */
-        int64_t since_ms;  /* > 0: only what was written since (our clock) */
+        uint64_t offset;  /* from here ... */
+        uint64_t limit;   /* ... at most so many bytes; 0: to the end */
+        int64_t tail;     /* >= 0: only the last so many lines; -1: all */
+        int64_t since_ms; /* > 0: only what was written since (our clock) */
 };
 /* What is in the log now; *ret_next (may be NULL) is the offset after it. */
 int er_attempt_log(struct er_session *session, const char *key, uint32_t attempt, const struct er_log_range *range,
-                   int (*on_log)(void *arg, int stream, uint64_t offset, int64_t time_ms, struct er_sv data, struct er_err *err),
+                   int (*on_log)(void *arg, int stream, uint64_t offset, int64_t time_ms, struct er_sv data,
+                                 struct er_err *err),
                    void *arg, uint64_t *ret_next, struct er_err *err);
 
 struct er_gc {
         uint64_t freed;
         uint64_t attempts, trees, packs, environments;
 };
-/* Snapshots nothing needs, environments that nothing has used for 30 days, and ended attempts of owner (store id) whose key is not in keep, as it was at listed_ms (our clock): what
-   was submitted since is left alone. Where keep is too long for one request, only snapshots are looked at. dry: only counts. */
-int er_host_gc(struct er_session *session, const char *owner, const struct er_strv *keep, int64_t listed_ms, bool dry, struct er_gc *ret,
-               struct er_err *err);
+/* Snapshots nothing needs, environments that nothing has used for 30 days, and ended attempts of owner (store id) whose
+   key is not in keep, as it was at listed_ms (our clock): what was submitted since is left alone. Where keep is too
+   long for one request, only snapshots are looked at. dry: only counts. */
+int er_host_gc(struct er_session *session, const char *owner, const struct er_strv *keep, int64_t listed_ms, bool dry,
+               struct er_gc *ret, struct er_err *err);
 
 #endif

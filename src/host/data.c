@@ -3,7 +3,8 @@
 
 #include "host/session_priv.h"
 
-static int send(struct er_session *session, enum er_frame_type type, const struct er_str *fields, uint32_t *ret_id, struct er_err *err)
+static int send(struct er_session *session, enum er_frame_type type, const struct er_str *fields, uint32_t *ret_id,
+                struct er_err *err)
 {
         er_auto(er_str) frames = ER_STR_INIT;
         size_t start;
@@ -15,7 +16,8 @@ static int send(struct er_session *session, enum er_frame_type type, const struc
         return er_session_send(session, er_svn(frames.buf, frames.len), err);
 }
 
-int er_data_fetch(struct er_session *session, const struct er_data_wish *wish, struct er_data_result *ret, struct er_err *err)
+int er_data_fetch(struct er_session *session, const struct er_data_wish *wish, struct er_data_result *ret,
+                  struct er_err *err)
 {
         er_auto(er_str) fields = ER_STR_INIT;
         struct er_frame frame;
@@ -34,14 +36,16 @@ int er_data_fetch(struct er_session *session, const struct er_data_wish *wish, s
                 er_autofree char *what = NULL;
                 int rc;
 
-                er_session_heartbeat(session, true); /* an agent that hangs says nothing, like one that unpacks for long */
+                er_session_heartbeat(session,
+                                     true); /* an agent that hangs says nothing, like one that unpacks for long */
                 rc = er_session_recv(session, id, ER_NEVER, &frame, err);
                 er_session_heartbeat(session, false);
                 if (rc < 0)
                         return -1;
                 what = er_msg_dup(frame.payload, ER_T_DETAIL);
                 if (frame.type == ER_F_EVENT && wish->progress)
-                        wish->progress(wish->arg, er_msg_get_u64(frame.payload, ER_T_OFFSET, 0), er_msg_get_u64(frame.payload, ER_T_SIZE, 0), what);
+                        wish->progress(wish->arg, er_msg_get_u64(frame.payload, ER_T_OFFSET, 0),
+                                       er_msg_get_u64(frame.payload, ER_T_SIZE, 0), what);
         } while (!er_frame_is_closing(frame.type));
         *ret = (struct er_data_result){
                 .size = er_msg_get_u64(frame.payload, ER_T_SIZE, 0),
@@ -66,7 +70,8 @@ static int by_name(const void *a, const void *b)
         return strcmp(left->name, right->name);
 }
 
-int er_data_list(struct er_session *session, const char *project, bool only_where, struct er_data_list *ret, struct er_err *err)
+int er_data_list(struct er_session *session, const char *project, bool only_where, struct er_data_list *ret,
+                 struct er_err *err)
 {
         er_auto(er_data_list) list = ER_DATA_LIST_INIT;
         er_auto(er_str) fields = ER_STR_INIT;
@@ -99,7 +104,8 @@ int er_data_list(struct er_session *session, const char *project, bool only_wher
         list.path = er_msg_dup(frame.payload, ER_T_PATH);
         list.free_bytes = er_msg_get_u64(frame.payload, ER_T_DISK_FREE, 0);
         if (!list.path)
-                return er_err_set(err, ER_REMOTE, "%s: errand-agent gave a strange answer about data", er_session_host(session));
+                return er_err_set(err, ER_REMOTE, "%s: errand-agent gave a strange answer about data",
+                                  er_session_host(session));
         if (list.count > 1)
                 qsort(list.items, list.count, sizeof *list.items, by_name);
         *ret = list;
@@ -107,7 +113,8 @@ int er_data_list(struct er_session *session, const char *project, bool only_wher
         return 0;
 }
 
-int er_data_remove(struct er_session *session, const char *project, const char *name, uint64_t *ret_freed, struct er_err *err)
+int er_data_remove(struct er_session *session, const char *project, const char *name, uint64_t *ret_freed,
+                   struct er_err *err)
 {
         er_auto(er_str) fields = ER_STR_INIT;
         struct er_frame frame;

@@ -65,7 +65,8 @@ static int send_files(struct er_session *session, const struct er_recipe *recipe
         return er_push(session, paths, to, transfer, err);
 }
 
-static int send_large(struct er_session *session, const struct er_recipe *recipe, struct er_transfer *transfer, struct er_err *err)
+static int send_large(struct er_session *session, const struct er_recipe *recipe, struct er_transfer *transfer,
+                      struct er_err *err)
 {
         er_auto(er_strv) paths = ER_STRV_INIT;
 
@@ -75,8 +76,8 @@ static int send_large(struct er_session *session, const struct er_recipe *recipe
         return send_files(session, recipe, &paths, transfer, err);
 }
 
-static int ask(struct er_session *session, const struct er_recipe *recipe, struct er_transfer *transfer, struct er_env_request *ret,
-               struct er_err *err)
+static int ask(struct er_session *session, const struct er_recipe *recipe, struct er_transfer *transfer,
+               struct er_env_request *ret, struct er_err *err)
 {
         er_auto(er_str) frames = ER_STR_INIT;
         er_auto(er_str) bytes = ER_STR_INIT;
@@ -124,7 +125,8 @@ static int await_begin(struct er_env_request *request, struct er_err *err)
         return 0;
 }
 
-/* The platform (environment/fetch.h) of a host that has no way to the packages; NULL: it has one, or does not need it. */
+/* The platform (environment/fetch.h) of a host that has no way to the packages; NULL: it has one, or does not need it.
+ */
 static const char *wanted_platform(const struct er_env_request *request)
 {
         const char *code = request->id == 0 && !request->ready ? request->err.provider_code : NULL;
@@ -133,10 +135,11 @@ static const char *wanted_platform(const struct er_env_request *request)
 }
 
 /* This machine fetches for such a host, and asks once more. */
-static int fetch_here(struct er_session *session, struct er_recipe *recipe, const struct er_env_ways *ways, struct er_env_request *request,
-                      struct er_err *err)
+static int fetch_here(struct er_session *session, struct er_recipe *recipe, const struct er_env_ways *ways,
+                      struct er_env_request *request, struct er_err *err)
 {
-        er_autofree char *said = er_fmt("%s cannot reach the package index; fetching packages here", er_session_host(session));
+        er_autofree char *said = er_fmt("%s cannot reach the package index; fetching packages here",
+                                        er_session_host(session));
         er_autofree char *platform = NULL;
         er_autoclose int turn = -1;
         bool waited;
@@ -156,8 +159,8 @@ static int fetch_here(struct er_session *session, struct er_recipe *recipe, cons
         return ask(session, recipe, ways->transfer, request, err);
 }
 
-int er_env_begin(struct er_session *session, struct er_recipe *recipe, const struct er_env_ways *ways, struct er_env_request *ret,
-                 struct er_err *err)
+int er_env_begin(struct er_session *session, struct er_recipe *recipe, const struct er_env_ways *ways,
+                 struct er_env_request *ret, struct er_err *err)
 {
         if (ask(session, recipe, ways->transfer, ret, err) < 0)
                 return -1;
@@ -186,7 +189,8 @@ bool er_env_hear(struct er_env_request *request)
         return request->progress && !er_streq(before, request->progress);
 }
 
-int er_env_await(struct er_env_request *request, void (*on_progress)(void *arg, const char *text), void *arg, struct er_err *err)
+int er_env_await(struct er_env_request *request, void (*on_progress)(void *arg, const char *text), void *arg,
+                 struct er_err *err)
 {
         while (request->id) {
                 struct er_frame frame;
@@ -202,7 +206,7 @@ int er_env_await(struct er_env_request *request, void (*on_progress)(void *arg, 
         if (request->ready)
                 return 0;
         return request->err.code != ER_OK ? er_err_move(err, &request->err)
-                                            : er_err_set(err, ER_REMOTE, "the build of the environment was left");
+                                          : er_err_set(err, ER_REMOTE, "the build of the environment was left");
 }
 
 void er_env_list_release(struct er_env_list *list)
@@ -266,7 +270,8 @@ int er_env_list(struct er_session *session, struct er_env_list *ret, struct er_e
         return 0;
 }
 
-static int call(struct er_session *session, enum er_frame_type type, const unsigned char *hash, struct er_frame *ret, struct er_err *err)
+static int call(struct er_session *session, enum er_frame_type type, const unsigned char *hash, struct er_frame *ret,
+                struct er_err *err)
 {
         er_auto(er_str) fields = ER_STR_INIT;
 
@@ -274,7 +279,8 @@ static int call(struct er_session *session, enum er_frame_type type, const unsig
         return er_session_call(session, type, er_svn(fields.buf, fields.len), ret, err);
 }
 
-int er_env_remove(struct er_session *session, const unsigned char hash[ER_ENV_HASH], uint64_t *ret_freed, struct er_err *err)
+int er_env_remove(struct er_session *session, const unsigned char hash[ER_ENV_HASH], uint64_t *ret_freed,
+                  struct er_err *err)
 {
         struct er_frame frame;
 

@@ -104,7 +104,8 @@ void er_fast_init(struct er_fast *fast, const struct er_host *host)
         } else {
                 memcpy(fast->name, note.name, sizeof fast->name);
                 age_ms = er_mono_ms() - note.when_ms;
-                if ((note.kind == KIND_TOLD || note.kind == KIND_PROVEN) && age_ms < SURE_MS && note.slot >= 0 && note.socket[0]) {
+                if ((note.kind == KIND_TOLD || note.kind == KIND_PROVEN) && age_ms < SURE_MS && note.slot >= 0 &&
+                    note.socket[0]) {
                         fast->slot = note.slot;
                         fast->proven = note.kind == KIND_PROVEN;
                         fast->when_ms = note.when_ms;
@@ -130,7 +131,8 @@ char *er_fast_socket(const struct er_fast *fast, const struct er_host *host)
         er_auto(er_str) suffix = ER_STR_INIT;
         char *path;
 
-        er_str_addf(&suffix, "way%d-%08llx", fast->slot, (unsigned long long)er_hash64(fast->socket, strlen(fast->socket)) & 0xffffffffu);
+        er_str_addf(&suffix, "way%d-%08llx", fast->slot,
+                    (unsigned long long)er_hash64(fast->socket, strlen(fast->socket)) & 0xffffffffu);
         path = er_ssh_state_path(host, suffix.buf);
         if (strlen(path) < ER_FAST_PATH_MAX - 4) /* 104 elsewhere */
                 return path;

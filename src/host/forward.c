@@ -19,11 +19,11 @@
 
 #define LISTENERS_MAX 64u
 #define CONNECTIONS_MAX 512u
-#define NEXT_MAX 50u        /* ports that are tried above one that is taken */
-#define ANSWER_MS 5000      /* a master that takes longer has lost its connection */
-#define CONNECT_MS 20000    /* for a new connection to the host */
-#define PATIENCE_MS 120000  /* a connection waits so long for a host that is out of reach */
-#define LOOK_MS 3000        /* between looks whether there is contact */
+#define NEXT_MAX 50u       /* ports that are tried above one that is taken */
+#define ANSWER_MS 5000     /* a master that takes longer has lost its connection */
+#define CONNECT_MS 20000   /* for a new connection to the host */
+#define PATIENCE_MS 120000 /* a connection waits so long for a host that is out of reach */
+#define LOOK_MS 3000       /* between looks whether there is contact */
 #define PAUSE_MS 1000
 #define LINGER_MS 5000
 #define CHUNK (64u * 1024)
@@ -50,7 +50,7 @@ struct er_forward {
         bool started;
         pthread_mutex_t lock;
         pthread_cond_t fewer;
-        size_t open;        /* connections under way */
+        size_t open;           /* connections under way */
         atomic_bool lost;      /* that was said */
         atomic_bool dial_only; /* sshd there forwards nothing */
 };
@@ -118,8 +118,10 @@ static void say_failed(struct er_forward *f, const struct er_err *why)
 /* 1: open; 0: nobody listens there; -1 with err. */
 static int open_here(uint16_t port, struct er_link *ret, struct er_err *err)
 {
-        struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+        struct sockaddr_in four = {
+                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in6 six = {
+                .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
         const struct {
                 const struct sockaddr *addr;
                 socklen_t len;
@@ -146,7 +148,8 @@ static int open_here(uint16_t port, struct er_link *ret, struct er_err *err)
         return er_err_errno(err, why, "connecting to port %u of this machine", port);
 }
 
-static enum er_mux_answer open_slot(struct er_forward *f, const char *path, uint16_t port, struct er_link *ret, struct er_err *err)
+static enum er_mux_answer open_slot(struct er_forward *f, const char *path, uint16_t port, struct er_link *ret,
+                                    struct er_err *err)
 {
         int theirs[3];
         enum er_mux_answer answer;
@@ -245,7 +248,8 @@ static int open_dialled(struct er_forward *f, uint16_t port, struct er_link *ret
         er_link_release(ret);
         if (er_streq(line.buf, "refused") || er_streq(line.buf, "none"))
                 return 0;
-        return er_err_set(err, ER_REMOTE, "port %u of %s: %s", port, f->host.name, er_starts(line.buf, "fail ") ? line.buf + 5 : line.buf);
+        return er_err_set(err, ER_REMOTE, "port %u of %s: %s", port, f->host.name,
+                          er_starts(line.buf, "fail ") ? line.buf + 5 : line.buf);
 }
 
 static int open_there(struct er_forward *f, uint16_t port, struct er_link *ret, struct er_err *err)
@@ -301,7 +305,8 @@ static void move(struct way *way, bool readable)
 /* What was said last is still on its way when both have ended: closing now would take it back. */
 static void linger(struct connection *c)
 {
-        struct pollfd p[2] = {{.fd = c->link.mux.fd, .events = POLLIN}, {.fd = c->forward->stop.fds[0], .events = POLLIN}};
+        struct pollfd p[2] = {{.fd = c->link.mux.fd, .events = POLLIN},
+                              {.fd = c->forward->stop.fds[0], .events = POLLIN}};
         int status;
 
         if (c->link.mux.fd >= 0)
@@ -319,7 +324,8 @@ static void carry(struct connection *c)
         while (up.from >= 0 || down.from >= 0) {
                 bool up_full = up.len > up.done, down_full = down.len > down.done;
                 struct pollfd p[4] = {
-                        {.fd = c->client, .events = (short)((up.from >= 0 && !up_full ? POLLIN : 0) | (down_full ? POLLOUT : 0))},
+                        {.fd = c->client,
+                         .events = (short)((up.from >= 0 && !up_full ? POLLIN : 0) | (down_full ? POLLOUT : 0))},
                         {.fd = up.from >= 0 || up_full ? c->link.to : -1, .events = up_full ? POLLOUT : 0},
                         {.fd = down.from >= 0 && !down_full ? down.from : -1, .events = POLLIN},
                         {.fd = c->forward->stop.fds[0], .events = POLLIN},
@@ -355,7 +361,8 @@ static bool pause_for(const struct connection *c, int64_t ms)
 
 static bool may_pass(const struct er_err *err)
 {
-        return err->retryable || err->code == ER_NET || err->code == ER_TIMEOUT || err->code == ER_TRANSPORT || err->code == ER_CAPACITY;
+        return err->retryable || err->code == ER_NET || err->code == ER_TIMEOUT || err->code == ER_TRANSPORT ||
+               err->code == ER_CAPACITY;
 }
 
 static void serve(struct connection *c)
@@ -491,7 +498,8 @@ static bool has_master(const struct er_forward *f)
         return false;
 }
 
-/* Says that the host is gone also while nobody wants anything of it, and makes the connection again for whoever comes next. */
+/* Says that the host is gone also while nobody wants anything of it, and makes the connection again for whoever comes
+ * next. */
 static void *watcher_thread(void *arg)
 {
         struct er_forward *f = arg;
@@ -518,7 +526,8 @@ static void *watcher_thread(void *arg)
 
 /* --- life */
 
-int er_forward_open(const struct er_host *host, er_forward_fn on_news, void *arg, struct er_forward **ret, struct er_err *err)
+int er_forward_open(const struct er_host *host, er_forward_fn on_news, void *arg, struct er_forward **ret,
+                    struct er_err *err)
 {
         struct er_forward *f = er_new(struct er_forward);
 
@@ -538,19 +547,22 @@ int er_forward_open(const struct er_host *host, er_forward_fn on_news, void *arg
 /* A listening socket on 127.0.0.1, or -1 with errno. */
 static int listen_on(uint16_t port, uint16_t *ret_port)
 {
-        struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in addr = {
+                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         socklen_t len = sizeof addr;
         er_autoclose int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-        if (fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) < 0 ||
-            bind(fd, (const struct sockaddr *)&addr, sizeof addr) < 0 || listen(fd, 128) < 0 || er_set_nonblock(fd, true) < 0 ||
-            getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+        if (fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
+            setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) < 0 ||
+            bind(fd, (const struct sockaddr *)&addr, sizeof addr) < 0 || listen(fd, 128) < 0 ||
+            er_set_nonblock(fd, true) < 0 || getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
                 return -1;
         *ret_port = ntohs(addr.sin_port);
         return er_take_fd(&fd);
 }
 
-int er_forward_add(struct er_forward *f, uint16_t port, uint16_t local, bool exact, uint16_t *ret_local, struct er_err *err)
+int er_forward_add(struct er_forward *f, uint16_t port, uint16_t local, bool exact, uint16_t *ret_local,
+                   struct er_err *err)
 {
         struct listener *listener = &f->listeners[f->count];
         uint32_t last = exact || local == 0 ? local : local + NEXT_MAX;
@@ -599,7 +611,8 @@ int er_forward_start(struct er_forward *f, struct er_err *err)
 bool er_forward_answers(struct er_forward *f, uint16_t port)
 {
         struct er_link link = ER_LINK_INIT;
-        bool there = f->host.kind == ER_HOST_LOCAL ? open_here(port, &link, NULL) == 1 : open_dialled(f, port, &link, NULL) == 1;
+        bool there = f->host.kind == ER_HOST_LOCAL ? open_here(port, &link, NULL) == 1
+                                                   : open_dialled(f, port, &link, NULL) == 1;
 
         if (!link.transport && link.to >= 0)
                 link.from = -1;

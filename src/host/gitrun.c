@@ -14,15 +14,30 @@ extern char **environ;
 #define ASK_TIMEOUT_MS 600000
 #define ARGS_MAX 32u
 
-/* What `git rev-parse --local-env-vars` lists: set by a hook or an alias we run in, they would name another repository. */
+/* What `git rev-parse --local-env-vars` lists: set by a hook or an alias we run in, they would name another repository.
+ */
 static const char *const local_variables[] = {
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES=", "GIT_CONFIG=",           "GIT_OBJECT_DIRECTORY=",
-        "GIT_DIR=",                          "GIT_WORK_TREE=",        "GIT_IMPLICIT_WORK_TREE=",
-        "GIT_GRAFT_FILE=",                   "GIT_INDEX_FILE=",       "GIT_NO_REPLACE_OBJECTS=",
-        "GIT_REPLACE_REF_BASE=",             "GIT_PREFIX=",           "GIT_SHALLOW_FILE=",
-        "GIT_COMMON_DIR=",                   "GIT_NAMESPACE=",        "GIT_INTERNAL_SUPER_PREFIX=",
-        "GIT_LITERAL_PATHSPECS=",            "GIT_GLOB_PATHSPECS=",   "GIT_NOGLOB_PATHSPECS=",
-        "GIT_ICASE_PATHSPECS=",              "GIT_TRACE=",            "LC_ALL=",
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES=",
+        "GIT_CONFIG=",
+        "GIT_OBJECT_DIRECTORY=",
+        "GIT_DIR=",
+        "GIT_WORK_TREE=",
+        "GIT_IMPLICIT_WORK_TREE=",
+        "GIT_GRAFT_FILE=",
+        "GIT_INDEX_FILE=",
+        "GIT_NO_REPLACE_OBJECTS=",
+        "GIT_REPLACE_REF_BASE=",
+        "GIT_PREFIX=",
+        "GIT_SHALLOW_FILE=",
+        "GIT_COMMON_DIR=",
+        "GIT_NAMESPACE=",
+        "GIT_INTERNAL_SUPER_PREFIX=",
+        "GIT_LITERAL_PATHSPECS=",
+        "GIT_GLOB_PATHSPECS=",
+        "GIT_NOGLOB_PATHSPECS=",
+        "GIT_ICASE_PATHSPECS=",
+        "GIT_TRACE=",
+        "LC_ALL=",
         "GIT_OPTIONAL_LOCKS=",
 };
 

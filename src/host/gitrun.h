@@ -1,6 +1,6 @@
 /*
- * gitrun.h - running git for its answers: in an environment that does not point it elsewhere, several at once, cancellable.
- * Private to listing*.c.
+ * gitrun.h - running git for its answers: in an environment that does not point it elsewhere, several at once,
+ * cancellable. Private to listing*.c.
  */
 #ifndef ER_HOST_GITRUN_H
 #define ER_HOST_GITRUN_H

@@ -19,33 +19,21 @@
 #endif
 
 /*
- * Runs as  sh -c SCRIPT errand-install ROOT BUILD  in the login directory. It says what machine this is, then reads a line
- * with the size and that many bytes to the end. One line, without single quotes, "!" or a backslash before a quote,
- * because it passes through whatever login shell the user has (csh and fish quote in their own ways).
+ * Runs as  sh -c SCRIPT errand-install ROOT BUILD  in the login directory. It says what machine this is, then reads a
+ * line with the size and that many bytes to the end. One line, without single quotes, "!" or a backslash before a
+ * quote, because it passes through whatever login shell the user has (csh and fish quote in their own ways).
  *
  * The copy is written beside its place, checked, tried, and renamed: two who do this at once are both right. Agents of
  * other builds go when they are a month old and no process runs them.
  */
 static const char script[] =
-        "umask 077; "
-        "fail() { rm -f \"$t\"; echo \"errand-fail $*\"; exit 1; }; "
-        "t=; "
-        "echo; echo \"errand-arch $(uname -s) $(uname -m)\"; "
-        "d=$1/bin; n=errand-agent-$2; "
-        "e=$(mkdir -p \"$d\" 2>&1) || fail mkdir $e; "
-        "read -r size || exit 1; "
-        "t=$d/.$n.$$; "
-        "e=$( (cat >\"$t\") 2>&1) || fail write $e; "
-        "s=$(wc -c <\"$t\"); "
-        "[ \"$((s))\" = \"$size\" ] || fail size $((s)) of $size bytes arrived $e; "
-        "e=$(chmod 700 \"$t\" 2>&1) || fail write $e; "
-        "e=$(\"$t\" version 2>&1 >/dev/null </dev/null) || fail run $e; "
-        "e=$(mv -f \"$t\" \"$d/$n\" 2>&1) || fail write $e; "
-        "echo errand-ok; "
-        "cd \"$d\" || exit 0; "
-        "for f in $(find . -name \"errand-agent-*\" -mtime +30 2>/dev/null); do "
-        "case $f in ./$n) continue;; esac; "
-        "ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q -F \"/${f##*/}\" || rm -f \"$f\"; "
+        "umask 077; fail() { rm -f \"$t\"; echo \"errand-fail $*\"; exit 1; }; t=; echo; echo \"errand-arch $(uname "
+        "-s) $(uname -m)\"; d=$1/bin; n=errand-agent-$2; e=$(mkdir -p \"$d\" 2>&1) || fail mkdir $e; read -r size || "
+        "exit 1; t=$d/.$n.$$; e=$( (cat >\"$t\") 2>&1) || fail write $e; s=$(wc -c <\"$t\"); [ \"$((s))\" = \"$size\" "
+        "] || fail size $((s)) of $size bytes arrived $e; e=$(chmod 700 \"$t\" 2>&1) || fail write $e; e=$(\"$t\" "
+        "version 2>&1 >/dev/null </dev/null) || fail run $e; e=$(mv -f \"$t\" \"$d/$n\" 2>&1) || fail write $e; echo "
+        "errand-ok; cd \"$d\" || exit 0; for f in $(find . -name \"errand-agent-*\" -mtime +30 2>/dev/null); do case "
+        "$f in ./$n) continue;; esac; ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q -F \"/${f##*/}\" || rm -f \"$f\"; "
         "done";
 
 /* A root given as "~/x" or "x" is below the login directory, where both the shell and the agent start. */
@@ -196,7 +184,8 @@ static int converse(struct talk *talk, struct er_err *err)
                         return er_err_retry(err);
                 }
                 if (p[3].revents)
-                        return er_connect_cancelled(talk->connect, err) ? -1 : er_err_set(err, ER_CANCELLED, "cancelled");
+                        return er_connect_cancelled(talk->connect, err) ? -1
+                                                                        : er_err_set(err, ER_CANCELLED, "cancelled");
                 if (p[1].revents)
                         er_link_read_errs(link);
                 if (p[0].revents && !hear(talk))
@@ -217,8 +206,8 @@ static const struct {
         {"o space left", "its disk is full", "free some space there: at least 10 MB"},
         {"uota exceeded", "your quota there is used up", "free some space there: at least 10 MB"},
         {"ermission denied", "errand may not write below its home directory",
-         "check the owner and mode of the home and of .errand there, or give errand another place: errand hosts add NAME %s "
-         "--root DIR"},
+         "check the owner and mode of the home and of .errand there, or give errand another place: errand hosts add "
+         "NAME %s --root DIR"},
         {"o such file or directory", "its home directory does not exist",
          "have it made, or give errand another place: errand hosts add NAME %s --root DIR"},
 };
@@ -239,18 +228,20 @@ static int explain_failure(const struct er_connect *connect, struct er_sv failur
         }
         if (er_starts(text, "run")) {
                 er_err_set(err, ER_REMOTE, "%s: errand-agent cannot be executed there (%s)", host->name, words.buf);
-                return er_err_hint(err, "is the home directory there mounted noexec? Give errand another place: "
-                                        "errand hosts add NAME %s --root DIR", host->target);
+                return er_err_hint(err,
+                                   "is the home directory there mounted noexec? Give errand another place: errand "
+                                   "hosts add NAME %s --root DIR",
+                                   host->target);
         }
         for (size_t i = 0; i < ER_LEN(reasons); i++) {
                 if (!strstr(text, reasons[i].words))
                         continue;
-                er_err_set(err, ER_REMOTE, "%s: errand-agent cannot be put there: %s (%s)", host->name, reasons[i].meaning,
-                           words.buf);
+                er_err_set(err, ER_REMOTE, "%s: errand-agent cannot be put there: %s (%s)", host->name,
+                           reasons[i].meaning, words.buf);
                 const char *hole = strstr(reasons[i].hint, "%s");
                 if (hole)
-                        return er_err_hint(err, "%.*s%s%s", (int)(hole - reasons[i].hint), reasons[i].hint, host->target,
-                                           hole + 2);
+                        return er_err_hint(err, "%.*s%s%s", (int)(hole - reasons[i].hint), reasons[i].hint,
+                                           host->target, hole + 2);
                 return er_err_hint(err, "%s", reasons[i].hint);
         }
         return er_err_set(err, ER_REMOTE, "%s: errand-agent cannot be put there (%s)", host->name, words.buf);
@@ -268,14 +259,16 @@ static int explain_silence(const struct talk *talk, int status, struct er_err *e
                 out = errs;
         er_quote_show(&words, out.ptr ? out.ptr : "", out.len < 300 ? out.len : 300);
         if (status < 0) {
-                er_err_set(err, ER_TRANSPORT, "%s: the connection broke while errand-agent was being sent there", host->name);
+                er_err_set(err, ER_TRANSPORT, "%s: the connection broke while errand-agent was being sent there",
+                           host->name);
                 return er_err_retry(err);
         }
         if (words.len)
-                er_err_set(err, ER_REMOTE, "%s: no command can be run there; the login shell says: %s", host->name, words.buf);
+                er_err_set(err, ER_REMOTE, "%s: no command can be run there; the login shell says: %s", host->name,
+                           words.buf);
         else
-                er_err_set(err, ER_REMOTE, "%s: no command can be run there; the login shell ended with status %d", host->name,
-                           status);
+                er_err_set(err, ER_REMOTE, "%s: no command can be run there; the login shell ended with status %d",
+                           host->name, status);
         return er_err_hint(err, "does `ssh %s true` work?", host->target);
 }
 

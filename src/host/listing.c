@@ -1,4 +1,5 @@
-/* listing.c - see listing.h. Names in order, what never travels, and .errandignore; listing_git.c and listing_walk.c find them. */
+/* listing.c - see listing.h. Names in order, what never travels, and .errandignore; listing_git.c and listing_walk.c
+ * find them. */
 #include "host/listing.h"
 
 #include <errno.h>
@@ -198,7 +199,8 @@ static size_t run_end(const struct er_listing *listing, size_t at)
         return at + 1 < listing->len ? at + 1 : listing->len;
 }
 
-/* A natural merge sort: the sources are sorted each, so this is one merge where qsort would compare everything again. */
+/* A natural merge sort: the sources are sorted each, so this is one merge where qsort would compare everything again.
+ */
 static void sort(struct er_listing *listing)
 {
         struct er_listing_item *spare = NULL;
@@ -269,7 +271,8 @@ static int check_readable(const struct er_listing *listing, struct er_err *err)
         for (size_t i = 0; i < listing->len; i++) {
                 if (listing->items[i].type != ER_UNREADABLE)
                         continue;
-                show_err(err, ER_AUTH, er_svn(listing->items[i].path, listing->items[i].len), "a directory that may not be read");
+                show_err(err, ER_AUTH, er_svn(listing->items[i].path, listing->items[i].len),
+                         "a directory that may not be read");
                 return er_err_hint(err, "make it readable, or name it in .errandignore");
         }
         return 0;
@@ -333,8 +336,8 @@ static int find_ignored(struct er_lister *lister, const char *repository, const 
         er_autofree char *tree = er_path_join(lister->dir, prefix);
         er_autofree char *git_dir = er_fmt("--git-dir=%s", repository);
         er_autofree char *work_tree = er_fmt("--work-tree=%s", tree);
-        const char *args[] = {git_dir,       work_tree,     "ls-files", "-z",
-                              "-o",          "-i",          "--directory", "--exclude-per-directory=.errandignore",
+        const char *args[] = {git_dir, work_tree, "ls-files",    "-z",
+                              "-o",    "-i",      "--directory", "--exclude-per-directory=.errandignore",
                               NULL};
         er_auto(er_git) git = ER_GIT_INIT;
         er_auto(er_str) path = ER_STR_INIT;
@@ -379,18 +382,16 @@ int er_lister_errandignore(struct er_lister *lister, struct er_err *err)
         size_t kept = 0;
 
         if (!git) {
-                er_err_set(err, ER_CONFIG, "%s has an .errandignore, which errand reads through git, and there is no git",
-                           lister->dir);
+                er_err_set(err, ER_CONFIG,
+                           "%s has an .errandignore, which errand reads through git, and there is no git", lister->dir);
                 return er_err_hint(err, "install git, or take .errandignore away");
         }
-        if (empty_repository(lister, &repository, err) < 0 ||
-            find_ignored(lister, repository, "", &gone, err) < 0)
+        if (empty_repository(lister, &repository, err) < 0 || find_ignored(lister, repository, "", &gone, err) < 0)
                 return er_err_wrap(err, "reading .errandignore");
         for (size_t i = 0; i < lister->nested.len; i++) {
                 const char *prefix = lister->nested.items[i];
 
-                if (!is_in(&gone, prefix, strlen(prefix)) &&
-                    find_ignored(lister, repository, prefix, &gone, err) < 0)
+                if (!is_in(&gone, prefix, strlen(prefix)) && find_ignored(lister, repository, prefix, &gone, err) < 0)
                         return er_err_wrap(err, "reading .errandignore");
         }
         if (gone.len == 0)
@@ -408,8 +409,14 @@ uint64_t er_listing_setting(const char *dir)
 {
         /* Not all of GIT_ and XDG_: some are another in every terminal, and decide nothing here. */
         static const char *const deciding[] = {
-                "GIT_CONFIG", "GIT_CEILING_DIRECTORIES=", "GIT_DISCOVERY_ACROSS_FILESYSTEM=", "HOME=",
-                "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "XDG_CACHE_HOME=", "ERRAND_HOME=",
+                "GIT_CONFIG",
+                "GIT_CEILING_DIRECTORIES=",
+                "GIT_DISCOVERY_ACROSS_FILESYSTEM=",
+                "HOME=",
+                "XDG_CONFIG_HOME=",
+                "XDG_STATE_HOME=",
+                "XDG_CACHE_HOME=",
+                "ERRAND_HOME=",
         };
         er_auto(er_strv) texts = ER_STRV_INIT;
         er_auto(er_str) all = ER_STR_INIT;
@@ -426,8 +433,8 @@ uint64_t er_listing_setting(const char *dir)
         return er_hash64(all.buf, all.len);
 }
 
-/* File systems that change a directory's times whenever a name in it comes or goes, and let us see it at once. Network file
-   systems answer from caches of their own; what is unknown is not trusted. */
+/* File systems that change a directory's times whenever a name in it comes or goes, and let us see it at once. Network
+   file systems answer from caches of their own; what is unknown is not trusted. */
 static bool directory_times_hold(int root_fd)
 {
 #ifdef __linux__

@@ -70,8 +70,8 @@ bool er_listing_holds(const struct er_listing_watch *watch, struct er_steps *ste
 /* What else the answer depends on: git's environment, whether there is a repository. For comparing only. */
 uint64_t er_listing_setting(const char *dir);
 
-/* The top of the git work tree that dir (absolute) is in (owned), or NULL. A repository in the home directory (people keep
-   their dotfiles so) counts only for the home directory itself. */
+/* The top of the git work tree that dir (absolute) is in (owned), or NULL. A repository in the home directory (people
+   keep their dotfiles so) counts only for the home directory itself. */
 char *er_git_top(const char *dir);
 
 /* ---- Shared by listing.c, listing_git.c and listing_walk.c only. */
@@ -95,8 +95,8 @@ struct er_dir_item {
 struct er_dir {
         struct er_dir_item *items; /* (owned) */
         size_t len, cap;
-        size_t total; /* names in it, also those left out */
-        struct er_str names; /* NUL-separated */
+        size_t total;             /* names in it, also those left out */
+        struct er_str names;      /* NUL-separated */
         struct er_file_stat stat; /* from before it was read */
 };
 #define ER_DIR_INIT {.names = ER_STR_INIT}

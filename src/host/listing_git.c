@@ -1,6 +1,7 @@
 /*
- * listing_git.c - the listing of a git work tree. Git says what it tracks and what it neither tracks nor ignores; it does
- * not know of empty directories, so all directories it looked into are read once more here, which also gives the watches.
+ * listing_git.c - the listing of a git work tree. Git says what it tracks and what it neither tracks nor ignores; it
+ * does not know of empty directories, so all directories it looked into are read once more here, which also gives the
+ * watches.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,9 +35,9 @@ struct repository {
         struct place *places;
         size_t len, cap, read; /* the first `read` of them have been read */
         struct candidates candidates;
-        struct er_map known;    /* paths of directories that are places, or repositories of their own */
-        struct er_strv nested;  /* those: "sub/" */
-        struct er_strv odd;     /* directories where git tracks something that is no repository */
+        struct er_map known;   /* paths of directories that are places, or repositories of their own */
+        struct er_strv nested; /* those: "sub/" */
+        struct er_strv odd;    /* directories where git tracks something that is no repository */
         struct er_names names;
 };
 
@@ -206,8 +207,8 @@ static int read_place(struct repository *repo, size_t at, struct er_dir *dir, st
                         add_tracked_directory(repo, full.buf);
                         continue;
                 }
-                candidates->items =
-                        er_grow(candidates->items, &candidates->cap, candidates->len + 1, sizeof *candidates->items);
+                candidates->items = er_grow(candidates->items, &candidates->cap, candidates->len + 1,
+                                            sizeof *candidates->items);
                 candidates->items[candidates->len++] = (struct place){
                         .path = er_names_add(&repo->names, ER_SV(""), er_svn(full.buf, full.len)),
                         .parent = at,

@@ -7,10 +7,11 @@
 #include "base/parse.h"
 #include "host/listing.h"
 
-/* What programs make again by themselves, and what belongs to this machine only. Also said in snapshot.h and the manual. */
+/* What programs make again by themselves, and what belongs to this machine only. Also said in snapshot.h and the
+ * manual. */
 static const char *const caches[] = {
-        ".git",          ".hg",           ".svn",    "__pycache__", ".venv",   "node_modules", ".mypy_cache",
-        ".pytest_cache", ".ruff_cache",   ".tox",    ".nox",        ".direnv", ".DS_Store",    ".ipynb_checkpoints",
+        ".git",          ".hg",         ".svn", "__pycache__", ".venv",   "node_modules", ".mypy_cache",
+        ".pytest_cache", ".ruff_cache", ".tox", ".nox",        ".direnv", ".DS_Store",    ".ipynb_checkpoints",
 };
 
 static bool is_cache(const char *name)

@@ -59,8 +59,8 @@ static int unpack(const char *program, bool missing, struct er_err *err)
                 return er_err_errno(err, errno, "uname");
         agent = er_agent_for(name.machine);
         if (!er_streq(name.sysname, "Linux") || agent.len == 0) {
-                er_err_set(err, ER_REMOTE, "jobs cannot run on this machine: there is no errand-agent for %s %s", name.sysname,
-                           name.machine);
+                er_err_set(err, ER_REMOTE, "jobs cannot run on this machine: there is no errand-agent for %s %s",
+                           name.sysname, name.machine);
                 return er_err_hint(err, "run them on a Linux host: --on user@host");
         }
         if (er_mkdir_p(AT_FDCWD, dir, 0700, err) < 0)
@@ -116,15 +116,18 @@ int er_local_open_agent(const struct er_connect *connect, struct er_link *ret, s
         if (start(program, root, ret, &first) == 0)
                 return 0;
         /* Missing, or what is there is no program (a crash may leave that): put it there anew, once. */
-        if (first.sys_errno != ENOENT && first.sys_errno != ENOTDIR && first.sys_errno != ENOEXEC && first.sys_errno != EACCES)
+        if (first.sys_errno != ENOENT && first.sys_errno != ENOTDIR && first.sys_errno != ENOEXEC &&
+            first.sys_errno != EACCES)
                 return er_err_move(err, &first);
         if (unpack(program, first.sys_errno == ENOENT, err) < 0)
                 return -1;
         if (start(program, root, ret, err) == 0)
                 return 0;
         if (err && err->sys_errno == EACCES)
-                er_err_hint(err, "is %s on a file system mounted noexec? Set ERRAND_HOME to a directory where programs may run",
-                            root);
+                er_err_hint(
+                        err,
+                        "is %s on a file system mounted noexec? Set ERRAND_HOME to a directory where programs may run",
+                        root);
         return -1;
 }
 

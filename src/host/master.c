@@ -16,8 +16,8 @@
 
 #define PERSIST_S 600
 #define EXTRA_PERSIST_S 60 /* of the connections beyond the first, made in a rush */
-#define TURNS 4u       /* logins to one host at once */
-#define SSH_SUFFIX 17u /* ".<16 characters>", which ssh appends while it makes the socket */
+#define TURNS 4u           /* logins to one host at once */
+#define SSH_SUFFIX 17u     /* ".<16 characters>", which ssh appends while it makes the socket */
 #define SAID_MAX (64u * 1024)
 
 /* How a start failed; also what lies in the lock's file, followed by ssh's words. */
@@ -89,7 +89,8 @@ int er_master_turn(const struct er_connect *connect, int *ret_fd, struct er_err 
                         return 0;
                 }
                 if (er_deadline_poll_ms(deadline) == 0) {
-                        er_err_set(err, ER_TIMEOUT, "%s: others are logging in there all the time", connect->host->name);
+                        er_err_set(err, ER_TIMEOUT, "%s: others are logging in there all the time",
+                                   connect->host->name);
                         return er_err_retry(err);
                 }
                 if (er_connect_pause(connect, 20, err) < 0)
@@ -160,21 +161,22 @@ static int wait_login(const struct er_connect *connect, struct er_proc *proc, in
                         return er_err_retry(err);
                 }
                 if (connect->interactive && hint != ER_NEVER && er_deadline_poll_ms(hint) == 0) {
-                        er_connect_note(connect, "%s: waiting for ssh (a key may want to be touched)", connect->host->name);
+                        er_connect_note(connect, "%s: waiting for ssh (a key may want to be touched)",
+                                        connect->host->name);
                         hint = ER_NEVER;
                 }
         }
 }
 
-static enum er_master_result explain(const struct er_connect *connect, const struct failure *failure, const struct er_str *said,
-                                     struct er_err *err)
+static enum er_master_result explain(const struct er_connect *connect, const struct failure *failure,
+                                     const struct er_str *said, struct er_err *err)
 {
         return er_ssh_explain(connect->host, connect->interactive, said->buf, failure->status, err) ? ER_MASTER_REFUSED
-                                                                                                     : ER_MASTER_FAILED;
+                                                                                                    : ER_MASTER_FAILED;
 }
 
-static enum er_master_result run_ssh(const struct er_connect *connect, const char *path, int slot, struct failure *failure,
-                                     struct er_str *said, struct er_err *err)
+static enum er_master_result run_ssh(const struct er_connect *connect, const char *path, int slot,
+                                     struct failure *failure, struct er_str *said, struct er_err *err)
 {
         uint64_t persist_s = persist_seconds();
         er_auto(er_strv) extra = ER_STRV_INIT;
@@ -182,7 +184,8 @@ static enum er_master_result run_ssh(const struct er_connect *connect, const cha
         er_auto(er_strv) env = ER_STRV_INIT;
         er_auto(er_proc) proc = ER_PROC_INIT;
         er_autoclose int words = open_words(path);
-        struct er_proc_opts opts = {.io = {ER_PROC_NULL, ER_PROC_NULL, ER_PROC_FD}, .fds = {-1, -1, words},
+        struct er_proc_opts opts = {.io = {ER_PROC_NULL, ER_PROC_NULL, ER_PROC_FD},
+                                    .fds = {-1, -1, words},
                                     .new_session = !connect->interactive};
 
         er_strv_add(&extra, "-fNM");

@@ -30,8 +30,8 @@
 
 static void put_u32(struct er_str *out, uint32_t value)
 {
-        unsigned char bytes[4] = {(unsigned char)(value >> 24), (unsigned char)(value >> 16), (unsigned char)(value >> 8),
-                                  (unsigned char)value};
+        unsigned char bytes[4] = {(unsigned char)(value >> 24), (unsigned char)(value >> 16),
+                                  (unsigned char)(value >> 8), (unsigned char)value};
 
         er_str_addn(out, bytes, sizeof bytes);
 }
@@ -173,7 +173,8 @@ static enum er_mux_answer wait_for(int fd, short events, er_deadline deadline, c
         }
 }
 
-static enum er_mux_answer send_all(int fd, const struct er_str *data, er_deadline deadline, const struct er_cancel *cancel)
+static enum er_mux_answer send_all(int fd, const struct er_str *data, er_deadline deadline,
+                                   const struct er_cancel *cancel)
 {
         size_t done = 0;
 
@@ -205,8 +206,8 @@ static enum er_mux_answer send_fd(int fd, int passed, er_deadline deadline, cons
         } control = {.room = {0}};
         char byte = 0;
         struct iovec part = {.iov_base = &byte, .iov_len = 1};
-        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room,
-                                 .msg_controllen = sizeof control.room};
+        struct msghdr message = {
+                .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
         struct cmsghdr *head = CMSG_FIRSTHDR(&message);
 
         head->cmsg_len = CMSG_LEN(sizeof(int));
@@ -258,7 +259,8 @@ static int whole_frame(const struct er_mux *mux, size_t *ret_size)
 }
 
 /* The next frame, waiting for it; it is at the start of mux->in and the caller drops it. */
-static enum er_mux_answer next_frame(struct er_mux *mux, er_deadline deadline, const struct er_cancel *cancel, size_t *ret_size)
+static enum er_mux_answer next_frame(struct er_mux *mux, er_deadline deadline, const struct er_cancel *cancel,
+                                     size_t *ret_size)
 {
         for (;;) {
                 int whole = whole_frame(mux, ret_size);
@@ -324,8 +326,8 @@ static enum er_mux_answer read_answer(struct er_mux *mux, er_deadline deadline, 
         }
 }
 
-static enum er_mux_answer ask(struct er_mux *mux, const char *path, const struct er_str *request, const int *fds, int fd_count,
-                              er_deadline deadline, const struct er_cancel *cancel)
+static enum er_mux_answer ask(struct er_mux *mux, const char *path, const struct er_str *request, const int *fds,
+                              int fd_count, er_deadline deadline, const struct er_cancel *cancel)
 {
         enum er_mux_answer answer;
 
@@ -346,8 +348,8 @@ static enum er_mux_answer ask(struct er_mux *mux, const char *path, const struct
         return answer;
 }
 
-enum er_mux_answer er_mux_open(struct er_mux *mux, const char *path, const char *command, const int fds[3], er_deadline deadline,
-                               const struct er_cancel *cancel)
+enum er_mux_answer er_mux_open(struct er_mux *mux, const char *path, const char *command, const int fds[3],
+                               er_deadline deadline, const struct er_cancel *cancel)
 {
         er_auto(er_str) request = ER_STR_INIT;
 
@@ -356,8 +358,8 @@ enum er_mux_answer er_mux_open(struct er_mux *mux, const char *path, const char 
         return ask(mux, path, &request, fds, 3, deadline, cancel);
 }
 
-enum er_mux_answer er_mux_forward(struct er_mux *mux, const char *path, const char *host, uint16_t port, const int fds[2],
-                                  er_deadline deadline, const struct er_cancel *cancel)
+enum er_mux_answer er_mux_forward(struct er_mux *mux, const char *path, const char *host, uint16_t port,
+                                  const int fds[2], er_deadline deadline, const struct er_cancel *cancel)
 {
         er_auto(er_str) request = ER_STR_INIT;
 
@@ -366,8 +368,8 @@ enum er_mux_answer er_mux_forward(struct er_mux *mux, const char *path, const ch
         return ask(mux, path, &request, fds, 2, deadline, cancel);
 }
 
-enum er_mux_answer er_mux_listen(struct er_mux *mux, const char *path, const char *here, const char *there, er_deadline deadline,
-                                 const struct er_cancel *cancel)
+enum er_mux_answer er_mux_listen(struct er_mux *mux, const char *path, const char *here, const char *there,
+                                 er_deadline deadline, const struct er_cancel *cancel)
 {
         er_auto(er_str) request = ER_STR_INIT;
 

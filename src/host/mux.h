@@ -1,5 +1,6 @@
 /*
- * mux.h - a client of ssh's control socket: the multiplexing protocol of OpenSSH (PROTOCOL.mux in its sources, version 4).
+ * mux.h - a client of ssh's control socket: the multiplexing protocol of OpenSSH (PROTOCOL.mux in its sources, version
+ * 4).
  *
  * We open sessions as a "passenger": the three descriptors of the session travel over the socket, the master moves
  * the bytes, and the socket stays open as long as the session lives. A frame there is  u32 length | u32 type | body,
@@ -13,12 +14,12 @@
 #include "base/str.h"
 
 enum er_mux_answer {
-        ER_MUX_OPENED,    /* the session is there */
-        ER_MUX_FULL,      /* the server refused one more session on this connection (MaxSessions) */
-        ER_MUX_DENIED,    /* the master refused: it wants to be asked (ControlMaster ask) */
-        ER_MUX_DEAD,      /* nobody listens, or it hung up: the master is gone */
-        ER_MUX_SILENT,    /* no answer until the deadline: its connection is stuck */
-        ER_MUX_ODD,       /* it speaks something else: use an ssh process */
+        ER_MUX_OPENED, /* the session is there */
+        ER_MUX_FULL,   /* the server refused one more session on this connection (MaxSessions) */
+        ER_MUX_DENIED, /* the master refused: it wants to be asked (ControlMaster ask) */
+        ER_MUX_DEAD,   /* nobody listens, or it hung up: the master is gone */
+        ER_MUX_SILENT, /* no answer until the deadline: its connection is stuck */
+        ER_MUX_ODD,    /* it speaks something else: use an ssh process */
         ER_MUX_CANCELLED,
 };
 
@@ -33,16 +34,17 @@ struct er_mux {
 
 /* Connects, asks for a session that runs `command`, and waits for the answer. fds are its stdin, stdout and stderr: the
    caller closes its copies. Anything but OPENED leaves nothing open. */
-enum er_mux_answer er_mux_open(struct er_mux *mux, const char *path, const char *command, const int fds[3], er_deadline deadline,
-                               const struct er_cancel *cancel);
-/* The same for a connection from the master's host to a port of `host` there ("open stdio forwarding"), with its two directions:
-   fds[0] is what goes there, fds[1] what comes. FULL here says that it was refused: nobody listens, or sshd forwards nothing. */
-enum er_mux_answer er_mux_forward(struct er_mux *mux, const char *path, const char *host, uint16_t port, const int fds[2],
-                                  er_deadline deadline, const struct er_cancel *cancel);
-/* The master listens on a unix socket here and connects whoever comes to one on its host (direct-streamlocal@openssh.com), for as
-   long as it lives. It does not look whether anybody listens there. */
-enum er_mux_answer er_mux_listen(struct er_mux *mux, const char *path, const char *here, const char *there, er_deadline deadline,
-                                 const struct er_cancel *cancel);
+enum er_mux_answer er_mux_open(struct er_mux *mux, const char *path, const char *command, const int fds[3],
+                               er_deadline deadline, const struct er_cancel *cancel);
+/* The same for a connection from the master's host to a port of `host` there ("open stdio forwarding"), with its two
+   directions: fds[0] is what goes there, fds[1] what comes. FULL here says that it was refused: nobody listens, or sshd
+   forwards nothing. */
+enum er_mux_answer er_mux_forward(struct er_mux *mux, const char *path, const char *host, uint16_t port,
+                                  const int fds[2], er_deadline deadline, const struct er_cancel *cancel);
+/* The master listens on a unix socket here and connects whoever comes to one on its host
+   (direct-streamlocal@openssh.com), for as long as it lives. It does not look whether anybody listens there. */
+enum er_mux_answer er_mux_listen(struct er_mux *mux, const char *path, const char *here, const char *there,
+                                 er_deadline deadline, const struct er_cancel *cancel);
 /* The exit status of the session's command, waiting for it until the deadline; -1 when the master did not tell. */
 int er_mux_exit(struct er_mux *mux, er_deadline deadline);
 /* Closes: the master then ends the session, if it still runs. */

@@ -45,7 +45,8 @@ static int fail(const struct er_place *place, const char *path, int errnum, cons
 
         er_quote_show(&shown, path, strlen(path));
         if (errnum == ELOOP || errnum == ENOTDIR)
-                return er_err_set(err, ER_EXISTS, "%s/%s: something that is no directory is in its way here", place->name, shown.buf);
+                return er_err_set(err, ER_EXISTS, "%s/%s: something that is no directory is in its way here",
+                                  place->name, shown.buf);
         return er_err_errno(err, errnum, "%s %s/%s", doing, place->name, shown.buf);
 }
 
@@ -154,8 +155,9 @@ bool er_place_has(struct er_place *place, const char *path, uint64_t size, int64
         struct stat st;
         int fd;
 
-        return er_place_parent(place, path, &fd, &base, NULL) == 0 && fstatat(fd, base, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-               S_ISREG(st.st_mode) && (uint64_t)st.st_size == size && ms_of(&st.st_mtim) == mtime_ms;
+        return er_place_parent(place, path, &fd, &base, NULL) == 0 &&
+               fstatat(fd, base, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+               (uint64_t)st.st_size == size && ms_of(&st.st_mtim) == mtime_ms;
 }
 
 static char *part_name(const char *base)
@@ -163,7 +165,8 @@ static char *part_name(const char *base)
         return er_fmt("%s" ER_PART_SUFFIX, base);
 }
 
-int er_place_begin(struct er_place *place, const char *path, int64_t mtime_ms, int *ret_fd, uint64_t *ret_offset, struct er_err *err)
+int er_place_begin(struct er_place *place, const char *path, int64_t mtime_ms, int *ret_fd, uint64_t *ret_offset,
+                   struct er_err *err)
 {
         er_autofree char *part = NULL;
         er_autoclose int fd = -1;
@@ -197,7 +200,8 @@ int er_place_begin(struct er_place *place, const char *path, int64_t mtime_ms, i
         return 0;
 }
 
-int er_place_finish(struct er_place *place, const char *path, int fd, unsigned mode, int64_t mtime_ms, struct er_err *err)
+int er_place_finish(struct er_place *place, const char *path, int fd, unsigned mode, int64_t mtime_ms,
+                    struct er_err *err)
 {
         struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, time_of(mtime_ms)};
         er_autofree char *part = NULL;

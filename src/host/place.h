@@ -13,9 +13,9 @@
 #define ER_PART_SUFFIX ".errand-part"
 
 struct er_place {
-        int fd;          /* the directory; -1: not open */
-        char *name;      /* (owned) as the user calls it, for messages */
-        int last_fd;     /* the directory used last, as the next file is most often beside */
+        int fd;      /* the directory; -1: not open */
+        char *name;  /* (owned) as the user calls it, for messages */
+        int last_fd; /* the directory used last, as the next file is most often beside */
         struct er_str last;
 };
 #define ER_PLACE_INIT {.fd = -1, .last_fd = -1, .last = ER_STR_INIT}
@@ -24,17 +24,19 @@ struct er_place {
 int er_place_open(struct er_place *place, const char *path, struct er_err *err);
 void er_place_release(struct er_place *place);
 
-/* The directory a path is in, made as needed; *ret_base is its last part (borrowed). The descriptor is (borrowed) until the next
-   call. ER_REMOTE for a path that is not safe, ER_EXISTS when something else is in its way. */
+/* The directory a path is in, made as needed; *ret_base is its last part (borrowed). The descriptor is (borrowed) until
+   the next call. ER_REMOTE for a path that is not safe, ER_EXISTS when something else is in its way. */
 int er_place_parent(struct er_place *place, const char *path, int *ret_fd, const char **ret_base, struct er_err *err);
 int er_place_mkdir(struct er_place *place, const char *path, struct er_err *err);
 /* True when a file of that size and time is there. */
 bool er_place_has(struct er_place *place, const char *path, uint64_t size, int64_t mtime_ms);
 /* Opens "<path>.errand-part". *ret_offset: how much of the version with that time is in it from an earlier try; others
    are emptied. */
-int er_place_begin(struct er_place *place, const char *path, int64_t mtime_ms, int *ret_fd, uint64_t *ret_offset, struct er_err *err);
+int er_place_begin(struct er_place *place, const char *path, int64_t mtime_ms, int *ret_fd, uint64_t *ret_offset,
+                   struct er_err *err);
 /* Gives the part its mode and time and renames it into place. */
-int er_place_finish(struct er_place *place, const char *path, int fd, unsigned mode, int64_t mtime_ms, struct er_err *err);
+int er_place_finish(struct er_place *place, const char *path, int fd, unsigned mode, int64_t mtime_ms,
+                    struct er_err *err);
 /* Removes the part. */
 void er_place_discard(struct er_place *place, const char *path);
 int er_place_symlink(struct er_place *place, const char *path, const char *target, struct er_err *err);

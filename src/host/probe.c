@@ -98,7 +98,8 @@ int er_host_probe(struct er_session *session, struct er_probe *ret, struct er_er
         if (er_session_call(session, ER_F_PROBE, er_svn("", 0), &answer, err) < 0)
                 return -1;
         if (answer.type != ER_F_PROBE_OK)
-                return er_err_set(err, ER_REMOTE, "%s: errand-agent gave a strange answer to a probe", er_session_host(session));
+                return er_err_set(err, ER_REMOTE, "%s: errand-agent gave a strange answer to a probe",
+                                  er_session_host(session));
         read_probe(answer.payload, ret);
         ret->latency_us = latency_us;
         ret->clock_skew_ms = hello->clock_skew_ms;
@@ -113,13 +114,14 @@ static unsigned at_least_one(uint32_t cpus)
 bool er_probe_has_room(const struct er_probe *probe, const struct er_spec *spec)
 {
         /* Whoever is queued there already has the first turn. */
-        return probe->queued == 0 && probe->cpus_free >= at_least_one(spec->cpus) && probe->memory_unreserved >= spec->memory &&
-               probe->gpus_free >= spec->gpus;
+        return probe->queued == 0 && probe->cpus_free >= at_least_one(spec->cpus) &&
+               probe->memory_unreserved >= spec->memory && probe->gpus_free >= spec->gpus;
 }
 
 bool er_probe_could_fit(const struct er_probe *probe, const struct er_spec *spec)
 {
-        return probe->cpus >= at_least_one(spec->cpus) && probe->memory >= spec->memory && probe->gpu_count >= spec->gpus;
+        return probe->cpus >= at_least_one(spec->cpus) && probe->memory >= spec->memory &&
+               probe->gpu_count >= spec->gpus;
 }
 
 /* Which member is which key of the JSON text: one table for both ways. */
@@ -129,10 +131,7 @@ struct member {
         enum kind kind;
         size_t offset;
 };
-#define MEMBER(type, name, kind)                                                                                       \
-        {                                                                                                              \
-                #name, kind, offsetof(struct type, name)                                                               \
-        }
+#define MEMBER(type, name, kind) {#name, kind, offsetof(struct type, name)}
 static const struct member probe_members[] = {
         MEMBER(er_probe, hostname, TEXT),
         MEMBER(er_probe, arch, TEXT),
@@ -157,12 +156,8 @@ static const struct member probe_members[] = {
         MEMBER(er_probe, latency_us, SIGNED64),
 };
 static const struct member gpu_members[] = {
-        MEMBER(er_gpu, index, NUMBER32),
-        MEMBER(er_gpu, name, TEXT),
-        MEMBER(er_gpu, memory, NUMBER64),
-        MEMBER(er_gpu, memory_free, NUMBER64),
-        MEMBER(er_gpu, util, NUMBER32),
-        MEMBER(er_gpu, taken, TRUTH),
+        MEMBER(er_gpu, index, NUMBER32),       MEMBER(er_gpu, name, TEXT),     MEMBER(er_gpu, memory, NUMBER64),
+        MEMBER(er_gpu, memory_free, NUMBER64), MEMBER(er_gpu, util, NUMBER32), MEMBER(er_gpu, taken, TRUTH),
 };
 
 static json_t *pack(const void *object, const struct member *members, size_t count)

@@ -25,7 +25,8 @@ struct er_probe {
         bool writable, noexec;
         int64_t clock_skew_ms;
         int64_t latency_us; /* of a PING */
-        uint64_t cpu_busy_ms, cpu_total_ms; /* of all cpus since the boot: two probes tell how busy they were between; 0: not known */
+        uint64_t cpu_busy_ms,
+                cpu_total_ms; /* of all cpus since the boot: two probes tell how busy they were between; 0: not known */
 };
 #define ER_PROBE_INIT {0}
 void er_probe_release(struct er_probe *probe);

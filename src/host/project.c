@@ -13,7 +13,8 @@ static bool same_place(const char *a, const char *b)
 {
         struct stat left, right;
 
-        return stat(a, &left) == 0 && stat(b, &right) == 0 && left.st_dev == right.st_dev && left.st_ino == right.st_ino;
+        return stat(a, &left) == 0 && stat(b, &right) == 0 && left.st_dev == right.st_dev &&
+               left.st_ino == right.st_ino;
 }
 
 /* The whole machine, or all that the user has, is never meant by somebody who stands somewhere below it. */

@@ -1,4 +1,5 @@
-/* pull.c - er_pull of files.h: a list of what is there, then many files asked for at once, each continued where it was. */
+/* pull.c - er_pull of files.h: a list of what is there, then many files asked for at once, each continued where it was.
+ */
 #include "host/files.h"
 
 #include <errno.h>
@@ -119,15 +120,18 @@ static int add_entry(struct pulling *p, struct er_sv payload, struct er_err *err
                 er_auto(er_str) shown = ER_STR_INIT;
 
                 er_quote_show(&shown, path.ptr ? path.ptr : "", path.len < 200 ? path.len : 200);
-                return er_err_set(err, ER_REMOTE, "%s: it sends a file by the name \"%s\", which leads out of the directory",
+                return er_err_set(err, ER_REMOTE,
+                                  "%s: it sends a file by the name \"%s\", which leads out of the directory",
                                   er_session_host(p->session), shown.buf);
         }
         /* A half file of somebody's push. */
         if (path.len > strlen(ER_PART_SUFFIX) &&
-            er_sv_eq(er_svn(path.ptr + path.len - strlen(ER_PART_SUFFIX), strlen(ER_PART_SUFFIX)), ER_SV(ER_PART_SUFFIX)))
+            er_sv_eq(er_svn(path.ptr + path.len - strlen(ER_PART_SUFFIX), strlen(ER_PART_SUFFIX)),
+                     ER_SV(ER_PART_SUFFIX)))
                 return 0;
         if (p->count == ENTRIES_MAX)
-                return er_err_set(err, ER_REMOTE, "%s: more than %u files at once", er_session_host(p->session), ENTRIES_MAX);
+                return er_err_set(err, ER_REMOTE, "%s: more than %u files at once", er_session_host(p->session),
+                                  ENTRIES_MAX);
         p->entries = er_grow(p->entries, &p->cap, p->count + 1, sizeof *p->entries);
         entry = &p->entries[p->count++];
         *entry = (struct entry){
@@ -161,8 +165,8 @@ static void note_missing(struct pulling *p, struct er_sv end)
                 if (field.tag != ER_T_PATTERN || (wild && !p->pull->strict) || p->first.code != ER_OK)
                         continue;
                 er_quote_show(&shown, pattern, strlen(pattern));
-                er_err_set(&p->first, ER_NOT_FOUND, wild ? "nothing matches %s on %s" : "%s is not there on %s", shown.buf,
-                           er_session_host(p->session));
+                er_err_set(&p->first, ER_NOT_FOUND, wild ? "nothing matches %s on %s" : "%s is not there on %s",
+                           shown.buf, er_session_host(p->session));
         }
 }
 
@@ -208,7 +212,8 @@ static int check_collisions(const struct pulling *p, struct er_err *err)
                 const struct entry *other = er_map_sets(&seen, here(entry), entry);
 
                 if (other && (other->type != 'd' || entry->type != 'd'))
-                        rc = er_err_set(err, ER_EXISTS, "%s and %s would both land as %s", other->path, entry->path, here(entry));
+                        rc = er_err_set(err, ER_EXISTS, "%s and %s would both land as %s", other->path, entry->path,
+                                        here(entry));
         }
         er_map_release(&seen);
         return rc;
@@ -287,7 +292,8 @@ static int take_data(struct pulling *p, struct get *get, struct er_sv payload, s
         if (!data.ptr || data.len == 0)
                 return 0;
         if (offset != get->offset)
-                return er_err_set(err, ER_REMOTE, "%s: %s comes in the wrong order", er_session_host(p->session), get->entry->path);
+                return er_err_set(err, ER_REMOTE, "%s: %s comes in the wrong order", er_session_host(p->session),
+                                  get->entry->path);
         if (er_pwrite_full(get->fd, data.ptr, data.len, (off_t)offset) < 0) {
                 int errnum = errno;
 
@@ -311,7 +317,8 @@ static int take_end(struct pulling *p, struct get *get, struct er_sv payload, st
         struct entry *entry = get->entry;
         uint64_t size = er_msg_get_u64(payload, ER_T_SIZE, get->offset);
         int64_t mtime_ms = er_msg_get_i64(payload, ER_T_MTIME, entry->mtime_ms);
-        bool changed = er_msg_get_u64(payload, ER_T_CHANGED, 0) != 0 || mtime_ms != entry->mtime_ms || size != get->offset;
+        bool changed = er_msg_get_u64(payload, ER_T_CHANGED, 0) != 0 || mtime_ms != entry->mtime_ms ||
+                       size != get->offset;
 
         /* A file that keeps changing, such as a log, is taken as it is in the end. */
         if (changed && ++get->tries < TRIES_MAX) {
@@ -321,8 +328,8 @@ static int take_end(struct pulling *p, struct get *get, struct er_sv payload, st
                         return er_err_errno(err, errno, "write %s/%s", p->pull->to, here(entry));
                 return ask(p, get, err);
         }
-        if (er_place_finish(&p->place, here(entry), get->fd, (unsigned)er_msg_get_u64(payload, ER_T_MODE, entry->mode), mtime_ms,
-                            err) < 0) {
+        if (er_place_finish(&p->place, here(entry), get->fd, (unsigned)er_msg_get_u64(payload, ER_T_MODE, entry->mode),
+                            mtime_ms, err) < 0) {
                 leave(p, get, false);
                 return -1;
         }

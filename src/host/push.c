@@ -13,9 +13,9 @@
 #include "host/session_priv.h"
 
 #define WINDOW 64u
-#define WHOLE_MAX (16u * 1024)  /* a file up to that goes in its PUT, without asking whether it is there */
-#define CHUNK (256u * 1024)     /* of a larger one */
-#define LISTEN_EVERY 16u        /* chunks between two looks for an early refusal */
+#define WHOLE_MAX (16u * 1024) /* a file up to that goes in its PUT, without asking whether it is there */
+#define CHUNK (256u * 1024)    /* of a larger one */
+#define LISTEN_EVERY 16u       /* chunks between two looks for an early refusal */
 #define DEPTH_MAX 256
 #define TRIES_MAX 3
 #define LINK_MAX_BYTES 4096
@@ -138,7 +138,8 @@ static bool refused_early(struct pushing *p, const struct put *put, struct er_er
 }
 
 /* The content from where the host wants it. *ret_changed: it is not what was announced; begin again. */
-static int send_content(struct pushing *p, const struct put *put, uint64_t offset, bool *ret_changed, struct er_err *err)
+static int send_content(struct pushing *p, const struct put *put, uint64_t offset, bool *ret_changed,
+                        struct er_err *err)
 {
         er_auto(er_str) frames = ER_STR_INIT;
         er_autoclose int fd = open(put->from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -225,7 +226,8 @@ static int take_answer(struct pushing *p, struct er_err *err)
                 return finish(p, put);
         offset = er_msg_get_u64(frame.payload, ER_T_OFFSET, 0);
         if (offset > put->size)
-                return er_err_set(err, ER_REMOTE, "%s: it has more of %s than there is", er_session_host(p->session), put->path);
+                return er_err_set(err, ER_REMOTE, "%s: it has more of %s than there is", er_session_host(p->session),
+                                  put->path);
         p->transfer->bytes += offset;
         if (send_content(p, put, offset, &changed, err) < 0)
                 return -1;
@@ -271,7 +273,8 @@ static int put_link(struct pushing *p, const char *from, const char *path, const
         return send_frames(p, &frames, err);
 }
 
-static int put_directory(struct pushing *p, const char *from, const char *path, const struct stat *st, struct er_err *err)
+static int put_directory(struct pushing *p, const char *from, const char *path, const struct stat *st,
+                         struct er_err *err)
 {
         er_auto(er_str) frames = ER_STR_INIT;
         struct put *put;
@@ -304,7 +307,8 @@ static int walk_into(struct pushing *p, const char *from, const char *path, int 
         if (!dir)
                 return complain(from, errno, "open the directory", err);
         while ((entry = readdir(dir)))
-                if (!er_streq(entry->d_name, ".") && !er_streq(entry->d_name, "..") && !er_ends(entry->d_name, ER_PART_SUFFIX))
+                if (!er_streq(entry->d_name, ".") && !er_streq(entry->d_name, "..") &&
+                    !er_ends(entry->d_name, ER_PART_SUFFIX))
                         er_strv_add(&names, entry->d_name);
         closedir(dir);
         er_strv_sort(&names);
@@ -342,7 +346,8 @@ static int walk(struct pushing *p, const char *from, const char *path, int depth
         return put_directory(p, from, path, &st, err);
 }
 
-int er_push(struct er_session *session, const struct er_strv *paths, const char *to, struct er_transfer *transfer, struct er_err *err)
+int er_push(struct er_session *session, const struct er_strv *paths, const char *to, struct er_transfer *transfer,
+            struct er_err *err)
 {
         struct er_transfer ignored = {0};
         struct pushing *p = er_new(struct pushing);

@@ -13,8 +13,8 @@
 #include "base/parse.h"
 
 #define WORKERS_MAX 4u
-#define CHUNK 128u            /* files a worker takes at once: mostly of one directory */
-#define FEW_FILES 2000u       /* a thread costs as much as the stat of some hundred files */
+#define CHUNK 128u      /* files a worker takes at once: mostly of one directory */
+#define FEW_FILES 2000u /* a thread costs as much as the stat of some hundred files */
 #define FEW_READS 32u
 #define BUFFER ((size_t)256 * 1024)
 #define TRIES 5u
@@ -93,8 +93,8 @@ struct crew {
         atomic_bool stop;
         pthread_mutex_t lock;
         pthread_cond_t ended;
-        size_t active;       /* workers other than the caller */
-        struct er_err *err;  /* the first one's that failed */
+        size_t active;      /* workers other than the caller */
+        struct er_err *err; /* the first one's that failed */
         bool failed;
 };
 struct worker {
@@ -151,8 +151,8 @@ static int check_cancel(struct crew *crew, struct er_err *err)
 }
 
 /* Hashes `size` bytes and looks whether more follow. Returns 1 when there were exactly so many, 0 otherwise. */
-static int hash_content(struct worker *worker, int fd, uint64_t size, const struct er_scan_file *file, struct er_hash *ret,
-                        struct er_err *err)
+static int hash_content(struct worker *worker, int fd, uint64_t size, const struct er_scan_file *file,
+                        struct er_hash *ret, struct er_err *err)
 {
         uint64_t done = 0;
 
@@ -216,7 +216,8 @@ static int hash_once(struct worker *worker, int dir_fd, const char *rest, struct
 static int look(struct worker *worker, struct er_scan_file *file, struct er_err *err);
 
 /* Called when lstat says that it is a regular file. */
-static int look_at_file(struct worker *worker, int dir_fd, const char *rest, struct er_scan_file *file, struct er_err *err)
+static int look_at_file(struct worker *worker, int dir_fd, const char *rest, struct er_scan_file *file,
+                        struct er_err *err)
 {
         er_auto(er_str) name = ER_STR_INIT;
         struct stat st;
@@ -248,7 +249,8 @@ static int look_at_file(struct worker *worker, int dir_fd, const char *rest, str
         return er_err_hint(err, "wait until it is written, or name it in .errandignore");
 }
 
-static int look_at_link(struct worker *worker, int dir_fd, const char *rest, struct er_scan_file *file, struct er_err *err)
+static int look_at_link(struct worker *worker, int dir_fd, const char *rest, struct er_scan_file *file,
+                        struct er_err *err)
 {
         char target[ER_TREE_PATH_MAX + 1];
         ssize_t n = readlinkat(dir_fd, rest, target, sizeof target);

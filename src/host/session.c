@@ -7,12 +7,12 @@
 #include <unistd.h>
 #include "base/log.h"
 
-#define ROOM_MIN (64u * 1024)         /* below it the buffer is tidied before reading */
-#define READ_MAX (256u * 1024) /* at one go: what comes through a buffer that stays in the cache comes faster */
+#define ROOM_MIN (64u * 1024)          /* below it the buffer is tidied before reading */
+#define READ_MAX (256u * 1024)         /* at one go: what comes through a buffer that stays in the cache comes faster */
 #define PARKED_MAX (32u * 1024 * 1024) /* frames nobody has asked for yet */
-#define REPLAY_MAX (512u * 1024)      /* sent before the first answer, and kept */
-#define PING_MS 15000                 /* silence after which a watched host is asked */
-#define SILENCE_MS 45000              /* ... and given up */
+#define REPLAY_MAX (512u * 1024)       /* sent before the first answer, and kept */
+#define PING_MS 15000                  /* silence after which a watched host is asked */
+#define SILENCE_MS 45000               /* ... and given up */
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
@@ -20,7 +20,8 @@
 
 bool er_frame_is_closing(enum er_frame_type type)
 {
-        return type == ER_F_OK || type == ER_F_END || type == ER_F_ERROR || type == ER_F_PROBE_OK || type == ER_F_HELLO_OK;
+        return type == ER_F_OK || type == ER_F_END || type == ER_F_ERROR || type == ER_F_PROBE_OK ||
+               type == ER_F_HELLO_OK;
 }
 
 const char *er_session_host(const struct er_session *session)
@@ -162,7 +163,8 @@ void er_session_drop(struct er_session *session, uint32_t id, bool stream)
         struct er_parked **p;
 
         let_go(session);
-        session->dropped = er_grow(session->dropped, &session->dropped_cap, session->dropped_len + 1, sizeof *session->dropped);
+        session->dropped = er_grow(session->dropped, &session->dropped_cap, session->dropped_len + 1,
+                                   sizeof *session->dropped);
         session->dropped[session->dropped_len++] = id;
         for (p = &session->parked; *p;) {
                 struct er_parked *parked = *p;
@@ -221,7 +223,8 @@ static int sort(struct er_session *session, uint32_t first, uint32_t last, struc
                         park(session, &frame);
                 session->start += frame.size;
                 if (session->parked_bytes > PARKED_MAX) {
-                        er_err_set(&why, ER_REMOTE, "%s: errand-agent sends answers nobody asked for", session->host.name);
+                        er_err_set(&why, ER_REMOTE, "%s: errand-agent sends answers nobody asked for",
+                                   session->host.name);
                         return er_session_break(session, &why, err);
                 }
         }
@@ -260,7 +263,8 @@ static void ask_if_alive(struct er_session *session)
 
         session->ping_id = er_session_next_id(session);
         er_frame_end(&ping, er_frame_begin(&ping, ER_F_PING, session->ping_id));
-        /* A pipe that is full carries it no faster; a part of a frame cannot be left in it. Sockets take 12 bytes or none. */
+        /* A pipe that is full carries it no faster; a part of a frame cannot be left in it. Sockets take 12 bytes or
+         * none. */
         if (send(session->link.to, ping.buf, ping.len, MSG_NOSIGNAL) != (ssize_t)ping.len)
                 er_debug("host", "%s: no room for a ping", session->host.name);
 }
@@ -293,12 +297,15 @@ static int on_due(struct er_session *session, bool writing, int64_t since_ms, er
                 er_err_set(&why, ER_TIMEOUT, "%s: errand-agent there does not answer", session->host.name);
                 er_err_retry(&why);
                 if (session->link.transport == &er_transport_process)
-                        er_err_hint(&why, "either ssh does not get through its login, or the home directory there hangs: `ssh -v %s` shows which",
+                        er_err_hint(&why,
+                                    "either ssh does not get through its login, or the home directory there hangs: "
+                                    "`ssh -v %s` shows which",
                                     session->host.target);
                 return er_session_break(session, &why, err);
         }
         if (session->greeted && session->heartbeat && now_ms - since_ms >= SILENCE_MS) {
-                er_err_set(&why, ER_TRANSPORT, "%s: nothing has come from there for %d s", session->host.name, SILENCE_MS / 1000);
+                er_err_set(&why, ER_TRANSPORT, "%s: nothing has come from there for %d s", session->host.name,
+                           SILENCE_MS / 1000);
                 er_err_retry(&why);
                 return er_session_break(session, &why, err);
         }
@@ -398,8 +405,8 @@ int er_session_send(struct er_session *session, struct er_sv frames, struct er_e
         return write_all(session, frames, err);
 }
 
-int er_session_recv_range(struct er_session *session, uint32_t first, uint32_t last, er_deadline deadline, struct er_frame *ret,
-                          struct er_err *err)
+int er_session_recv_range(struct er_session *session, uint32_t first, uint32_t last, er_deadline deadline,
+                          struct er_frame *ret, struct er_err *err)
 {
         let_go(session);
         if (take_parked(session, first, last, ret))
@@ -416,7 +423,8 @@ int er_session_recv_range(struct er_session *session, uint32_t first, uint32_t l
         }
 }
 
-int er_session_recv(struct er_session *session, uint32_t id, er_deadline deadline, struct er_frame *ret, struct er_err *err)
+int er_session_recv(struct er_session *session, uint32_t id, er_deadline deadline, struct er_frame *ret,
+                    struct er_err *err)
 {
         struct er_frame frame;
 

@@ -2,11 +2,12 @@
  * session.h - one channel to errand-agent on a host, over whatever carries bytes: a local pipe, ssh's control socket
  * spoken to directly (PROTOCOL.mux), or an ssh process. Blocking; a session belongs to one thread at a time.
  *
- * Opening sends HELLO and does not wait; the first answer brings HELLO_OK. When the agent is not on the host yet (or has
- * no execute permission), the session installs it and sends again what was not answered, so callers see nothing of it.
+ * Opening sends HELLO and does not wait; the first answer brings HELLO_OK. When the agent is not on the host yet (or
+ * has no execute permission), the session installs it and sends again what was not answered, so callers see nothing of
+ * it.
  *
- * Errors: ER_NET (name, refused, no route), ER_HOSTKEY, ER_AUTH, ER_TRANSPORT (the connection broke; retryable: open a new
- * session and go on), ER_TIMEOUT, ER_CANCELLED, ER_REMOTE and whatever the agent answers.
+ * Errors: ER_NET (name, refused, no route), ER_HOSTKEY, ER_AUTH, ER_TRANSPORT (the connection broke; retryable: open a
+ * new session and go on), ER_TIMEOUT, ER_CANCELLED, ER_REMOTE and whatever the agent answers.
  */
 #ifndef ER_HOST_SESSION_H
 #define ER_HOST_SESSION_H
@@ -23,16 +24,19 @@ struct er_session_opts {
         bool interactive;         /* ssh may ask for a password or a touch on the terminal */
         int64_t connect_ms;       /* patience for the connection; 0: 30 s */
         struct er_cancel *cancel; /* (borrowed, may be NULL) fires: ER_CANCELLED from whatever blocks */
-        void (*note)(void *arg, const char *text); /* (may be NULL) "gpu-box: installing errand-agent" for the status line */
+        void (*note)(void *arg,
+                     const char *text); /* (may be NULL) "gpu-box: installing errand-agent" for the status line */
         void *note_arg;
 };
 
-int er_session_open(const struct er_host *host, const struct er_session_opts *opts, struct er_session **ret, struct er_err *err);
+int er_session_open(const struct er_host *host, const struct er_session_opts *opts, struct er_session **ret,
+                    struct er_err *err);
 void er_session_free(struct er_session *session);
 ER_DEFINE_AUTOPTR(er_session)
 const char *er_session_host(const struct er_session *session); /* its name, for messages */
 
-/* False while an ssh process of this session has still to log in: then nobody knows whether what is sent will get there. */
+/* False while an ssh process of this session has still to log in: then nobody knows whether what is sent will get
+ * there. */
 bool er_session_is_logged_in(const struct er_session *session);
 /* The agent has spoken and the connection is whole: an error is the agent's own answer. */
 bool er_session_is_sound(const struct er_session *session);
@@ -45,13 +49,15 @@ struct er_hello {
 };
 int er_session_hello(struct er_session *session, const struct er_hello **ret, struct er_err *err);
 
-/* The two halves of a request, for the modules of this floor: sending never waits for an answer (but may block on a full
-   pipe, reading answers meanwhile); receiving gives the next frame of that request, payload valid until the next call.
-   An ERROR frame becomes a -1 with its error. */
+/* The two halves of a request, for the modules of this floor: sending never waits for an answer (but may block on a
+   full pipe, reading answers meanwhile); receiving gives the next frame of that request, payload valid until the next
+   call. An ERROR frame becomes a -1 with its error. */
 uint32_t er_session_next_id(struct er_session *session);
 int er_session_send(struct er_session *session, struct er_sv frames, struct er_err *err);
-int er_session_recv(struct er_session *session, uint32_t id, er_deadline deadline, struct er_frame *ret, struct er_err *err);
+int er_session_recv(struct er_session *session, uint32_t id, er_deadline deadline, struct er_frame *ret,
+                    struct er_err *err);
 /* Sends one request built from fields and waits for its OK (or other single answer). */
-int er_session_call(struct er_session *session, enum er_frame_type type, struct er_sv fields, struct er_frame *ret, struct er_err *err);
+int er_session_call(struct er_session *session, enum er_frame_type type, struct er_sv fields, struct er_frame *ret,
+                    struct er_err *err);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * session_impl.h - the inside of a session, for session.c (frames) and session_open.c (opening, the first answer, the end).
+ * session_impl.h - the inside of a session, for session.c (frames) and session_open.c (opening, the first answer, the
+ * end).
  */
 #ifndef ER_HOST_SESSION_IMPL_H
 #define ER_HOST_SESSION_IMPL_H
@@ -32,14 +33,14 @@ struct er_session {
         bool greeted;         /* HELLO_OK is here */
         er_deadline hello_by; /* else: when it has to be */
         int64_t hello_sent_ms;
-        struct er_str replay; /* all that was sent before HELLO_OK came: sent again when the link is opened anew */
-        struct er_str noise;  /* the start of what the login shell printed before it */
+        struct er_str replay;  /* all that was sent before HELLO_OK came: sent again when the link is opened anew */
+        struct er_str noise;   /* the start of what the login shell printed before it */
         struct er_hello hello; /* points to the next four */
         char *build, *boot_id, *hostname, *root;
 
         char *in; /* ER_IN_MAX bytes; start..end is what has been read */
         size_t start, end;
-        size_t held; /* bytes at start that the caller looks at until its next call */
+        size_t held;             /* bytes at start that the caller looks at until its next call */
         struct er_parked *given; /* (owned) the same for a frame that was put aside */
         struct er_parked *parked, **parked_end;
         size_t parked_bytes;

@@ -12,9 +12,9 @@
 #include "host/ssh.h"
 
 #define PATIENCE_MS 30000
-#define LOGIN_TIMES 2 /* patience with an ssh process that has still to log in, in connection times */
-#define ASKED_TIMES 10 /* ... and may ask somebody who is looking for a password */
-#define FAST_PATIENCE_MS 3000 /* with a listener: a session is opened then */
+#define LOGIN_TIMES 2          /* patience with an ssh process that has still to log in, in connection times */
+#define ASKED_TIMES 10         /* ... and may ask somebody who is looking for a password */
+#define FAST_PATIENCE_MS 3000  /* with a listener: a session is opened then */
 #define NOISE_MAX (64u * 1024) /* what a login shell may print before the agent speaks */
 #define NOISE_KEPT 300u
 #define INSTALLS_MAX 3u
@@ -87,7 +87,8 @@ static int open_link(struct er_session *session, struct er_err *err)
         return 0;
 }
 
-int er_session_open(const struct er_host *host, const struct er_session_opts *opts, struct er_session **ret, struct er_err *err)
+int er_session_open(const struct er_host *host, const struct er_session_opts *opts, struct er_session **ret,
+                    struct er_err *err)
 {
         static const struct er_session_opts none;
         struct er_session *session = er_new(struct er_session);
@@ -171,8 +172,8 @@ static void take_hello(struct er_session *session, struct er_sv payload)
                 .version = (unsigned)er_msg_get_u64(payload, ER_T_VERSION, 1),
                 /* It looked at its clock between our sending and our receiving. */
                 .clock_skew_ms = theirs_ms < session->hello_sent_ms ? theirs_ms - session->hello_sent_ms
-                                 : theirs_ms > now_ms              ? theirs_ms - now_ms
-                                                                   : 0,
+                                 : theirs_ms > now_ms               ? theirs_ms - now_ms
+                                                                    : 0,
         };
         session->greeted = true;
         if (session->link.transport == &er_transport_fast)
@@ -180,7 +181,8 @@ static void take_hello(struct er_session *session, struct er_sv payload)
         else
                 er_fast_told(&session->fast, &session->host, session->link.slot, er_msg_get(payload, ER_T_LISTENER));
         forget_replay(session);
-        er_debug("host", "%s: agent %s, clock %+lld ms%s", session->host.name, session->build, (long long)session->hello.clock_skew_ms,
+        er_debug("host", "%s: agent %s, clock %+lld ms%s", session->host.name, session->build,
+                 (long long)session->hello.clock_skew_ms,
                  session->link.transport == &er_transport_fast ? ", reached by its listener" : "");
 }
 
@@ -191,8 +193,8 @@ static int too_noisy(struct er_session *session, struct er_err *err)
 
         er_sv_cut(&noise, '\n', &line);
         er_quote_show(&words, line.ptr, line.len < NOISE_KEPT ? line.len : NOISE_KEPT);
-        er_err_set(err, ER_REMOTE, "%s: its login shell prints so much that errand-agent is not heard: %s", session->host.name,
-                   words.buf);
+        er_err_set(err, ER_REMOTE, "%s: its login shell prints so much that errand-agent is not heard: %s",
+                   session->host.name, words.buf);
         return er_err_hint(err, "let .bashrc (or what prints that) be silent when the shell is not interactive");
 }
 
@@ -207,8 +209,8 @@ int er_session_find_hello(struct er_session *session, struct er_err *err)
                 int whole;
 
                 /* type, three zeros, our request's number (or 0, of an ERROR about the stream) */
-                if ((p[4] != ER_F_HELLO_OK && p[4] != ER_F_ERROR) || p[5] || p[6] || p[7] || p[8] > ER_HELLO_ID || p[9] || p[10] ||
-                    p[11])
+                if ((p[4] != ER_F_HELLO_OK && p[4] != ER_F_ERROR) || p[5] || p[6] || p[7] || p[8] > ER_HELLO_ID ||
+                    p[9] || p[10] || p[11])
                         continue;
                 whole = er_frame_parse(data + at, len - at, &frame, NULL);
                 if (whole == 0)
@@ -305,8 +307,8 @@ static int on_early_end(struct er_session *session, struct er_err *why)
                 return -1;
         if (++session->retried > RETRIES_MAX)
                 return -1;
-        /* Sessions open and end without a status, again and again: so ends a program that a signal kills, such as an agent
-           that a full disk or a power cut left damaged. */
+        /* Sessions open and end without a status, again and again: so ends a program that a signal kills, such as an
+           agent that a full disk or a power cut left damaged. */
         if (link->transport == &er_transport_mux && session->retried == 4 && session->installed < INSTALLS_MAX)
                 return install(session, why);
         er_link_release(link);
@@ -326,7 +328,8 @@ int er_session_on_end(struct er_session *session, struct er_err *err)
 
                 if (on_early_end(session, &why) == 0 && open_link(session, &why) == 0)
                         return 0;
-                /* What was sent may have arrived before the connection broke: "cannot be reached" would say that it did not. */
+                /* What was sent may have arrived before the connection broke: "cannot be reached" would say that it did
+                 * not. */
                 if (why.code == ER_NET && !installing && session->retried > 0) {
                         why.code = ER_TRANSPORT;
                         er_err_retry(&why);
@@ -342,8 +345,8 @@ int er_session_on_end(struct er_session *session, struct er_err *err)
                         why.code = ER_TRANSPORT; /* it was there a moment ago */
         } else {
                 last_words(session, &words);
-                er_err_set(&why, ER_TRANSPORT, "%s: errand-agent there was ended (status %d%s%s)", session->host.name, status,
-                           words.len ? ": " : "", words.buf);
+                er_err_set(&why, ER_TRANSPORT, "%s: errand-agent there was ended (status %d%s%s)", session->host.name,
+                           status, words.len ? ": " : "", words.buf);
         }
         er_err_retry(&why);
         er_link_release(link);

@@ -6,11 +6,12 @@
 
 #include "host/session.h"
 
-/* The next frame of any request from first to last; an ERROR frame is given out as it is. For many requests under way. */
-int er_session_recv_range(struct er_session *session, uint32_t first, uint32_t last, er_deadline deadline, struct er_frame *ret,
-                          struct er_err *err);
-/* A frame of this request that came while others were waited for: true, and its payload is in `payload`. Neither waits nor
-   touches what the last call gave out. */
+/* The next frame of any request from first to last; an ERROR frame is given out as it is. For many requests under way.
+ */
+int er_session_recv_range(struct er_session *session, uint32_t first, uint32_t last, er_deadline deadline,
+                          struct er_frame *ret, struct er_err *err);
+/* A frame of this request that came while others were waited for: true, and its payload is in `payload`. Neither waits
+   nor touches what the last call gave out. */
 bool er_session_take_waiting(struct er_session *session, uint32_t id, struct er_frame *ret, struct er_str *payload);
 /* Nothing more is wanted of a request under way: what still comes of it is dropped. stream: it is a WATCH, LOG, GET,
    LIST or ENV, and is told to stop. Never fails: a broken session is noticed by whoever uses it next. */

@@ -1,4 +1,5 @@
-/* snapshot.c - see snapshot.h. Taking one: listing (listing.c), facts (scan.c) against what was known (statcache.c), hash. */
+/* snapshot.c - see snapshot.h. Taking one: listing (listing.c), facts (scan.c) against what was known (statcache.c),
+ * hash. */
 #include "host/snapshot.h"
 
 #include <errno.h>
@@ -103,8 +104,8 @@ static void files_from_listing(struct er_snapshot *snapshot)
                 file->path_len = item->len;
                 file->type = item->type;
                 for (; at < cache->file_count; at++) {
-                        order = compare_paths(cache->names + cache->files[at].path, cache->files[at].path_len, item->path,
-                                              item->len);
+                        order = compare_paths(cache->names + cache->files[at].path, cache->files[at].path_len,
+                                              item->path, item->len);
                         if (order >= 0)
                                 break;
                 }
@@ -225,7 +226,8 @@ static void save_cache(const struct er_snapshot *snapshot, const char *dir, uint
                 count = cache->watch_count;
                 old = er_calloc(count, sizeof *old);
                 for (size_t i = 0; i < count; i++)
-                        old[i] = (struct er_listing_watch){cache->names + cache->watches[i].path, cache->watches[i].stat};
+                        old[i] = (struct er_listing_watch){cache->names + cache->watches[i].path,
+                                                           cache->watches[i].stat};
                 watches = old;
         }
         for (size_t i = 0; i < count && facts.watched; i++)

@@ -7,7 +7,7 @@
 #include "host/statcache.h"
 
 struct er_snapshot {
-        struct er_listing listing;  /* names of the files, unless they are the cache's */
+        struct er_listing listing; /* names of the files, unless they are the cache's */
         struct er_statcache cache;
         struct er_names targets;
         struct er_scan_file *files; /* (owned) in order of path */

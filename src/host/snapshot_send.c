@@ -1,6 +1,6 @@
 /*
- * snapshot_send.c - bringing a snapshot to a host: PROTOCOL.md, section 4. Three round trips at most: which trees are there;
- * the list, or what differs from one that is there, and which contents are wanted; the contents.
+ * snapshot_send.c - bringing a snapshot to a host: PROTOCOL.md, section 4. Three round trips at most: which trees are
+ * there; the list, or what differs from one that is there, and which contents are wanted; the contents.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,12 +16,12 @@
 #include "host/snapshot_private.h"
 #include "host/treecache.h"
 
-#define FLUSH_AT ((size_t)512 * 1024)  /* frames are put together up to this for one write */
+#define FLUSH_AT ((size_t)512 * 1024)   /* frames are put together up to this for one write */
 #define LIST_FRAME ((size_t)256 * 1024) /* of entries in one frame */
-#define BLOCK ((size_t)512 * 1024)     /* of a file read at once: a multiple of ER_CHUNK */
+#define BLOCK ((size_t)512 * 1024)      /* of a file read at once: a multiple of ER_CHUNK */
 #define NEED_PAIR 12u
-#define TOUCHED_MAX 5u                 /* times a file is looked through again because of new stat data */
-#define LIST_MAX ((size_t)1 << 30)     /* the host takes no longer one */
+#define TOUCHED_MAX 5u             /* times a file is looked through again because of new stat data */
+#define LIST_MAX ((size_t)1 << 30) /* the host takes no longer one */
 
 _Static_assert(BLOCK % ER_CHUNK == 0, "only the last frame of a file is short");
 
@@ -31,11 +31,11 @@ struct sender {
         struct er_transfer *transfer;
         const char *project;
         uint32_t id;
-        struct er_str out;       /* frames not sent yet */
+        struct er_str out; /* frames not sent yet */
         struct er_str own_packed;
-        struct er_sv packed;     /* the whole list: the snapshot's, or ours */
-        uint64_t sum;            /* of er_tree_entry_sum over it */
-        uint32_t *sent;          /* (owned) for each entry to be sent, its index in the snapshot */
+        struct er_sv packed; /* the whole list: the snapshot's, or ours */
+        uint64_t sum;        /* of er_tree_entry_sum over it */
+        uint32_t *sent;      /* (owned) for each entry to be sent, its index in the snapshot */
         size_t sent_len, sent_cap;
         struct er_str entries, gone; /* the difference, packed */
         struct er_str need;
@@ -65,7 +65,8 @@ static void tell(const struct sender *s)
 
 static int not_our_protocol(const struct sender *s, const char *what, struct er_err *err)
 {
-        return er_err_set(err, ER_REMOTE, "%s: errand-agent answered TREE_PUT with %s", er_session_host(s->session), what);
+        return er_err_set(err, ER_REMOTE, "%s: errand-agent answered TREE_PUT with %s", er_session_host(s->session),
+                          what);
 }
 
 /* ---- The list */
@@ -113,8 +114,8 @@ static void add_entry(struct sender *s, struct er_sv packed, uint32_t index)
         s->sent[s->sent_len++] = index;
 }
 
-/* What the base has not, and what it has and we have not. Both lists may be long, and are mostly the same: what is the same is
-   only skipped over. Without a base: everything. */
+/* What the base has not, and what it has and we have not. Both lists may be long, and are mostly the same: what is the
+   same is only skipped over. Without a base: everything. */
 static int find_difference(struct sender *s, const struct er_treecache *base, struct er_err *err)
 {
         struct cursor old = {.rest = base->packed}, new = {.rest = s->packed};
@@ -132,7 +133,9 @@ static int find_difference(struct sender *s, const struct er_treecache *base, st
                 if (old.more < 0 || new.more < 0)
                         return -1;
                 if (old.more != 1 || new.more != 1 || !er_sv_eq(old.entry.all, new.entry.all)) {
-                        order = old.more != 1 ? 1 : new.more != 1 ? -1 : er_tree_path_compare(old.entry.path, new.entry.path);
+                        order = old.more != 1   ? 1
+                                : new.more != 1 ? -1
+                                                : er_tree_path_compare(old.entry.path, new.entry.path);
                         if (order <= 0)
                                 s->sum -= sum_of(old.entry.all);
                         if (order < 0)
@@ -165,8 +168,8 @@ static int next_path(struct er_sv *rest, struct er_err *err)
 }
 
 /* A list in frames of whole items. */
-static int send_parts(struct sender *s, uint16_t tag, const struct er_str *list, int (*next)(struct er_sv *rest, struct er_err *err),
-                      struct er_err *err)
+static int send_parts(struct sender *s, uint16_t tag, const struct er_str *list,
+                      int (*next)(struct er_sv *rest, struct er_err *err), struct er_err *err)
 {
         struct er_sv rest = er_svn(list->buf, list->len);
         const char *begin = rest.ptr;
@@ -187,7 +190,8 @@ static int send_parts(struct sender *s, uint16_t tag, const struct er_str *list,
         return 0;
 }
 
-static int send_list(struct sender *s, const unsigned char *base_hash, const struct er_treecache *base, struct er_err *err)
+static int send_list(struct sender *s, const unsigned char *base_hash, const struct er_treecache *base,
+                     struct er_err *err)
 {
         size_t start;
 
@@ -201,7 +205,8 @@ static int send_list(struct sender *s, const unsigned char *base_hash, const str
         if (base_hash)
                 er_msg_bytes(&s->out, ER_T_BASE, base_hash, ER_TREE_HASH);
         er_frame_end(&s->out, start);
-        if (send_parts(s, ER_T_GONE, &s->gone, next_path, err) < 0 || send_parts(s, ER_T_ENTRIES, &s->entries, next_entry, err) < 0)
+        if (send_parts(s, ER_T_GONE, &s->gone, next_path, err) < 0 ||
+            send_parts(s, ER_T_ENTRIES, &s->entries, next_entry, err) < 0)
                 return -1;
         er_frame_end(&s->out, er_frame_begin(&s->out, ER_F_TREE_END, s->id));
         return flush(s, err);
@@ -249,8 +254,8 @@ static int read_need(struct sender *s, struct er_err *err)
         return 0;
 }
 
-/* ---- Contents. No byte is sent of which it is not sure that it belongs to the hash: the host does not check, and what has
-   arrived of a file when the connection breaks is believed the next time. */
+/* ---- Contents. No byte is sent of which it is not sure that it belongs to the hash: the host does not check, and what
+   has arrived of a file when the connection breaks is believed the next time. */
 
 static int changed(const struct er_scan_file *file, struct er_err *err)
 {
@@ -294,7 +299,8 @@ static int stat_now(int fd, const struct er_scan_file *file, struct er_file_stat
 }
 
 /* Reads all of it and compares; *ret_stat is what holds as long as that content does. */
-static int verify(struct sender *s, int fd, const struct er_scan_file *file, struct er_file_stat *ret_stat, struct er_err *err)
+static int verify(struct sender *s, int fd, const struct er_scan_file *file, struct er_file_stat *ret_stat,
+                  struct er_err *err)
 {
         struct er_file_stat before, after;
         uint64_t size = file->stat.size;
@@ -308,7 +314,8 @@ static int verify(struct sender *s, int fd, const struct er_scan_file *file, str
                 return -1;
         er_hasher_begin(&s->hasher);
         for (uint64_t done = 0; done < size;) {
-                ssize_t n = er_pread_full(fd, s->block, size - done < BLOCK ? (size_t)(size - done) : BLOCK, (off_t)done);
+                ssize_t n = er_pread_full(fd, s->block, size - done < BLOCK ? (size_t)(size - done) : BLOCK,
+                                          (off_t)done);
 
                 if (n < 0)
                         return read_err(file, errno, err);
@@ -461,15 +468,16 @@ static int put(struct sender *s, const unsigned char *base_hash, const struct er
         er_str_reset(&s->need);
         if (send_list(s, base_hash, base, err) < 0 || read_need(s, err) < 0)
                 return -1;
-        er_debug("snapshot", "%s: %zu of %zu entries sent, %zu contents wanted", er_session_host(s->session), s->sent_len,
-                 s->snapshot->len, s->need.len / NEED_PAIR);
+        er_debug("snapshot", "%s: %zu of %zu entries sent, %zu contents wanted", er_session_host(s->session),
+                 s->sent_len, s->snapshot->len, s->need.len / NEED_PAIR);
         return send_contents(s, err);
 }
 
 /* ---- The whole */
 
 /* 1: the host has the tree; 0: base is the newest that both know, or empty. */
-static int ask_trees(struct sender *s, unsigned char base_hash[ER_TREE_HASH], struct er_treecache *base, struct er_err *err)
+static int ask_trees(struct sender *s, unsigned char base_hash[ER_TREE_HASH], struct er_treecache *base,
+                     struct er_err *err)
 {
         er_auto(er_str) fields = ER_STR_INIT;
         er_auto(er_str) hashes = ER_STR_INIT;
@@ -524,8 +532,8 @@ static int send_all(struct sender *s, struct er_err *err)
         return put(s, NULL, &nothing, err);
 }
 
-int er_snapshot_send(struct er_session *session, const struct er_snapshot *snapshot, const char *dir, const char *project,
-                     struct er_transfer *transfer, struct er_err *err)
+int er_snapshot_send(struct er_session *session, const struct er_snapshot *snapshot, const char *dir,
+                     const char *project, struct er_transfer *transfer, struct er_err *err)
 {
         struct er_transfer none = {0};
         struct sender s = {

@@ -1,4 +1,5 @@
-/* ssh.c - a session on a host over ssh: through the socket of a control master where one can be had, else by a process. */
+/* ssh.c - a session on a host over ssh: through the socket of a control master where one can be had, else by a process.
+ */
 #include "host/ssh.h"
 
 #include <errno.h>
@@ -8,14 +9,14 @@
 #include "base/log.h"
 #include "base/path.h"
 
-#define ALIVE_S 15       /* ServerAliveInterval; four unanswered ones end a connection */
+#define ALIVE_S 15          /* ServerAliveInterval; four unanswered ones end a connection */
 #define MUX_ANSWER_MS 10000 /* a master that takes longer to open a session has lost its connection */
 #define FAST_ANSWER_MS 1000 /* to take our connection to a listener: a session is never far */
-#define RETRY_MS 300     /* how long a full connection is asked again before another one is made */
-#define REFUSED_MS 10000 /* how long logins are tried when the host refuses them all for the moment */
-#define ASK_MAX 4        /* full connections asked in one round */
-#define STARTS_MAX 8     /* masters that come up and are gone or full again when we ask them */
-#define FULL_TIMES 10    /* patience with a host that is full of our own sessions, in connection times */
+#define RETRY_MS 300        /* how long a full connection is asked again before another one is made */
+#define REFUSED_MS 10000    /* how long logins are tried when the host refuses them all for the moment */
+#define ASK_MAX 4           /* full connections asked in one round */
+#define STARTS_MAX 8        /* masters that come up and are gone or full again when we ask them */
+#define FULL_TIMES 10       /* patience with a host that is full of our own sessions, in connection times */
 
 /* The end of every command line: where to. */
 static void add_target(const struct er_host *host, struct er_strv *ret)
@@ -37,7 +38,8 @@ int er_ssh_argv(const struct er_host *host, bool interactive, int64_t connect_ms
                 struct er_strv *ret, struct er_err *err)
 {
         if (!host->target || !host->target[0] || host->target[0] == '-')
-                return er_err_set(err, ER_USAGE, "\"%s\" is not a host ssh can be given", host->target ? host->target : "");
+                return er_err_set(err, ER_USAGE, "\"%s\" is not a host ssh can be given",
+                                  host->target ? host->target : "");
         er_strv_add(ret, "ssh");
         if (extra)
                 er_strv_addall(ret, extra->items, extra->len);
@@ -59,7 +61,8 @@ int er_ssh_argv(const struct er_host *host, bool interactive, int64_t connect_ms
 int er_ssh_argv_for_user(const struct er_host *host, bool terminal, struct er_strv *ret, struct er_err *err)
 {
         if (!host->target || !host->target[0] || host->target[0] == '-')
-                return er_err_set(err, ER_USAGE, "\"%s\" is not a host ssh can be given", host->target ? host->target : "");
+                return er_err_set(err, ER_USAGE, "\"%s\" is not a host ssh can be given",
+                                  host->target ? host->target : "");
         er_strv_add(ret, "ssh");
         if (terminal)
                 er_strv_add(ret, "-t");
@@ -76,8 +79,8 @@ int er_ssh_argv_for_user(const struct er_host *host, bool terminal, struct er_st
 }
 
 /* One try at a session on a slot's master. */
-static enum er_mux_answer try_slot(const struct er_connect *connect, const char *path, const char *command, struct er_link *ret,
-                                   struct er_err *err)
+static enum er_mux_answer try_slot(const struct er_connect *connect, const char *path, const char *command,
+                                   struct er_link *ret, struct er_err *err)
 {
         int64_t patience_ms = connect->patience_ms < MUX_ANSWER_MS ? connect->patience_ms : MUX_ANSWER_MS;
         int theirs[3];
@@ -97,7 +100,7 @@ static enum er_mux_answer try_slot(const struct er_connect *connect, const char 
 
 /* What one round over the masters' sockets found. */
 struct round {
-        char *base; /* (owned) the sockets' path before the number */
+        char *base;           /* (owned) the sockets' path before the number */
         bool stuck[ER_SLOTS]; /* asked before, without an answer: not asked again */
         bool live[ER_SLOTS];  /* there, but full */
         int live_count;
@@ -105,8 +108,8 @@ struct round {
 };
 
 /* Slot 0, the one just started, and a few of the others at random: all of them would be many, when hundreds look. */
-static enum er_mux_answer try_round(const struct er_connect *connect, struct round *round, int ask_max, const char *command,
-                                    struct er_link *ret, struct er_err *err)
+static enum er_mux_answer try_round(const struct er_connect *connect, struct round *round, int ask_max,
+                                    const char *command, struct er_link *ret, struct er_err *err)
 {
         int order[ER_SLOTS], count = 0, asked = 0;
         int shift = (int)er_random_below(ER_SLOTS - 1);
@@ -154,7 +157,8 @@ static enum er_mux_answer try_round(const struct er_connect *connect, struct rou
 }
 
 /* Starts one more master on the first free slot that nobody else is starting. */
-static enum er_master_result start_one(const struct er_connect *connect, struct round *round, bool has_turn, struct er_err *err)
+static enum er_master_result start_one(const struct er_connect *connect, struct round *round, bool has_turn,
+                                       struct er_err *err)
 {
         struct er_connect own = *connect;
         int tried = 0;
@@ -216,7 +220,8 @@ static int open_through(const struct er_connect *connect, struct round *round, c
                 er_err_clear(&why);
                 /* With a turn for one more connection, all others are asked once more: hundreds want the same, and
                    those made a moment ago have room for nearly all of them. */
-                if (answer == ER_MUX_FULL && er_deadline_poll_ms(grow) == 0 && (turn = er_master_try_turn(connect->host)) >= 0)
+                if (answer == ER_MUX_FULL && er_deadline_poll_ms(grow) == 0 &&
+                    (turn = er_master_try_turn(connect->host)) >= 0)
                         answer = try_round(connect, round, ER_SLOTS, command, ret, &why);
                 if (answer == ER_MUX_OPENED)
                         return 0;
@@ -309,7 +314,8 @@ bool er_ssh_open_fast(const struct er_connect *connect, struct er_link *ret)
         er_autofree char *path = er_fast_socket(connect->fast, connect->host);
         er_autoclose int fd = path ? er_mux_connect(path, er_deadline_in(FAST_ANSWER_MS)) : -1;
 
-        er_debug("host", "%s: listener %s: %s", connect->host->name, connect->fast->socket, fd < 0 ? "not there" : "asked");
+        er_debug("host", "%s: listener %s: %s", connect->host->name, connect->fast->socket,
+                 fd < 0 ? "not there" : "asked");
         if (fd < 0) {
                 if (path && errno == ECONNREFUSED) /* its master is gone, and the next one would not take its place */
                         unlink(path);

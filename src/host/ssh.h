@@ -2,8 +2,8 @@
  * ssh.h - the command line of ssh for a host, what its complaints mean, and errand's own control masters.
  *
  * A connection to a host is shared: an ssh of ours (the master) keeps it, and sessions are opened through its socket,
- * <runtime dir>/<hash>.<slot>. As sshd allows 10 sessions on a connection by default, there may be up to ER_SLOTS masters
- * for a host. Everything in ~/.ssh/config applies, except what would keep a session from being ours (forwards,
+ * <runtime dir>/<hash>.<slot>. As sshd allows 10 sessions on a connection by default, there may be up to ER_SLOTS
+ * masters for a host. Everything in ~/.ssh/config applies, except what would keep a session from being ours (forwards,
  * RemoteCommand, other control sockets).
  */
 #ifndef ER_HOST_SSH_H
@@ -23,15 +23,16 @@ int er_ssh_argv(const struct er_host *host, bool interactive, int64_t connect_ms
 /* The same for a person's own ssh to the host (`errand ssh`): through a master of ours when one is up. */
 int er_ssh_argv_for_user(const struct er_host *host, bool terminal, struct er_strv *ret, struct er_err *err);
 
-/* install.c: the words that start errand-agent there, without what it is to do; over ssh in the login directory. A session to the
-   host has put it in place. */
+/* install.c: the words that start errand-agent there, without what it is to do; over ssh in the login directory. A
+   session to the host has put it in place. */
 void er_agent_argv(const struct er_host *host, struct er_strv *ret);
 
-/* What ssh's words on stderr mean; status is its exit status or -1. True: a refusal for the moment (MaxStartups), trying
-   again soon may help. */
+/* What ssh's words on stderr mean; status is its exit status or -1. True: a refusal for the moment (MaxStartups),
+   trying again soon may help. */
 bool er_ssh_explain(const struct er_host *host, bool interactive, const char *said, int status, struct er_err *err);
 
-/* master.c: a name in the runtime directory for what belongs to this way to this host: "<dir>/<hash>.<suffix>" (owned). */
+/* master.c: a name in the runtime directory for what belongs to this way to this host: "<dir>/<hash>.<suffix>" (owned).
+ */
 char *er_ssh_state_path(const struct er_host *host, const char *suffix);
 /* The path of a slot's socket (owned), or NULL when control sockets cannot be used here. */
 char *er_master_path(const struct er_host *host, int slot);
@@ -43,9 +44,9 @@ int er_master_try_turn(const struct er_host *host);
 
 enum er_master_result {
         ER_MASTER_UP,
-        ER_MASTER_BUSY,    /* this one, or as many as may be, are being started by others: wait a little */
-        ER_MASTER_REFUSED, /* for the moment; err says how */
-        ER_MASTER_FAILED,  /* err says why */
+        ER_MASTER_BUSY,     /* this one, or as many as may be, are being started by others: wait a little */
+        ER_MASTER_REFUSED,  /* for the moment; err says how */
+        ER_MASTER_FAILED,   /* err says why */
         ER_MASTER_UNUSABLE, /* no control sockets here or with this ssh: use a process */
 };
 /* Starts the master of a slot, unless it is up by then. Without a turn of the caller's it takes one itself, and waits

@@ -16,8 +16,8 @@ struct complaint {
 
 static const struct complaint complaints[] = {
         {"REMOTE HOST IDENTIFICATION HAS CHANGED", ER_HOSTKEY, false, false, CHANGED_KEY,
-         "somebody may be listening in, or the machine was set up anew; if you know that it was, forget the old key with "
-         "`ssh-keygen -R %s` and connect once with `ssh`"},
+         "somebody may be listening in, or the machine was set up anew; if you know that it was, forget the old key "
+         "with `ssh-keygen -R %s` and connect once with `ssh`"},
         {"has changed and you have requested strict checking", ER_HOSTKEY, false, false, CHANGED_KEY,
          "if you know that the machine was set up anew, forget the old key with `ssh-keygen -R %s`"},
         {"REVOKED HOST KEY", ER_HOSTKEY, false, false, "the host's key has been revoked", NULL},
@@ -27,13 +27,15 @@ static const struct complaint complaints[] = {
          "check the spelling, ~/.ssh/config and your network"},
         {"Connection refused", ER_NET, true, false, "it refuses the connection",
          "is sshd running there, and is the port right? (host:port)"},
-        {"No route to host", ER_NET, true, false, "there is no way to it", "is it on, and are you on its network or VPN?"},
+        {"No route to host", ER_NET, true, false, "there is no way to it",
+         "is it on, and are you on its network or VPN?"},
         {"Network is unreachable", ER_NET, true, false, "there is no way to it", "is this machine online?"},
         {"Host is down", ER_NET, true, false, "it is down", NULL},
         {"during banner exchange", ER_NET, true, false, "it accepts the connection, but does not answer", NULL},
         {"onnection timed out", ER_NET, true, false, "it does not answer",
          "is it on, and does a firewall let you through?"},
-        {"Operation timed out", ER_NET, true, false, "it does not answer", "is it on, and does a firewall let you through?"},
+        {"Operation timed out", ER_NET, true, false, "it does not answer",
+         "is it on, and does a firewall let you through?"},
         {"UNPROTECTED PRIVATE KEY FILE", ER_AUTH, false, false, "ssh does not use a private key that others can read",
          "chmod 600 the key file"},
         {"Bad owner or permissions on", ER_CONFIG, false, false, "ssh does not accept its configuration file",
@@ -43,9 +45,11 @@ static const struct complaint complaints[] = {
          "name the right one: IdentityFile and IdentitiesOnly in ~/.ssh/config, or --identity"},
         {"Permission denied", ER_AUTH, false, false, "it does not let you in",
          "try `ssh %s true`; is your key there (ssh-copy-id) and loaded (ssh-add), is the user name right?"},
-        {"no matching host key type", ER_CONFIG, false, false, "ssh and the host have no host key type in common", NULL},
+        {"no matching host key type", ER_CONFIG, false, false, "ssh and the host have no host key type in common",
+         NULL},
         {"Unable to negotiate with", ER_CONFIG, false, false, "ssh and the host have no method in common", NULL},
-        {"kex_exchange_identification: banner line contains", ER_NET, false, false, "what answers there is not sshd", NULL},
+        {"kex_exchange_identification: banner line contains", ER_NET, false, false, "what answers there is not sshd",
+         NULL},
         {"kex_exchange_identification", ER_TRANSPORT, true, true, "it closed the connection before the login", NULL},
         {"ssh_exchange_identification", ER_TRANSPORT, true, true, "it closed the connection before the login", NULL},
         {"Not allowed at this time", ER_TRANSPORT, true, true, "it takes no more logins for the moment", NULL},
@@ -90,8 +94,10 @@ static bool hint_from_ssh(const char *said, struct er_err *err)
                 if (!er_sv_starts(part, ER_SV("ssh-keygen ")) || part.len > 300)
                         continue;
                 er_quote_show(&line, part.ptr, part.len);
-                er_err_hint(err, "somebody may be listening in, or the machine was set up anew; if you know that it was, forget the old "
-                                 "key: %s", line.buf);
+                er_err_hint(err,
+                            "somebody may be listening in, or the machine was set up anew; if you know that it was, "
+                            "forget the old key: %s",
+                            line.buf);
                 return true;
         }
         return false;
@@ -156,8 +162,10 @@ bool er_ssh_explain(const struct er_host *host, bool interactive, const char *sa
                         er_err_hint(err, "%s", found->hint);
         }
         if (found->code == ER_AUTH && !interactive && strstr(said, "password"))
-                er_err_hint(err, "it wants a password, which only a person at a terminal can give; `ssh-copy-id %s` once makes "
-                                 "it unnecessary", target);
+                er_err_hint(err,
+                            "it wants a password, which only a person at a terminal can give; `ssh-copy-id %s` once "
+                            "makes it unnecessary",
+                            target);
         if (found->retryable)
                 er_err_retry(err);
         return found->momentary;

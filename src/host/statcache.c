@@ -85,7 +85,9 @@ bool er_statcache_parse(const void *data, size_t len, const char *dir, struct er
         if (header.magic != MAGIC || header.size != len || header.watched > 1 ||
             header.file_count > len / sizeof(struct er_stat_record) ||
             header.watch_count > len / sizeof(struct er_stat_record) || header.names_size > len ||
-            sizeof header + (header.file_count + header.watch_count) * sizeof(struct er_stat_record) + header.names_size != len)
+            sizeof header + (header.file_count + header.watch_count) * sizeof(struct er_stat_record) +
+                            header.names_size !=
+                    len)
                 return false;
         names_size = (size_t)header.names_size;
         cache.files = (const struct er_stat_record *)(const void *)(base + sizeof header);
@@ -156,8 +158,8 @@ static uint32_t put_name(char *names, size_t *at, const char *text, size_t len)
         return (uint32_t)offset;
 }
 
-int er_statcache_save(const char *dir, const struct er_statcache *facts, const struct er_scan_file *files, size_t file_count,
-                      const struct er_listing_watch *watches, size_t watch_count, struct er_err *err)
+int er_statcache_save(const char *dir, const struct er_statcache *facts, const struct er_scan_file *files,
+                      size_t file_count, const struct er_listing_watch *watches, size_t watch_count, struct er_err *err)
 {
         er_autofree char *path = cache_path(dir);
         er_autofree char *parent = er_path_dir(path);
@@ -206,6 +208,7 @@ int er_statcache_save(const char *dir, const struct er_statcache *facts, const s
                 record->path_len = (uint32_t)strlen(watches[i].path);
                 record->path = put_name(names, &at, watches[i].path, record->path_len);
         }
-        header->checksum = er_cache_checksum(data + offsetof(struct header, size), size - offsetof(struct header, size));
+        header->checksum = er_cache_checksum(data + offsetof(struct header, size),
+                                             size - offsetof(struct header, size));
         return er_file_write(AT_FDCWD, path, data, size, 0600, false, err);
 }

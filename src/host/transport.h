@@ -1,7 +1,7 @@
 /*
  * transport.h - ways to have a program on a host at the other end of two descriptors. Four of them: a child of ours
- * (local), a session on ssh's control socket (mux), a listener there reached through that socket (fast), an ssh process.
- * Private to src/host.
+ * (local), a session on ssh's control socket (mux), a listener there reached through that socket (fast), an ssh
+ * process. Private to src/host.
  */
 #ifndef ER_HOST_TRANSPORT_H
 #define ER_HOST_TRANSPORT_H
@@ -17,8 +17,8 @@
 struct er_connect {
         const struct er_host *host; /* (borrowed) */
         bool interactive;
-        int64_t patience_ms;            /* for one connection */
-        const struct er_cancel *cancel; /* (borrowed, may be NULL) */
+        int64_t patience_ms;                       /* for one connection */
+        const struct er_cancel *cancel;            /* (borrowed, may be NULL) */
         void (*note)(void *arg, const char *text); /* may be NULL */
         void *note_arg;
         const struct er_fast *fast; /* (borrowed, may be NULL) of the agent: is tried first where a listener is known */
@@ -37,20 +37,25 @@ struct er_transport {
 /* An open channel. The caller reads and writes; nothing here works in the background. */
 struct er_link {
         const struct er_transport *transport; /* NULL: closed */
-        int to;   /* its stdin: a socket, non-blocking; written with send(), so that no signal comes */
-        int from; /* its stdout, non-blocking */
-        int errs; /* its stderr, non-blocking, or -1 */
-        int slot; /* the master it goes through, or -1 */
-        int turn; /* a lock that limits how many log in at once, or -1; closed when the first byte has come from there */
+        int to;             /* its stdin: a socket, non-blocking; written with send(), so that no signal comes */
+        int from;           /* its stdout, non-blocking */
+        int errs;           /* its stderr, non-blocking, or -1 */
+        int slot;           /* the master it goes through, or -1 */
+        int turn;           /* a lock that limits how many log in at once, or -1; closed when the first byte has come */
         struct er_str said; /* the end of its stderr, at most ER_SAID_MAX bytes */
         struct er_mux mux;
         struct er_proc proc;
 };
 #define ER_SAID_MAX 8192u
 #define ER_LINK_INIT                                                                                                   \
-        {                                                                                                              \
-                .to = -1, .from = -1, .errs = -1, .slot = -1, .turn = -1, .said = ER_STR_INIT, .mux = ER_MUX_INIT, .proc = ER_PROC_INIT \
-        }
+        {.to = -1,                                                                                                     \
+         .from = -1,                                                                                                   \
+         .errs = -1,                                                                                                   \
+         .slot = -1,                                                                                                   \
+         .turn = -1,                                                                                                   \
+         .said = ER_STR_INIT,                                                                                          \
+         .mux = ER_MUX_INIT,                                                                                           \
+         .proc = ER_PROC_INIT}
 
 extern const struct er_transport er_transport_local, er_transport_mux, er_transport_fast, er_transport_process;
 
@@ -86,7 +91,8 @@ int er_install(const struct er_connect *connect, struct er_err *err);
 char *er_agent_command(const struct er_host *host);
 
 void er_connect_note(const struct er_connect *connect, const char *fmt, ...) ER_PRINTF(2, 3);
-/* Waits for ms, less or more by up to a half so that many who wait do not come back together. -1: cancelled (err is set). */
+/* Waits for ms, less or more by up to a half so that many who wait do not come back together. -1: cancelled (err is
+ * set). */
 int er_connect_pause(const struct er_connect *connect, int64_t ms, struct er_err *err);
 bool er_connect_cancelled(const struct er_connect *connect, struct er_err *err);
 uint32_t er_random_below(uint32_t limit); /* not for secrets */

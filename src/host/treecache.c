@@ -166,7 +166,8 @@ void er_treecache_save(const char *project, const unsigned char hash[ER_TREE_HAS
         er_str_reserve(&file, sizeof header + packed.len);
         er_str_addn(&file, &header, sizeof header);
         er_str_addn(&file, packed.ptr, packed.len);
-        header.checksum = er_cache_checksum(file.buf + offsetof(struct header, sum), file.len - offsetof(struct header, sum));
+        header.checksum = er_cache_checksum(file.buf + offsetof(struct header, sum),
+                                            file.len - offsetof(struct header, sum));
         memcpy(file.buf, &header, sizeof header);
         if (er_mkdir_p(AT_FDCWD, dir, 0700, &err) < 0 ||
             er_file_write(AT_FDCWD, path, file.buf, file.len, 0600, false, &err) < 0) {

@@ -34,8 +34,8 @@ void er_config_release(struct er_config *config)
 /* One key: how its value is read into the member at offset. */
 struct key {
         const char *name;
-        int (*read)(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_config *config,
-                    struct er_err *err);
+        int (*read)(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
+                    struct er_config *config, struct er_err *err);
         size_t offset;
 };
 
@@ -61,8 +61,8 @@ static const char *plain_text(const struct er_yaml *yaml, const struct er_yaml_n
         return text;
 }
 
-static int read_text(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_config *config,
-                     struct er_err *err)
+static int read_text(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
+                     struct er_config *config, struct er_err *err)
 {
         char **ret = member(config, key);
         const char *text = plain_text(yaml, node, key, err);
@@ -74,8 +74,8 @@ static int read_text(const struct er_yaml *yaml, const struct er_yaml_node *node
         return 0;
 }
 
-static int read_list(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_config *config,
-                     struct er_err *err)
+static int read_list(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
+                     struct er_config *config, struct er_err *err)
 {
         struct er_strv *ret = member(config, key);
         if (er_yaml_type(node) == ER_YAML_SCALAR) {
@@ -109,8 +109,8 @@ static int read_command(const struct er_yaml *yaml, const struct er_yaml_node *n
 }
 
 /* Turns a message of er_parse_... into one that names the place. */
-static int at_node(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_err *why,
-                   struct er_err *err)
+static int at_node(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
+                   struct er_err *why, struct er_err *err)
 {
         er_yaml_err(yaml, node, err, "%s: %s", key->name, why->message ? why->message : "wrong value");
         if (why->hint)
@@ -118,8 +118,8 @@ static int at_node(const struct er_yaml *yaml, const struct er_yaml_node *node, 
         return -1;
 }
 
-static int read_count(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_config *config,
-                      struct er_err *err)
+static int read_count(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
+                      struct er_config *config, struct er_err *err)
 {
         er_auto(er_err) why = ER_ERR_INIT;
         int64_t *ret = member(config, key);
@@ -129,8 +129,8 @@ static int read_count(const struct er_yaml *yaml, const struct er_yaml_node *nod
         return er_parse_int(text, 0, 1000000, ret, &why) < 0 ? at_node(yaml, node, key, &why, err) : 0;
 }
 
-static int read_size(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_config *config,
-                     struct er_err *err)
+static int read_size(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
+                     struct er_config *config, struct er_err *err)
 {
         er_auto(er_err) why = ER_ERR_INIT;
         uint64_t bytes;
@@ -156,8 +156,8 @@ static int read_duration(const struct er_yaml *yaml, const struct er_yaml_node *
         return er_parse_duration(text, ret, &why) < 0 ? at_node(yaml, node, key, &why, err) : 0;
 }
 
-static int read_bool(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_config *config,
-                     struct er_err *err)
+static int read_bool(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
+                     struct er_config *config, struct er_err *err)
 {
         static const struct {
                 const char *word;
@@ -184,8 +184,8 @@ static bool is_env_name(const char *name, size_t len)
 }
 
 /* A map of names and values, or a list of "K=V" and "K". A name without a value stands for our own value. */
-static int read_env(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, struct er_config *config,
-                    struct er_err *err)
+static int read_env(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
+                    struct er_config *config, struct er_err *err)
 {
         struct er_strv *ret = member(config, key);
         if (er_yaml_type(node) == ER_YAML_LIST)
@@ -222,8 +222,8 @@ static int read_environments(const struct er_yaml *yaml, const struct er_yaml_no
                 const struct er_yaml_node *value = er_yaml_pair(node, i, &name, &name_node);
                 if (er_yaml_type(value) != ER_YAML_MAP)
                         return er_yaml_err(yaml, value, err, "%s must be a map, for instance \"pip: [numpy]\"", name);
-                config->software_named = er_grow(config->software_named, &config->software_cap, config->software_count + 1,
-                                                 sizeof *config->software_named);
+                config->software_named = er_grow(config->software_named, &config->software_cap,
+                                                 config->software_count + 1, sizeof *config->software_named);
                 struct er_environment *environment = &config->software_named[config->software_count++];
                 *environment = (struct er_environment)ER_ENVIRONMENT_INIT;
                 environment->name = er_strdup(name);
@@ -256,7 +256,8 @@ static const struct key keys[] = {
         {"workdir", read_text, MEMBER(workdir)},
 };
 
-static int unknown_key(const struct er_yaml *yaml, const struct er_yaml_node *node, const char *name, struct er_err *err)
+static int unknown_key(const struct er_yaml *yaml, const struct er_yaml_node *node, const char *name,
+                       struct er_err *err)
 {
         const char *names[ER_LEN(keys)];
         const char *near[1];

@@ -3,8 +3,8 @@
  * errors name file:line:column or the option, and the nearest right key.
  *
  * Keys of errand.yaml (every one optional): name, command (text or list), on (text or list), cpus, memory, gpus,
- * time_limit, env (map), env_file, secrets (list), outputs (list), workdir, sync, retries; those of environment.h; environments
- * (a map of names, each with those of environment.h) and environment (which of them).
+ * time_limit, env (map), env_file, secrets (list), outputs (list), workdir, sync, retries; those of environment.h;
+ * environments (a map of names, each with those of environment.h) and environment (which of them).
  */
 #ifndef ER_JOB_CONFIG_H
 #define ER_JOB_CONFIG_H
@@ -19,21 +19,21 @@ struct er_config {
         struct er_strv command;
         bool command_is_line; /* a shell line */
         struct er_strv on;
-        int64_t cpus, gpus, retries;     /* -1: not said */
-        int64_t memory, time_limit_ms;   /* -1: not said */
-        struct er_strv env;     /* "K=V"; "K" alone: our own value */
+        int64_t cpus, gpus, retries;   /* -1: not said */
+        int64_t memory, time_limit_ms; /* -1: not said */
+        struct er_strv env;            /* "K=V"; "K" alone: our own value */
         char *env_file;
         struct er_strv secrets;
         struct er_strv outputs;
         char *workdir;
-        int sync;               /* -1: not said */
+        int sync;                               /* -1: not said */
         struct er_environment software;         /* said at the top level */
         struct er_environment software_options; /* said by options: they replace what any environment says */
-        struct er_environment *software_named; /* (owned) `environments:` */
+        struct er_environment *software_named;  /* (owned) `environments:` */
         size_t software_count, software_cap;
-        char *environment;      /* which of them */
-        struct er_strv pip_more; /* names of packages that a command of ours needs beside what is said: they are added where they are
-                                    missing, and `pip: auto` then means every file of the project */
+        char *environment;       /* which of them */
+        struct er_strv pip_more; /* names of packages that a command of ours needs beside what is said: they are added
+                                    where they are missing, and `pip: auto` then means every file of the project */
 };
 #define ER_CONFIG_INIT {.cpus = -1, .gpus = -1, .retries = -1, .memory = -1, .time_limit_ms = -1, .sync = -1}
 void er_config_release(struct er_config *config);
@@ -44,10 +44,11 @@ int er_config_load(const char *dir, struct er_config *ret, struct er_err *err);
 void er_config_overlay(struct er_config *config, const struct er_config *over);
 /* A checked spec. `subdir` is where the user stands below the project (or ""): the default workdir. Reads env_file.
    A single argument with white space and no more arguments is a shell line, as for ssh. */
-int er_config_to_spec(const struct er_config *config, const char *project_dir, const char *subdir, struct er_spec *ret, struct er_err *err);
+int er_config_to_spec(const struct er_config *config, const char *project_dir, const char *subdir, struct er_spec *ret,
+                      struct er_err *err);
 /* The recipe of the job's environment: 1 and the spec names it; 0: it needs none. */
-int er_config_recipe(const struct er_config *config, const char *project_dir, struct er_spec *spec, struct er_recipe *ret,
-                     struct er_err *err);
+int er_config_recipe(const struct er_config *config, const char *project_dir, struct er_spec *spec,
+                     struct er_recipe *ret, struct er_err *err);
 /* The project's name: config->name, else the directory's, made to fit [A-Za-z0-9._-] (owned). */
 char *er_config_project(const struct er_config *config, const char *project_dir);
 /* "K=V" lines, # comments, export, quotes; into env. */

@@ -15,8 +15,9 @@ static bool is_blank(char c)
 static size_t name_len(struct er_sv line)
 {
         size_t n = 0;
-        while (n < line.len && ((line.ptr[n] >= 'A' && line.ptr[n] <= 'Z') || (line.ptr[n] >= 'a' && line.ptr[n] <= 'z') ||
-                                line.ptr[n] == '_' || (n && line.ptr[n] >= '0' && line.ptr[n] <= '9')))
+        while (n < line.len &&
+               ((line.ptr[n] >= 'A' && line.ptr[n] <= 'Z') || (line.ptr[n] >= 'a' && line.ptr[n] <= 'z') ||
+                line.ptr[n] == '_' || (n && line.ptr[n] >= '0' && line.ptr[n] <= '9')))
                 n++;
         return n;
 }

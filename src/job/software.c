@@ -14,7 +14,8 @@ static int unknown_name(const struct er_config *config, struct er_err *err)
         }
         er_err_set(err, ER_CONFIG, "no environment is called \"%s\"", config->environment);
         if (names.len == 0)
-                return er_err_hint(err, "errand.yaml declares none: add environments: {%s: {pip: [...]}}", config->environment);
+                return er_err_hint(err, "errand.yaml declares none: add environments: {%s: {pip: [...]}}",
+                                   config->environment);
         if (er_nearest(config->environment, (const char *const *)names.items, names.len, near, 1))
                 return er_err_hint(err, "did you mean %s?", near[0]);
         return er_err_hint(err, "errand.yaml declares %s", all.buf);
@@ -57,7 +58,8 @@ static bool is_declared(const struct er_recipe *recipe, const char *package)
         while (er_sv_cut(&rest, '\n', &line)) {
                 const char *space = memchr(line.ptr, ' ', line.len);
                 size_t left = space ? line.len - (size_t)(space + 1 - line.ptr) : 0;
-                if (space && left >= len && strncmp(space + 1, package, len) == 0 && (left == len || strchr(" =<>!~[;@", space[1 + len])))
+                if (space && left >= len && strncmp(space + 1, package, len) == 0 &&
+                    (left == len || strchr(" =<>!~[;@", space[1 + len])))
                         return true;
         }
         return false;
@@ -78,8 +80,8 @@ static bool add_missing(const struct er_strv *packages, const struct er_recipe *
         return added;
 }
 
-int er_config_recipe(const struct er_config *config, const char *project_dir, struct er_spec *spec, struct er_recipe *ret,
-                     struct er_err *err)
+int er_config_recipe(const struct er_config *config, const char *project_dir, struct er_spec *spec,
+                     struct er_recipe *ret, struct er_err *err)
 {
         er_auto(er_environment) chosen = ER_ENVIRONMENT_INIT;
         bool more = config->pip_more.len > 0;

@@ -10,7 +10,8 @@
 
 static bool is_name_char(char c)
 {
-        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+               c == '-';
 }
 
 static int check_name(const char *name, struct er_err *err)
@@ -109,8 +110,10 @@ static int make_env(const struct er_config *config, const char *project_dir, str
                 size_t len = env_name_len(name);
                 if (len == 0 || name[len]) {
                         /* "NAME=VALUE" by mistake: the value must not be repeated in a message. */
-                        er_err_set(err, ER_CONFIG, "secret: expected the name of an environment variable, without a value");
-                        return er_err_hint(err, "set the variable here and give only its name; its value is never stored");
+                        er_err_set(err, ER_CONFIG,
+                                   "secret: expected the name of an environment variable, without a value");
+                        return er_err_hint(err,
+                                           "set the variable here and give only its name; its value is never stored");
                 }
                 if (!er_strv_has(&spec->secrets, name))
                         er_strv_add(&spec->secrets, name);
@@ -203,7 +206,8 @@ static int make_command(const struct er_config *config, struct er_spec *spec, st
         const struct er_strv *command = &config->command;
         if (command->len == 0 || (command->len == 1 && !*command->items[0])) {
                 er_err_set(err, ER_USAGE, "no command to run");
-                return er_err_hint(err, "errand run -- python train.py, or a line \"command: python train.py\" in errand.yaml");
+                return er_err_hint(
+                        err, "errand run -- python train.py, or a line \"command: python train.py\" in errand.yaml");
         }
         if (!*command->items[0])
                 return er_err_set(err, ER_USAGE, "the command's name is empty");
@@ -239,8 +243,9 @@ int er_config_to_spec(const struct er_config *config, const char *project_dir, c
         er_auto(er_spec) spec = ER_SPEC_INIT;
         if (config->name && check_name(config->name, err) < 0)
                 return -1;
-        if (make_command(config, &spec, err) < 0 || make_needs(config, &spec, err) < 0 || check_hosts(&config->on, err) < 0 ||
-            check_outputs(&config->outputs, err) < 0 || make_env(config, project_dir, &spec, err) < 0)
+        if (make_command(config, &spec, err) < 0 || make_needs(config, &spec, err) < 0 ||
+            check_hosts(&config->on, err) < 0 || check_outputs(&config->outputs, err) < 0 ||
+            make_env(config, project_dir, &spec, err) < 0)
                 return -1;
         /* Without the project's files its directories are not there either. */
         if (make_workdir(config, spec.sync ? subdir : NULL, &spec, err) < 0)
@@ -252,8 +257,8 @@ int er_config_to_spec(const struct er_config *config, const char *project_dir, c
         er_auto(er_str) encoded = ER_STR_INIT;
         er_spec_encode(&spec, &encoded);
         if (encoded.len > ER_SPEC_MAX - 1024) {
-                er_err_set(err, ER_CONFIG, "command and environment together are %zu bytes; at most %u travel", encoded.len,
-                           ER_SPEC_MAX - 1024);
+                er_err_set(err, ER_CONFIG, "command and environment together are %zu bytes; at most %u travel",
+                           encoded.len, ER_SPEC_MAX - 1024);
                 return er_err_hint(err, "put long lists into a file");
         }
         er_spec_release(ret);

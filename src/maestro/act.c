@@ -1,9 +1,10 @@
 /*
- * What the workers do: one action each, as blocking code. Nothing here decides what comes next; it says what came of it.
+ * What the workers do: one action each, as blocking code. Nothing here decides what comes next; it says what came of
+ * it.
  *
  * The one rule all of this turns around: once SUBMIT may have left this machine, only the host's own word tells whether
- * the attempt is there. A failure counts as "nothing was started" only where that is certain: the connection never came up,
- * or the agent itself answered so.
+ * the attempt is there. A failure counts as "nothing was started" only where that is certain: the connection never came
+ * up, or the agent itself answered so.
  */
 #include "maestro/carry.h"
 #include "maestro/secrets.h"
@@ -27,7 +28,8 @@ static bool host_says_unknown(const struct er_err *err)
         return err->code == ER_NOT_FOUND && er_streq(err->provider_code, "attempt");
 }
 
-/* The agent's own answer, and the same however often it is asked: a name it does not take, a request it does not know. */
+/* The agent's own answer, and the same however often it is asked: a name it does not take, a request it does not know.
+ */
 static bool is_final(const struct er_conn *conn, const struct er_err *err)
 {
         return er_session_is_sound(conn->session) && !err->retryable &&
@@ -38,7 +40,8 @@ static bool is_final(const struct er_conn *conn, const struct er_err *err)
 static bool may_pass(const struct er_err *err)
 {
         return err->code == ER_TRANSPORT || err->code == ER_CANCELLED ||
-               (err->retryable && err->code != ER_NET && err->code != ER_AUTH && err->code != ER_HOSTKEY && err->code != ER_TIMEOUT);
+               (err->retryable && err->code != ER_NET && err->code != ER_AUTH && err->code != ER_HOSTKEY &&
+                err->code != ER_TIMEOUT);
 }
 
 /* No connection, so nothing was sent over it. */
@@ -111,8 +114,8 @@ static int on_log(void *arg, int stream, uint64_t offset, int64_t time_ms, struc
         if (offset > j->log_offset) {
                 /* It was damaged there, and asking again mends nothing. The job is followed on without it. */
                 er_auto(er_err) why = ER_ERR_INIT;
-                er_err_set(&why, ER_REMOTE, "its log on %s is damaged and no longer shown: %llu comes after %llu", w->conn->host,
-                           (unsigned long long)offset, (unsigned long long)j->log_offset);
+                er_err_set(&why, ER_REMOTE, "its log on %s is damaged and no longer shown: %llu comes after %llu",
+                           w->conn->host, (unsigned long long)offset, (unsigned long long)j->log_offset);
                 er_err_hint(&why, "`errand logs %s` shows what is there", j->row.name);
                 er_tell_warn(w->m, j, &why, true);
                 j->log_gone = true;
@@ -156,8 +159,9 @@ static void judge(struct er_carry *m, struct er_work *work, struct er_conn *conn
         pthread_mutex_lock(&m->lock);
         bool submitted = j->at.submitted, stopped = work->stop;
         pthread_mutex_unlock(&m->lock);
-        er_debug("maestro", "%s: %s: %s (%s, %s)", j->row.name, er_code_name(err->code), err->message ? err->message : "",
-                 submitted ? "submitted" : "not known to be submitted", greeted ? "greeted" : "not greeted");
+        er_debug("maestro", "%s: %s: %s (%s, %s)", j->row.name, er_code_name(err->code),
+                 err->message ? err->message : "", submitted ? "submitted" : "not known to be submitted",
+                 greeted ? "greeted" : "not greeted");
 
         work->outcome = ER_OUT_BROKEN;
         if (stopped || err->code == ER_DETACHED) {
@@ -184,7 +188,7 @@ static void judge(struct er_carry *m, struct er_work *work, struct er_conn *conn
                         return;
         }
         work->outcome = ER_OUT_REFUSED;
-        work->reason = err->code == ER_CAPACITY                          ? ER_REASON_ROOM
+        work->reason = err->code == ER_CAPACITY                                   ? ER_REASON_ROOM
                        : greeted && (err->code == ER_IO || err->code == ER_STATE) ? ER_REASON_FILES
                                                                                   : ER_REASON_HOST;
 }
@@ -238,7 +242,8 @@ static int intend(struct er_carry *m, struct er_work *work, const struct er_host
         if (work->stop || j->row.cancel_asked) {
                 work->outcome = ER_OUT_AGAIN;
                 rc = -1;
-        } else if (er_store_add_attempt(m->opts->store, j->row.id, number, host->name, er_now_ms(), &id, &work->err) < 0) {
+        } else if (er_store_add_attempt(m->opts->store, j->row.id, number, host->name, er_now_ms(), &id, &work->err) <
+                   0) {
                 work->outcome = ER_OUT_FATAL;
                 rc = -1;
         } else {
@@ -285,8 +290,12 @@ static void submit(struct er_carry *m, struct er_work *work, struct er_conn *con
                         er_strv_wipe(&secrets);
                         return;
                 }
-                struct er_submit request = {.key = j->key, .attempt = j->at.number, .spec = &j->spec, .secrets = &secrets,
-                                            .has_failures = asked, .failures = setup.failures};
+                struct er_submit request = {.key = j->key,
+                                            .attempt = j->at.number,
+                                            .spec = &j->spec,
+                                            .secrets = &secrets,
+                                            .has_failures = asked,
+                                            .failures = setup.failures};
                 struct er_watch watch = make_watch(&w);
                 er_crashpoint("submit");
                 int rc = er_attempt_run(conn->session, &request, &watch, &work->err);
@@ -327,8 +336,8 @@ static void place(struct er_carry *m, struct er_work *work)
                 return;
         }
         work->reused = conn->used_before;
-        /* A new connection that took its time, or is not up yet, takes one question more, so that whatever is wrong with it
-           shows before anything can have been started. A warm one is not made slower. */
+        /* A new connection that took its time, or is not up yet, takes one question more, so that whatever is wrong
+           with it shows before anything can have been started. A warm one is not made slower. */
         bool cold = !conn->used_before && (er_mono_ms() - began > COLD_MS || !er_session_is_logged_in(conn->session));
         if (cold && er_session_hello(conn->session, &hello, &work->err) < 0) {
                 er_conn_put(m, conn, false);
@@ -445,7 +454,7 @@ static void fetch(struct er_carry *m, struct er_work *work)
 void er_act(struct er_carry *m, struct er_work *work)
 {
         static void (*const actions[])(struct er_carry *, struct er_work *) = {
-                [ER_ACT_PLACE] = place, [ER_ACT_WATCH] = watch,   [ER_ACT_SETTLE] = settle,
+                [ER_ACT_PLACE] = place,   [ER_ACT_WATCH] = watch, [ER_ACT_SETTLE] = settle,
                 [ER_ACT_CANCEL] = cancel, [ER_ACT_FETCH] = fetch,
         };
         if ((size_t)work->kind < ER_LEN(actions) && actions[work->kind])

@@ -9,8 +9,8 @@
 #include "base/path.h"
 #include "base/proc.h"
 
-#define FRESH_MS 30000      /* a run's maker is given so long to begin with it */
-#define CANCEL_MS 10000     /* how long a cancel tries by itself */
+#define FRESH_MS 30000  /* a run's maker is given so long to begin with it */
+#define CANCEL_MS 10000 /* how long a cancel tries by itself */
 #define RUNS_PER_PROCESS 2000
 
 /* Between the moment a run is stored and the moment its maker has its lease it only looks abandoned. */
@@ -24,7 +24,8 @@ static bool is_being_made(struct er_store *store, int64_t run_id)
         return pid > 1 && pid != getpid() && age >= 0 && age < FRESH_MS && (kill(pid, 0) == 0 || errno == EPERM);
 }
 
-static int start_process(struct er_store *store, const char *program, const int64_t *ids, size_t count, struct er_err *err)
+static int start_process(struct er_store *store, const char *program, const int64_t *ids, size_t count,
+                         struct er_err *err)
 {
         er_auto(er_strv) argv = ER_STRV_INIT;
         er_strv_add(&argv, program);
@@ -82,7 +83,8 @@ int er_maestro_cancel(struct er_store *store, int64_t job_id, struct er_err *err
         er_auto(er_err) why = ER_ERR_INIT;
         const struct er_maestro_opts opts = {.store = store};
         size_t skipped = 0;
-        if (er_carry_runs(&opts, &job.run_id, 1, er_deadline_in(CANCEL_MS), &skipped, &why) < 0 && why.code != ER_TIMEOUT)
+        if (er_carry_runs(&opts, &job.run_id, 1, er_deadline_in(CANCEL_MS), &skipped, &why) < 0 &&
+            why.code != ER_TIMEOUT)
                 return er_err_move(err, &why);
         return 0;
 }

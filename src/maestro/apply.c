@@ -3,7 +3,7 @@
 
 #include "base/crash.h"
 
-#define GIVE_UP_MS 60000   /* a host that only breaks connections, before anything was submitted */
+#define GIVE_UP_MS 60000 /* a host that only breaks connections, before anything was submitted */
 #define BACKOFF_MS 200
 #define BACKOFF_MAX_MS 15000
 
@@ -67,7 +67,8 @@ bool er_apply_status(struct er_carried *j, const struct er_status *status, bool 
         /* Only events are counted off: a status tells their number without having brought them. */
         if (event && status->seq > at->seq)
                 at->seq = status->seq;
-        if (status->state > (unsigned)at->state && status->state <= ER_STATE_ENDED && (event || status->state != ER_STATE_ENDED))
+        if (status->state > (unsigned)at->state && status->state <= ER_STATE_ENDED &&
+            (event || status->state != ER_STATE_ENDED))
                 at->state = (enum er_state)status->state;
         if (status->state == ER_STATE_QUEUED && !at->queued_ms)
                 at->queued_ms = status->time_ms ? status->time_ms : er_now_ms();
@@ -139,7 +140,8 @@ static void warn_once(struct er_carried *j, const struct er_work *work, bool att
         else if (er_job_state_ended(j->row.state))
                 er_err_set(&j->warning, err->code, "outputs are still on %s, trying again: %s", host, why);
         else if (attempt_open)
-                er_err_set(&j->warning, err->code, "lost contact with %s, trying again (the job does not need it): %s", host, why);
+                er_err_set(&j->warning, err->code, "lost contact with %s, trying again (the job does not need it): %s",
+                           host, why);
         else
                 er_err_set(&j->warning, err->code, "no connection yet, trying again: %s", why);
         if (err->hint)
@@ -170,8 +172,8 @@ static void broken(struct er_carried *j, struct er_work *work)
         j->failures++;
         if (!j->failing_ms)
                 j->failing_ms = now;
-        /* A name that is none, a host that is off: the user waits for that word, not for a minute of trying. A host that
-           is to get another attempt may be on its way up again. */
+        /* A name that is none, a host that is off: the user waits for that word, not for a minute of trying. A host
+           that is to get another attempt may be on its way up again. */
         bool unknown = work->err.code == ER_NET && !j->at.id;
         if (work->kind == ER_ACT_PLACE && !attempt_open && (unknown || now - j->failing_ms > GIVE_UP_MS)) {
                 fail_for_good(j, ER_REASON_HOST, &work->err);
@@ -188,8 +190,8 @@ static void cannot_fetch(struct er_carried *j, const struct er_work *work)
         er_err_clear(&j->warning);
         er_err_set(&j->warning, work->err.code, "the outputs could not be fetched: %s",
                    work->err.message ? work->err.message : er_code_name(work->err.code));
-        er_err_hint(&j->warning, "they are still on %s; `errand pull %s PATH...` fetches them%s%s", j->host.name, j->row.name,
-                    work->err.hint ? "; " : "", work->err.hint ? work->err.hint : "");
+        er_err_hint(&j->warning, "they are still on %s; `errand pull %s PATH...` fetches them%s%s", j->host.name,
+                    j->row.name, work->err.hint ? "; " : "", work->err.hint ? work->err.hint : "");
 }
 
 static void fetched(struct er_carried *j)
@@ -252,7 +254,8 @@ void er_apply_work(struct er_carry *m, struct er_work *work)
         if (j->cancel == work)
                 j->cancel = NULL;
         /* A watch that breaks with the end already in hand has done its work. */
-        bool ended = j->at.end != ER_END_NONE && work->kind != ER_ACT_FETCH && (work->kind != ER_ACT_PLACE || work->watching);
+        bool ended = j->at.end != ER_END_NONE && work->kind != ER_ACT_FETCH &&
+                     (work->kind != ER_ACT_PLACE || work->watching);
         if (ended && work->outcome != ER_OUT_FATAL)
                 work->outcome = ER_OUT_OK;
         apply_outcome(m, j, work);
@@ -267,7 +270,8 @@ int er_apply_finish(struct er_carry *m, struct er_carried *j, const struct er_ac
         struct er_job *row = &j->row;
         const struct er_attempt *at = &j->at;
         enum er_job_state before = row->state;
-        bool lost = action->state == ER_JOB_FAILED && !j->verdict && (at->end == ER_END_LOST || at->end == ER_END_PREEMPTED);
+        bool lost = action->state == ER_JOB_FAILED && !j->verdict &&
+                    (at->end == ER_END_LOST || at->end == ER_END_PREEMPTED);
         bool of_attempt = at->id && !j->verdict;
         struct er_status status = ER_STATUS_INIT;
         status.end = lost ? at->end : ends[action->state];

@@ -8,11 +8,11 @@
 #include "base/io.h"
 #include "base/log.h"
 
-#define LOOK_MS 200       /* how often the store is looked at for cancels */
+#define LOOK_MS 200 /* how often the store is looked at for cancels */
 #define STORE_AGAIN_MS 500
 #define STORE_GIVE_UP_MS 10000
-#define SLICE_MS 2000     /* a watch may be interrupted after this when others wait for a thread */
-#define NEWS_MS 60000     /* of a job that only runs on, the time of the last news is written so often */
+#define SLICE_MS 2000 /* a watch may be interrupted after this when others wait for a thread */
+#define NEWS_MS 60000 /* of a job that only runs on, the time of the last news is written so often */
 
 bool er_carry_mark(struct er_carry *m)
 {
@@ -165,7 +165,8 @@ static int write_job(struct er_carry *m, struct er_carried *j)
         if (!j->job_dirty && !j->attempt_dirty)
                 return 0;
         er_crashpoint_named("flush");
-        if (er_store_update(m->opts->store, j->job_dirty ? &j->row : NULL, j->attempt_dirty ? &j->at : NULL, &why) < 0) {
+        if (er_store_update(m->opts->store, j->job_dirty ? &j->row : NULL, j->attempt_dirty ? &j->at : NULL, &why) <
+            0) {
                 store_failed(m, &why);
                 return -1;
         }
@@ -259,8 +260,8 @@ static bool is_watch(const struct er_work *work)
         return work && (work->kind == ER_ACT_PLACE || work->kind == ER_ACT_WATCH || work->kind == ER_ACT_SETTLE);
 }
 
-/* Watches take a thread each, for as long as their jobs run; with more jobs than threads they take turns. Looked at once
-   per round of planning. */
+/* Watches take a thread each, for as long as their jobs run; with more jobs than threads they take turns. Looked at
+   once per round of planning. */
 static size_t count_watches(const struct er_carry *m)
 {
         size_t watches = 0;
@@ -538,8 +539,8 @@ static int carry_owned(const struct er_maestro_opts *opts, const int64_t *run_id
         return rc;
 }
 
-int er_carry_runs(const struct er_maestro_opts *opts, const int64_t *run_ids, size_t count, er_deadline until, size_t *ret_skipped,
-                  struct er_err *err)
+int er_carry_runs(const struct er_maestro_opts *opts, const int64_t *run_ids, size_t count, er_deadline until,
+                  size_t *ret_skipped, struct er_err *err)
 {
         er_autofree int64_t *owned = er_calloc(count + 1, sizeof *owned);
         size_t owned_count = 0, skipped = 0;

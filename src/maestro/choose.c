@@ -1,7 +1,7 @@
 /*
- * The host of a new attempt. One host asked for: that one, busy or not; it has its own queue. Several, or "any": all are
- * asked at once what is free there, and the first in the user's order with room now is taken, else the first that could
- * ever fit. A host that does not answer in time is passed over.
+ * The host of a new attempt. One host asked for: that one, busy or not; it has its own queue. Several, or "any": all
+ * are asked at once what is free there, and the first in the user's order with room now is taken, else the first that
+ * could ever fit. A host that does not answer in time is passed over.
  */
 #include "maestro/carry.h"
 
@@ -119,8 +119,10 @@ static int none(const struct ask *ask, enum er_reason *ret_reason, struct er_err
                 er_str_addf(&list, "%s%s: %s", i ? "; " : "", a->host.name, why_not(a));
         }
         *ret_reason = any_fits_question ? ER_REASON_ROOM : ER_REASON_HOST;
-        er_err_set(err, any_fits_question ? ER_CAPACITY : ER_NET, "none of %zu hosts can take it: %s", ask->count, list.buf);
-        return er_err_hint(err, "`errand hosts` shows what there is; --cpus, --memory and --gpus say what the job needs");
+        er_err_set(err, any_fits_question ? ER_CAPACITY : ER_NET, "none of %zu hosts can take it: %s", ask->count,
+                   list.buf);
+        return er_err_hint(err,
+                           "`errand hosts` shows what there is; --cpus, --memory and --gpus say what the job needs");
 }
 
 static void ask_all(struct er_carry *m, struct er_work *work, struct ask *ask)
@@ -151,8 +153,8 @@ static void stop_asking(struct er_carry *m, struct ask *ask)
                         pthread_join(ask->hosts[i].thread, NULL);
 }
 
-static int choose_among(struct er_carry *m, struct er_work *work, struct er_host *hosts, size_t count, struct er_host *ret,
-                        struct er_err *err)
+static int choose_among(struct er_carry *m, struct er_work *work, struct er_host *hosts, size_t count,
+                        struct er_host *ret, struct er_err *err)
 {
         struct ask ask = {.count = count, .hosts = er_calloc(count, sizeof *ask.hosts)};
         pthread_mutex_init(&ask.lock, NULL);
@@ -222,8 +224,8 @@ static bool has_host(const struct er_host *hosts, size_t count, const char *name
 }
 
 /* The user's list with "any" replaced by all known hosts, each once. Under the lock. */
-static int candidates(struct er_carry *m, const struct er_strv *asked, struct er_host **hosts, size_t *count, size_t *cap,
-                      struct er_err *err)
+static int candidates(struct er_carry *m, const struct er_strv *asked, struct er_host **hosts, size_t *count,
+                      size_t *cap, struct er_err *err)
 {
         for (size_t i = 0; i < asked->len; i++) {
                 struct er_host *found = NULL;

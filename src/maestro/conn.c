@@ -35,8 +35,8 @@ static void on_note(void *arg, const char *text)
         er_tell_note(conn->carry, conn->user->job, "%s", text);
 }
 
-int er_conn_get(struct er_carry *m, struct er_work *work, const struct er_host *host, int64_t connect_ms, struct er_conn **ret,
-                struct er_err *err)
+int er_conn_get(struct er_carry *m, struct er_work *work, const struct er_host *host, int64_t connect_ms,
+                struct er_conn **ret, struct er_err *err)
 {
         pthread_mutex_lock(&m->lock);
         if (work->stop) {

@@ -77,7 +77,8 @@ bool er_maestro_is_carried(struct er_store *store, int64_t run_id)
 {
         pthread_mutex_lock(&lease_lock);
         struct lease_file *file = find(store, NULL);
-        bool carried = file && (held_index(file, run_id) < file->held_count || er_lease_holder(&file->leases, run_id) != 0);
+        bool carried = file &&
+                       (held_index(file, run_id) < file->held_count || er_lease_holder(&file->leases, run_id) != 0);
         pthread_mutex_unlock(&lease_lock);
         return carried;
 }

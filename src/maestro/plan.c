@@ -5,10 +5,8 @@ static const struct {
         enum er_job_state state;
         enum er_reason otherwise; /* when the attempt gives no reason */
 } ends[] = {
-        [ER_END_DONE] = {ER_JOB_DONE, ER_REASON_NONE},
-        [ER_END_FAILED] = {ER_JOB_FAILED, ER_REASON_EXIT},
-        [ER_END_CANCELLED] = {ER_JOB_CANCELLED, ER_REASON_USER},
-        [ER_END_PREEMPTED] = {ER_JOB_FAILED, ER_REASON_GONE},
+        [ER_END_DONE] = {ER_JOB_DONE, ER_REASON_NONE},           [ER_END_FAILED] = {ER_JOB_FAILED, ER_REASON_EXIT},
+        [ER_END_CANCELLED] = {ER_JOB_CANCELLED, ER_REASON_USER}, [ER_END_PREEMPTED] = {ER_JOB_FAILED, ER_REASON_GONE},
         [ER_END_LOST] = {ER_JOB_FAILED, ER_REASON_GONE},
 };
 
@@ -25,7 +23,8 @@ static void act(struct planner *p, size_t index, enum er_action_kind kind)
 
 static void finish(struct planner *p, size_t index, enum er_job_state state, enum er_reason reason)
 {
-        p->actions[p->count++] = (struct er_action){.kind = ER_ACT_FINISH, .job = index, .state = state, .reason = reason};
+        p->actions[p->count++] = (struct er_action){
+                .kind = ER_ACT_FINISH, .job = index, .state = state, .reason = reason};
 }
 
 /* True when the pause after a broken connection is over; else remembers when to look again. */
@@ -74,7 +73,8 @@ static void plan_between_attempts(struct planner *p, size_t index, const struct 
         bool proven = job->attempt_reason != ER_REASON_GONE;
         if (over && !may_go_on) {
                 enum er_reason reason = job->attempt_reason ? job->attempt_reason : ends[job->attempt_end].otherwise;
-                finish(p, index, ends[job->attempt_end].state, job->attempt_end == ER_END_DONE ? ER_REASON_NONE : reason);
+                finish(p, index, ends[job->attempt_end].state,
+                       job->attempt_end == ER_END_DONE ? ER_REASON_NONE : reason);
         } else if (job->cancel_asked) {
                 finish(p, index, ER_JOB_CANCELLED, ER_REASON_USER);
         } else if (over && (job->attempts > job->retries || !proven)) {
@@ -85,7 +85,8 @@ static void plan_between_attempts(struct planner *p, size_t index, const struct 
         }
 }
 
-size_t er_plan(const struct er_plan_job *jobs, size_t count, int64_t now_ms, struct er_action *ret, int64_t *ret_wake_ms)
+size_t er_plan(const struct er_plan_job *jobs, size_t count, int64_t now_ms, struct er_action *ret,
+               int64_t *ret_wake_ms)
 {
         struct planner p = {.actions = ret, .now_ms = now_ms, .wake_ms = INT64_MAX};
         for (size_t i = 0; i < count; i++) {

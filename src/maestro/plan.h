@@ -1,6 +1,6 @@
 /*
- * plan.h - what to do next: a pure function of what the store says, what was observed, and the time. It never calls out,
- * so it is tested by simulation against the promises of the design.
+ * plan.h - what to do next: a pure function of what the store says, what was observed, and the time. It never calls
+ * out, so it is tested by simulation against the promises of the design.
  */
 #ifndef ER_MAESTRO_PLAN_H
 #define ER_MAESTRO_PLAN_H
@@ -22,36 +22,38 @@ struct er_plan_job {
         enum er_job_state state;
         bool cancel_asked;
         bool outputs_declared, outputs_fetched;
-        uint32_t retries;             /* new attempts allowed after lost ones */
-        uint32_t attempts;            /* made so far */
-        bool submitted;               /* the host has the attempt for certain */
-        bool attempt_open;            /* the latest attempt exists and has not ended */
-        enum er_end attempt_end;      /* of the latest attempt, or the verdict on a try that made none (no host, no secret) */
+        uint32_t retries;  /* new attempts allowed after lost ones */
+        uint32_t attempts; /* made so far */
+        bool submitted;    /* the host has the attempt for certain */
+        bool attempt_open; /* the latest attempt exists and has not ended */
+        enum er_end
+                attempt_end; /* of the latest attempt, or the verdict on a try that made none (no host, no secret) */
         enum er_reason attempt_reason;
-        bool busy;                    /* an action for it is under way that is no watch: placing, settling, cancelling, fetching */
-        bool watching;                /* a watch is under way (the only action that may run beside a cancel) */
-        bool fetch_waits;             /* outputs cannot be fetched for now (disk full here): left to a later maestro */
+        bool busy;        /* an action for it is under way that is no watch: placing, settling, cancelling, fetching */
+        bool watching;    /* a watch is under way (the only action that may run beside a cancel) */
+        bool fetch_waits; /* outputs cannot be fetched for now (disk full here): left to a later maestro */
         bool cancel_sent;
-        int64_t retry_at_ms;          /* not before, after a broken connection; 0: at once */
+        int64_t retry_at_ms; /* not before, after a broken connection; 0: at once */
 };
 
 enum er_action_kind {
-        ER_ACT_PLACE,    /* choose a host, take the snapshot, write the attempt (intended), submit, watch: in one go */
-        ER_ACT_WATCH,    /* submitted: take up the watch */
-        ER_ACT_SETTLE,   /* an attempt was intended, and nobody knows if it got there: ask the host, go on or submit */
-        ER_ACT_CANCEL,   /* tell the host */
-        ER_ACT_FETCH,    /* outputs */
-        ER_ACT_FINISH,   /* write the job's end: state, reason */
+        ER_ACT_PLACE,  /* choose a host, take the snapshot, write the attempt (intended), submit, watch: in one go */
+        ER_ACT_WATCH,  /* submitted: take up the watch */
+        ER_ACT_SETTLE, /* an attempt was intended, and nobody knows if it got there: ask the host, go on or submit */
+        ER_ACT_CANCEL, /* tell the host */
+        ER_ACT_FETCH,  /* outputs */
+        ER_ACT_FINISH, /* write the job's end: state, reason */
 };
 struct er_action {
         enum er_action_kind kind;
-        size_t job;                /* index into the jobs given */
-        enum er_job_state state;   /* for FINISH */
+        size_t job;              /* index into the jobs given */
+        enum er_job_state state; /* for FINISH */
         enum er_reason reason;
 };
 
-/* Fills ret (room for count + 1 actions per job suffices: 2 * count). Returns the number of actions; *ret_wake_ms is when
-   to ask again though nothing happens (INT64_MAX: never). */
-size_t er_plan(const struct er_plan_job *jobs, size_t count, int64_t now_ms, struct er_action *ret, int64_t *ret_wake_ms);
+/* Fills ret (room for count + 1 actions per job suffices: 2 * count). Returns the number of actions; *ret_wake_ms is
+   when to ask again though nothing happens (INT64_MAX: never). */
+size_t er_plan(const struct er_plan_job *jobs, size_t count, int64_t now_ms, struct er_action *ret,
+               int64_t *ret_wake_ms);
 
 #endif

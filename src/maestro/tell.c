@@ -1,6 +1,6 @@
 /*
- * Calls of the front end, one at a time. A front end that is slow (its output is a pager) holds up whoever calls it; the
- * loop must go on looking after the other jobs, so it only tries.
+ * Calls of the front end, one at a time. A front end that is slow (its output is a pager) holds up whoever calls it;
+ * the loop must go on looking after the other jobs, so it only tries.
  */
 #include "maestro/carry.h"
 

@@ -37,7 +37,8 @@ static int refuse(struct er_work *work, enum er_reason reason)
         return -1;
 }
 
-static int take(struct er_carry *m, struct er_work *work, struct er_conn *conn, const struct er_snapshot **ret, struct er_err *err)
+static int take(struct er_carry *m, struct er_work *work, struct er_conn *conn, const struct er_snapshot **ret,
+                struct er_err *err)
 {
         struct er_carried *j = work->job;
         struct progress progress = {m, j, "reading", NULL};
@@ -60,13 +61,14 @@ static int take(struct er_carry *m, struct er_work *work, struct er_conn *conn, 
         return 0;
 }
 
-/* The snapshot of the job's project: the one the spec names when it names one, else any that is fresh. Jobs of one carry
-   share it. Under snap_lock, so that it is taken once. */
+/* The snapshot of the job's project: the one the spec names when it names one, else any that is fresh. Jobs of one
+   carry share it. Under snap_lock, so that it is taken once. */
 static const struct er_snapshot *have(struct er_carry *m, const struct er_carried *j)
 {
         const struct er_spec *spec = &j->spec;
         const struct er_snapshot *given = m->opts->snapshot;
-        if (given && !m->snapshot_stale && (!spec->has_tree || memcmp(er_snapshot_hash(given), spec->tree, ER_TREE_HASH) == 0))
+        if (given && !m->snapshot_stale &&
+            (!spec->has_tree || memcmp(er_snapshot_hash(given), spec->tree, ER_TREE_HASH) == 0))
                 return given;
         for (const struct er_snap *snap = m->snaps; snap; snap = snap->next)
                 if (!snap->stale && er_streq(snap->project_dir, j->row.project_dir) &&
@@ -126,7 +128,8 @@ static bool may_change_tree(struct er_carry *m, const struct er_carried *j)
 
 static int files_changed(struct er_work *work, const struct er_conn *conn, struct er_err *err)
 {
-        er_err_set(err, ER_STATE, "the project's files have changed since %s was made, and %s does not have them as they were",
+        er_err_set(err, ER_STATE,
+                   "the project's files have changed since %s was made, and %s does not have them as they were",
                    work->job->row.run, conn->host);
         er_err_hint(err, "run it again to use the files as they are now");
         return refuse(work, ER_REASON_FILES);
@@ -162,18 +165,20 @@ static int snapshot_to_send(struct er_carry *m, struct er_work *work, struct er_
 
 static bool is_connection(const struct er_err *err)
 {
-        return err->code == ER_TRANSPORT || err->code == ER_TIMEOUT || err->code == ER_NET || err->code == ER_CANCELLED ||
-               (err->retryable && !er_streq(err->provider_code, "changed"));
+        return err->code == ER_TRANSPORT || err->code == ER_TIMEOUT || err->code == ER_NET ||
+               err->code == ER_CANCELLED || (err->retryable && !er_streq(err->provider_code, "changed"));
 }
 
-/* The connection is whole, but nothing went over it for long: this machine slept, or had a large file to look through that was
-   written the moment its snapshot was taken. A new snapshot is sure of that file; what the host has of the others it keeps. */
+/* The connection is whole, but nothing went over it for long: this machine slept, or had a large file to look through
+   that was written the moment its snapshot was taken. A new snapshot is sure of that file; what the host has of the
+   others it keeps. */
 static bool fell_silent(const struct er_err *err)
 {
         return err->code == ER_TRANSPORT && er_streq(err->provider_code, "silent");
 }
 
-int er_travel_send(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_env_request *setup, struct er_err *err)
+int er_travel_send(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_env_request *setup,
+                   struct er_err *err)
 {
         struct er_carried *j = work->job;
         struct progress progress = {m, j, "uploading", setup};
@@ -185,12 +190,13 @@ int er_travel_send(struct er_carry *m, struct er_work *work, struct er_conn *con
                         return -1;
                 struct er_transfer transfer = {.progress = m->opts->ui.transfer ? on_progress : NULL, .arg = &progress};
                 er_crashpoint("upload");
-                if (er_snapshot_send(conn->session, snapshot, j->row.project_dir, j->spec.project ? j->spec.project : j->row.project,
-                                     &transfer, err) == 0) {
+                if (er_snapshot_send(conn->session, snapshot, j->row.project_dir,
+                                     j->spec.project ? j->spec.project : j->row.project, &transfer, err) == 0) {
                         er_crashpoint("uploaded");
                         return 0;
                 }
-                bool changed = err->code == ER_STATE && er_streq(err->provider_code, "changed"), silent = fell_silent(err);
+                bool changed = err->code == ER_STATE && er_streq(err->provider_code, "changed"),
+                     silent = fell_silent(err);
                 if (transfer.total_bytes < wanted)
                         silences = 0;
                 wanted = transfer.total_bytes; /* what is sent after the host gave up does not arrive */
@@ -202,10 +208,11 @@ int er_travel_send(struct er_carry *m, struct er_work *work, struct er_conn *con
                         continue;
                 }
                 if (changed)
-                        er_err_hint(err, "it never stops changing; name it in .errandignore if the job does without it");
+                        er_err_hint(err,
+                                    "it never stops changing; name it in .errandignore if the job does without it");
                 if (silent)
-                        er_err_hint(err, "a large file that was written just now, or whose time lies in the future, is read again first: "
-                                         "`touch` it, or wait a moment");
+                        er_err_hint(err, "a large file that was written just now, or whose time lies in the future, is "
+                                         "read again first: `touch` it, or wait a moment");
                 /* What the connection did wrong is judged by the caller; the rest is about files. */
                 work->outcome = ER_OUT_BROKEN;
                 return is_connection(err) && !silent ? -1 : refuse(work, ER_REASON_FILES);
@@ -217,7 +224,8 @@ static int find_recipe(struct er_carry *m, const struct er_carried *j, struct er
 {
         er_auto(er_str) bytes = ER_STR_INIT;
         pthread_mutex_lock(&m->lock);
-        int rc = er_store_environment(m->opts->store, er_svn((const char *)j->spec.environment, ER_ENV_HASH), &bytes, err);
+        int rc = er_store_environment(m->opts->store, er_svn((const char *)j->spec.environment, ER_ENV_HASH), &bytes,
+                                      err);
         pthread_mutex_unlock(&m->lock);
         if (rc < 0 || er_recipe_decode(er_svn(bytes.buf, bytes.len), ret, err) < 0)
                 return -1;
@@ -231,7 +239,8 @@ static void on_fetching(void *arg, const char *text)
         er_tell_note(p->m, p->job, "environment: %s", text);
 }
 
-int er_travel_setup(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_env_request *ret, struct er_err *err)
+int er_travel_setup(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_env_request *ret,
+                    struct er_err *err)
 {
         struct er_carried *j = work->job;
         struct progress progress = {m, j, "sending packages", NULL};
@@ -241,7 +250,8 @@ int er_travel_setup(struct er_carry *m, struct er_work *work, struct er_conn *co
                 return refuse(work, ER_REASON_ENVIRONMENT);
         er_tell_note(m, j, "setting up the environment");
         er_crashpoint("environment");
-        const struct er_env_ways ways = {.transfer = &transfer, .cancel = &conn->cancel, .progress = on_fetching, .arg = &progress};
+        const struct er_env_ways ways = {
+                .transfer = &transfer, .cancel = &conn->cancel, .progress = on_fetching, .arg = &progress};
         if (er_env_begin(conn->session, &recipe, &ways, ret, err) < 0) {
                 work->outcome = ER_OUT_BROKEN;
                 if (is_connection(err))
@@ -258,7 +268,8 @@ static bool is_missing(const struct er_err *err)
         return err->code == ER_NOT_FOUND && err->sys_errno == 0 && !er_streq(err->provider_code, "attempt");
 }
 
-/* One at a time: a name that is not there must not hide what is wrong with another. What has come does not come again. */
+/* One at a time: a name that is not there must not hide what is wrong with another. What has come does not come again.
+ */
 static int pull_each(struct er_conn *conn, const struct er_pull *all, struct er_transfer *transfer, struct er_err *err)
 {
         for (size_t i = 0; i < all->patterns->len; i++) {

@@ -118,7 +118,8 @@ int er_frame_parse(const void *data, size_t len, struct er_frame *ret, struct er
                 return 0;
         size = get_u32(p);
         if (size < ER_FRAME_HEADER - 4 || size > ER_FRAME_MAX + ER_FRAME_HEADER - 4)
-                return er_err_set(err, ER_REMOTE, "this is not errand's protocol (a frame of %u bytes)", (unsigned)size);
+                return er_err_set(err, ER_REMOTE, "this is not errand's protocol (a frame of %u bytes)",
+                                  (unsigned)size);
         if (len >= 8 && (p[5] | p[6] | p[7]) != 0)
                 return er_err_set(err, ER_REMOTE, "this is not errand's protocol (a damaged frame)");
         if (len - 4 < size)

@@ -24,7 +24,8 @@ void er_msg_text(struct er_str *out, enum er_tag tag, const char *text); /* NULL
 size_t er_frame_begin(struct er_str *out, enum er_frame_type type, uint32_t id);
 void er_frame_end(struct er_str *out, size_t start);
 /* A frame whose last field is `tag` with data that stays where it is: writes only the bytes before it. */
-void er_frame_head(struct er_str *out, enum er_frame_type type, uint32_t id, struct er_sv fields, enum er_tag tag, size_t data_len);
+void er_frame_head(struct er_str *out, enum er_frame_type type, uint32_t id, struct er_sv fields, enum er_tag tag,
+                   size_t data_len);
 /* An ERROR frame from an error object. */
 void er_frame_error(struct er_str *out, uint32_t id, const struct er_err *err);
 
@@ -38,7 +39,8 @@ struct er_frame {
 /* 1: *ret is a frame at the start of data; 0: more bytes are needed; -1: not our protocol (ER_REMOTE). */
 int er_frame_parse(const void *data, size_t len, struct er_frame *ret, struct er_err *err);
 
-/* struct er_field f; struct er_sv rest = payload; while (er_msg_next(&rest, &f)) switch (f.tag) ...  False at the end or at a damaged field. */
+/* struct er_field f; struct er_sv rest = payload; while (er_msg_next(&rest, &f)) switch (f.tag) ...  False at the end
+ * or at a damaged field. */
 struct er_field {
         unsigned tag;
         struct er_sv value;

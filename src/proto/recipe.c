@@ -78,7 +78,10 @@ void er_recipe_encode(const struct er_recipe *recipe, struct er_str *out)
 
 static int hex_digit(char c)
 {
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        return c >= '0' && c <= '9'   ? c - '0'
+               : c >= 'a' && c <= 'f' ? c - 'a' + 10
+               : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                      : -1;
 }
 
 /* As it is, and as the server gets it. */
@@ -213,7 +216,9 @@ int er_recipe_decode(struct er_sv data, struct er_recipe *ret, struct er_err *er
                 return damaged(&recipe, err, "no hash");
         memcpy(recipe.hash, hash.ptr, ER_ENV_HASH);
         while (er_msg_next(&data, &f)) {
-                char **text = f.tag == R_SUMMARY ? &recipe.summary : f.tag == R_DECLARATION ? &recipe.declaration : NULL;
+                char **text = f.tag == R_SUMMARY       ? &recipe.summary
+                              : f.tag == R_DECLARATION ? &recipe.declaration
+                                                       : NULL;
 
                 if (text) {
                         if (!is_text(f.value))

@@ -1,6 +1,6 @@
 /*
- * recipe.h - how an environment is made, to both sides: the same bytes travel in ENV, lie in `recipe` on the host and in
- * our store. Made by src/environment/resolve.c; carried out by src/agent/env_build.c.
+ * recipe.h - how an environment is made, to both sides: the same bytes travel in ENV, lie in `recipe` on the host and
+ * in our store. Made by src/environment/resolve.c; carried out by src/agent/env_build.c.
  */
 #ifndef ER_PROTO_RECIPE_H
 #define ER_PROTO_RECIPE_H
@@ -9,24 +9,24 @@
 #include "base/str.h"
 
 #define ER_ENV_HASH 32
-#define ER_RECIPE_MAX (900u * 1024) /* encoded */
+#define ER_RECIPE_MAX (900u * 1024)   /* encoded */
 #define ER_RECIPE_AUTH "ERRAND_AUTH_" /* how variables begin that stand for what is secret in an address */
 
 struct er_recipe_file {
-        char *name;     /* one part of a path: it comes to be files/<name> */
+        char *name; /* one part of a path: it comes to be files/<name> */
         struct er_str data;
         uint32_t mode;
         /* A large one (a wheel) is not in the recipe; its bytes are sent beside it. */
-        char *path;     /* NULL: the content is data; else where it lies here (absolute) */
+        char *path; /* NULL: the content is data; else where it lies here (absolute) */
         uint64_t size;
         unsigned char hash[ER_ENV_HASH]; /* of its content, when path is set */
 };
 
 struct er_recipe {
         unsigned char hash[ER_ENV_HASH]; /* of the declaration */
-        char *summary;      /* one line for lists: "pip: numpy, torch==2.1; apt: ffmpeg" */
-        char *declaration;  /* readable, canonical, one thing a line: "pip numpy==1.26.4" */
-        struct er_recipe_file *files; /* "build.sh" among them */
+        char *summary;                   /* one line for lists: "pip: numpy, torch==2.1; apt: ffmpeg" */
+        char *declaration;               /* readable, canonical, one thing a line: "pip numpy==1.26.4" */
+        struct er_recipe_file *files;    /* "build.sh" among them */
         size_t file_count, file_cap;
         struct er_strv secrets; /* names of variables that building it takes; ${NAME} stands for them in the files */
         struct er_strv values;  /* "NAME=value" of these, as far as they are at hand here: never encoded, and wiped */
@@ -37,8 +37,8 @@ void er_recipe_release(struct er_recipe *recipe);
 /* Appends a file with this content (copied). */
 struct er_recipe_file *er_recipe_add(struct er_recipe *recipe, const char *name, struct er_sv data, uint32_t mode);
 void er_recipe_encode(const struct er_recipe *recipe, struct er_str *out);
-/* A build's variables: the values ("NAME=value"), ERRAND_SECRETS with their names, and ERRAND_MASKED with what no log may show,
-   one a line. */
+/* A build's variables: the values ("NAME=value"), ERRAND_SECRETS with their names, and ERRAND_MASKED with what no log
+   may show, one a line. */
 void er_recipe_vars(const struct er_strv *values, struct er_strv *env);
 /* Fills a released or fresh recipe. ER_REMOTE when damaged. */
 int er_recipe_decode(struct er_sv data, struct er_recipe *ret, struct er_err *err);

@@ -4,23 +4,23 @@
 #include "proto/msg.h"
 
 enum spec_tag {
-        S_RUN = 1,        /* s */
-        S_PROJECT = 2,    /* s */
-        S_ARG = 3,        /* s*: argv, in order */
-        S_SHELL = 4,      /* u */
-        S_WORKDIR = 5,    /* s */
-        S_ENV = 6,        /* s*: "K=V" */
-        S_SECRET = 7,     /* s*: names */
-        S_OUTPUT = 8,     /* s* */
-        S_HOST = 9,       /* s* */
-        S_CPUS = 10,      /* u */
-        S_MEMORY = 11,    /* u */
-        S_GPUS = 12,      /* u */
-        S_TIME_LIMIT = 13, /* i: ms */
-        S_GRACE = 14,     /* i: ms */
-        S_RETRIES = 15,   /* u */
-        S_SYNC = 16,      /* u */
-        S_TREE = 17,      /* s: ER_TREE_HASH bytes */
+        S_RUN = 1,          /* s */
+        S_PROJECT = 2,      /* s */
+        S_ARG = 3,          /* s*: argv, in order */
+        S_SHELL = 4,        /* u */
+        S_WORKDIR = 5,      /* s */
+        S_ENV = 6,          /* s*: "K=V" */
+        S_SECRET = 7,       /* s*: names */
+        S_OUTPUT = 8,       /* s* */
+        S_HOST = 9,         /* s* */
+        S_CPUS = 10,        /* u */
+        S_MEMORY = 11,      /* u */
+        S_GPUS = 12,        /* u */
+        S_TIME_LIMIT = 13,  /* i: ms */
+        S_GRACE = 14,       /* i: ms */
+        S_RETRIES = 15,     /* u */
+        S_SYNC = 16,        /* u */
+        S_TREE = 17,        /* s: ER_TREE_HASH bytes */
         S_ENVIRONMENT = 18, /* s: ER_TREE_HASH bytes */
 };
 
@@ -30,14 +30,16 @@ enum spec_tag {
 static const struct text_member {
         enum spec_tag tag;
         size_t offset;
-} texts[] = {
-        {S_RUN, offsetof(struct er_spec, run)},
-        {S_PROJECT, offsetof(struct er_spec, project)},
-        {S_WORKDIR, offsetof(struct er_spec, workdir)},
-}, lists[] = {
-        {S_ARG, offsetof(struct er_spec, argv)},       {S_ENV, offsetof(struct er_spec, env)},
-        {S_SECRET, offsetof(struct er_spec, secrets)}, {S_OUTPUT, offsetof(struct er_spec, outputs)},
-        {S_HOST, offsetof(struct er_spec, hosts)},
+} texts[] =
+        {
+                {S_RUN, offsetof(struct er_spec, run)},
+                {S_PROJECT, offsetof(struct er_spec, project)},
+                {S_WORKDIR, offsetof(struct er_spec, workdir)},
+},
+  lists[] = {
+          {S_ARG, offsetof(struct er_spec, argv)},       {S_ENV, offsetof(struct er_spec, env)},
+          {S_SECRET, offsetof(struct er_spec, secrets)}, {S_OUTPUT, offsetof(struct er_spec, outputs)},
+          {S_HOST, offsetof(struct er_spec, hosts)},
 };
 
 static char **text_of(struct er_spec *spec, const struct text_member *member)

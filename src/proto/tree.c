@@ -82,8 +82,8 @@ int er_tree_unpack(struct er_sv *rest, struct er_tree_entry *ret, struct er_err 
                         return damaged(err);
                 break;
         case 'l':
-                if (e.size == 0 || e.size > ER_TREE_PATH_MAX || e.size > rest->len - used || !is_zero(p + 16, ER_TREE_HASH) ||
-                    memchr(p + used, '\0', (size_t)e.size))
+                if (e.size == 0 || e.size > ER_TREE_PATH_MAX || e.size > rest->len - used ||
+                    !is_zero(p + 16, ER_TREE_HASH) || memchr(p + used, '\0', (size_t)e.size))
                         return damaged(err);
                 e.target = er_svn(p + used, (size_t)e.size);
                 used += (size_t)e.size;

@@ -45,7 +45,8 @@ int er_tree_path_compare(struct er_sv a, struct er_sv b);
 /* GONE lists: u32 length | path ... */
 void er_tree_pack_path(struct er_str *out, struct er_sv path);
 int er_tree_unpack_path(struct er_sv *rest, struct er_sv *ret, struct er_err *err);
-/* Order-independent: the sum over entries of er_hash64(packed entry). A difference applied to the wrong base is noticed. */
+/* Order-independent: the sum over entries of er_hash64(packed entry). A difference applied to the wrong base is
+ * noticed. */
 uint64_t er_tree_entry_sum(const struct er_tree_entry *entry);
 
 #endif

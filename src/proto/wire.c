@@ -11,7 +11,7 @@ static const char *name_of(const char *const *names, size_t count, unsigned numb
 const char *er_state_name(enum er_state state)
 {
         static const char *const names[] = {
-                [ER_STATE_WAITING] = "waiting",   [ER_STATE_QUEUED] = "queued", [ER_STATE_STARTING] = "starting",
+                [ER_STATE_WAITING] = "waiting", [ER_STATE_QUEUED] = "queued", [ER_STATE_STARTING] = "starting",
                 [ER_STATE_RUNNING] = "running", [ER_STATE_ENDED] = "ended",
         };
 

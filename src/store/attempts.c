@@ -11,12 +11,12 @@ void er_attempt_release(struct er_attempt *attempt)
         *attempt = (struct er_attempt){0};
 }
 
-static int add_in_tx(struct er_store *store, int64_t job_id, uint32_t number, const char *host, int64_t now_ms, int64_t *ret_id,
-                     struct er_err *err)
+static int add_in_tx(struct er_store *store, int64_t job_id, uint32_t number, const char *host, int64_t now_ms,
+                     int64_t *ret_id, struct er_err *err)
 {
         sqlite3_stmt *stmt;
-        if (er_db_stmt(store, "INSERT INTO attempt(job_id, number, host, state, created_ms) VALUES(?1, ?2, ?3, ?4, ?5)", &stmt,
-                       err) < 0)
+        if (er_db_stmt(store, "INSERT INTO attempt(job_id, number, host, state, created_ms) VALUES(?1, ?2, ?3, ?4, ?5)",
+                       &stmt, err) < 0)
                 return -1;
         er_db_bind_int(stmt, 1, job_id);
         er_db_bind_int(stmt, 2, number);
@@ -62,11 +62,13 @@ int er_store_add_attempt(struct er_store *store, int64_t job_id, uint32_t number
         return 0;
 }
 
-int er_store_attempts(struct er_store *store, int64_t job_id, struct er_attempt **ret, size_t *ret_count, struct er_err *err)
+int er_store_attempts(struct er_store *store, int64_t job_id, struct er_attempt **ret, size_t *ret_count,
+                      struct er_err *err)
 {
         sqlite3_stmt *stmt;
         if (er_db_stmt(store,
-                       "SELECT id, number, host, boot_id, dir, submitted, state, \"end\", reason, exit_code, signal, detail,"
+                       "SELECT id, number, host, boot_id, dir, submitted, state, \"end\", reason, exit_code, signal, "
+                       "detail,"
                        " queued_ms, started_ms, ended_ms, cpu_ms, max_rss, gpu_mem, gpu_mask, gpu_util, seq, log_size"
                        " FROM attempt WHERE job_id = ?1 ORDER BY number",
                        &stmt, err) < 0)
@@ -152,8 +154,8 @@ static int update_attempt(struct er_store *store, const struct er_attempt *attem
 static int update_job(struct er_store *store, const struct er_job *job, struct er_err *err)
 {
         sqlite3_stmt *stmt;
-        /* Others may have asked for a cancel, or fetched outputs, since this was read: those are never taken back. A job
-           that has ended stays so. */
+        /* Others may have asked for a cancel, or fetched outputs, since this was read: those are never taken back. A
+           job that has ended stays so. */
         if (er_db_stmt(store,
                        "UPDATE job SET state=?2, reason=?3, detail=?4, exit_status=?5, host=?6, attempt=?7,"
                        " cancel_asked=max(cancel_asked, ?8), outputs_fetched=max(outputs_fetched, ?9), started_ms=?10,"
@@ -175,7 +177,8 @@ static int update_job(struct er_store *store, const struct er_job *job, struct e
         return er_db_run(store, stmt, err);
 }
 
-int er_store_update(struct er_store *store, const struct er_job *job, const struct er_attempt *attempt, struct er_err *err)
+int er_store_update(struct er_store *store, const struct er_job *job, const struct er_attempt *attempt,
+                    struct er_err *err)
 {
         bool both = job && attempt;
         er_crashpoint_named("store update");

@@ -39,13 +39,17 @@ static int fail_corrupt(struct er_store *store, struct er_err *err)
         er_autofree char *aside = set_aside(store);
         if (!aside) {
                 er_err_set(err, ER_STATE, "the store %s is damaged", store->path);
-                return er_err_hint(err, "run the same command again: another errand has set the damaged file aside, or it could "
-                                        "not be renamed; look at %s", store->dir);
+                return er_err_hint(err,
+                                   "run the same command again: another errand has set the damaged file aside, or it "
+                                   "could not be renamed; look at %s",
+                                   store->dir);
         }
         er_err_set(err, ER_STATE, "the store %s is damaged; it is kept aside as %s", store->path, aside);
-        return er_err_hint(err, "the next start makes a fresh store; jobs that were running go on on their hosts, and their "
-                                "files are there below ~/.errand/jobs. `sqlite3 %s .recover` may save what was known of them",
-                           aside);
+        return er_err_hint(
+                err,
+                "the next start makes a fresh store; jobs that were running go on on their hosts, and their files are "
+                "there below ~/.errand/jobs. `sqlite3 %s .recover` may save what was known of them",
+                aside);
 }
 
 int er_db_fail(struct er_store *store, int rc, const char *what, struct er_err *err)
@@ -57,17 +61,21 @@ int er_db_fail(struct er_store *store, int rc, const char *what, struct er_err *
                 return fail_corrupt(store, err);
         case SQLITE_FULL:
                 er_err_set(err, ER_IO, "%s: no space left on the disk of %s", what, store->dir);
-                return er_err_hint(err, "free some space there, or give another place with --state-dir; nothing was lost");
+                return er_err_hint(err,
+                                   "free some space there, or give another place with --state-dir; nothing was lost");
         case SQLITE_BUSY:
         case SQLITE_LOCKED:
-                er_err_set(err, ER_STATE, "%s: the store %s was busy for %d s", what, store->path, ER_STORE_BUSY_MS / 1000);
-                er_err_hint(err, "another errand is stuck in the middle of a write, or the disk is very slow; try again");
+                er_err_set(err, ER_STATE, "%s: the store %s was busy for %d s", what, store->path,
+                           ER_STORE_BUSY_MS / 1000);
+                er_err_hint(err,
+                            "another errand is stuck in the middle of a write, or the disk is very slow; try again");
                 return er_err_retry(err);
         case SQLITE_READONLY:
         case SQLITE_PERM:
         case SQLITE_AUTH:
                 er_err_set(err, ER_AUTH, "%s: the store %s cannot be written", what, store->path);
-                return er_err_hint(err, "make the directory writable, or give another place with --state-dir or ERRAND_HOME");
+                return er_err_hint(
+                        err, "make the directory writable, or give another place with --state-dir or ERRAND_HOME");
         case SQLITE_CANTOPEN:
                 if (sys == ENOSPC || sys == EDQUOT)
                         return er_db_fail(store, SQLITE_FULL, what, err);
@@ -75,7 +83,8 @@ int er_db_fail(struct er_store *store, int rc, const char *what, struct er_err *
                         er_err_errno(err, sys, "open the store %s", store->path);
                 else
                         er_err_set(err, ER_IO, "cannot open the store %s", store->path);
-                return er_err_hint(err, "is its directory there and writable? Another place: --state-dir or ERRAND_HOME");
+                return er_err_hint(err,
+                                   "is its directory there and writable? Another place: --state-dir or ERRAND_HOME");
         case SQLITE_IOERR:
                 if (sys == ENOSPC || sys == EDQUOT)
                         return er_db_fail(store, SQLITE_FULL, what, err);

@@ -57,10 +57,11 @@ int er_schema_update(struct er_store *store, struct er_err *err);
 extern const int er_schema_version;
 
 /* Chooses and reserves the name of a new run; inside a transaction. *ret_number is 0 for a bare explicit name. */
-int er_store_next_name(struct er_store *store, const char *project, const char *name, char **ret_name, int64_t *ret_number,
-                       struct er_err *err);
+int er_store_next_name(struct er_store *store, const char *project, const char *name, char **ret_name,
+                       int64_t *ret_number, struct er_err *err);
 
 /* environments.c; in the transaction that adds a job */
-int er_store_put_environment(struct er_store *store, struct er_sv hash, struct er_sv recipe, int64_t now_ms, struct er_err *err);
+int er_store_put_environment(struct er_store *store, struct er_sv hash, struct er_sv recipe, int64_t now_ms,
+                             struct er_err *err);
 
 #endif

@@ -3,7 +3,8 @@
 
 #define FRESH_MS (24 * 3600 * 1000LL) /* the job that names it may not be stored yet */
 
-int er_store_put_environment(struct er_store *store, struct er_sv hash, struct er_sv recipe, int64_t now_ms, struct er_err *err)
+int er_store_put_environment(struct er_store *store, struct er_sv hash, struct er_sv recipe, int64_t now_ms,
+                             struct er_err *err)
 {
         sqlite3_stmt *stmt;
         if (er_db_stmt(store,

@@ -96,8 +96,9 @@ int er_store_host(struct er_store *store, const char *name, struct er_host_row *
 int er_store_put_host(struct er_store *store, const struct er_host_row *row, struct er_err *err)
 {
         sqlite3_stmt *stmt;
-        if (er_db_stmt(store, "INSERT OR REPLACE INTO host(" HOST_COLUMNS ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)", &stmt,
-                       err) < 0)
+        if (er_db_stmt(store,
+                       "INSERT OR REPLACE INTO host(" HOST_COLUMNS ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
+                       &stmt, err) < 0)
                 return -1;
         er_db_bind_text(stmt, 1, row->name);
         er_db_bind_text(stmt, 2, row->target);
@@ -124,17 +125,19 @@ int er_store_remove_host(struct er_store *store, const char *name, struct er_err
         return sqlite3_changes(store->db) ? 0 : not_found(store, name, err);
 }
 
-/* The host of a probe may be one that was only named on the command line: it is then remembered as used, unless it did not
-   answer: a name with a slip in it is no host. */
+/* The host of a probe may be one that was only named on the command line: it is then remembered as used, unless it did
+   not answer: a name with a slip in it is no host. */
 int er_store_set_probe(struct er_store *store, const char *name, const char *probe, const char *error, int64_t now_ms,
                        struct er_err *err)
 {
         sqlite3_stmt *stmt;
-        if (er_db_stmt(store,
-                       probe ? "INSERT INTO host(name, probe, error, probed_ms) VALUES(?1, ?2, ?3, ?4) ON CONFLICT(name) DO"
-                               " UPDATE SET probe = excluded.probe, error = excluded.error, probed_ms = excluded.probed_ms"
-                             : "UPDATE host SET probe = coalesce(?2, probe), error = ?3, probed_ms = ?4 WHERE name = ?1",
-                       &stmt, err) < 0)
+        if (er_db_stmt(
+                    store,
+                    probe ? "INSERT INTO host(name, probe, error, probed_ms) VALUES(?1, ?2, ?3, ?4) ON CONFLICT(name) "
+                            "DO"
+                            " UPDATE SET probe = excluded.probe, error = excluded.error, probed_ms = excluded.probed_ms"
+                          : "UPDATE host SET probe = coalesce(?2, probe), error = ?3, probed_ms = ?4 WHERE name = ?1",
+                    &stmt, err) < 0)
                 return -1;
         er_db_bind_text(stmt, 1, name);
         er_db_bind_text(stmt, 2, probe);

@@ -33,8 +33,9 @@ static int insert_job(struct er_store *store, const struct er_run *run, size_t i
 {
         sqlite3_stmt *stmt;
         er_autofree char *name = er_fmt("%s.%zu", run->name, index);
-        if (er_db_stmt(store, "INSERT INTO job(run_id, idx, name, state, command, created_ms) VALUES(?1,?2,?3,?4,?5,?6)", &stmt,
-                       err) < 0)
+        if (er_db_stmt(store,
+                       "INSERT INTO job(run_id, idx, name, state, command, created_ms) VALUES(?1,?2,?3,?4,?5,?6)",
+                       &stmt, err) < 0)
                 return -1;
         er_db_bind_int(stmt, 1, run->id);
         er_db_bind_int(stmt, 2, (int64_t)index);
@@ -58,14 +59,15 @@ static int insert_job(struct er_store *store, const struct er_run *run, size_t i
         return er_db_run(store, stmt, err);
 }
 
-static int insert_run(struct er_store *store, struct er_run *run, const char *name, const struct er_new_job *jobs, size_t count,
-                      struct er_err *err)
+static int insert_run(struct er_store *store, struct er_run *run, const char *name, const struct er_new_job *jobs,
+                      size_t count, struct er_err *err)
 {
         sqlite3_stmt *stmt;
         if (er_store_next_name(store, run->project, name, &run->name, &run->number, err) < 0)
                 return -1;
         if (er_db_stmt(store,
-                       "INSERT INTO run(name, project, project_dir, number, created_ms, creator) VALUES(?1,?2,?3,?4,?5,?6)",
+                       "INSERT INTO run(name, project, project_dir, number, created_ms, creator) "
+                       "VALUES(?1,?2,?3,?4,?5,?6)",
                        &stmt, err) < 0)
                 return -1;
         er_db_bind_text(stmt, 1, run->name);
@@ -85,9 +87,11 @@ static int insert_run(struct er_store *store, struct er_run *run, const char *na
 }
 
 int er_store_add_run(struct er_store *store, const char *project, const char *project_dir, const char *name,
-                     const struct er_new_job *jobs, size_t count, int64_t now_ms, struct er_run *ret, struct er_err *err)
+                     const struct er_new_job *jobs, size_t count, int64_t now_ms, struct er_run *ret,
+                     struct er_err *err)
 {
-        er_auto(er_run) run = {.project = er_strdup(project), .project_dir = er_strdup(project_dir), .created_ms = now_ms};
+        er_auto(er_run)
+                run = {.project = er_strdup(project), .project_dir = er_strdup(project_dir), .created_ms = now_ms};
         er_crashpoint("store run");
         if (er_db_begin(store, err) < 0)
                 return er_err_wrap(err, "storing the run");
@@ -108,7 +112,8 @@ int er_store_add_run(struct er_store *store, const char *project, const char *pr
 int er_store_run(struct er_store *store, int64_t id, struct er_run *ret, struct er_err *err)
 {
         sqlite3_stmt *stmt;
-        if (er_db_stmt(store, "SELECT name, project, project_dir, number, created_ms FROM run WHERE id = ?1", &stmt, err) < 0)
+        if (er_db_stmt(store, "SELECT name, project, project_dir, number, created_ms FROM run WHERE id = ?1", &stmt,
+                       err) < 0)
                 return -1;
         er_db_bind_int(stmt, 1, id);
         int rc = er_db_step(store, stmt, err);
@@ -126,7 +131,8 @@ int er_store_run(struct er_store *store, int64_t id, struct er_run *ret, struct 
         return 0;
 }
 
-int er_store_run_creator(struct er_store *store, int64_t id, pid_t *ret_pid, int64_t *ret_created_ms, struct er_err *err)
+int er_store_run_creator(struct er_store *store, int64_t id, pid_t *ret_pid, int64_t *ret_created_ms,
+                         struct er_err *err)
 {
         sqlite3_stmt *stmt;
         if (er_db_stmt(store, "SELECT creator, created_ms FROM run WHERE id = ?1", &stmt, err) < 0)
@@ -142,8 +148,9 @@ int er_store_run_creator(struct er_store *store, int64_t id, pid_t *ret_pid, int
 }
 
 #define JOB_COLUMNS                                                                                                    \
-        "job.id, job.run_id, job.idx, job.name, run.name, run.project, run.project_dir, job.state, job.reason, job.detail," \
-        " job.exit_status, job.command, job.host, job.attempt, job.cancel_asked, job.outputs_fetched, job.created_ms,"  \
+        "job.id, job.run_id, job.idx, job.name, run.name, run.project, run.project_dir, job.state, job.reason, "       \
+        "job.detail,"                                                                                                  \
+        " job.exit_status, job.command, job.host, job.attempt, job.cancel_asked, job.outputs_fetched, job.created_ms," \
         " job.started_ms, job.ended_ms, job.news_ms"
 #define JOB_SPEC_COLUMN 20
 
@@ -205,11 +212,13 @@ static void list_sql(const struct er_job_filter *filter, struct er_str *sql)
         er_str_addf(sql, "SELECT " JOB_COLUMNS "%s FROM ", filter->without_spec ? "" : ", spec.data");
         bool by_run = filter->project && !filter->run_id, recent = !filter->active_only && filter->ended_since_ms;
         if (recent)
-                er_str_add(sql, "(SELECT id AS wanted FROM job INDEXED BY job_open WHERE state < 5 OR outputs_fetched = 0"
-                                " UNION SELECT id FROM job WHERE ended_ms > 0 AND ended_ms >= ?3)"
-                                " CROSS JOIN job ON job.id = wanted CROSS JOIN run ON run.id = job.run_id");
+                er_str_add(sql,
+                           "(SELECT id AS wanted FROM job INDEXED BY job_open WHERE state < 5 OR outputs_fetched = 0"
+                           " UNION SELECT id FROM job WHERE ended_ms > 0 AND ended_ms >= ?3)"
+                           " CROSS JOIN job ON job.id = wanted CROSS JOIN run ON run.id = job.run_id");
         else
-                er_str_add(sql, by_run ? "run CROSS JOIN job ON job.run_id = run.id" : "job CROSS JOIN run ON run.id = job.run_id");
+                er_str_add(sql, by_run ? "run CROSS JOIN job ON job.run_id = run.id"
+                                       : "job CROSS JOIN run ON run.id = job.run_id");
         if (!filter->without_spec)
                 er_str_add(sql, " LEFT JOIN spec ON spec.job_id = job.id");
         er_str_add(sql, " WHERE 1");
@@ -218,19 +227,22 @@ static void list_sql(const struct er_job_filter *filter, struct er_str *sql)
         if (filter->project)
                 er_str_add(sql, " AND run.project_dir = ?2");
         if (filter->active_only && by_run)
-                er_str_add(sql, " AND run.id IN (SELECT run_id FROM job INDEXED BY job_open WHERE state < 5 OR outputs_fetched = 0)");
+                er_str_add(sql, " AND run.id IN (SELECT run_id FROM job INDEXED BY job_open WHERE state < 5 OR "
+                                "outputs_fetched = 0)");
         if (filter->active_only)
                 er_str_add(sql, by_run || filter->run_id
                                         ? " AND (job.state < 5 OR job.outputs_fetched = 0)"
                                         : " AND job.id IN (SELECT id FROM job INDEXED BY job_open WHERE state < 5 OR"
                                           " outputs_fetched = 0)");
-        er_str_add(sql, by_run ? " ORDER BY run.id DESC, job.idx DESC" : filter->run_id ? " ORDER BY job.idx DESC"
-                                                                                         : " ORDER BY job.id DESC");
+        er_str_add(sql, by_run           ? " ORDER BY run.id DESC, job.idx DESC"
+                        : filter->run_id ? " ORDER BY job.idx DESC"
+                                         : " ORDER BY job.id DESC");
         if (filter->limit)
                 er_str_add(sql, " LIMIT ?4");
 }
 
-int er_store_each_job(struct er_store *store, const struct er_job_filter *filter, er_job_fn fn, void *arg, struct er_err *err)
+int er_store_each_job(struct er_store *store, const struct er_job_filter *filter, er_job_fn fn, void *arg,
+                      struct er_err *err)
 {
         er_auto(er_str) sql = ER_STR_INIT;
         list_sql(filter, &sql);
@@ -276,7 +288,8 @@ int er_store_counts(struct er_store *store, size_t ret[8], struct er_err *err)
         return rc;
 }
 
-static int collect_ids(struct er_store *store, sqlite3_stmt *stmt, int64_t **ret_ids, size_t *ret_count, struct er_err *err)
+static int collect_ids(struct er_store *store, sqlite3_stmt *stmt, int64_t **ret_ids, size_t *ret_count,
+                       struct er_err *err)
 {
         er_autofree int64_t *ids = NULL;
         size_t count = 0, cap = 0;
@@ -295,7 +308,8 @@ static int collect_ids(struct er_store *store, sqlite3_stmt *stmt, int64_t **ret
 int er_store_open_runs(struct er_store *store, int64_t **ret_ids, size_t *ret_count, struct er_err *err)
 {
         sqlite3_stmt *stmt;
-        if (er_db_stmt(store, "SELECT DISTINCT run_id FROM job INDEXED BY job_open WHERE state < 5 OR outputs_fetched = 0"
+        if (er_db_stmt(store,
+                       "SELECT DISTINCT run_id FROM job INDEXED BY job_open WHERE state < 5 OR outputs_fetched = 0"
                        " ORDER BY run_id",
                        &stmt, err) < 0)
                 return -1;
@@ -317,7 +331,8 @@ int er_store_job_names(struct er_store *store, size_t max, struct er_strv *ret, 
 {
         sqlite3_stmt *stmt;
         if (er_db_stmt(store,
-                       "SELECT run.name, job.name, job.idx FROM job JOIN run ON run.id = job.run_id ORDER BY job.run_id DESC,"
+                       "SELECT run.name, job.name, job.idx FROM job JOIN run ON run.id = job.run_id ORDER BY "
+                       "job.run_id DESC,"
                        " job.idx LIMIT ?1",
                        &stmt, err) < 0)
                 return -1;
@@ -356,8 +371,8 @@ static int not_found(struct er_store *store, const char *name, struct er_err *er
         return er_err_hint(err, "%s", hint.buf);
 }
 
-int er_store_resolve(struct er_store *store, const char *name, const char *project_dir, int64_t **ret_ids, size_t *ret_count,
-                     struct er_err *err)
+int er_store_resolve(struct er_store *store, const char *name, const char *project_dir, int64_t **ret_ids,
+                     size_t *ret_count, struct er_err *err)
 {
         sqlite3_stmt *stmt;
         er_autofree int64_t *ids = NULL;
@@ -378,8 +393,9 @@ int er_store_resolve(struct er_store *store, const char *name, const char *proje
                 return -1;
         if (name && count == 0) {
                 free(er_take(ids));
-                if (er_db_stmt(store, "SELECT id FROM job WHERE run_id = (SELECT id FROM run WHERE name = ?1) ORDER BY idx", &stmt,
-                               err) < 0)
+                if (er_db_stmt(store,
+                               "SELECT id FROM job WHERE run_id = (SELECT id FROM run WHERE name = ?1) ORDER BY idx",
+                               &stmt, err) < 0)
                         return -1;
                 er_db_bind_text(stmt, 1, name);
                 if (collect_ids(store, stmt, &ids, &count, err) < 0)
@@ -441,7 +457,8 @@ static int remove_in_tx(struct er_store *store, int64_t job_id, struct er_err *e
         er_db_bind_int(stmt, 1, job_id);
         if (er_db_run(store, stmt, err) < 0)
                 return -1;
-        if (er_db_stmt(store, "DELETE FROM run WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM job WHERE run_id = ?1)", &stmt, err) < 0)
+        if (er_db_stmt(store, "DELETE FROM run WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM job WHERE run_id = ?1)",
+                       &stmt, err) < 0)
                 return -1;
         er_db_bind_int(stmt, 1, run_id);
         return er_db_run(store, stmt, err);

@@ -47,8 +47,8 @@ static bool split_number(const char *name, char **ret_base, int64_t *ret_number)
         return true;
 }
 
-int er_store_next_name(struct er_store *store, const char *project, const char *name, char **ret_name, int64_t *ret_number,
-                       struct er_err *err)
+int er_store_next_name(struct er_store *store, const char *project, const char *name, char **ret_name,
+                       int64_t *ret_number, struct er_err *err)
 {
         int64_t last;
         bool taken;

@@ -15,9 +15,9 @@ struct migration {
 /*
  * job carries what a list shows (name, host, attempt) so that `errand jobs` reads one table; specs, which may be large,
  * lie in a table of their own. The partial index `job_open` is all that is read to find the jobs that matter now.
- * A run's id is never used twice, as it is also the number of its lease. Every index costs a page of the log per write, and
- * the log is read whole when the first process opens the store: so there are few.
- * counter: base is a project or an explicit name, last the highest number ever given out, taken: the bare name itself was.
+ * A run's id is never used twice, as it is also the number of its lease. Every index costs a page of the log per write,
+ * and the log is read whole when the first process opens the store: so there are few. counter: base is a project or an
+ * explicit name, last the highest number ever given out, taken: the bare name itself was.
  */
 static const struct migration migrations[] = {
         {1,
@@ -29,30 +29,38 @@ static const struct migration migrations[] = {
          " creator INTEGER NOT NULL) STRICT;"
          "CREATE INDEX run_project ON run(project_dir);"
          "CREATE TABLE job(id INTEGER PRIMARY KEY,"
-         " run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE, idx INTEGER NOT NULL, name TEXT NOT NULL UNIQUE,"
-         " state INTEGER NOT NULL, reason INTEGER NOT NULL DEFAULT 0, detail TEXT, exit_status INTEGER NOT NULL DEFAULT -1,"
-         " command TEXT NOT NULL, host TEXT, attempt INTEGER NOT NULL DEFAULT 0, cancel_asked INTEGER NOT NULL DEFAULT 0,"
-         " outputs_fetched INTEGER NOT NULL DEFAULT 0, created_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL DEFAULT 0,"
+         " run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE, idx INTEGER NOT NULL, name TEXT NOT NULL "
+         "UNIQUE,"
+         " state INTEGER NOT NULL, reason INTEGER NOT NULL DEFAULT 0, detail TEXT, exit_status INTEGER NOT NULL "
+         "DEFAULT -1,"
+         " command TEXT NOT NULL, host TEXT, attempt INTEGER NOT NULL DEFAULT 0, cancel_asked INTEGER NOT NULL DEFAULT "
+         "0,"
+         " outputs_fetched INTEGER NOT NULL DEFAULT 0, created_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL "
+         "DEFAULT 0,"
          " ended_ms INTEGER NOT NULL DEFAULT 0, news_ms INTEGER NOT NULL DEFAULT 0, UNIQUE(run_id, idx)) STRICT;"
          "CREATE INDEX job_open ON job(id) WHERE state < 5 OR outputs_fetched = 0;"
          "CREATE INDEX job_ended ON job(ended_ms) WHERE ended_ms > 0;"
-         "CREATE TABLE spec(job_id INTEGER PRIMARY KEY REFERENCES job(id) ON DELETE CASCADE, data BLOB NOT NULL) STRICT;"
+         "CREATE TABLE spec(job_id INTEGER PRIMARY KEY REFERENCES job(id) ON DELETE CASCADE, data BLOB NOT NULL) "
+         "STRICT;"
          "CREATE TABLE attempt(id INTEGER PRIMARY KEY,"
          " job_id INTEGER NOT NULL REFERENCES job(id) ON DELETE CASCADE, number INTEGER NOT NULL, host TEXT NOT NULL,"
          " boot_id TEXT, dir TEXT, submitted INTEGER NOT NULL DEFAULT 0, state INTEGER NOT NULL,"
-         " \"end\" INTEGER NOT NULL DEFAULT 0, reason INTEGER NOT NULL DEFAULT 0, exit_code INTEGER NOT NULL DEFAULT -1,"
-         " signal INTEGER NOT NULL DEFAULT 0, detail TEXT, created_ms INTEGER NOT NULL, queued_ms INTEGER NOT NULL DEFAULT 0,"
-         " started_ms INTEGER NOT NULL DEFAULT 0, ended_ms INTEGER NOT NULL DEFAULT 0, cpu_ms INTEGER NOT NULL DEFAULT 0,"
+         " \"end\" INTEGER NOT NULL DEFAULT 0, reason INTEGER NOT NULL DEFAULT 0, exit_code INTEGER NOT NULL DEFAULT "
+         "-1,"
+         " signal INTEGER NOT NULL DEFAULT 0, detail TEXT, created_ms INTEGER NOT NULL, queued_ms INTEGER NOT NULL "
+         "DEFAULT 0,"
+         " started_ms INTEGER NOT NULL DEFAULT 0, ended_ms INTEGER NOT NULL DEFAULT 0, cpu_ms INTEGER NOT NULL DEFAULT "
+         "0,"
          " max_rss INTEGER NOT NULL DEFAULT 0, gpu_mem INTEGER NOT NULL DEFAULT 0, gpu_mask INTEGER NOT NULL DEFAULT 0,"
          " gpu_util INTEGER NOT NULL DEFAULT -1, seq INTEGER NOT NULL DEFAULT 0, log_size INTEGER NOT NULL DEFAULT 0,"
          " UNIQUE(job_id, number)) STRICT;"
-         "CREATE TABLE host(name TEXT PRIMARY KEY, target TEXT, port INTEGER NOT NULL DEFAULT 0, identity TEXT, jump TEXT,"
+         "CREATE TABLE host(name TEXT PRIMARY KEY, target TEXT, port INTEGER NOT NULL DEFAULT 0, identity TEXT, jump "
+         "TEXT,"
          " root TEXT, added INTEGER NOT NULL DEFAULT 0, probe TEXT, probed_ms INTEGER NOT NULL DEFAULT 0, error TEXT,"
          " used_ms INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;"
          "INSERT INTO meta VALUES('id', substr(lower(hex(randomblob(3))), 1, 6));"},
-        {2,
-         "CREATE TABLE environment(hash BLOB PRIMARY KEY, recipe BLOB NOT NULL, stored_ms INTEGER NOT NULL) STRICT;"
-         "ALTER TABLE spec ADD COLUMN environment BLOB;"},
+        {2, "CREATE TABLE environment(hash BLOB PRIMARY KEY, recipe BLOB NOT NULL, stored_ms INTEGER NOT NULL) STRICT;"
+            "ALTER TABLE spec ADD COLUMN environment BLOB;"},
 };
 
 const int er_schema_version = (int)ER_LEN(migrations);
@@ -91,9 +99,10 @@ int er_schema_update(struct er_store *store, struct er_err *err)
         if (version == er_schema_version)
                 return 0;
         if (version > er_schema_version) {
-                er_err_set(err, ER_STATE, "the store %s is of version %d; this errand knows up to %d", store->path, version,
-                           er_schema_version);
-                return er_err_hint(err, "a newer errand has used it: update this one, or give another place with --state-dir");
+                er_err_set(err, ER_STATE, "the store %s is of version %d; this errand knows up to %d", store->path,
+                           version, er_schema_version);
+                return er_err_hint(
+                        err, "a newer errand has used it: update this one, or give another place with --state-dir");
         }
         /* One process migrates; going over to WAL needs the file for itself. */
         er_autofree char *lock_path = er_fmt("%s/store.lock", store->dir);

@@ -29,9 +29,9 @@ static int on_busy(void *arg, int count)
 }
 
 /*
- * When the WAL goes into the file. A checkpoint costs two fsyncs, so not while somebody waits: a maestro does it while its
- * job runs (er_store_tidy), and at the end only when much has piled up. A WAL left long costs every first opening, which
- * reads it whole: some 4 us a page.
+ * When the WAL goes into the file. A checkpoint costs two fsyncs, so not while somebody waits: a maestro does it while
+ * its job runs (er_store_tidy), and at the end only when much has piled up. A WAL left long costs every first opening,
+ * which reads it whole: some 4 us a page.
  */
 #define TIDY_PAGES 64
 #define CLOSE_PAGES 400
@@ -50,8 +50,8 @@ static void checkpoint(struct er_store *store, int least_pages)
 {
         if (!store->db || store->in_tx || store->log_pages < least_pages)
                 return;
-        /* Emptied, not only copied: the next first opening cannot know what has been copied. When others are in the way,
-           one of them will do it. */
+        /* Emptied, not only copied: the next first opening cannot know what has been copied. When others are in the
+           way, one of them will do it. */
         sqlite3_busy_handler(store->db, NULL, NULL);
         sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
         sqlite3_busy_handler(store->db, on_busy, store);
@@ -183,8 +183,8 @@ int64_t er_store_version(struct er_store *store)
 const char *er_job_state_name(enum er_job_state state)
 {
         static const char *const names[] = {
-                [ER_JOB_WAITING] = "waiting", [ER_JOB_QUEUED] = "queued", [ER_JOB_STARTING] = "starting",
-                [ER_JOB_RUNNING] = "running", [ER_JOB_DONE] = "done",     [ER_JOB_FAILED] = "failed",
+                [ER_JOB_WAITING] = "waiting",     [ER_JOB_QUEUED] = "queued", [ER_JOB_STARTING] = "starting",
+                [ER_JOB_RUNNING] = "running",     [ER_JOB_DONE] = "done",     [ER_JOB_FAILED] = "failed",
                 [ER_JOB_CANCELLED] = "cancelled",
         };
         return (size_t)state < ER_LEN(names) && names[state] ? names[state] : "unknown";

@@ -1,6 +1,6 @@
 /*
- * store.h - the SQLite database under the state directory, and the only place with SQL. What errand knows of runs, jobs,
- * attempts and hosts. WAL mode, busy_timeout, numbered migrations in user_version.
+ * store.h - the SQLite database under the state directory, and the only place with SQL. What errand knows of runs,
+ * jobs, attempts and hosts. WAL mode, busy_timeout, numbered migrations in user_version.
  *
  * A store of a newer version is refused (ER_STATE). A corrupt one is kept aside as store.db.corrupt-<time> (said in the
  * error and hint; the next start makes a fresh one): never deleted.
@@ -23,7 +23,7 @@ int er_store_open(const char *dir, struct er_store **ret, struct er_err *err);
 void er_store_close(struct er_store *store);
 /* For a moment when nobody waits: moves what the log holds into the file, when it is worth the fsync. */
 void er_store_tidy(struct er_store *store);
-const char *er_store_id(const struct er_store *store);  /* 6 hex digits, random at birth: the owner part of job keys */
+const char *er_store_id(const struct er_store *store); /* 6 hex digits, random at birth: the owner part of job keys */
 const char *er_store_dir(const struct er_store *store);
 
 /* States as the user sees them (DESIGN 3). Stored as these numbers: append only. */
@@ -37,7 +37,10 @@ enum er_job_state {
         ER_JOB_CANCELLED = 7,
 };
 const char *er_job_state_name(enum er_job_state state);
-static inline bool er_job_state_ended(enum er_job_state state) { return state >= ER_JOB_DONE; }
+static inline bool er_job_state_ended(enum er_job_state state)
+{
+        return state >= ER_JOB_DONE;
+}
 
 struct er_run {
         int64_t id;
@@ -51,22 +54,22 @@ void er_run_release(struct er_run *run);
 
 struct er_job {
         int64_t id, run_id;
-        uint32_t index;       /* the n of <run>.<n> */
-        char *name;           /* "mnist-12.0" */
-        char *run;            /* "mnist-12" */
+        uint32_t index; /* the n of <run>.<n> */
+        char *name;     /* "mnist-12.0" */
+        char *run;      /* "mnist-12" */
         char *project, *project_dir;
         enum er_job_state state;
         enum er_reason reason;
         char *detail;
-        int exit_status;      /* of `errand run` for it; -1 while it has not ended */
-        struct er_str spec;   /* er_spec_encode */
-        char *command;        /* for showing: quoted argv, at most 200 bytes */
-        char *host;           /* of the latest attempt, or NULL */
-        uint32_t attempt;     /* number of the latest attempt; 0: none yet */
+        int exit_status;    /* of `errand run` for it; -1 while it has not ended */
+        struct er_str spec; /* er_spec_encode */
+        char *command;      /* for showing: quoted argv, at most 200 bytes */
+        char *host;         /* of the latest attempt, or NULL */
+        uint32_t attempt;   /* number of the latest attempt; 0: none yet */
         bool cancel_asked;
         bool outputs_fetched; /* nothing is left to fetch */
         int64_t created_ms, started_ms, ended_ms;
-        int64_t news_ms;      /* when we last heard from its host about it; 0: never */
+        int64_t news_ms; /* when we last heard from its host about it; 0: never */
 };
 #define ER_JOB_INIT {0}
 void er_job_release(struct er_job *job);
@@ -74,10 +77,10 @@ void er_job_release(struct er_job *job);
 struct er_attempt {
         int64_t id, job_id;
         uint32_t number;
-        char *host;        /* name */
-        char *boot_id;     /* of the host when it was submitted, or NULL */
-        char *dir;         /* absolute, on the host, or NULL */
-        bool submitted;    /* the host has it for certain; false with a row: intended, maybe there */
+        char *host;     /* name */
+        char *boot_id;  /* of the host when it was submitted, or NULL */
+        char *dir;      /* absolute, on the host, or NULL */
+        bool submitted; /* the host has it for certain; false with a row: intended, maybe there */
         enum er_state state;
         enum er_end end;
         enum er_reason reason;
@@ -98,30 +101,34 @@ struct er_new_job {
         struct er_sv environment; /* the hash in spec; ptr NULL: none */
         struct er_sv recipe;      /* of it; ptr NULL: it is stored already */
 };
-int er_store_add_run(struct er_store *store, const char *project, const char *project_dir, const char *name /* NULL: "<project>-<n>" */,
-                     const struct er_new_job *jobs, size_t count, int64_t now_ms, struct er_run *ret, struct er_err *err);
+int er_store_add_run(struct er_store *store, const char *project, const char *project_dir,
+                     const char *name /* NULL: "<project>-<n>" */, const struct er_new_job *jobs, size_t count,
+                     int64_t now_ms, struct er_run *ret, struct er_err *err);
 int er_store_run(struct er_store *store, int64_t id, struct er_run *ret, struct er_err *err);
 /* The process that added the run, and when: it is about to carry it, so nobody else adopts it while it is fresh. */
-int er_store_run_creator(struct er_store *store, int64_t id, pid_t *ret_pid, int64_t *ret_created_ms, struct er_err *err);
+int er_store_run_creator(struct er_store *store, int64_t id, pid_t *ret_pid, int64_t *ret_created_ms,
+                         struct er_err *err);
 int er_store_job(struct er_store *store, int64_t id, struct er_job *ret, struct er_err *err);
 
 /* What a list shows. Called with a borrowed job for each, newest first; -1 stops. */
 typedef int (*er_job_fn)(void *arg, const struct er_job *job, struct er_err *err);
 struct er_job_filter {
-        int64_t run_id;       /* 0: any */
-        const char *project;  /* project_dir; NULL: any */
-        bool active_only;     /* not ended, or with outputs still to fetch */
+        int64_t run_id;         /* 0: any */
+        const char *project;    /* project_dir; NULL: any */
+        bool active_only;       /* not ended, or with outputs still to fetch */
         int64_t ended_since_ms; /* 0: no matter; else active or ended since */
-        size_t limit;         /* 0: all */
-        bool without_spec;    /* lists need no spec: faster */
+        size_t limit;           /* 0: all */
+        bool without_spec;      /* lists need no spec: faster */
 };
-int er_store_each_job(struct er_store *store, const struct er_job_filter *filter, er_job_fn fn, void *arg, struct er_err *err);
+int er_store_each_job(struct er_store *store, const struct er_job_filter *filter, er_job_fn fn, void *arg,
+                      struct er_err *err);
 /* Counts by state, index = enum er_job_state. */
 int er_store_counts(struct er_store *store, size_t ret[8], struct er_err *err);
 
-/* A name a user typed: "mnist-12.0", "mnist-12" (its jobs), NULL: the latest run of project_dir. Ids of the jobs, in order.
-   ER_NOT_FOUND names it, with the nearest right ones in the hint. */
-int er_store_resolve(struct er_store *store, const char *name, const char *project_dir, int64_t **ret_ids, size_t *ret_count, struct er_err *err);
+/* A name a user typed: "mnist-12.0", "mnist-12" (its jobs), NULL: the latest run of project_dir. Ids of the jobs, in
+   order. ER_NOT_FOUND names it, with the nearest right ones in the hint. */
+int er_store_resolve(struct er_store *store, const char *name, const char *project_dir, int64_t **ret_ids,
+                     size_t *ret_count, struct er_err *err);
 /* All names, for completion and nearest: newest first, at most max. */
 int er_store_job_names(struct er_store *store, size_t max, struct er_strv *ret, struct er_err *err);
 
@@ -129,17 +136,23 @@ int er_store_job_names(struct er_store *store, size_t max, struct er_strv *ret, 
 int er_store_open_runs(struct er_store *store, int64_t **ret_ids, size_t *ret_count, struct er_err *err);
 
 /* Attempts */
-int er_store_add_attempt(struct er_store *store, int64_t job_id, uint32_t number, const char *host, int64_t now_ms, int64_t *ret_id, struct er_err *err);
+int er_store_add_attempt(struct er_store *store, int64_t job_id, uint32_t number, const char *host, int64_t now_ms,
+                         int64_t *ret_id, struct er_err *err);
 /* All attempts of a job, in order (owned array, er_attempt_release each). */
-int er_store_attempts(struct er_store *store, int64_t job_id, struct er_attempt **ret, size_t *ret_count, struct er_err *err);
-/* Writes back every field of the attempt but id, job_id, number; and the job's, in one transaction (either may be NULL). */
-int er_store_update(struct er_store *store, const struct er_job *job, const struct er_attempt *attempt, struct er_err *err);
+int er_store_attempts(struct er_store *store, int64_t job_id, struct er_attempt **ret, size_t *ret_count,
+                      struct er_err *err);
+/* Writes back every field of the attempt but id, job_id, number; and the job's, in one transaction (either may be
+ * NULL). */
+int er_store_update(struct er_store *store, const struct er_job *job, const struct er_attempt *attempt,
+                    struct er_err *err);
 /* Jobs that have not ended and that the user wants to end; ids in order. */
 int er_store_cancels(struct er_store *store, int64_t **ret_ids, size_t *ret_count, struct er_err *err);
 int er_store_ask_cancel(struct er_store *store, int64_t job_id, struct er_err *err);
 int er_store_set_tree(struct er_store *store, int64_t job_id, struct er_sv spec, struct er_err *err);
-/* The recipe of an environment, stored with the job that names it: what a maestro that takes the job over sends to its host. */
-int er_store_environment(struct er_store *store, struct er_sv hash, struct er_str *ret, struct er_err *err); /* appends; ER_NOT_FOUND */
+/* The recipe of an environment, stored with the job that names it: what a maestro that takes the job over sends to its
+ * host. */
+int er_store_environment(struct er_store *store, struct er_sv hash, struct er_str *ret,
+                         struct er_err *err); /* appends; ER_NOT_FOUND */
 /* Those that no job names any more. */
 int er_store_forget_environments(struct er_store *store, int64_t now_ms, struct er_err *err);
 /* Forgets ended jobs (ER_STATE else); a run goes with its last job. */
@@ -151,18 +164,21 @@ int64_t er_store_version(struct er_store *store);
 struct er_host_row {
         char *name, *target, *identity, *jump, *root;
         int port;
-        bool added;          /* by `hosts add`; else merely used */
-        char *probe;         /* er_probe_to_json of the last probe, or NULL */
+        bool added;  /* by `hosts add`; else merely used */
+        char *probe; /* er_probe_to_json of the last probe, or NULL */
         int64_t probed_ms;
-        char *error;         /* why the last probe failed, or NULL */
+        char *error; /* why the last probe failed, or NULL */
         int64_t used_ms;
 };
 void er_host_row_release(struct er_host_row *row);
 int er_store_hosts(struct er_store *store, struct er_host_row **ret, size_t *ret_count, struct er_err *err);
-int er_store_host(struct er_store *store, const char *name, struct er_host_row *ret, struct er_err *err); /* ER_NOT_FOUND */
-int er_store_put_host(struct er_store *store, const struct er_host_row *row, struct er_err *err); /* insert or replace by name */
+int er_store_host(struct er_store *store, const char *name, struct er_host_row *ret,
+                  struct er_err *err); /* ER_NOT_FOUND */
+int er_store_put_host(struct er_store *store, const struct er_host_row *row,
+                      struct er_err *err); /* insert or replace by name */
 int er_store_remove_host(struct er_store *store, const char *name, struct er_err *err);
-int er_store_set_probe(struct er_store *store, const char *name, const char *probe, const char *error, int64_t now_ms, struct er_err *err);
+int er_store_set_probe(struct er_store *store, const char *name, const char *probe, const char *error, int64_t now_ms,
+                       struct er_err *err);
 int er_store_touch_host(struct er_store *store, const char *name, int64_t now_ms, struct er_err *err);
 
 #endif

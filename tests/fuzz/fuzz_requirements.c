@@ -1,5 +1,5 @@
-/* fuzz_requirements.c - requirement files and pyproject.toml: any bytes are read or refused, and what is accepted is in its
-   canonical form already: read again, it is the same. */
+/* fuzz_requirements.c - requirement files and pyproject.toml: any bytes are read or refused, and what is accepted is in
+   its canonical form already: read again, it is the same. */
 #include "fuzz.h"
 
 #include <string.h>

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         /* A block of exactly that size, so that a sanitizer sees a byte too much; aligned as a mapping is. */
         unsigned char *copy = er_memdup(data, size);
 
-        /* What the checksum would have kept out is tried all the same: it is not looked at here, and the size is right. */
+        /* What the checksum would have kept out is tried all the same: the size is right. */
         if (size >= 24) {
                 uint64_t whole = size;
 

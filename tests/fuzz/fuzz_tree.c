@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 got = er_tree_unpack(&rest, &entry, &err);
                 if (got <= 0)
                         break;
-                FUZZ_CHECK(er_tree_skip(&beside, &skipped, NULL) == 1 && beside.len == rest.len && er_sv_eq(skipped.path, entry.path));
+                FUZZ_CHECK(er_tree_skip(&beside, &skipped, NULL) == 1 && beside.len == rest.len &&
+                           er_sv_eq(skipped.path, entry.path));
                 FUZZ_CHECK(er_path_is_safe(entry.path.ptr, entry.path.len) && entry.path.len <= ER_TREE_PATH_MAX);
                 FUZZ_CHECK(entry.type == 'f' || entry.type == 'l' || entry.type == 'd');
                 FUZZ_CHECK(entry.type != 'f' || entry.mode == 0644 || entry.mode == 0755);

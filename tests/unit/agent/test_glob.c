@@ -13,12 +13,30 @@ static void parts(void **state)
                 const char *pattern, *name;
                 bool matches;
         } cases[] = {
-                {"*", "", true},        {"*", "anything", true},   {"a*", "abc", true},      {"a*c", "abc", true},
-                {"a*c", "abd", false},  {"?", "x", true},          {"?", "", false},         {"*.pt", ".pt", true},
-                {"*.pt", "m.ptx", false}, {"[a-c]x", "bx", true},  {"[a-c]x", "dx", false},  {"[!a-c]x", "dx", true},
-                {"[]]", "]", true},     {"[", "[", true},          {"[a", "[a", true},       {"\\*", "*", true},
-                {"\\*", "x", false},    {"a**b", "axyb", true},    {"*a*b*", "xxaxxbxx", true}, {"", "", true},
-                {"", "x", false},       {"[a-", "[a-", true},      {"x\\", "x\\", true},     {"*\xff", "a\xff", true},
+                {"*", "", true},
+                {"*", "anything", true},
+                {"a*", "abc", true},
+                {"a*c", "abc", true},
+                {"a*c", "abd", false},
+                {"?", "x", true},
+                {"?", "", false},
+                {"*.pt", ".pt", true},
+                {"*.pt", "m.ptx", false},
+                {"[a-c]x", "bx", true},
+                {"[a-c]x", "dx", false},
+                {"[!a-c]x", "dx", true},
+                {"[]]", "]", true},
+                {"[", "[", true},
+                {"[a", "[a", true},
+                {"\\*", "*", true},
+                {"\\*", "x", false},
+                {"a**b", "axyb", true},
+                {"*a*b*", "xxaxxbxx", true},
+                {"", "", true},
+                {"", "x", false},
+                {"[a-", "[a-", true},
+                {"x\\", "x\\", true},
+                {"*\xff", "a\xff", true},
         };
 
         (void)state;

@@ -22,7 +22,8 @@ static void nvidia(void **state)
         assert_int_equal(gpus.len, 3);
         assert_string_equal(gpus.items[0].name, "NVIDIA H100 80GB HBM3");
         assert_true(gpus.items[0].memory == (uint64_t)81559 << 20 && gpus.items[0].memory_used == (uint64_t)1024 << 20);
-        assert_true(gpus.items[0].util == 37 && gpus.items[1].memory == 0 && gpus.items[2].index == 63 && gpus.items[2].util == 100);
+        assert_true(gpus.items[0].util == 37 && gpus.items[1].memory == 0 && gpus.items[2].index == 63 &&
+                    gpus.items[2].util == 100);
 }
 
 static void amd(void **state)
@@ -37,7 +38,8 @@ static void amd(void **state)
         (void)state;
         er_gpu_parse(er_sv(text), true, &gpus);
         assert_int_equal(gpus.len, 2);
-        assert_true(gpus.amd && gpus.items[1].index == 1 && gpus.items[0].util == 12 && gpus.items[0].memory == 17163091968u);
+        assert_true(gpus.amd && gpus.items[1].index == 1 && gpus.items[0].util == 12 &&
+                    gpus.items[0].memory == 17163091968u);
         assert_true(gpus.items[0].memory_used == 1000000);
         assert_string_equal(gpus.items[1].name, "MI300");
 }

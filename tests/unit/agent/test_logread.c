@@ -129,10 +129,11 @@ static void lines_and_times(void **state)
         write_record(1, 5, 2000, 1);
         write_record(2, 9, 3000, 2);
         er_logread_init(&log, dir_fd, 0);
-        assert_true(er_logread_tail(&log, 9, 1) == 5 && er_logread_tail(&log, 9, 2) == 2 && er_logread_tail(&log, 9, 9) == 0);
+        assert_true(er_logread_tail(&log, 9, 1) == 5 && er_logread_tail(&log, 9, 2) == 2 &&
+                    er_logread_tail(&log, 9, 9) == 0);
         assert_true(er_logread_tail(&log, 9, 0) == 9 && er_logread_tail(&log, 7, 1) == 5);
-        assert_true(er_logread_since(&log, 1) == 0 && er_logread_since(&log, 2000) == 2 && er_logread_since(&log, 2500) == 5 &&
-                    er_logread_since(&log, 9999) == 9);
+        assert_true(er_logread_since(&log, 1) == 0 && er_logread_since(&log, 2000) == 2 &&
+                    er_logread_since(&log, 2500) == 5 && er_logread_since(&log, 9999) == 9);
         er_logread_release(&log);
 }
 

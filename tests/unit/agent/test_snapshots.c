@@ -63,7 +63,8 @@ static void tree_id(const char *name, unsigned char ret[ER_TREE_HASH])
         fake_hash(name, strlen(name), ret);
 }
 
-static struct er_upload *begin(const char *name, const char *base, const struct file *whole, size_t whole_count, const struct file *sent, size_t sent_count, const char *gone)
+static struct er_upload *begin(const char *name, const char *base, const struct file *whole, size_t whole_count,
+                               const struct file *sent, size_t sent_count, const char *gone)
 {
         er_auto(er_str) fields = ER_STR_INIT;
         er_auto(er_str) part = ER_STR_INIT;
@@ -125,7 +126,8 @@ static size_t send_needed(struct er_upload *up, const struct er_str *need, const
         return need->len / 12;
 }
 
-static size_t upload(const char *name, const char *base, const struct file *whole, size_t whole_count, const struct file *sent, size_t sent_count, const char *gone)
+static size_t upload(const char *name, const char *base, const struct file *whole, size_t whole_count,
+                     const struct file *sent, size_t sent_count, const char *gone)
 {
         er_autoptr(er_upload) up = begin(name, base, whole, whole_count, sent, sent_count, gone);
         er_auto(er_str) need = ER_STR_INIT;
@@ -178,28 +180,21 @@ static void make(const char *tree, const char *name)
 
 static char large[200001];
 static const struct file first[] = {
-        {"a.py", "print(1)\n", 'f', 0755},
-        {"b/c/d.txt", "deep", 'f', 0644},
-        {"b/c/e.txt", "deep", 'f', 0644},
-        {"b/empty", NULL, 'd', 0755},
-        {"b/link", "c/d.txt", 'l', 0644},
-        {"nothing", "", 'f', 0644},
+        {"a.py", "print(1)\n", 'f', 0755},  {"b/c/d.txt", "deep", 'f', 0644}, {"b/c/e.txt", "deep", 'f', 0644},
+        {"b/empty", NULL, 'd', 0755},       {"b/link", "c/d.txt", 'l', 0644}, {"nothing", "", 'f', 0644},
         {"z\n-odd \xff", large, 'f', 0644},
 };
 static const struct file second[] = {
-        {"a.py", "print(2)\n", 'f', 0644},
-        {"b/c", "now a file", 'f', 0644},
-        {"b/link", "../a.py", 'l', 0644},
-        {"n/e/w", "deep", 'f', 0644},
-        {"nothing", "", 'f', 0644},
-        {"z\n-odd \xff", large, 'f', 0644},
+        {"a.py", "print(2)\n", 'f', 0644}, {"b/c", "now a file", 'f', 0644}, {"b/link", "../a.py", 'l', 0644},
+        {"n/e/w", "deep", 'f', 0644},      {"nothing", "", 'f', 0644},       {"z\n-odd \xff", large, 'f', 0644},
 };
 
 static void test_arrives_and_is_written(void **state)
 {
         (void)state;
         memset(large, 'x', sizeof large - 1);
-        assert_int_equal(upload("one", NULL, first, ER_LEN(first), first, ER_LEN(first), NULL), 3); /* "deep" travels once */
+        assert_int_equal(upload("one", NULL, first, ER_LEN(first), first, ER_LEN(first), NULL),
+                         3); /* "deep" travels once */
         make("one", "work");
         check("work", first, ER_LEN(first));
         assert_int_equal(upload("one", NULL, first, ER_LEN(first), first, ER_LEN(first), NULL), 0);
@@ -211,12 +206,8 @@ static void test_difference(void **state)
                 {"a.py", "print(2)\n", 'f', 0644},
         };
         static const struct file whole[] = {
-                {"a.py", "print(2)\n", 'f', 0644},
-                {"b/c/e.txt", "deep", 'f', 0644},
-                {"b/empty", NULL, 'd', 0755},
-                {"b/link", "c/d.txt", 'l', 0644},
-                {"nothing", "", 'f', 0644},
-                {"z\n-odd \xff", large, 'f', 0644},
+                {"a.py", "print(2)\n", 'f', 0644}, {"b/c/e.txt", "deep", 'f', 0644}, {"b/empty", NULL, 'd', 0755},
+                {"b/link", "c/d.txt", 'l', 0644},  {"nothing", "", 'f', 0644},       {"z\n-odd \xff", large, 'f', 0644},
         };
 
         (void)state;

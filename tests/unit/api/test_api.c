@@ -83,7 +83,8 @@ static void test_to_the_end(void **state)
         er_auto(er_str) log = ER_STR_INIT;
         er_auto(er_str) again = ER_STR_INIT;
         uint64_t next = 0;
-        char *name = submit_line("echo one; test \"$TOKEN\" = hunter2 && echo two; echo r > out; exit 3", outputs, secrets);
+        char *name = submit_line("echo one; test \"$TOKEN\" = hunter2 && echo two; echo r > out; exit 3", outputs,
+                                 secrets);
         if (errand_logs(errand, name, 0, 1, collect, &log, &next, &error) < 0)
                 fail_msg("%s", error.message);
         assert_string_equal(log.buf, "one\ntwo\n");
@@ -135,9 +136,11 @@ static void test_left_and_taken_up(void **state)
         (void)state;
         struct errand_error error = ERRAND_ERROR_INIT;
         struct errand_job job = ERRAND_JOB_INIT;
-        er_autofree char *gate = er_path_join(root, "gate"), *line = er_fmt("echo on; while ! test -e %s; do sleep 0.02; done", gate);
+        er_autofree char *gate = er_path_join(root, "gate"),
+                         *line = er_fmt("echo on; while ! test -e %s; do sleep 0.02; done", gate);
         int calls = 0, jobs = 0;
-        char *name = submit_line(line, NULL, NULL), *second = submit_line("true", NULL, NULL), *third = submit_line("true", NULL, NULL);
+        char *name = submit_line(line, NULL, NULL), *second = submit_line("true", NULL, NULL),
+             *third = submit_line("true", NULL, NULL);
         assert_int_equal(errand_logs(errand, name, 0, 1, stop_at_once, &calls, NULL, &error), 0);
         errand_close(errand);
         assert_int_equal(errand_open(NULL, &errand, &error), 0);

@@ -14,7 +14,8 @@ static void test_numbers(void **state)
         assert_int_equal(er_parse_u64("18446744073709551616", UINT64_MAX, &u, &err), -1);
         unit_assert_err(&err, ER_CONFIG, "too large");
         assert_int_equal(er_parse_u64("11", 10, &u, &err), -1);
-        for (const char *const *bad = (const char *const[]){"", "+1", "-1", " 1", "1 ", "0x1", "1e3", NULL}; *bad; bad++) {
+        for (const char *const *bad = (const char *const[]){"", "+1", "-1", " 1", "1 ", "0x1", "1e3", NULL}; *bad;
+             bad++) {
                 assert_int_equal(er_parse_u64(*bad, 10, &u, &err), -1);
                 unit_assert_err(&err, ER_CONFIG, "is not a whole number");
         }
@@ -36,12 +37,30 @@ static void test_sizes(void **state)
                 const char *text;
                 uint64_t bytes; /* 1 is refused */
         } cases[] = {
-                {"4096", 4096},         {"16G", 16ull << 30},  {"16GiB", 16ull << 30}, {"16GB", 16ull << 30},
-                {"16gb", 16ull << 30},  {"512M", 512ull << 20}, {"1.5T", 3ull << 39},  {"8 GB", 8ull << 30},
-                {"0.5K", 512},          {"10B", 10},           {"0", 0},               {"", 1},
-                {"G", 1},               {"-1G", 1},            {"1X", 1},              {"1Gx", 1},
-                {"1.5", 1},             {"1.G", 1},            {"9E", 1},              {"99999999999999999999", 1},
-                {"1GiBs", 1},           {"1  G", 1},           {"7E", 7ull << 60},     {"0.25G", 1ull << 28},
+                {"4096", 4096},
+                {"16G", 16ull << 30},
+                {"16GiB", 16ull << 30},
+                {"16GB", 16ull << 30},
+                {"16gb", 16ull << 30},
+                {"512M", 512ull << 20},
+                {"1.5T", 3ull << 39},
+                {"8 GB", 8ull << 30},
+                {"0.5K", 512},
+                {"10B", 10},
+                {"0", 0},
+                {"", 1},
+                {"G", 1},
+                {"-1G", 1},
+                {"1X", 1},
+                {"1Gx", 1},
+                {"1.5", 1},
+                {"1.G", 1},
+                {"9E", 1},
+                {"99999999999999999999", 1},
+                {"1GiBs", 1},
+                {"1  G", 1},
+                {"7E", 7ull << 60},
+                {"0.25G", 1ull << 28},
         };
 
         (void)state;
@@ -124,11 +143,8 @@ static void test_hex(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_numbers),
-                cmocka_unit_test(test_sizes),
-                cmocka_unit_test(test_size_texts),
-                cmocka_unit_test(test_nearest),
-                cmocka_unit_test(test_hex),
+                cmocka_unit_test(test_numbers), cmocka_unit_test(test_sizes), cmocka_unit_test(test_size_texts),
+                cmocka_unit_test(test_nearest), cmocka_unit_test(test_hex),
         };
 
         return UNIT_RUN(tests);

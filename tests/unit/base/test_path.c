@@ -164,9 +164,12 @@ static void test_runtime_is_not_trusted(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_names),       cmocka_unit_test(test_expand_and_abs),
-                cmocka_unit_test(test_safe),        cmocka_unit_test(test_mkdir_p),
-                cmocka_unit_test(test_user_directories), cmocka_unit_test(test_runtime_directory),
+                cmocka_unit_test(test_names),
+                cmocka_unit_test(test_expand_and_abs),
+                cmocka_unit_test(test_safe),
+                cmocka_unit_test(test_mkdir_p),
+                cmocka_unit_test(test_user_directories),
+                cmocka_unit_test(test_runtime_directory),
                 cmocka_unit_test(test_runtime_is_not_trusted),
         };
 

@@ -7,13 +7,13 @@
 static void all_words(struct er_strv *words)
 {
         static const char *const odd[] = {
-                "",      " ",       "'",      "''",      "\\",      "\\'",   "a'b\\c", "\\\\",  "-n",       "--",
-                "$HOME", "`id`",    "$(id)",  "!",       "!!",      "a!b",   "{",      "}",     "{a,b}",    "[[",
-                "*",     "?",       "[a]",    "~",       "~root",   "a=b",   "=ls",    "--x=y", "--x=$y",   "if",
-                "for",   "done",    "time",   "select",  "#x",      "x#",    ";",      "&&",    "|",        ">x",
-                "2>x",   "\n",      "a\nb",   "\t",      "\r",      "\xff",  "\xc3\xa4", "\"",  "%1",       "^x",
-                "a b",   "\\n",     "\\x41",  "\033[0m", "@",       ":",     "+x",     "a,b",   "/usr/bin", "in",
-                "1",     "export",  "alias",  "function", "coproc", "repeat", "noglob", "\x7f", "a'",       "'a",
+                "",      " ",      "'",     "''",       "\\",     "\\'",    "a'b\\c",   "\\\\",  "-n",       "--",
+                "$HOME", "`id`",   "$(id)", "!",        "!!",     "a!b",    "{",        "}",     "{a,b}",    "[[",
+                "*",     "?",      "[a]",   "~",        "~root",  "a=b",    "=ls",      "--x=y", "--x=$y",   "if",
+                "for",   "done",   "time",  "select",   "#x",     "x#",     ";",        "&&",    "|",        ">x",
+                "2>x",   "\n",     "a\nb",  "\t",       "\r",     "\xff",   "\xc3\xa4", "\"",    "%1",       "^x",
+                "a b",   "\\n",    "\\x41", "\033[0m",  "@",      ":",      "+x",       "a,b",   "/usr/bin", "in",
+                "1",     "export", "alias", "function", "coproc", "repeat", "noglob",   "\x7f",  "a'",       "'a",
         };
 
         for (size_t i = 0; i < ER_LEN(odd); i++)
@@ -84,11 +84,10 @@ static void test_first_word(void **state)
                 argv[0] = er_strdup("sh");
                 argv[1] = er_strdup("-c");
                 argv[2] = er_strdup(script.buf);
-                assert_int_equal(
-                        er_proc_run(&opts, (struct er_sv){0}, NULL, NULL, 0, ER_NEVER, &status, &err), 0);
+                assert_int_equal(er_proc_run(&opts, (struct er_sv){0}, NULL, NULL, 0, ER_NEVER, &status, &err), 0);
                 for (int j = 0; j < 3; j++)
                         free(argv[j]);
-                /* Looked for as a program, which ends with 127 (125: there is a /usr/bin/time); not a syntax error, 2. */
+                /* Looked for as a program: 127 (125: there is a /usr/bin/time); not a syntax error, 2. */
                 if (status != 127 && status != 125)
                         fail_msg("%s: %d", script.buf, status);
         }
@@ -121,9 +120,13 @@ static void test_show(void **state)
                 {"\033[31m", 5, "\\x1b[31m"},
                 {"\xc3\xa4\xe2\x82\xac", 5, "\xc3\xa4\xe2\x82\xac"},
                 {"\xff\xc3", 2, "\\xff\\xc3"},
-                {"\xc2\x9b" "31m", 5, "\\xc2\\x9b31m"},         /* C1: a terminal may take it for ESC [ */
-                {"\xe2\x80\xae" "x", 4, "\\xe2\\x80\\xaex"},    /* right to left override */
-                {"\xed\xa0\x80", 3, "\\xed\\xa0\\x80"},         /* a surrogate is not UTF-8 */
+                {"\xc2\x9b"
+                 "31m",
+                 5, "\\xc2\\x9b31m"}, /* C1: a terminal may take it for ESC [ */
+                {"\xe2\x80\xae"
+                 "x",
+                 4, "\\xe2\\x80\\xaex"},                /* right to left override */
+                {"\xed\xa0\x80", 3, "\\xed\\xa0\\x80"}, /* a surrogate is not UTF-8 */
                 {"", 0, ""},
         };
         er_auto(er_str) out = ER_STR_INIT;
@@ -133,8 +136,12 @@ static void test_show(void **state)
                 er_quote_show(&out, cases[i].text, cases[i].len);
                 unit_assert_str(&out, cases[i].shown);
         }
-        er_utf8_lossy(&out, "a\xff" "b\xe2\x82", 5);
-        unit_assert_str(&out, "a\xef\xbf\xbd" "b\xef\xbf\xbd\xef\xbf\xbd");
+        er_utf8_lossy(&out,
+                      "a\xff"
+                      "b\xe2\x82",
+                      5);
+        unit_assert_str(&out, "a\xef\xbf\xbd"
+                              "b\xef\xbf\xbd\xef\xbf\xbd");
         er_utf8_lossy(&out, "\xf4\x90\x80\x80", 4); /* past U+10FFFF */
         assert_int_equal(out.len, 12);
 }

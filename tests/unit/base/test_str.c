@@ -16,7 +16,10 @@ static void test_invariants(void **state)
         er_str_addc(&s, '\0');
         er_str_addf(&s, "%d-%s", 42, "x");
         assert_int_equal(s.len, 8);
-        assert_memory_equal(s.buf, "abc\0" "42-x", 9);
+        assert_memory_equal(s.buf,
+                            "abc\0"
+                            "42-x",
+                            9);
         er_str_drop(&s, 4);
         assert_string_equal(s.buf, "42-x");
         er_str_cut(&s, 100);
@@ -141,9 +144,10 @@ static void test_strv_value(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_strv_value),
-                cmocka_unit_test(test_invariants), cmocka_unit_test(test_long_format), cmocka_unit_test(test_detach),
-                cmocka_unit_test(test_views),      cmocka_unit_test(test_vector),      cmocka_unit_test(test_grow),
+                cmocka_unit_test(test_strv_value),  cmocka_unit_test(test_invariants),
+                cmocka_unit_test(test_long_format), cmocka_unit_test(test_detach),
+                cmocka_unit_test(test_views),       cmocka_unit_test(test_vector),
+                cmocka_unit_test(test_grow),
         };
 
         return UNIT_RUN(tests);

@@ -6,12 +6,9 @@
 #include "base/term.h"
 
 static const struct er_column columns[] = {
-        {"JOB", "job", ER_CELL_TEXT, false, false},
-        {"COMMAND", "command", ER_CELL_TEXT, false, true},
-        {"CPUS", "cpus", ER_CELL_INT, false, false},
-        {"MEMORY", "memory", ER_CELL_SIZE, false, false},
-        {"SINCE", "since", ER_CELL_AGE, false, false},
-        {"ID", "id", ER_CELL_INT, true, false},
+        {"JOB", "job", ER_CELL_TEXT, false, false},    {"COMMAND", "command", ER_CELL_TEXT, false, true},
+        {"CPUS", "cpus", ER_CELL_INT, false, false},   {"MEMORY", "memory", ER_CELL_SIZE, false, false},
+        {"SINCE", "since", ER_CELL_AGE, false, false}, {"ID", "id", ER_CELL_INT, true, false},
 };
 
 static void add_row(struct er_table *table, const char *job, const char *command, int64_t cpus)
@@ -121,10 +118,10 @@ static void test_columns(void **state)
         (void)state;
         assert_int_equal(er_term_columns("abc", 3), 3);
         assert_int_equal(er_term_columns("\xc3\xa4", 2), 1);
-        assert_int_equal(er_term_columns("e\xcc\x81", 3), 1);     /* a combining accent */
-        assert_int_equal(er_term_columns("\xe6\x97\xa5", 3), 2);  /* wide */
+        assert_int_equal(er_term_columns("e\xcc\x81", 3), 1);    /* a combining accent */
+        assert_int_equal(er_term_columns("\xe6\x97\xa5", 3), 2); /* wide */
         assert_int_equal(er_term_columns("\xf0\x9f\x9a\x80", 4), 2);
-        assert_int_equal(er_term_columns("\xff\xfe", 2), 2);      /* bad bytes, one each */
+        assert_int_equal(er_term_columns("\xff\xfe", 2), 2); /* bad bytes, one each */
         assert_false(er_term_is(-1));
         assert_int_equal(er_term_width(-1), 80);
         assert_false(er_term_colour(-1));

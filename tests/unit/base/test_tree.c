@@ -144,8 +144,10 @@ static void test_read_only_directories(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_absent_and_file), cmocka_unit_test(test_never_through_a_link),
-                cmocka_unit_test(test_deep),            cmocka_unit_test(test_hard_links_count_once),
+                cmocka_unit_test(test_absent_and_file),
+                cmocka_unit_test(test_never_through_a_link),
+                cmocka_unit_test(test_deep),
+                cmocka_unit_test(test_hard_links_count_once),
                 cmocka_unit_test(test_read_only_directories),
         };
 

@@ -157,7 +157,8 @@ static void test_file_and_errors(void **state)
         unit_assert_err(&err, ER_NOT_FOUND, path);
         assert_int_equal(er_file_write(AT_FDCWD, path, "a: 1\ngpus: x\n", 13, 0600, false, &err), 0);
         assert_int_equal(er_yaml_load(path, &yaml, &err), 0);
-        assert_int_equal(er_yaml_err(yaml, er_yaml_get(er_yaml_root(yaml), "gpus"), &err, "gpus: not a %s", "number"), -1);
+        assert_int_equal(er_yaml_err(yaml, er_yaml_get(er_yaml_root(yaml), "gpus"), &err, "gpus: not a %s", "number"),
+                         -1);
         unit_assert_err(&err, ER_CONFIG, expected);
         er_yaml_err(yaml, NULL, &err, "wrong");
         unit_assert_err(&err, ER_CONFIG, "errand.yaml: wrong");

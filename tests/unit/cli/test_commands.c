@@ -260,11 +260,11 @@ static void bash_offers(const char *line, const char *expected)
         int status = -1;
 
         assert_int_equal(er_completion_script("bash", &script, NULL), 0);
-        er_str_addf(
-                &script,
-                "errand() { echo job-1; echo job-2; }\nCOMP_WORDS=(%s)\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_errand\n"
-                "printf '%%s ' \"${COMPREPLY[@]}\"\n",
-                line);
+        er_str_addf(&script,
+                    "errand() { echo job-1; echo job-2; }\nCOMP_WORDS=(%s)\nCOMP_CWORD=$((${#COMP_WORDS[@]} - "
+                    "1))\n_errand\n"
+                    "printf '%%s ' \"${COMPREPLY[@]}\"\n",
+                    line);
         assert_int_equal(er_proc_run(&opts, er_svn(script.buf, script.len), &out, NULL, 65536, er_deadline_in(20000),
                                      &status, NULL),
                          0);

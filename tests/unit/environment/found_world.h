@@ -56,9 +56,10 @@ static inline char *world_found(const struct er_found_list *list)
         for (size_t i = 0; i < list->count; i++) {
                 const struct er_found *found = &list->items[i];
 
-                er_str_addf(&out, "%s%s%s%s %s %s:%u%s%s%s", i > 0 ? ", " : "", found->distribution, found->version ? "==" : "",
-                            found->version ? found->version : "", found->import, found->file, found->line,
-                            found->optional ? " optional" : "", found->note ? " " : "", found->note ? found->note : "");
+                er_str_addf(&out, "%s%s%s%s %s %s:%u%s%s%s", i > 0 ? ", " : "", found->distribution,
+                            found->version ? "==" : "", found->version ? found->version : "", found->import,
+                            found->file, found->line, found->optional ? " optional" : "", found->note ? " " : "",
+                            found->note ? found->note : "");
         }
         return er_str_detach(&out);
 }
@@ -69,8 +70,8 @@ static inline char *world_names(const struct er_found_list *list)
         er_auto(er_str) out = ER_STR_INIT;
 
         for (size_t i = 0; i < list->count; i++)
-                er_str_addf(&out, "%s%s%s%s", i > 0 ? " " : "", list->items[i].optional ? "(" : "", list->items[i].distribution,
-                            list->items[i].optional ? ")" : "");
+                er_str_addf(&out, "%s%s%s%s", i > 0 ? " " : "", list->items[i].optional ? "(" : "",
+                            list->items[i].distribution, list->items[i].optional ? ")" : "");
         return er_str_detach(&out);
 }
 

@@ -9,7 +9,8 @@ static void test_masked(void **state)
                 const char *text, *masked;
         } cases[] = {
                 {"https://me:geheim@host/simple", "https://***@host/simple"},
-                {"--index-url https://me:geheim@host:8080/simple  # mine", "--index-url https://***@host:8080/simple  # mine"},
+                {"--index-url https://me:geheim@host:8080/simple  # mine",
+                 "--index-url https://***@host:8080/simple  # mine"},
                 {"a @ git+https://ghp_0123456789abcdef@github.com/x/y", "a @ git+https://***@github.com/x/y"},
                 {"a @ git+ssh://git@github.com/x/y", "a @ git+ssh://git@github.com/x/y"},
                 {"https://a:b@one/ https://c:d@two/", "https://***@one/ https://***@two/"},
@@ -105,7 +106,8 @@ static void test_variables_of_ours(void **state)
 /* What names a place is the host's; what cannot be a variable's name is none. */
 static void test_variables_of_the_host(void **state)
 {
-        static const char *const names[] = {"PATH", "HOME", "TMPDIR", "LD_PRELOAD", "PYTHONPATH", "UV_CACHE_DIR", "PROJECT_ROOT", "IFS", "9"};
+        static const char *const names[] = {"PATH",         "HOME",         "TMPDIR", "LD_PRELOAD", "PYTHONPATH",
+                                            "UV_CACHE_DIR", "PROJECT_ROOT", "IFS",    "9"};
 
         (void)state;
         for (size_t i = 0; i < ER_LEN(names); i++) {
@@ -179,8 +181,13 @@ static void test_what_no_log_may_show(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_masked), cmocka_unit_test(test_taken), cmocka_unit_test(test_two_in_one_address),
-                cmocka_unit_test(test_variables_of_ours), cmocka_unit_test(test_variables_of_the_host), cmocka_unit_test(test_encoded), cmocka_unit_test(test_what_no_log_may_show),
+                cmocka_unit_test(test_masked),
+                cmocka_unit_test(test_taken),
+                cmocka_unit_test(test_two_in_one_address),
+                cmocka_unit_test(test_variables_of_ours),
+                cmocka_unit_test(test_variables_of_the_host),
+                cmocka_unit_test(test_encoded),
+                cmocka_unit_test(test_what_no_log_may_show),
         };
 
         return UNIT_RUN(tests);

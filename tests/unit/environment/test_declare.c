@@ -28,12 +28,13 @@ static void test_all_keys(void **state)
         er_auto(er_err) err = ER_ERR_INIT;
 
         (void)state;
-        if (take_all("apt: ffmpeg git\nconda: [numpy >=1.26, scipy]\nchannels: [conda-forge]\n"
-                     "pip: |\n  numpy >= 1.2  \n  # not this\n\n  torch\n"
-                     "index_url: http://127.0.0.1/simple\nextra_index_urls: [http://a/, http://b/]\nfind_links: wheels\n"
-                     "torch_backend: cpu\njulia: [DataFrames@1.6]\nsetup: |\n  if true; then\n    make\n  fi\n"
-                     "container: docker.io/library/python:3.11\npython: 3.10\nfetch: Here\n",
-                     &e, &err) < 0)
+        if (take_all(
+                    "apt: ffmpeg git\nconda: [numpy >=1.26, scipy]\nchannels: [conda-forge]\n"
+                    "pip: |\n  numpy >= 1.2  \n  # not this\n\n  torch\n"
+                    "index_url: http://127.0.0.1/simple\nextra_index_urls: [http://a/, http://b/]\nfind_links: wheels\n"
+                    "torch_backend: cpu\njulia: [DataFrames@1.6]\nsetup: |\n  if true; then\n    make\n  fi\n"
+                    "container: docker.io/library/python:3.11\npython: 3.10\nfetch: Here\n",
+                    &e, &err) < 0)
                 fail_msg("%s", err.message);
         assert_int_equal(e.apt.len, 2);
         assert_string_equal(e.apt.items[1], "git");

@@ -68,7 +68,8 @@ static void yaml(void **state)
                 {"pip: &x [a]\n", "c", NULL},
                 {"pip: |\n  a\n", "c", NULL},
                 {"env: {pip: x}\n", "six", "env: {pip: x}\npip: [auto, six]\n"},
-                {"environments:\n  pip:\n    pip: [a]\n", "six", "environments:\n  pip:\n    pip: [a]\npip: [auto, six]\n"},
+                {"environments:\n  pip:\n    pip: [a]\n", "six",
+                 "environments:\n  pip:\n    pip: [a]\npip: [auto, six]\n"},
                 {"pip: ['it''s']\n", "c", NULL},
         };
 
@@ -86,8 +87,10 @@ static bool edit_apt_below(struct er_str *text, const struct er_strv *items)
 static void below(void **state)
 {
         static const struct sample samples[] = {
-                {"environments:\n  other:\n    apt: [x]\n  train:\n    pip: [a]\n  last:\n    pip: [b]\nname: x\n", "ffmpeg",
-                 "environments:\n  other:\n    apt: [x]\n  train:\n    pip: [a]\n    apt: [ffmpeg]\n  last:\n    pip: [b]\nname: x\n"},
+                {"environments:\n  other:\n    apt: [x]\n  train:\n    pip: [a]\n  last:\n    pip: [b]\nname: x\n",
+                 "ffmpeg",
+                 "environments:\n  other:\n    apt: [x]\n  train:\n    pip: [a]\n    apt: [ffmpeg]\n  last:\n    pip: "
+                 "[b]\nname: x\n"},
                 {"environments:\n  train:\n    apt:\n      - a\n    # more\n    pip: [c]\n", "b=1",
                  "environments:\n  train:\n    apt:\n      - a\n      - b=1\n    # more\n    pip: [c]\n"},
                 {"environments: {train: {apt: [a]}}\n", "b", NULL},
@@ -125,7 +128,8 @@ static void requirements(void **state)
                 {"a==1 --hash=sha256:00\n", "a==2", NULL},
                 {"a==1 \\\n  --hash=sha256:00\n", "a==2", NULL},
                 {"a==1 --hash=sha256:00\n", "b", "a==1 --hash=sha256:00\nb\n"},
-                {"x @ https://example.org/x.whl#sha256=00\n", "y[z]", "x @ https://example.org/x.whl#sha256=00\ny[z]\n"},
+                {"x @ https://example.org/x.whl#sha256=00\n", "y[z]",
+                 "x @ https://example.org/x.whl#sha256=00\ny[z]\n"},
         };
 
         (void)state;
@@ -135,10 +139,13 @@ static void requirements(void **state)
 static void pyproject(void **state)
 {
         static const struct sample samples[] = {
-                {"[project]\nname = \"x\"\ndependencies = [\"a\"]\n", "b>=1", "[project]\nname = \"x\"\ndependencies = [\"a\", \"b>=1\"]\n"},
+                {"[project]\nname = \"x\"\ndependencies = [\"a\"]\n", "b>=1",
+                 "[project]\nname = \"x\"\ndependencies = [\"a\", \"b>=1\"]\n"},
                 {"[project]\ndependencies = []\n", "b|c", "[project]\ndependencies = [\"b\", \"c\"]\n"},
-                {"[project]\ndependencies = [\n    \"a[x]\",  # why\n]\n[tool.x]\n", "b", "[project]\ndependencies = [\n    \"a[x]\",  # why\n    \"b\",\n]\n[tool.x]\n"},
-                {"[project]\ndependencies = [\n    \"a\",\n    \"b==1\"\n]\n", "B==2|c", "[project]\ndependencies = [\n    \"a\",\n    \"B==2\",\n    \"c\",\n]\n"},
+                {"[project]\ndependencies = [\n    \"a[x]\",  # why\n]\n[tool.x]\n", "b",
+                 "[project]\ndependencies = [\n    \"a[x]\",  # why\n    \"b\",\n]\n[tool.x]\n"},
+                {"[project]\ndependencies = [\n    \"a\",\n    \"b==1\"\n]\n", "B==2|c",
+                 "[project]\ndependencies = [\n    \"a\",\n    \"B==2\",\n    \"c\",\n]\n"},
                 {"[tool.x]\ndependencies = []\n", "b", NULL},
                 {"[project]\nname = \"x\"\n", "b", NULL},
         };
@@ -149,8 +156,9 @@ static void pyproject(void **state)
 
 int main(void)
 {
-        const struct CMUnitTest tests[] = {cmocka_unit_test(yaml), cmocka_unit_test(below), cmocka_unit_test(conda_file),
-                                           cmocka_unit_test(requirements), cmocka_unit_test(pyproject)};
+        const struct CMUnitTest tests[] = {cmocka_unit_test(yaml), cmocka_unit_test(below),
+                                           cmocka_unit_test(conda_file), cmocka_unit_test(requirements),
+                                           cmocka_unit_test(pyproject)};
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,15 +31,19 @@ static void test_nothing_installed(void **state)
 
         (void)state;
         unit_put(world.project, "train.py",
-                  "import os, sys, numpy as np\nimport cv2, yaml\nfrom PIL import Image\nfrom sklearn.linear_model import Lasso\n"
-                  "from google.cloud import storage\nimport google.protobuf.message\nimport azure.storage.blob\nimport ruamel.yaml\n"
-                  "import google\nimport StringIO\nimport my_own_thing\nimport _speedups\n"
-                  "if TYPE_CHECKING:\n  import jaxtyping\n");
+                 "import os, sys, numpy as np\nimport cv2, yaml\nfrom PIL import Image\nfrom sklearn.linear_model "
+                 "import Lasso\n"
+                 "from google.cloud import storage\nimport google.protobuf.message\nimport azure.storage.blob\nimport "
+                 "ruamel.yaml\n"
+                 "import google\nimport StringIO\nimport my_own_thing\nimport _speedups\n"
+                 "if TYPE_CHECKING:\n  import jaxtyping\n");
         found = find(&world, "train.py", false);
-        assert_string_equal(found, "azure-storage-blob azure.storage.blob train.py:7, google-cloud-storage google.cloud.storage train.py:5, "
-                                   "jaxtyping jaxtyping train.py:14 optional, my-own-thing my_own_thing train.py:11, numpy numpy train.py:1, "
-                                   "opencv-python cv2 train.py:2, pillow PIL train.py:3, protobuf google.protobuf.message train.py:6, "
-                                   "pyyaml yaml train.py:2, ruamel-yaml ruamel.yaml train.py:8, scikit-learn sklearn.linear_model train.py:4");
+        assert_string_equal(found,
+                            "azure-storage-blob azure.storage.blob train.py:7, google-cloud-storage "
+                            "google.cloud.storage train.py:5, jaxtyping jaxtyping train.py:14 optional, my-own-thing "
+                            "my_own_thing train.py:11, numpy numpy train.py:1, opencv-python cv2 train.py:2, pillow "
+                            "PIL train.py:3, protobuf google.protobuf.message train.py:6, pyyaml yaml train.py:2, "
+                            "ruamel-yaml ruamel.yaml train.py:8, scikit-learn sklearn.linear_model train.py:4");
         world_end(&world);
 }
 
@@ -62,20 +66,25 @@ static void test_installed(void **state)
         unit_put(site, "yaml/__init__.py", "");
         /* from a directory */
         unit_put(site, "mylib-0.1.dist-info/RECORD", "__editable__.mylib.pth,,\n");
-        unit_put(site, "mylib-0.1.dist-info/direct_url.json", "{\"url\": \"file:///home/me/mylib\", \"dir_info\": {\"editable\": true}}");
+        unit_put(site, "mylib-0.1.dist-info/direct_url.json",
+                 "{\"url\": \"file:///home/me/mylib\", \"dir_info\": {\"editable\": true}}");
         /* conda's own record of where it built the package means nothing */
         world_install(&world, "fromconda-3.1", "fromconda/__init__.py");
-        unit_put(site, "fromconda-3.1.dist-info/direct_url.json", "{\"url\": \"file:///home/conda/feedstock_root/x\", \"dir_info\": {}}");
+        unit_put(site, "fromconda-3.1.dist-info/direct_url.json",
+                 "{\"url\": \"file:///home/conda/feedstock_root/x\", \"dir_info\": {}}");
         unit_put(site, "fromconda-3.1.dist-info/INSTALLER", "conda\n");
         unit_put(world.project, "a.py",
-                  "from sklearn.linear_model import Lasso\nimport torch, cv2, thing, fastmod\nfrom google.cloud import storage\n"
-                  "from google.protobuf import message\nimport devthing, yaml, mylib.x, fromconda\n");
+                 "from sklearn.linear_model import Lasso\nimport torch, cv2, thing, fastmod\nfrom google.cloud import "
+                 "storage\n"
+                 "from google.protobuf import message\nimport devthing, yaml, mylib.x, fromconda\n");
         found = find(&world, "a.py", false);
-        assert_string_equal(found, "compiled==2 fastmod a.py:2, dev-thing devthing a.py:5, fromconda==3.1 fromconda a.py:5, "
-                                   "google-cloud-storage==2.1 google.cloud.storage a.py:3, "
-                                   "mylib mylib.x a.py:5 optional installed here from file:///home/me/mylib, not from an index, "
-                                   "odd-name==1.0 thing a.py:2, opencv-python-headless==4.8 cv2 a.py:2, protobuf==4.25.1 google.protobuf.message a.py:4, "
-                                   "pyyaml==6.0 yaml a.py:5, scikit-learn==1.3.0 sklearn.linear_model a.py:1, torch==2.1.0 torch a.py:2");
+        assert_string_equal(
+                found,
+                "compiled==2 fastmod a.py:2, dev-thing devthing a.py:5, fromconda==3.1 fromconda a.py:5, "
+                "google-cloud-storage==2.1 google.cloud.storage a.py:3, mylib mylib.x a.py:5 optional installed here "
+                "from file:///home/me/mylib, not from an index, odd-name==1.0 thing a.py:2, "
+                "opencv-python-headless==4.8 cv2 a.py:2, protobuf==4.25.1 google.protobuf.message a.py:4, pyyaml==6.0 "
+                "yaml a.py:5, scikit-learn==1.3.0 sklearn.linear_model a.py:1, torch==2.1.0 torch a.py:2");
         world_end(&world);
 }
 
@@ -102,10 +111,13 @@ static void test_modules_of_the_project(void **state)
         struct world world = world_new();
 
         (void)state;
-        unit_put(world.project, "scripts/train.py", "import helper\nfrom pkg import model\nimport pkg.data.loader\nfrom space.inner import x\nimport lay\n");
+        unit_put(world.project, "scripts/train.py",
+                 "import helper\nfrom pkg import model\nimport pkg.data.loader\nfrom space.inner import x\nimport "
+                 "lay\n");
         unit_put(world.project, "scripts/helper.py", "import requests\n");
         unit_put(world.project, "pkg/__init__.py", "import click\n");
-        unit_put(world.project, "pkg/model.py", "from . import layers\nfrom .data import loader\nfrom .. import nothing\n");
+        unit_put(world.project, "pkg/model.py",
+                 "from . import layers\nfrom .data import loader\nfrom .. import nothing\n");
         unit_put(world.project, "pkg/layers.py", "import einops\nfrom .model import x\n"); /* a circle */
         unit_put(world.project, "pkg/data/__init__.py", "");
         unit_put(world.project, "pkg/data/loader.py", "from ..util import f\n");
@@ -124,11 +136,11 @@ static void test_a_name_that_is_both(void **state)
 
         (void)state;
         unit_put(world.project, "main.py", "import yaml, wandb, datasets, queue\nfrom tree.node import x\n");
-        unit_put(world.project, "yaml.py", "import six\n"); /* a module beside the script: Python takes it */
-        unit_put(world.project, "wandb/run-1/log.txt", ""); /* a directory of logs: Python does not */
+        unit_put(world.project, "yaml.py", "import six\n");            /* a module beside the script: Python takes it */
+        unit_put(world.project, "wandb/run-1/log.txt", "");            /* a directory of logs: Python does not */
         unit_put(world.project, "datasets/prepare.py", "import no\n"); /* no package: what is installed comes first */
-        unit_put(world.project, "tree/node.py", "import regex\n"); /* but this module is only here */
-        unit_put(world.project, "sub/requests.py", ""); /* not on the way */
+        unit_put(world.project, "tree/node.py", "import regex\n");     /* but this module is only here */
+        unit_put(world.project, "sub/requests.py", "");                /* not on the way */
         unit_put(world.project, "queue/x.py", "");
         expect(&world, "main.py", "datasets regex six wandb");
         unit_put(world.project, "other.py", "import requests, common_things\n");
@@ -142,7 +154,9 @@ static void test_only_elsewhere(void **state)
         struct world world = world_new();
 
         (void)state;
-        unit_put(world.project, "a.py", "import sys\nif sys.platform == 'win32':\n  import winlike\n  import both\nelse:\n  import unixlike\n");
+        unit_put(
+                world.project, "a.py",
+                "import sys\nif sys.platform == 'win32':\n  import winlike\n  import both\nelse:\n  import unixlike\n");
         unit_put(world.project, "winlike.py", "import win32api\nimport both\n");
         unit_put(world.project, "unixlike.py", "import psutil\nimport both\n");
         unit_put(world.project, "both.py", "import numpy\n");
@@ -161,7 +175,8 @@ static void test_the_whole_project(void **state)
         unit_put(world.project, "deep/b/pkg/other.py", "");
         unit_put(world.project, "deep/b/run.py", "import side\n");
         unit_put(world.project, "deep/b/side.py", "");
-        unit_put(world.project, "n.ipynb", "{\"cells\": [{\"cell_type\": \"code\", \"source\": \"!pip install Timm[x]==0.9\\nimport bs4\"}]}");
+        unit_put(world.project, "n.ipynb",
+                 "{\"cells\": [{\"cell_type\": \"code\", \"source\": \"!pip install Timm[x]==0.9\\nimport bs4\"}]}");
         unit_put(world.project, ".hidden/x.py", "import no\n");
         unit_put(world.project, "env2/pyvenv.cfg", "");
         unit_put(world.project, "env2/x.py", "import no\n");
@@ -187,7 +202,8 @@ static void test_code_and_modules_of_the_command(void **state)
 static void test_tables(void **state)
 {
         const char *before = "", *import, *distribution;
-        er_autofree char *name = er_dist_normalise(er_sv("Foo__bar.-Baz")), *guess = er_dist_guess(er_sv("airflow.providers.http.hooks"));
+        er_autofree char *name = er_dist_normalise(er_sv("Foo__bar.-Baz")),
+                         *guess = er_dist_guess(er_sv("airflow.providers.http.hooks"));
 
         (void)state;
         assert_string_equal(name, "foo-bar-baz");
@@ -206,7 +222,8 @@ static void test_tables(void **state)
                 assert_true(strcmp(before, er_stdlib_at(i)) < 0);
                 before = er_stdlib_at(i);
         }
-        assert_true(er_stdlib_has(ER_SV("os")) && er_stdlib_has(ER_SV("distutils")) && er_stdlib_has(ER_SV("__future__")));
+        assert_true(er_stdlib_has(ER_SV("os")) && er_stdlib_has(ER_SV("distutils")) &&
+                    er_stdlib_has(ER_SV("__future__")));
         assert_false(er_stdlib_has(ER_SV("numpy")) || er_stdlib_has(ER_SV("o")) || er_stdlib_has(ER_SV("")));
 }
 

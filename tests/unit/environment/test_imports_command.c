@@ -12,12 +12,16 @@ static char *joined(const struct er_strv *list)
 
 static void lay_out(struct world *world)
 {
-        static const char *const files[] = {"train.py", "tools/x.py", "pkg/__init__.py", "pkg/train.py", "pkg/cli/__main__.py", "src/lay/__init__.py", "src/lay/main.py"};
+        static const char *const files[] = {"train.py",       "tools/x.py",          "pkg/__init__.py",
+                                            "pkg/train.py",   "pkg/cli/__main__.py", "src/lay/__init__.py",
+                                            "src/lay/main.py"};
 
         for (size_t i = 0; i < ER_LEN(files); i++)
                 unit_put(world->project, files[i], "");
         unit_put(world->project, "self", "#!/usr/bin/env python3\nimport a\n");
-        unit_put(world->project, "run.sh", "#!/bin/bash\n# python no.py\nset -e\ncd tools\npython x.py --flag \\\n  'a;b' > log 2>&1\ncat <<EOF\npython no.py\nEOF\n");
+        unit_put(world->project, "run.sh",
+                 "#!/bin/bash\n# python no.py\nset -e\ncd tools\npython x.py --flag \\\n  'a;b' > log 2>&1\ncat "
+                 "<<EOF\npython no.py\nEOF\n");
         unit_put(world->project, "loop.sh", "bash loop.sh; python train.py");
         unit_put(world->project, "sim.jl", "");
 }
@@ -126,7 +130,8 @@ static void test_julia(void **state)
 
         (void)state;
         lay_out(&world);
-        er_strv_add(&command, "python train.py && JULIA_NUM_THREADS=2 julia -t 4 --project --project=. -e 'using A' ; julia -O3 sim.jl 5");
+        er_strv_add(&command, "python train.py && JULIA_NUM_THREADS=2 julia -t 4 --project --project=. -e 'using A' ; "
+                              "julia -O3 sim.jl 5");
         er_julia_scripts_of(world.project, NULL, &command, true, &scripts);
         shown = joined(&scripts);
         assert_string_equal(shown, "-e using A | sim.jl");
@@ -135,7 +140,8 @@ static void test_julia(void **state)
 
 int main(void)
 {
-        const struct CMUnitTest tests[] = {cmocka_unit_test(test_lines), cmocka_unit_test(test_words), cmocka_unit_test(test_julia)};
+        const struct CMUnitTest tests[] = {cmocka_unit_test(test_lines), cmocka_unit_test(test_words),
+                                           cmocka_unit_test(test_julia)};
 
         return UNIT_RUN(tests);
 }

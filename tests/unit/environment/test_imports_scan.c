@@ -31,13 +31,15 @@ static void test_python(void **state)
                 {"\xef\xbb\xbfimport a\r\nimport b\r\n", "1 a, 2 b"},
                 {"import a as b, c.d\n", "1 a, 1 c.d"},
                 {"import a; import b ;x=1;import c\n", "1 a, 1 b, 1 c"},
-                {"from . import x\nfrom .. import y as z\nfrom .m import n\nfrom ... p import q\n", "1 .x, 2 ..y, 3 .m.n, 4 ...p.q"},
+                {"from . import x\nfrom .. import y as z\nfrom .m import n\nfrom ... p import q\n",
+                 "1 .x, 2 ..y, 3 .m.n, 4 ...p.q"},
                 {"from a.b import (c,\n  d as e, # f\n)\nimport g\n", "1 a.b.c, 1 a.b.d, 4 g"},
                 {"from a import *\n", "1 a"},
                 {"from a \\\n  import b, \\\n c\nimport d\n", "1 a.b, 1 a.c, 4 d"},
                 {"'''\nimport no\n'''\nimport a\n", "4 a"},
                 {"x = 'import no' # import no\n\"it's\"; import a\n", "2 a"},
-                {"x = 'abc\nimport a\ny = r'\\'\nimport b\n", "2 a, 4 b"}, /* a string that is not closed ends with its line */
+                {"x = 'abc\nimport a\ny = r'\\'\nimport b\n",
+                 "2 a, 4 b"}, /* a string that is not closed ends with its line */
                 {"x = f\"{d['k']} {'import no'}\"\nimport a\n", "2 a"},
                 {"x = (1,\n'''\n)''',\nimport_, [\n])\nimport a\n", "6 a"},
                 {"foo(\nimport a\n", "2 a"}, /* a bracket that is never closed */
@@ -61,7 +63,9 @@ static void test_python(void **state)
                 {"if TYPE_CHECKING:\n  import a\nimport b\n", "2 a n, 3 b"},
                 {"if typing.TYPE_CHECKING:\n  import a\nelse:\n  import b\n", "2 a n, 4 b"},
                 {"if not TYPE_CHECKING: import a\n", "1 a"},
-                {"if sys.platform == 'win32':\n  import a\nelif sys.platform == 'darwin':\n  import b\nelse:\n  import c\n", "2 a n, 4 b n, 6 c"},
+                {"if sys.platform == 'win32':\n  import a\nelif sys.platform == 'darwin':\n  import b\nelse:\n  import "
+                 "c\n",
+                 "2 a n, 4 b n, 6 c"},
                 {"if sys.platform.startswith('linux'):\n  import a\nelse:\n  import b\n", "2 a, 4 b n"},
                 {"if os.name == 'nt':\n  if x:\n    import a\n  import b\nimport c\n", "3 a n, 4 b n, 5 c"},
                 {"if os.name != \"posix\": import a\n", "1 a n"},
@@ -75,7 +79,8 @@ static void test_python(void **state)
                 {"if sys.version_info < (3,):\n  import a\n", "2 a n"},
                 {"if sys.version_info[0] == 2: import a\nelse: import b\n", "1 a n, 2 b"},
                 {"if sys.version_info >= (3, 11):\n  import a\nelse:\n  import b\n", "2 a, 4 b"},
-                {"if False:\n  import a\nif 0: import b\nif True: import c\nelse: import d\n", "2 a n, 3 b n, 4 c, 5 d n"},
+                {"if False:\n  import a\nif 0: import b\nif True: import c\nelse: import d\n",
+                 "2 a n, 3 b n, 4 c, 5 d n"},
                 {"while x:\n  if TYPE_CHECKING:\n    import a\n  import b\nelse:\n  import c\n", "3 a n, 4 b, 6 c"},
                 {"if __name__ == '__main__':\n  import a\n", "2 a"},
                 /* try */
@@ -86,7 +91,8 @@ static void test_python(void **state)
                 {"try:\n  import a\nexcept ImportError:\n  if must:\n    raise\n", "2 a g"},
                 {"try:\n  import a\nexcept ImportError:\n  sys.exit('no a')\n", "2 a"},
                 {"with suppress(ImportError):\n  import a\nimport b\n", "2 a g, 3 b"},
-                {"try:\n  import a\nexcept ImportError:\n  try:\n    import b\n  except ImportError:\n    import c\n", "2 a g, 5 b g, 7 c h"},
+                {"try:\n  import a\nexcept ImportError:\n  try:\n    import b\n  except ImportError:\n    import c\n",
+                 "2 a g, 5 b g, 7 c h"},
         };
 
         (void)state;
@@ -103,18 +109,19 @@ static void test_python(void **state)
 
 static void test_notebook(void **state)
 {
-        static const char text[] = "{\"cells\": [\n"
-                                   " {\"cell_type\": \"markdown\", \"source\": [\"import no\"]},\n"
-                                   " {\"cell_type\": \"code\", \"source\": [\n"
-                                   "  \"!pip install -q 'numpy==1.26' einops[x] ./local git+https://x/y -r r.txt # why\\n\",\n"
-                                   "  \"%pip install timm>=0.9; echo no\\n\",\n"
-                                   "  \"%matplotlib inline\\n\",\n"
-                                   "  \"import a\"]},\n"
-                                   " {\"cell_type\": \"code\", \"source\": \"%%bash\\nimport no\"},\n"
-                                   " {\"cell_type\": \"code\", \"source\": \"%%time\\nfrom b import c\"}\n"
-                                   "], \"metadata\": {}}";
-        static const char other[] = "{\"cells\": [{\"cell_type\": \"code\", \"source\": \"import a\"}], "
-                                    "\"metadata\": {\"kernelspec\": {\"language\": \"julia\"}}}";
+        static const char text[] =
+                "{\"cells\": [\n"
+                " {\"cell_type\": \"markdown\", \"source\": [\"import no\"]},\n"
+                " {\"cell_type\": \"code\", \"source\": [\n"
+                "  \"!pip install -q 'numpy==1.26' einops[x] ./local git+https://x/y -r r.txt # why\\n\",\n"
+                "  \"%pip install timm>=0.9; echo no\\n\",\n"
+                "  \"%matplotlib inline\\n\",\n"
+                "  \"import a\"]},\n"
+                " {\"cell_type\": \"code\", \"source\": \"%%bash\\nimport no\"},\n"
+                " {\"cell_type\": \"code\", \"source\": \"%%time\\nfrom b import c\"}\n"
+                "], \"metadata\": {}}";
+        static const char other[] = "{\"cells\": [{\"cell_type\": \"code\", \"source\": \"import a\"}], \"metadata\": "
+                                    "{\"kernelspec\": {\"language\": \"julia\"}}}";
         er_auto(er_import_scan) scan = ER_IMPORT_SCAN_INIT;
         er_auto(er_str) shown = ER_STR_INIT;
 

@@ -31,14 +31,17 @@ static void test_blocks(void **state)
         (void)state;
         check(&world, "import a\n", "0");
         check(&world, "# /// other\n# x = 1\n# ///\n", "0");
-        check(&world, "#!/usr/bin/env python\n\n# /// script\n# requires-python = \">=3.11\"\n# dependencies = [\n#   \"requests<3\", # why\n#   'rich',\n# ]\n#\n# [tool.x]\n# dependencies = [\"no\"]\n# ///\nimport a\n",
+        check(&world,
+              "#!/usr/bin/env python\n\n# /// script\n# requires-python = \">=3.11\"\n# dependencies = [\n#   "
+              "\"requests<3\", # why\n#   'rich',\n# ]\n#\n# [tool.x]\n# dependencies = [\"no\"]\n# ///\nimport a\n",
               "1 requests<3 rich python >=3.11");
         check(&world, "# /// script\r\n# dependencies = []\r\n# ///\r\n", "1");
         check(&world, "# /// script\n# dependencies = ['a']\n# ///\n# not toml any more\n", "1 a");
         check(&world, "# /// script\n# dependencies = [\n", "-1 :1: the block");
         check(&world, "# /// script\nx = 1\n# ///\n", "-1 :1: the block");
         check(&world, "# /// script\n# ///\n\n# /// script\n# ///\n", "-1 :4: a second block");
-        check(&world, "# /// script\n# dependencies = [1]\n# ///\n", "-1 : dependencies: a list of texts is wanted, not 1");
+        check(&world, "# /// script\n# dependencies = [1]\n# ///\n",
+              "-1 : dependencies: a list of texts is wanted, not 1");
         check(&world, "\n\n# /// script\n# dependencies = [\"a\n# ///\n", "-1 :4:");
         world_end(&world);
 }

@@ -10,14 +10,16 @@ static void test_packages(void **state)
 
         (void)state;
         unit_put(world.project, "sim.jl",
-                  "# using No\n#= using No #= using No =#\nusing No =#\n"
-                  "using DataFrames, CSV: read\nusing LinearAlgebra, Random\nimport Plots as P, Flux.Optimise\n"
-                  "using .Inner; using ..Outer\nx = \"using No\"; y = \"\"\"\nusing No\n\"\"\"\nz = a' ; c = 'u'; d = '\\''\n"
-                  "using JuMP: @variable, \n   No\nusing Turing,\n  Distributions\n@everywhere using Pluto\n"
-                  "Pkg.add(\"HTTP\"); Pkg.add([\"JSON3\", \"YAML@0.4\"]); Pkg.add(name=\"Zygote\", version=\"0.6\")\n"
-                  "Pkg.add([PackageSpec(name=\"Makie\", version=\"1\"), PackageSpec(url=\"https://x/y\")])\n"
-                  "Pkg.add(\"No$x\"); Pkg.add(\"No No\"); Pkg.add(name=\"Blink\", version=\"$(v)\"); Pkg.add(\"\")\n"
-                  "include(\"lib/a.jl\"); include(joinpath(@__DIR__, \"b.jl\"))\nx.using\nf(using_it)\nusing Mine\nusing Beside\n");
+                 "# using No\n#= using No #= using No =#\nusing No =#\n"
+                 "using DataFrames, CSV: read\nusing LinearAlgebra, Random\nimport Plots as P, Flux.Optimise\n"
+                 "using .Inner; using ..Outer\nx = \"using No\"; y = \"\"\"\nusing No\n\"\"\"\nz = a' ; c = 'u'; d = "
+                 "'\\''\n"
+                 "using JuMP: @variable, \n   No\nusing Turing,\n  Distributions\n@everywhere using Pluto\n"
+                 "Pkg.add(\"HTTP\"); Pkg.add([\"JSON3\", \"YAML@0.4\"]); Pkg.add(name=\"Zygote\", version=\"0.6\")\n"
+                 "Pkg.add([PackageSpec(name=\"Makie\", version=\"1\"), PackageSpec(url=\"https://x/y\")])\n"
+                 "Pkg.add(\"No$x\"); Pkg.add(\"No No\"); Pkg.add(name=\"Blink\", version=\"$(v)\"); Pkg.add(\"\")\n"
+                 "include(\"lib/a.jl\"); include(joinpath(@__DIR__, \"b.jl\"))\nx.using\nf(using_it)\nusing "
+                 "Mine\nusing Beside\n");
         unit_put(world.project, "lib/a.jl", "using Optim\ninclude(\"../b.jl\")\ninclude(\"a.jl\")\n");
         unit_put(world.project, "b.jl", "import Statistics, IJulia\n");
         unit_put(world.project, "src/Mine.jl", "");
@@ -27,10 +29,12 @@ static void test_packages(void **state)
         er_strv_add(&scripts, "missing.jl");
         assert_int_equal(er_julia_find(world.project, &scripts, &found, NULL), 0);
         shown = world_found(&found);
-        assert_string_equal(shown, "Blink Blink sim.jl:19, CSV CSV sim.jl:4, DataFrames DataFrames sim.jl:4, Distributions Distributions sim.jl:15, "
-                                   "Flux Flux.Optimise sim.jl:6, Gen Gen -e:1, HTTP HTTP sim.jl:17, IJulia IJulia b.jl:1, JSON3 JSON3 sim.jl:17, "
-                                   "JuMP JuMP sim.jl:12, Makie==1 Makie sim.jl:18, Optim Optim lib/a.jl:1, Plots Plots sim.jl:6, Pluto Pluto sim.jl:16, "
-                                   "Turing Turing sim.jl:14, YAML==0.4 YAML@0.4 sim.jl:17, Zygote==0.6 Zygote sim.jl:17");
+        assert_string_equal(shown,
+                            "Blink Blink sim.jl:19, CSV CSV sim.jl:4, DataFrames DataFrames sim.jl:4, Distributions "
+                            "Distributions sim.jl:15, Flux Flux.Optimise sim.jl:6, Gen Gen -e:1, HTTP HTTP sim.jl:17, "
+                            "IJulia IJulia b.jl:1, JSON3 JSON3 sim.jl:17, JuMP JuMP sim.jl:12, Makie==1 Makie "
+                            "sim.jl:18, Optim Optim lib/a.jl:1, Plots Plots sim.jl:6, Pluto Pluto sim.jl:16, Turing "
+                            "Turing sim.jl:14, YAML==0.4 YAML@0.4 sim.jl:17, Zygote==0.6 Zygote sim.jl:17");
         world_end(&world);
 }
 

@@ -50,7 +50,8 @@ static void test_canonical(void **state)
                 {"a@git+https://x/y@main#egg=a", "a @ git+https://x/y@main#egg=a"},
                 {"a===1+local", "a===1+local"},
         };
-        static const char *const none[] = {"", "-a", "a b", "a==", "a=1", "[x]", "a @", "a[x", "a==1;2=", "a==1 2", "a[/]"};
+        static const char *const none[] = {"",    "-a",  "a b",     "a==",    "a=1", "[x]",
+                                           "a @", "a[x", "a==1;2=", "a==1 2", "a[/]"};
         const char *why = NULL;
 
         (void)state;
@@ -75,16 +76,18 @@ static void test_file(void **state)
         er_auto(er_err) err = ER_ERR_INIT;
 
         (void)state;
-        unit_put(dir, "requirements.txt", "\xef\xbb\xbf# head\r\n-i http://127.0.0.1/simple\r\nNumPy==1.26.4  # why\n"
-                                "torch \\\n   >=2 \\\n   --hash=sha256:aa \\\n   # in between ends it\n"
-                                "-r sub/more.txt\n--constraint=sub/c.txt\n--no-binary :all:\n--pre\n"
-                                "git+https://h/x.git@v1#egg=x ; python_version>'3'\nurl#notcomment @ https://a/b#c\n");
+        unit_put(dir, "requirements.txt",
+                 "\xef\xbb\xbf# head\r\n-i http://127.0.0.1/simple\r\nNumPy==1.26.4  # why\n"
+                 "torch \\\n   >=2 \\\n   --hash=sha256:aa \\\n   # in between ends it\n"
+                 "-r sub/more.txt\n--constraint=sub/c.txt\n--no-binary :all:\n--pre\n"
+                 "git+https://h/x.git@v1#egg=x ; python_version>'3'\nurl#notcomment @ https://a/b#c\n");
         unit_put(dir, "sub/more.txt", "scipy\n-r ../requirements.txt\n-rdeep.txt\n");
         unit_put(dir, "sub/deep.txt", "numpy==1.26.4\nextra\n--extra-index-url 'http://e/'\n");
         unit_put(dir, "sub/c.txt", "numpy<2\n");
         assert_int_equal(read_file("requirements.txt", &r, &err), -1);
         unit_assert_err(&err, ER_CONFIG, "requirements.txt:13: \"url#notcomment");
-        assert_list(&r.items, "numpy==1.26.4|torch>=2 --hash=sha256:aa|scipy|extra|git+https://h/x.git@v1#egg=x ; python_version>'3'");
+        assert_list(&r.items, "numpy==1.26.4|torch>=2 --hash=sha256:aa|scipy|extra|git+https://h/x.git@v1#egg=x ; "
+                              "python_version>'3'");
         assert_list(&r.constraints, "numpy<2");
         assert_list(&r.options, "--no-binary :all:");
         assert_list(&r.extra_index_urls, "http://e/");
@@ -99,18 +102,24 @@ static void test_local(void **state)
 
         (void)state;
         unit_put(dir, "wheels/foo-1.0-py3-none-any.whl", "x");
-        unit_put(dir, "pyproject.toml", "[project]\nname = 'me'\ndependencies = [\n  \"numpy>=1\", # c\n  'tqdm',\n]\n"
-                              "requires-python = '>=3.8'\n[project.optional-dependencies]\ndev = ['pytest']\n"
-                              "[project.scripts]\ntrain = 'me.train:main'\nodd = 'no function'\n'../x' = 'a:b'\n");
+        unit_put(dir, "pyproject.toml",
+                 "[project]\nname = 'me'\ndependencies = [\n  \"numpy>=1\", # c\n  'tqdm',\n]\n"
+                 "requires-python = '>=3.8'\n[project.optional-dependencies]\ndev = ['pytest']\n"
+                 "[project.scripts]\ntrain = 'me.train:main'\nodd = 'no function'\n'../x' = 'a:b'\n");
         unit_put(dir, "src/me/__init__.py", "");
-        unit_put(dir, "lib/setup.py", "from setuptools import setup\nsetup(name='l', install_requires=['six', # x\n \"attrs>2\"])\n");
-        unit_put(dir, "old/setup.cfg", "[metadata]\nname=o\n[options]\ninstall_requires =\n  click>7\n  # no\n  rich\npackages = find:\n");
-        unit_put(dir, "r.txt", "./wheels/foo-1.0-py3-none-any.whl[a] ; python_version > '3'\n-e .[dev]\n./lib\n-e old\n"
-                     "foo2 @ file:wheels/foo-1.0-py3-none-any.whl\n");
+        unit_put(dir, "lib/setup.py",
+                 "from setuptools import setup\nsetup(name='l', install_requires=['six', # x\n \"attrs>2\"])\n");
+        unit_put(dir, "old/setup.cfg",
+                 "[metadata]\nname=o\n[options]\ninstall_requires =\n  click>7\n  # no\n  rich\npackages = find:\n");
+        unit_put(dir, "r.txt",
+                 "./wheels/foo-1.0-py3-none-any.whl[a] ; python_version > '3'\n-e .[dev]\n./lib\n-e old\n"
+                 "foo2 @ file:wheels/foo-1.0-py3-none-any.whl\n");
         if (read_file("r.txt", &r, &err) < 0)
                 fail_msg("%s", err.message);
-        assert_list(&r.items, "${ERRAND_FILES}/foo-1.0-py3-none-any.whl[a] ; python_version > '3'|numpy>=1|tqdm|pytest|six|attrs>2|"
-                              "click>7|rich|${ERRAND_FILES}/foo-1.0-py3-none-any.whl");
+        assert_list(
+                &r.items,
+                "${ERRAND_FILES}/foo-1.0-py3-none-any.whl[a] ; python_version > '3'|numpy>=1|tqdm|pytest|six|attrs>2|"
+                "click>7|rich|${ERRAND_FILES}/foo-1.0-py3-none-any.whl");
         assert_list(&r.sources, "src|lib|old");
         assert_list(&r.scripts, "train=me.train:main");
         assert_int_equal(r.files.len, 1);
@@ -152,8 +161,9 @@ static void test_poetry(void **state)
         struct er_req_place place = {.project_dir = dir, .dir = dir, .file = "pip"};
 
         (void)state;
-        unit_put(dir, "pyproject.toml", "[tool.poetry.dependencies]\npython = \"^3.8\"\na = \"^1.2.3\"\nb = \"~0.3\"\nc = \"*\"\n"
-                              "d = {version = \"^0.0.3\", extras = [\"x\"]}\ne = \"1.5\"\nf = '>=2,<3'\n");
+        unit_put(dir, "pyproject.toml",
+                 "[tool.poetry.dependencies]\npython = \"^3.8\"\na = \"^1.2.3\"\nb = \"~0.3\"\nc = \"*\"\n"
+                 "d = {version = \"^0.0.3\", extras = [\"x\"]}\ne = \"1.5\"\nf = '>=2,<3'\n");
         if (er_pyproject_read(dir, er_sv(""), true, &place, &r, &err) < 0)
                 fail_msg("%s", err.message);
         assert_list(&r.items, "a>=1.2.3,<2|b>=0.3,<0.4|c|d>=0.0.3,<0.0.4|e==1.5|f>=2,<3");

@@ -86,8 +86,9 @@ static void test_recipe(void **state)
         good("pip: [NumPy>=1.2, tqdm]\napt: [ffmpeg]\nsetup: [make x, make y]\npython: '3.11'\n"
              "index_url: https://me:secret@h/simple\n",
              &r);
-        assert_string_equal(r.declaration, "python 3.11\napt ffmpeg\npip numpy>=1.2\npip tqdm\nindex-url https://***@h/simple\n"
-                                           "setup make x\nsetup make y\n");
+        assert_string_equal(r.declaration,
+                            "python 3.11\napt ffmpeg\npip numpy>=1.2\npip tqdm\nindex-url https://***@h/simple\n"
+                            "setup make x\nsetup make y\n");
         assert_string_equal(r.summary, "apt: ffmpeg; pip: numpy>=1.2, tqdm; python 3.11; setup: 2 lines");
         assert_string_equal(text_of(&r, "requirements.txt"), "numpy>=1.2\ntqdm\n");
         assert_string_equal(text_of(&r, "apt.txt"), "ffmpeg\n");
@@ -142,11 +143,12 @@ static void test_names_and_directories(void **state)
         good("pip: [wandb]\n", &r);
         assert_string_equal(r.declaration, "pip wandb\n");
         unit_put(dir, "venv/pyvenv.cfg", "");
-        unit_put(dir, "venv/lib/python3.11/site-packages/Foo_Bar-1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: Foo.Bar\nVersion: 1.2+cu1\n\nName: no\n");
+        unit_put(dir, "venv/lib/python3.11/site-packages/Foo_Bar-1.2.dist-info/METADATA",
+                 "Metadata-Version: 2.1\nName: Foo.Bar\nVersion: 1.2+cu1\n\nName: no\n");
         unit_put(dir, "venv/lib/python3.11/site-packages/pip-23.dist-info/METADATA", "Name: pip\nVersion: 23\n");
         unit_put(dir, "venv/lib/python3.11/site-packages/g-1.dist-info/METADATA", "Name: g\nVersion: 1\n");
         unit_put(dir, "venv/lib/python3.11/site-packages/g-1.dist-info/direct_url.json",
-            "{\"url\": \"https://h/g.git\", \"vcs_info\": {\"vcs\": \"git\", \"commit_id\": \"abc\"}}");
+                 "{\"url\": \"https://h/g.git\", \"vcs_info\": {\"vcs\": \"git\", \"commit_id\": \"abc\"}}");
         good("pip: venv\n", &r);
         assert_string_equal(r.declaration, "requires-python 3.11\npip foo-bar==1.2\npip g @ git+https://h/g.git@abc\n");
 }
@@ -156,13 +158,18 @@ static void test_conda(void **state)
         er_auto(er_recipe) r = ER_RECIPE_INIT;
 
         (void)state;
-        unit_put(dir, "environment.yml", "name: x\nchannels: [conda-forge, nodefaults]\ndependencies:\n  - python=3.11\n  - numpy>=1\n"
-                               "  - pip:\n    - tqdm\n    - -r r.txt\n");
+        unit_put(dir, "environment.yml",
+                 "name: x\nchannels: [conda-forge, nodefaults]\ndependencies:\n  - python=3.11\n  - numpy>=1\n"
+                 "  - pip:\n    - tqdm\n    - -r r.txt\n");
         unit_put(dir, "r.txt", "rich\n");
         good("conda: environment.yml\nchannels: mine\n", &r);
-        assert_string_equal(r.declaration, "channel mine\nchannel conda-forge\nconda numpy>=1\nconda python=3.11\npip rich\npip tqdm\n");
+        assert_string_equal(
+                r.declaration,
+                "channel mine\nchannel conda-forge\nconda numpy>=1\nconda python=3.11\npip rich\npip tqdm\n");
         assert_non_null(strstr(text_of(&r, "build.sh"), "PARTS='conda pip'"));
-        unit_put(dir, "env/conda-meta/zlib-1.3-0.json", "{\"name\": \"zlib\", \"version\": \"1.3\", \"channel\": \"https://conda.anaconda.org/conda-forge/linux-64\"}");
+        unit_put(dir, "env/conda-meta/zlib-1.3-0.json",
+                 "{\"name\": \"zlib\", \"version\": \"1.3\", \"channel\": "
+                 "\"https://conda.anaconda.org/conda-forge/linux-64\"}");
         unit_put(dir, "env/lib/python3.11/site-packages/p-2.dist-info/METADATA", "Name: p\nVersion: 2\n");
         unit_put(dir, "env/lib/python3.11/site-packages/p-2.dist-info/INSTALLER", "pip\n");
         unit_put(dir, "env/lib/python3.11/site-packages/q-2.dist-info/METADATA", "Name: q\nVersion: 2\n");
@@ -210,9 +217,11 @@ static void test_found(void **state)
         good("pip: [six, auto]\n", &r);
         assert_string_equal(r.declaration, "pip errand-nowhere-else\npip six\n");
         good("apt: git\n", &r);
-        assert_string_equal(r.declaration, "apt git\npip errand-nowhere-else\nfound-in scripts\n"); /* apt says nothing of Python */
+        assert_string_equal(r.declaration,
+                            "apt git\npip errand-nowhere-else\nfound-in scripts\n"); /* apt says nothing of Python */
         /* A script that says what it needs is believed. */
-        unit_put(dir, "run.py", "# /// script\n# requires-python = \">=3.9\"\n# dependencies = [\"rich>=1\"]\n# ///\nimport helper\n");
+        unit_put(dir, "run.py",
+                 "# /// script\n# requires-python = \">=3.9\"\n# dependencies = [\"rich>=1\"]\n# ///\nimport helper\n");
         good("", &r);
         assert_string_equal(r.declaration, "requires-python >=3.9\npip rich>=1\n");
         unit_put(dir, "run.py", "# /// script\n# dependencies = [\"rich=1\"]\n# ///\n");

@@ -1,6 +1,6 @@
 /*
- * fake_agent.h - a program that answers as a test wants: the test's own binary, started again by the local transport through a
- * script at the agent's place. Its mode is the last word of that script.
+ * fake_agent.h - a program that answers as a test wants: the test's own binary, started again by the local transport
+ * through a script at the agent's place. Its mode is the last word of that script.
  */
 #ifndef ER_FAKE_AGENT_H
 #define ER_FAKE_AGENT_H

@@ -1,7 +1,7 @@
 /*
- * memory_host.h - a host made of memory, at the other end of a session that needs no process: it keeps lists and contents as
- * PROTOCOL.md says, checks every content against its hash, and can be told to break off, to forget, or to refuse. Its
- * functions stand in for host/session.c, so a test that includes it has no other host.
+ * memory_host.h - a host made of memory, at the other end of a session that needs no process: it keeps lists and
+ * contents as PROTOCOL.md says, checks every content against its hash, and can be told to break off, to forget, or to
+ * refuse. Its functions stand in for host/session.c, so a test that includes it has no other host.
  */
 #ifndef ER_MEMORY_HOST_H
 #define ER_MEMORY_HOST_H
@@ -44,10 +44,10 @@ struct er_session {
         uint32_t next_id;
 
         /* What is to go wrong */
-        int64_t break_after; /* blob bytes; -1: never */
+        int64_t break_after;         /* blob bytes; -1: never */
         const struct er_err *refuse; /* the upload, at the first blob */
-        void (*at_blob)(void); /* called when the first one comes */
-        bool forget; /* the base that is asked for next */
+        void (*at_blob)(void);       /* called when the first one comes */
+        bool forget;                 /* the base that is asked for next */
 
         /* What was seen */
         uint64_t blob_bytes, frames, entries_sent, gone_sent, puts, taken_back;
@@ -222,7 +222,8 @@ static void send_need(struct er_session *s)
 
 static void on_blob(struct er_session *s, struct er_sv payload)
 {
-        uint64_t index = er_msg_get_u64(payload, ER_T_INDEX, UINT64_MAX), offset = er_msg_get_u64(payload, ER_T_OFFSET, 99);
+        uint64_t index = er_msg_get_u64(payload, ER_T_INDEX, UINT64_MAX),
+                 offset = er_msg_get_u64(payload, ER_T_OFFSET, 99);
         struct er_sv data = er_msg_get(payload, ER_T_DATA);
         struct er_tree_entry e;
         struct content *c;
@@ -372,7 +373,8 @@ int er_session_send(struct er_session *session, struct er_sv frames, struct er_e
 
         assert_true(heart_beats);
         while (frames.len > 0) {
-                if (!session->broken && session->break_after >= 0 && session->blob_bytes >= (uint64_t)session->break_after) {
+                if (!session->broken && session->break_after >= 0 &&
+                    session->blob_bytes >= (uint64_t)session->break_after) {
                         session->broken = true;
                         session->open = false;
                 }
@@ -388,11 +390,13 @@ int er_session_send(struct er_session *session, struct er_sv frames, struct er_e
         return 0;
 }
 
-int er_session_recv(struct er_session *session, uint32_t id, er_deadline deadline, struct er_frame *ret, struct er_err *err)
+int er_session_recv(struct er_session *session, uint32_t id, er_deadline deadline, struct er_frame *ret,
+                    struct er_err *err)
 {
         while (session->answered < session->answers.len) {
                 assert_int_equal(er_frame_parse(session->answers.buf + session->answered,
-                                                session->answers.len - session->answered, ret, NULL), 1);
+                                                session->answers.len - session->answered, ret, NULL),
+                                 1);
                 session->answered += ret->size;
                 if (ret->id == session->dropped)
                         continue;

@@ -1,4 +1,5 @@
-/* snapshot_world.h - a user's project on disk, with a home and caches of its own, for the tests of listings and snapshots. */
+/* snapshot_world.h - a user's project on disk, with a home and caches of its own, for the tests of listings and
+ * snapshots. */
 #ifndef ER_SNAPSHOT_WORLD_H
 #define ER_SNAPSHOT_WORLD_H
 
@@ -11,8 +12,8 @@
 #include "host/snapshot.h"
 
 struct world {
-        char *top;  /* everything is below it */
-        char *dir;  /* the project */
+        char *top; /* everything is below it */
+        char *dir; /* the project */
 };
 
 static inline void world_init(struct world *w)
@@ -63,8 +64,8 @@ static inline void sh(const struct world *w, const char *line)
                 fail_msg("%s: status %d: %s", line, status, out.buf);
 }
 
-/* A change within 100 ms before a snapshot is not believed to be the last one. This waits for the clock, not for somebody:
-   nothing else makes a ctime older. */
+/* A change within 100 ms before a snapshot is not believed to be the last one. This waits for the clock, not for
+   somebody: nothing else makes a ctime older. */
 static inline void sit_still(void)
 {
         struct timespec ts = {.tv_nsec = 150000000};

@@ -41,9 +41,20 @@ static void test_parse(void **state)
 static void test_refused(void **state)
 {
         static const char *const bad[] = {
-                "",       "-oProxyCommand=x", "me@-host", "-me@host", "a b",    "a\tb",      "a\nb",     "@host",   "me@",
-                "host:0", "host:65536",       "host:x",   "host:",    "[::1",   "[::1]x",    "a[b]",     "h;id",    "`id`",
-                "$(id)",  "a/b",              "h|x",      "h'x",      "h\\x",   "me@[::1]:", ":22",      "h\x7f",   "--",
+                "",           "-oProxyCommand=x",
+                "me@-host",   "-me@host",
+                "a b",        "a\tb",
+                "a\nb",       "@host",
+                "me@",        "host:0",
+                "host:65536", "host:x",
+                "host:",      "[::1",
+                "[::1]x",     "a[b]",
+                "h;id",       "`id`",
+                "$(id)",      "a/b",
+                "h|x",        "h'x",
+                "h\\x",       "me@[::1]:",
+                ":22",        "h\x7f",
+                "--",
         };
 
         (void)state;

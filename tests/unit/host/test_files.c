@@ -80,7 +80,8 @@ static void serve_files(struct fake_in *in, const char *mode)
                         er_autofree char *path = er_msg_dup(frame.payload, ER_T_PATH);
                         uint64_t offset = er_msg_get_u64(frame.payload, ER_T_OFFSET, 0);
 
-                        send_content(id, offset, er_streq(path, "dir/big") ? BIG : 5, dying ? 2 * 1024 * 1024 : UINT64_MAX);
+                        send_content(id, offset, er_streq(path, "dir/big") ? BIG : 5,
+                                     dying ? 2 * 1024 * 1024 : UINT64_MAX);
                 } else if (frame.type == ER_F_PING) {
                         fake_send(ER_F_OK, id, NULL);
                 }
@@ -110,7 +111,8 @@ static int pull(const char *mode, const char *to, struct er_transfer *transfer, 
 static void test_pull_resumes(void **state)
 {
         char *dir = unit_temp_dir();
-        er_autofree char *to = er_path_join(dir, "to"), *big = er_path_join(to, "dir/big"), *link = er_path_join(to, "dir/link");
+        er_autofree char *to = er_path_join(dir, "to"), *big = er_path_join(to, "dir/big"),
+                         *link = er_path_join(to, "dir/link");
         er_autofree char *part = er_fmt("%s.errand-part", big);
         er_auto(er_err) err = ER_ERR_INIT;
         er_auto(er_str) text = ER_STR_INIT;
@@ -152,7 +154,8 @@ static void test_pull_resumes(void **state)
 static void test_part_of_another_version(void **state)
 {
         char *dir = unit_temp_dir();
-        er_autofree char *big = er_path_join(dir, "dir/big"), *part = er_fmt("%s.errand-part", big), *below = er_path_join(dir, "dir");
+        er_autofree char *big = er_path_join(dir, "dir/big"), *part = er_fmt("%s.errand-part", big),
+                         *below = er_path_join(dir, "dir");
         er_auto(er_str) text = ER_STR_INIT;
         struct er_transfer transfer = {0};
 
@@ -170,9 +173,11 @@ static void test_part_of_another_version(void **state)
 
 static void test_evil(void **state)
 {
-        static const char *const names[] = {"../evil", "/tmp/errand-evil", "dir/../../evil", "..", ".", "a//b", "a/./b", "a/", ""};
+        static const char *const names[] = {
+                "../evil", "/tmp/errand-evil", "dir/../../evil", "..", ".", "a//b", "a/./b", "a/", ""};
         char *dir = unit_temp_dir();
-        er_autofree char *to = er_path_join(dir, "to"), *evil = er_path_join(dir, "evil"), *outside = er_path_join(dir, "outside");
+        er_autofree char *to = er_path_join(dir, "to"), *evil = er_path_join(dir, "evil"),
+                         *outside = er_path_join(dir, "outside");
         er_autofree char *through = er_path_join(outside, "b"), *link = er_path_join(to, "a");
         er_auto(er_err) err = ER_ERR_INIT;
         struct er_transfer transfer = {0};

@@ -114,14 +114,17 @@ static void test_git(void **state)
         put(&w, "new/keep.o", "x");
         put(&w, "data/big", "x");
         put(&w, "results/r", "x");
-        sh(&w, "mkdir -p empty/er new/hollow data/void logs/deep; touch logs/deep/x.o; rm src/b.py; ln -s nowhere dangling");
-        assert_list(w.dir, "f .gitignore\nf dangling\nd empty/er\nd logs/deep\nf new/file\nname\nd new/hollow\nf new/keep.o\n"
-                           "f src/a.py\nf tracked.o\n");
+        sh(&w, "mkdir -p empty/er new/hollow data/void logs/deep; touch logs/deep/x.o; rm src/b.py; ln -s nowhere "
+               "dangling");
+        assert_list(w.dir,
+                    "f .gitignore\nf dangling\nd empty/er\nd logs/deep\nf new/file\nname\nd new/hollow\nf new/keep.o\n"
+                    "f src/a.py\nf tracked.o\n");
         assert_list(sub, "f a.py\n");
         /* A tracked file that is a directory now, and a directory that is a file now. */
         sh(&w, "rm tracked.o; mkdir tracked.o; touch tracked.o/inside; rm -r src; touch src");
-        assert_list(w.dir, "f .gitignore\nf dangling\nd empty/er\nd logs/deep\nf new/file\nname\nd new/hollow\nf new/keep.o\n"
-                           "f src\n");
+        assert_list(w.dir,
+                    "f .gitignore\nf dangling\nd empty/er\nd logs/deep\nf new/file\nname\nd new/hollow\nf new/keep.o\n"
+                    "f src\n");
         world_release(&w);
 }
 
@@ -278,8 +281,8 @@ static void test_root(void **state)
         const struct {
                 const char *from, *root;
         } cases[] = {
-                {"plain/deep", "plain/deep"}, {"repo/src", "repo"},           {"repo", "repo"},
-                {"conf/repo/src", "conf"},    {"conf", "conf"},               {"repo/src/../src", "repo"},
+                {"plain/deep", "plain/deep"}, {"repo/src", "repo"}, {"repo", "repo"},
+                {"conf/repo/src", "conf"},    {"conf", "conf"},     {"repo/src/../src", "repo"},
         };
         for (int dotfiles = 0; dotfiles < 2; dotfiles++) {
                 for (size_t i = 0; i < ER_LEN(cases); i++) {

@@ -37,7 +37,8 @@ static int take_fd(int fd)
         } control;
         char byte;
         struct iovec part = {.iov_base = &byte, .iov_len = 1};
-        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+        struct msghdr message = {
+                .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
         int passed = -1;
 
         if (recvmsg(fd, &message, MSG_CMSG_CLOEXEC) == 1 && CMSG_FIRSTHDR(&message))
@@ -57,7 +58,8 @@ static bool take_frame(int fd, struct er_str *into)
         char head[4], body[4096];
         uint32_t len;
 
-        if (er_read_full(fd, head, 4) != 4 || (len = be32(head)) > sizeof body || er_read_full(fd, body, len) != (ssize_t)len)
+        if (er_read_full(fd, head, 4) != 4 || (len = be32(head)) > sizeof body ||
+            er_read_full(fd, body, len) != (ssize_t)len)
                 return false;
         er_str_addn(into, head, 4);
         er_str_addn(into, body, len);
@@ -137,15 +139,18 @@ static void test_open(void **state)
 {
         struct master m;
         struct er_mux mux = ER_MUX_INIT;
-        static const char expected[] = "\0\0\0\x08\0\0\0\x01\0\0\0\x04"                       /* hello, version 4 */
-                                       "\0\0\0\x38\x10\0\0\x02\0\0\0\0"                       /* new session, request 0 */
-                                       "\0\0\0\0"                                             /* reserved */
-                                       "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"                     /* tty, X11, agent, subsystem */
-                                       "\xff\xff\xff\xff\0\0\0\0\0\0\0\x10" "exec agent serve"; /* no escape, no TERM, command */
+        static const char expected[] = "\0\0\0\x08\0\0\0\x01\0\0\0\x04"   /* hello, version 4 */
+                                       "\0\0\0\x38\x10\0\0\x02\0\0\0\0"   /* new session, request 0 */
+                                       "\0\0\0\0"                         /* reserved */
+                                       "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" /* tty, X11, agent, subsystem */
+                                       "\xff\xff\xff\xff\0\0\0\0\0\0\0\x10"
+                                       "exec agent serve"; /* no escape, no TERM, command */
 
         (void)state;
         for (int byte_wise = 0; byte_wise < 2; byte_wise++) {
-                m = (struct master){.reply = HELLO OPENED EXITED, .reply_len = sizeof(HELLO OPENED EXITED) - 1, .byte_wise = byte_wise};
+                m = (struct master){.reply = HELLO OPENED EXITED,
+                                    .reply_len = sizeof(HELLO OPENED EXITED) - 1,
+                                    .byte_wise = byte_wise};
                 assert_int_equal(try(&m, &mux, 10000), ER_MUX_OPENED);
                 assert_int_equal(er_mux_exit(&mux, er_deadline_in(10000)), 42);
                 assert_int_equal(mux.session, 7);
@@ -176,12 +181,15 @@ static void test_refusals(void **state)
                 {BYTES("\xff\xff\xff\xff\0\0\0\x01"), false, true, ER_MUX_ODD},
                 {BYTES("\0\0\0\x01\0"), false, true, ER_MUX_ODD},
                 {BYTES("SSH-2.0-OpenSSH\r\n"), false, true, ER_MUX_ODD},
-                {BYTES(HELLO "\0\0\0\x0c\x80\0\0\x03\0\0\0\0\xff\xff\xff\xff"), false, false, ER_MUX_ODD}, /* reason longer than the frame */
+                {BYTES(HELLO "\0\0\0\x0c\x80\0\0\x03\0\0\0\0\xff\xff\xff\xff"), false, false,
+                 ER_MUX_ODD}, /* reason longer than the frame */
         };
 
         (void)state;
         for (size_t i = 0; i < ER_LEN(cases); i++) {
-                struct master m = {.reply = cases[i].reply, .reply_len = cases[i].len, .hang_up_first = cases[i].hang_up_first,
+                struct master m = {.reply = cases[i].reply,
+                                   .reply_len = cases[i].len,
+                                   .hang_up_first = cases[i].hang_up_first,
                                    .silent = cases[i].silent};
                 struct er_mux mux = ER_MUX_INIT;
                 enum er_mux_answer answer = try(&m, &mux, cases[i].answer == ER_MUX_SILENT ? 50 : 10000);

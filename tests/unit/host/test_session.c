@@ -28,7 +28,9 @@ static void be_plain(struct fake_in *in)
 static void be_noisy(struct fake_in *in)
 {
         /* Text, something that looks like the start of an answer, and bytes that nearly are one. */
-        static const char noise[] = "Welcome to \x80\0\0\0\x01\0\0\0!\n\xff\xff\xff\xff\x80\0\0\0\x01\0\0\0\x0c\0\0\0\x80\0\0\x01\x01\0\0\0zzzz";
+        static const char noise[] =
+                "Welcome to "
+                "\x80\0\0\0\x01\0\0\0!\n\xff\xff\xff\xff\x80\0\0\0\x01\0\0\0\x0c\0\0\0\x80\0\0\x01\x01\0\0\0zzzz";
 
         er_write_full(1, noise, sizeof noise - 1);
         be_plain(in);
@@ -191,10 +193,20 @@ static const struct {
         const char *name;
         void (*fn)(struct fake_in *in);
 } modes[] = {
-        {"plain", be_plain},     {"noisy", be_noisy},       {"loud", be_loud},         {"refusing", be_refusing},
-        {"mute", be_mute},       {"dying", be_dying},       {"dying_later", be_dying_later}, {"mixed", be_mixed},
-        {"flooding", be_flooding}, {"garbled", be_garbled}, {"without_snapshot", be_without_snapshot},
-        {"running", be_running}, {"echoing", be_echoing},   {"replayed", be_replayed},
+        {"plain", be_plain},
+        {"noisy", be_noisy},
+        {"loud", be_loud},
+        {"refusing", be_refusing},
+        {"mute", be_mute},
+        {"dying", be_dying},
+        {"dying_later", be_dying_later},
+        {"mixed", be_mixed},
+        {"flooding", be_flooding},
+        {"garbled", be_garbled},
+        {"without_snapshot", be_without_snapshot},
+        {"running", be_running},
+        {"echoing", be_echoing},
+        {"replayed", be_replayed},
 };
 
 static int run_agent(const char *mode)
@@ -248,10 +260,8 @@ static void test_bad_starts(void **state)
                 enum er_code code;
                 const char *message;
         } cases[] = {
-                {"loud", 20000, ER_REMOTE, "yada yada"},
-                {"refusing", 20000, ER_STATE, "no version in common"},
-                {"mute", 100, ER_TIMEOUT, "does not answer"},
-                {"dying", 20000, ER_REMOTE, "status 3: boom\\x0abang"},
+                {"loud", 20000, ER_REMOTE, "yada yada"},      {"refusing", 20000, ER_STATE, "no version in common"},
+                {"mute", 100, ER_TIMEOUT, "does not answer"}, {"dying", 20000, ER_REMOTE, "status 3: boom\\x0abang"},
                 {"nonsense", 20000, ER_REMOTE, "status 8"},
         };
 
@@ -440,7 +450,8 @@ static int run(struct er_session *session, struct seen *seen, struct er_err *err
 {
         er_auto(er_spec) spec = ER_SPEC_INIT;
         const struct er_submit submit = {.key = "t-1.0.abc", .attempt = 1, .spec = &spec};
-        const struct er_watch watch = {.key = "t-1.0.abc", .attempt = 1, .log = true, .on_event = on_event, .on_log = on_log, .arg = seen};
+        const struct er_watch watch = {
+                .key = "t-1.0.abc", .attempt = 1, .log = true, .on_event = on_event, .on_log = on_log, .arg = seen};
 
         spec.run = er_strdup("t-1");
         spec.project = er_strdup("t");
@@ -522,10 +533,11 @@ static void test_replayed_submit(void **state)
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_hello),  cmocka_unit_test(test_bad_starts), cmocka_unit_test(test_lost),
-                cmocka_unit_test(test_order),  cmocka_unit_test(test_flood),      cmocka_unit_test(test_cancel),
-                cmocka_unit_test(test_both_full), cmocka_unit_test(test_run),     cmocka_unit_test(test_no_snapshot),
-                cmocka_unit_test(test_replayed_submit),
+                cmocka_unit_test(test_hello),       cmocka_unit_test(test_bad_starts),
+                cmocka_unit_test(test_lost),        cmocka_unit_test(test_order),
+                cmocka_unit_test(test_flood),       cmocka_unit_test(test_cancel),
+                cmocka_unit_test(test_both_full),   cmocka_unit_test(test_run),
+                cmocka_unit_test(test_no_snapshot), cmocka_unit_test(test_replayed_submit),
         };
 
         if (argc > 2 && er_streq(argv[1], "agent"))

@@ -123,13 +123,26 @@ static void test_empty_and_missing(void **state)
 static void changes(bool git)
 {
         static const char *const lines[] = {
-                "echo 2 >a",           "printf 3 >a; printf 4 >a",  "chmod +x a",
-                "echo new >d/new",     "rm d/new",                  "mkdir d/empty",
-                "touch d/empty/x",     "rm d/empty/x",              "rmdir d/empty",
-                "mv d/b d/c",          "ln -sf x d/link",           "ln -sf y d/link",
-                "rm d/link; echo y >d/link", "cp -p a a2",          "echo 9 >a2; touch -r a a2",
-                "mv a2 a",             "echo 8 >.hidden",           "echo a2 >.errandignore",
-                "echo d >.errandignore", "rm .errandignore",
+                "echo 2 >a",
+                "printf 3 >a; printf 4 >a",
+                "chmod +x a",
+                "echo new >d/new",
+                "rm d/new",
+                "mkdir d/empty",
+                "touch d/empty/x",
+                "rm d/empty/x",
+                "rmdir d/empty",
+                "mv d/b d/c",
+                "ln -sf x d/link",
+                "ln -sf y d/link",
+                "rm d/link; echo y >d/link",
+                "cp -p a a2",
+                "echo 9 >a2; touch -r a a2",
+                "mv a2 a",
+                "echo 8 >.hidden",
+                "echo a2 >.errandignore",
+                "echo d >.errandignore",
+                "rm .errandignore",
         };
         struct world w;
         struct er_snapshot *before;
@@ -185,7 +198,8 @@ static void test_git_configuration(void **state)
                 ": >.git/info/exclude",
                 "git config --global core.excludesFile '~/mine'; echo x.log >$HOME/mine",
                 "echo >$HOME/mine",
-                "mkdir -p $HOME/.config/git; git config --global --unset core.excludesFile; echo x.log >$HOME/.config/git/ignore",
+                "mkdir -p $HOME/.config/git; git config --global --unset core.excludesFile; echo x.log "
+                ">$HOME/.config/git/ignore",
                 "git add -f x.log",
                 "git rm -q --cached x.log",
                 "rm $HOME/.config/git/ignore",
@@ -239,7 +253,8 @@ static bool is_believed(const struct world *w)
         }
         memset(files[0].hash, 0x5a, ER_TREE_HASH);
         memset(cache.tree, 0x5a, ER_TREE_HASH);
-        assert_int_equal(er_statcache_save(w->dir, &cache, files, cache.file_count, watches, cache.watch_count, NULL), 0);
+        assert_int_equal(er_statcache_save(w->dir, &cache, files, cache.file_count, watches, cache.watch_count, NULL),
+                         0);
         er_statcache_release(&cache);
 
         er_autoptr(er_snapshot) s = take(w);
@@ -429,7 +444,8 @@ static void test_sockets_are_left_out(void **state)
 
         (void)state;
         world_init(&w);
-        assert_true(snprintf(address.sun_path, sizeof address.sun_path, "%s/sock", w.dir) < (int)sizeof address.sun_path);
+        assert_true(snprintf(address.sun_path, sizeof address.sun_path, "%s/sock", w.dir) <
+                    (int)sizeof address.sun_path);
         assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
         put(&w, "a", "1");
         er_autoptr(er_snapshot) s = take(&w);
@@ -445,7 +461,8 @@ static void test_many(void **state)
 
         (void)state;
         world_init(&w);
-        sh(&w, "for d in a a-b b; do mkdir -p $d/c; for i in $(seq 1000); do echo $d$i >$d/f$i; echo $i$d >$d/c/g$i; done; done");
+        sh(&w, "for d in a a-b b; do mkdir -p $d/c; for i in $(seq 1000); do echo $d$i >$d/f$i; echo $i$d >$d/c/g$i; "
+               "done; done");
         er_autoptr(er_snapshot) first = take(&w);
         assert_int_equal(er_snapshot_files(first), 6000);
         assert_hash(first);

@@ -96,7 +96,8 @@ static void test_empty(void **state)
 /* Without our lists everything is sent as new; a list that is damaged is no list. */
 static void test_lost_lists(void **state)
 {
-        static const char *const losses[] = {"rm -r ../own/cache/trees", "for f in ../own/cache/trees/*/*; do printf x >>$f; done"};
+        static const char *const losses[] = {"rm -r ../own/cache/trees",
+                                             "for f in ../own/cache/trees/*/*; do printf x >>$f; done"};
         struct world w;
         struct er_session *host = host_new();
 

@@ -44,7 +44,8 @@ static void test_all_keys(void **state)
         (void)state;
         er_auto(er_config) c = ER_CONFIG_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
-        if (load("name: mnist\ncommand: [python, train.py, '--lr', 0.1]\non: [gpu-box, any]\ncpus: 4\nmemory: 16G\ngpus: 1\n"
+        if (load("name: mnist\ncommand: [python, train.py, '--lr', 0.1]\non: [gpu-box, any]\ncpus: 4\nmemory: "
+                 "16G\ngpus: 1\n"
                  "time_limit: 1h30m\nenv:\n  A: 1\n  B: 'two words'\n  HOME:\nenv_file: .env\nsecrets: [TOKEN]\n"
                  "outputs: [out/, '*.pt']\nworkdir: sub\nsync: no\nretries: 2\n",
                  &c, &err) < 0)
@@ -136,7 +137,8 @@ static void test_overlay(void **state)
         er_auto(er_config) file = ER_CONFIG_INIT, over = ER_CONFIG_INIT;
         er_auto(er_spec) spec = ER_SPEC_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
-        assert_int_equal(load("command: python a.py\non: [a, b]\ncpus: 4\nenv: {A: 1, B: 2}\noutputs: [x]\n", &file, NULL), 0);
+        assert_int_equal(
+                load("command: python a.py\non: [a, b]\ncpus: 4\nenv: {A: 1, B: 2}\noutputs: [x]\n", &file, NULL), 0);
         er_strv_add(&over.command, "python");
         er_strv_add(&over.command, "b c.py");
         er_strv_add(&over.on, "c");
@@ -200,17 +202,50 @@ static void refuse_spec(void (*change)(struct er_config *), enum er_code code, c
         assert_true(!err.hint || !strstr(err.hint, "hunter2"));
 }
 
-static void no_command(struct er_config *c) { er_strv_release(&c->command); }
-static void bad_name(struct er_config *c) { c->name = er_strdup("-x/y"); }
-static void no_cpus(struct er_config *c) { c->cpus = 0; }
-static void bad_output(struct er_config *c) { er_strv_add(&c->outputs, "../x"); }
-static void absolute_output(struct er_config *c) { er_strv_add(&c->outputs, "/etc/passwd"); }
-static void bad_workdir(struct er_config *c) { c->workdir = er_strdup("a/../../b"); }
-static void bad_host(struct er_config *c) { er_strv_add(&c->on, "-oProxyCommand=x"); }
-static void unset_env(struct er_config *c) { er_strv_add(&c->env, "SURELY_NOT_SET_ANYWHERE"); }
-static void bad_env(struct er_config *c) { er_strv_add(&c->env, "A B=hunter2"); }
-static void secret_value(struct er_config *c) { er_strv_add(&c->secrets, "TOKEN=hunter2"); }
-static void no_env_file(struct er_config *c) { c->env_file = er_strdup("absent.env"); }
+static void no_command(struct er_config *c)
+{
+        er_strv_release(&c->command);
+}
+static void bad_name(struct er_config *c)
+{
+        c->name = er_strdup("-x/y");
+}
+static void no_cpus(struct er_config *c)
+{
+        c->cpus = 0;
+}
+static void bad_output(struct er_config *c)
+{
+        er_strv_add(&c->outputs, "../x");
+}
+static void absolute_output(struct er_config *c)
+{
+        er_strv_add(&c->outputs, "/etc/passwd");
+}
+static void bad_workdir(struct er_config *c)
+{
+        c->workdir = er_strdup("a/../../b");
+}
+static void bad_host(struct er_config *c)
+{
+        er_strv_add(&c->on, "-oProxyCommand=x");
+}
+static void unset_env(struct er_config *c)
+{
+        er_strv_add(&c->env, "SURELY_NOT_SET_ANYWHERE");
+}
+static void bad_env(struct er_config *c)
+{
+        er_strv_add(&c->env, "A B=hunter2");
+}
+static void secret_value(struct er_config *c)
+{
+        er_strv_add(&c->secrets, "TOKEN=hunter2");
+}
+static void no_env_file(struct er_config *c)
+{
+        c->env_file = er_strdup("absent.env");
+}
 static void huge(struct er_config *c)
 {
         er_autofree char *big = er_malloc(900000);
@@ -246,7 +281,8 @@ static void test_env_file(void **state)
         assert_int_equal(er_env_file_load(path, &env, &err), -1);
         assert_non_null(strstr(err.message, ".env:4:"));
         er_strv_release(&env);
-        put(".env", "# comment\nA=1  # one\nexport B='x # y'\r\nC=\"a\\n\\\"b\\\" $HOME\"\nD=\nE=a=b#c\n  F = \nHOME\n");
+        put(".env",
+            "# comment\nA=1  # one\nexport B='x # y'\r\nC=\"a\\n\\\"b\\\" $HOME\"\nD=\nE=a=b#c\n  F = \nHOME\n");
         er_strv_release(&env);
         er_err_clear(&err);
         assert_int_equal(er_env_file_load(path, &env, &err), -1); /* "F =" */
@@ -273,8 +309,8 @@ static void test_project_names(void **state)
         er_auto(er_config) c = ER_CONFIG_INIT;
         static const struct {
                 const char *dir, *name;
-        } cases[] = {{"/a/mnist", "mnist"}, {"/a/My Work (2)", "My-Work-2"}, {"/", "job"}, {"/a/.hidden", "hidden"},
-                     {"/a/\xc3\xa9t\xc3\xa9", "t"}, {"/a/-x-", "x"}};
+        } cases[] = {{"/a/mnist", "mnist"},    {"/a/My Work (2)", "My-Work-2"}, {"/", "job"},
+                     {"/a/.hidden", "hidden"}, {"/a/\xc3\xa9t\xc3\xa9", "t"},   {"/a/-x-", "x"}};
         for (size_t i = 0; i < ER_LEN(cases); i++) {
                 er_autofree char *name = er_config_project(&c, cases[i].dir);
                 assert_string_equal(name, cases[i].name);

@@ -55,7 +55,8 @@ static int teardown(void **state)
 }
 
 /* A run of jobs that each are a line for the shell. */
-static int64_t add_named_run(struct er_store *s, const char *name, const char *line, const struct er_spec *like, size_t count)
+static int64_t add_named_run(struct er_store *s, const char *name, const char *line, const struct er_spec *like,
+                             size_t count)
 {
         er_auto(er_spec) spec = ER_SPEC_INIT;
         er_auto(er_str) encoded = ER_STR_INIT;
@@ -137,8 +138,8 @@ static int carry(int64_t run_id, struct heard *heard, struct er_err *err)
         size_t skipped = 0;
         if (heard) {
                 opts.stop = heard->stop;
-                opts.ui = (struct er_maestro_ui){.arg = heard, .log = on_log, .state = on_state, .warn = on_warn,
-                                                 .fetched = on_fetched};
+                opts.ui = (struct er_maestro_ui){
+                        .arg = heard, .log = on_log, .state = on_state, .warn = on_warn, .fetched = on_fetched};
         }
         int rc = er_maestro_carry(&opts, &run_id, 1, &skipped, err);
         assert_int_equal(skipped, 0);
@@ -376,7 +377,8 @@ static void test_refused_name(void **state)
         assert_non_null(strstr(job.detail, "key"));
 }
 
-/* The host gives the upload up while a file is looked through that was written just now: the next snapshot is sure of it. */
+/* The host gives the upload up while a file is looked through that was written just now: the next snapshot is sure of
+ * it. */
 static void test_silent_upload(void **state)
 {
         (void)state;
@@ -388,7 +390,8 @@ static void test_silent_upload(void **state)
         assert_true(fd >= 0);
         assert_int_equal(ftruncate(fd, 100 << 20), 0);
         setenv("ERRAND_SILENCE_MS", "20", 1);
-        struct timespec later[2] = {{.tv_sec = er_now_ms() / 1000 + 1, .tv_nsec = 1}, {.tv_sec = er_now_ms() / 1000 + 1, .tv_nsec = 1}};
+        struct timespec later[2] = {{.tv_sec = er_now_ms() / 1000 + 1, .tv_nsec = 1},
+                                    {.tv_sec = er_now_ms() / 1000 + 1, .tv_nsec = 1}};
         assert_int_equal(futimens(fd, later), 0); /* not before a second from now is a snapshot sure of it */
         carry_well(add_run(store, "test $(wc -c < large) = 104857600", &like, 1), NULL, &job);
         if (job.state != ER_JOB_DONE) { /* on a very slow machine: but there is an end, and why */
@@ -417,7 +420,8 @@ static void test_stopped_and_taken_up(void **state)
         er_auto(er_job) between = ER_JOB_INIT, job = ER_JOB_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
         struct er_cancel stop;
-        er_autofree char *gate = er_path_join(root, "gate"), *line = er_fmt("echo one; while ! test -e %s; do sleep 0.02; done; echo two", gate);
+        er_autofree char *gate = er_path_join(root, "gate"),
+                         *line = er_fmt("echo one; while ! test -e %s; do sleep 0.02; done; echo two", gate);
         heard_init(&first);
         heard_init(&second);
         assert_int_equal(er_cancel_init(&stop), 0);
@@ -455,7 +459,8 @@ static pid_t cancel_when_running(int64_t run_id, int64_t job_id)
                 bool running = job.state == ER_JOB_RUNNING;
                 er_job_release(&job);
                 if (running)
-                        _exit(er_maestro_is_carried(other, run_id) && er_maestro_cancel(other, job_id, NULL) == 0 ? 0 : 3);
+                        _exit(er_maestro_is_carried(other, run_id) && er_maestro_cancel(other, job_id, NULL) == 0 ? 0
+                                                                                                                  : 3);
         }
         _exit(4);
 }
@@ -539,7 +544,8 @@ static void test_one_owner_at_a_time(void **state)
         struct er_cancel stop;
         heard_init(&h);
         assert_int_equal(er_cancel_init(&stop), 0);
-        er_autofree char *gate = er_path_join(root, "gate"), *line = er_fmt("while ! test -e %s; do sleep 0.02; done", gate);
+        er_autofree char *gate = er_path_join(root, "gate"),
+                         *line = er_fmt("while ! test -e %s; do sleep 0.02; done", gate);
         int64_t run = add_run(store, line, NULL, 1);
         pid_t pid = fork();
         if (pid == 0) {

@@ -1,7 +1,7 @@
 /*
- * The planner against a world that breaks: 100,000 jobs whose connections are cut at random moments, whose hosts reboot,
- * whose users change their minds, under a maestro that is killed again and again and knows then only what is in the store.
- * What the hosts do is kept apart from what the store says; the promises are checked on every step.
+ * The planner against a world that breaks: 100,000 jobs whose connections are cut at random moments, whose hosts
+ * reboot, whose users change their minds, under a maestro that is killed again and again and knows then only what is in
+ * the store. What the hosts do is kept apart from what the store says; the promises are checked on every step.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,8 +65,8 @@ static bool chance(unsigned per_mille)
 static void promise(bool kept, const char *what, const struct sim *s)
 {
         if (!kept)
-                fail_msg("job %zu: %s (state %d, attempts %u, step %d)", (size_t)(s - sims), what, (int)s->state, s->attempts,
-                         (int)s->step);
+                fail_msg("job %zu: %s (state %d, attempts %u, step %d)", (size_t)(s - sims), what, (int)s->state,
+                         s->attempts, (int)s->step);
 }
 
 static struct there *current(struct sim *s)
@@ -233,7 +233,8 @@ static void finish(struct sim *s, const struct er_action *a)
 static void begin(struct sim *s, const struct er_action *a)
 {
         promise(a->kind == ER_ACT_CANCEL || s->step == IDLE, "two actions at once", s);
-        promise(a->kind == ER_ACT_CANCEL || s->retry_at_ms <= now_ms || a->kind == ER_ACT_FINISH, "an action before its time", s);
+        promise(a->kind == ER_ACT_CANCEL || s->retry_at_ms <= now_ms || a->kind == ER_ACT_FINISH,
+                "an action before its time", s);
         switch (a->kind) {
         case ER_ACT_PLACE:
                 s->step = PLACING;
@@ -324,7 +325,8 @@ static void run_world(uint64_t from, unsigned kill_per_mille)
         now_ms = 1000;
         memset(sims, 0, JOBS * sizeof *sims);
         for (size_t i = 0; i < JOBS; i++)
-                sims[i] = (struct sim){.state = ER_JOB_WAITING, .retries = (uint32_t)(rnd() % ATTEMPTS_MAX),
+                sims[i] = (struct sim){.state = ER_JOB_WAITING,
+                                       .retries = (uint32_t)(rnd() % ATTEMPTS_MAX),
                                        .outputs_declared = chance(500)};
         int round = 0;
         for (;; round++) {
@@ -351,7 +353,8 @@ static void run_world(uint64_t from, unsigned kill_per_mille)
                 struct sim *s = &sims[i];
                 promise(s->finishes == 1, "not exactly one end", s);
                 for (uint32_t k = 1; k <= ATTEMPTS_MAX; k++)
-                        promise(s->there[k].truth != ALIVE && s->there[k].starts <= 1, "something is left on a host", s);
+                        promise(s->there[k].truth != ALIVE && s->there[k].starts <= 1, "something is left on a host",
+                                s);
                 by_state[s->state]++;
         }
         /* A world in which some kind of end never happens would prove little. */

@@ -72,11 +72,11 @@ static void a_head_is_the_frame_without_its_data(void **state)
 static void what_is_no_frame_is_refused(void **state)
 {
         static const unsigned char bad[][12] = {
-                {7, 0, 0, 0, 1},                /* shorter than its header */
+                {7, 0, 0, 0, 1}, /* shorter than its header */
                 {0, 0, 0, 0},
-                {0xff, 0xff, 0xff, 0xff, 1},    /* endless */
-                {9, 0, 0x10, 0, 1},             /* one byte more than is allowed */
-                {8, 0, 0, 0, 1, 1},             /* what must be zero is not */
+                {0xff, 0xff, 0xff, 0xff, 1}, /* endless */
+                {9, 0, 0x10, 0, 1},          /* one byte more than is allowed */
+                {8, 0, 0, 0, 1, 1},          /* what must be zero is not */
                 {'S', 'S', 'H', '-', '2', '.', '0', '-', 'O', 'p', 'e', 'n'},
         };
         struct er_frame frame;

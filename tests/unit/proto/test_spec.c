@@ -102,9 +102,23 @@ static void a_status_comes_back(void **state)
         er_status_decode(er_svn(out.buf, out.len), &back);
         assert_true(back.exit_code == -1 && back.gpu_util == -1 && !back.key);
         er_str_reset(&out);
-        status = (struct er_status){.attempt = 2, .seq = 9, .state = 5, .end = 2, .reason = 1, .exit_code = 0, .signal = 9, .time_ms = 1,
-                                    .started_ms = 2, .ended_ms = 3, .cpu_ms = 4, .max_rss = 5, .gpu_mem = 6, .gpu_util = 0,
-                                    .gpu_mask = (uint64_t)1 << 63 | 5, .log_size = 7, .pid = 8};
+        status = (struct er_status){.attempt = 2,
+                                    .seq = 9,
+                                    .state = 5,
+                                    .end = 2,
+                                    .reason = 1,
+                                    .exit_code = 0,
+                                    .signal = 9,
+                                    .time_ms = 1,
+                                    .started_ms = 2,
+                                    .ended_ms = 3,
+                                    .cpu_ms = 4,
+                                    .max_rss = 5,
+                                    .gpu_mem = 6,
+                                    .gpu_util = 0,
+                                    .gpu_mask = (uint64_t)1 << 63 | 5,
+                                    .log_size = 7,
+                                    .pid = 8};
         status.key = er_strdup("k.0.x");
         status.detail = er_strdup("why");
         er_status_encode(&status, &out);
@@ -168,15 +182,15 @@ static void unknown_numbers_become_known_ones(void **state)
         assert_int_equal(ended.state, ER_STATE_ENDED);
         assert_int_equal(ended.end, ER_END_LOST);
         assert_string_equal(er_end_name((enum er_end)1000), "unknown");
-        assert_string_equal(er_state_name((enum er_state)-1), "unknown");
+        assert_string_equal(er_state_name((enum er_state) - 1), "unknown");
         assert_string_equal(er_reason_name((enum er_reason)255), "unknown");
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(a_spec_comes_back), cmocka_unit_test(damaged_specs_are_refused),
-                cmocka_unit_test(a_status_comes_back), cmocka_unit_test(exit_statuses),
+                cmocka_unit_test(a_spec_comes_back),       cmocka_unit_test(damaged_specs_are_refused),
+                cmocka_unit_test(a_status_comes_back),     cmocka_unit_test(exit_statuses),
                 cmocka_unit_test(every_number_has_a_name), cmocka_unit_test(unknown_numbers_become_known_ones),
         };
 

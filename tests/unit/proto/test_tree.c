@@ -15,9 +15,11 @@ static struct er_tree_entry file(const char *path)
 
 static void entries_come_back(void **state)
 {
-        struct er_tree_entry in[] = {file("a"), file("b\n\xff"),
+        struct er_tree_entry in[] = {file("a"),
+                                     file("b\n\xff"),
                                      {.type = 'l', .mode = 0644, .path = er_sv("link"), .target = er_sv("../x")},
-                                     {.type = 'd', .mode = 0755, .path = er_sv("void")}}, out;
+                                     {.type = 'd', .mode = 0755, .path = er_sv("void")}},
+                             out;
         er_auto(er_str) list = ER_STR_INIT;
         struct er_sv rest;
 
@@ -27,7 +29,8 @@ static void entries_come_back(void **state)
         rest = er_svn(list.buf, list.len);
         for (size_t i = 0; i < ER_LEN(in); i++) {
                 assert_int_equal(er_tree_unpack(&rest, &out, NULL), 1);
-                assert_true(out.type == in[i].type && er_sv_eq(out.path, in[i].path) && er_sv_eq(out.target, in[i].target));
+                assert_true(out.type == in[i].type && er_sv_eq(out.path, in[i].path) &&
+                            er_sv_eq(out.target, in[i].target));
                 assert_true(er_tree_entry_sum(&out) == er_tree_entry_sum(&in[i]));
         }
         assert_int_equal(er_tree_unpack(&rest, &out, NULL), 0);
@@ -35,7 +38,8 @@ static void entries_come_back(void **state)
 
 static void a_list_is_skipped_over_without_a_look(void **state)
 {
-        struct er_tree_entry in[] = {file("a"), {.type = 'l', .mode = 0644, .path = er_sv("link"), .target = er_sv("../x")}, file("z\n")};
+        struct er_tree_entry in[] = {
+                file("a"), {.type = 'l', .mode = 0644, .path = er_sv("link"), .target = er_sv("../x")}, file("z\n")};
         er_auto(er_str) list = ER_STR_INIT;
         struct er_tree_packed packed;
         const unsigned char *hash;
@@ -155,8 +159,10 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(entries_come_back),
                 cmocka_unit_test(a_list_is_skipped_over_without_a_look),
-                cmocka_unit_test(paths_are_in_order_of_their_bytes), cmocka_unit_test(what_is_unsafe_is_refused),
-                cmocka_unit_test(what_is_cut_is_refused), cmocka_unit_test(the_sum_sees_every_part),
+                cmocka_unit_test(paths_are_in_order_of_their_bytes),
+                cmocka_unit_test(what_is_unsafe_is_refused),
+                cmocka_unit_test(what_is_cut_is_refused),
+                cmocka_unit_test(the_sum_sees_every_part),
                 cmocka_unit_test(paths_come_back),
         };
 

@@ -41,7 +41,8 @@ static int teardown(void **state)
         return 0;
 }
 
-static int64_t add(struct er_store *store, const char *project, const char *dir, const char *name, size_t count, char **ret_name)
+static int64_t add(struct er_store *store, const char *project, const char *dir, const char *name, size_t count,
+                   char **ret_name)
 {
         struct er_new_job jobs[8];
         for (size_t i = 0; i < count; i++)
