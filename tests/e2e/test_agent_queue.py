@@ -128,7 +128,10 @@ def test_many_wait_cheaply(jobs, world):
     assert all(jobs.agent.finish(i, timeout=120)[0]["END"] == END["DONE"] for i in ids)
     order = [int(n) for n in (jobs.path / "order").read_text().split()]
     assert sorted(order) == list(range(200))
-    assert all(abs(n - at) <= 12 for at, n in enumerate(order)), order  # four at a time
+    # Four at a time, each by its turn: when one writes its line, at most three before it have not ended. How long one that
+    # has its cpu takes to write it, nobody promises.
+    places = {n: at for at, n in enumerate(order)}
+    assert all(sum(places[earlier] > at for earlier in range(n)) <= 3 for n, at in places.items()), order
 
 
 def test_without_a_ledger_everything_starts(world):

@@ -90,7 +90,7 @@ def test_bash_completes_commands_options_and_jobs(errand):
 
 
 def test_manual_pages_are_sound(errand):
-    pages = list(BUILD.rglob("*.1"))
+    pages = list((BUILD / "man").glob("*.[15]"))  # elsewhere a version of CMake may end in .1
     if not pages:
         pytest.skip(f"the manual is not built in {BUILD}")
     for page in pages:
