@@ -3,9 +3,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "agent/agent.h"
-#include "agent/exec.h"
-#include "agent/listen.h"
-#include "agent/serve.h"
+#include "agent/serve/exec.h"
+#include "agent/serve/listen.h"
+#include "agent/serve/serve.h"
 #include "agent_build.h"
 #include "base/io.h"
 

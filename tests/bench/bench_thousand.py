@@ -1,4 +1,4 @@
-"""1,000 runs of `true`, 16 at a time, over 4 sshds: all but the first few reach their host through its listener (src/agent/listen.h),
+"""1,000 runs of `true`, 16 at a time, over 4 sshds: all but the first few reach their host through its listener (src/agent/serve/listen.h),
 as they do when a user starts them like this. ERRAND_LINGER=0 shows what a session for each costs."""
 import shutil
 import time

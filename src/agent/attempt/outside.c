@@ -1,0 +1,186 @@
+/* outside.c - see outside.h */
+#include "agent/attempt/outside.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/io.h"
+
+#define TRY_MS 30000
+#define LOOK_MS 10
+#define WORDS_MAX (64u * 1024)
+#define SAID_MAX 300
+
+int er_outside_note(const struct er_adir *dir, const struct er_strv *words, struct er_err *err)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+
+        if (words->len == 0)
+                return 0;
+        for (size_t i = 0; i < words->len; i++)
+                er_str_addn(&text, words->items[i], strlen(words->items[i]) + 1);
+        return er_file_write(dir->fd, "end", text.buf, text.len, 0600, false, err);
+}
+
+static bool read_words(int at, const char *path, struct er_strv *ret)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+
+        if (!er_file_exists(at, path) || er_file_read(at, path, WORDS_MAX, &text, NULL) < 0)
+                return false;
+        for (size_t i = 0; i < text.len; i += strlen(text.buf + i) + 1)
+                er_strv_add(ret, text.buf + i);
+        return ret->len > 0;
+}
+
+static _Noreturn void become(const struct er_strv *words, int out_fd)
+{
+        sigset_t none;
+
+        for (int sig = 1; sig < NSIG; sig++)
+                signal(sig, SIG_DFL); /* those that cannot be set stay */
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        er_null_stdio();
+        dup2(out_fd, 1);
+        dup2(out_fd, 2);
+        execvp(words->items[0], words->items);
+        _exit(127);
+}
+
+/* What comes until the command ends, or the deadline. Its wait status, or -1. */
+static int hear_out(pid_t pid, int fd, er_deadline deadline, struct er_str *ret)
+{
+        char bytes[512];
+        int status = -1;
+        pid_t got;
+
+        do {
+                struct pollfd p = {.fd = fd, .events = POLLIN};
+                ssize_t n = poll(&p, 1, LOOK_MS) > 0 && (p.revents & POLLIN) ? read(fd, bytes, sizeof bytes) : 0;
+
+                if (n > 0 && ret->len < WORDS_MAX)
+                        er_str_addn(ret, bytes, (size_t)n);
+                if (p.revents && n <= 0)
+                        poll(NULL, 0, LOOK_MS);
+                got = waitpid(pid, &status, WNOHANG);
+        } while ((got == 0 || (got < 0 && errno == EINTR)) && er_deadline_poll_ms(deadline) != 0);
+        if (got != 0)
+                return got == pid ? status : -1;
+        kill(pid, SIGKILL);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                ;
+        return -1;
+}
+
+static void keep_last_line(const char *program, struct er_str *text, struct er_str *ret)
+{
+        struct er_sv rest = er_svn(text->buf, text->len), line, last = er_sv("it does not answer");
+
+        while (er_sv_cut(&rest, '\n', &line)) {
+                line = er_sv_trim(line);
+                if (line.len > 0)
+                        last = line;
+        }
+        er_str_reset(ret);
+        er_str_addf(ret, "its container cannot be ended: %s: %.*s", program,
+                    (int)(last.len > SAID_MAX ? SAID_MAX : last.len), last.ptr);
+}
+
+bool er_outside_end(const struct er_strv *words, struct er_str *said)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+        er_autoclose int out_fd = -1;
+        int fds[2], status = -1;
+        pid_t pid;
+
+        if (er_pipe(fds) < 0)
+                return false;
+        out_fd = fds[0];
+        pid = fork();
+        if (pid == 0)
+                become(words, fds[1]);
+        close(fds[1]);
+        er_set_nonblock(out_fd, true);
+        if (pid > 0)
+                status = hear_out(pid, out_fd, er_deadline_in(TRY_MS), &text);
+        if (status >= 0 && WIFEXITED(status) &&
+            (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127))
+                return true;
+        keep_last_line(words->items[words->len > 1 ? words->len - 2 : 0], &text, said);
+        return false;
+}
+
+bool er_outside_end_of(int at, const char *path, struct er_str *said)
+{
+        er_auto(er_strv) words = ER_STRV_INIT;
+
+        return !read_words(at, path, &words) || er_outside_end(&words, said);
+}
+
+void er_outside_tell(const struct er_adir *dir, const struct er_str *said)
+{
+        er_auto(er_status) last = ER_STATUS_INIT;
+        struct er_status event;
+
+        er_events_last(dir, &last);
+        if (said->len == 0 || er_streq(last.detail, said->buf))
+                return;
+        event = last;
+        event.state = ER_STATE_RUNNING;
+        event.time_ms = 0;
+        event.detail = said->buf;
+        er_events_append(dir, &event, NULL);
+}
+
+bool er_outside_insist(const struct er_adir *dir, struct er_str *said)
+{
+        er_auto(er_strv) words = ER_STRV_INIT;
+        er_deadline patience = ER_NEVER;
+
+        if (!read_words(dir->fd, "end", &words))
+                return true;
+        while (!er_outside_end(&words, said)) {
+                if (patience == ER_NEVER && (er_file_exists(dir->fd, "cancel") || er_adir_is_gone(dir)))
+                        patience = er_deadline_in(ER_OUTSIDE_PATIENCE_MS);
+                if (er_deadline_poll_ms(patience) == 0)
+                        return false;
+                er_outside_tell(dir, said);
+                poll(NULL, 0, ER_OUTSIDE_RETRY_MS);
+        }
+        return true;
+}
+
+int er_outside_settle(const struct er_adir *dir, int lock_fd, struct er_status *end, struct er_err *err)
+{
+        const int keep[] = {dir->fd, lock_fd};
+        er_auto(er_str) said = ER_STR_INIT;
+        pid_t pid = fork();
+
+        if (pid < 0)
+                return er_err_errno(err, errno, "start a process");
+        if (pid > 0)
+                return 0;
+        prctl(PR_SET_NAME, "errand-guard");
+        signal(SIGTERM, SIG_IGN);
+        signal(SIGINT, SIG_IGN);
+        signal(SIGHUP, SIG_IGN);
+        signal(SIGPIPE, SIG_IGN);
+        signal(SIGCHLD, SIG_DFL);
+        setsid();
+        er_close_all_but(keep, ER_LEN(keep));
+        er_null_stdio();
+        if (!er_outside_insist(dir, &said)) {
+                free(end->detail);
+                end->detail = er_strdup(said.buf);
+        }
+        end->seq = 0;
+        end->ended_ms = end->time_ms = er_now_ms();
+        if (er_exit_write(dir, end, NULL) == 0)
+                er_exit_sync(dir);
+        _exit(0);
+}

@@ -1,0 +1,38 @@
+/*
+ * usage.h - what a running job uses, looked at now and then: cpu and memory of its tree; for a job with GPUs what the
+ * GPUs do, by nvidia-smi in a child process that must answer in time.
+ */
+#ifndef ER_AGENT_USAGE_H
+#define ER_AGENT_USAGE_H
+
+#include "agent/attempt/adir.h"
+#include "base/clock.h"
+
+struct er_usage {
+        uint64_t max_rss;
+        uint64_t gpu_mask;
+        uint64_t gpu_mem; /* peak of the sum, bytes */
+        uint64_t gpu_util_sum;
+        unsigned gpu_samples;
+        er_deadline due; /* of the next look */
+        er_deadline gpu_due;
+        pid_t gpu_pid; /* nvidia-smi under way; 0: none */
+        int gpu_fd;    /* its output */
+        bool gpu_amd;
+        struct er_str gpu_text;
+        uint64_t oom_before; /* the kernel's count of OOM kills at the start */
+};
+#define ER_USAGE_INIT {.due = ER_NEVER, .gpu_due = ER_NEVER, .gpu_fd = -1, .gpu_text = ER_STR_INIT}
+void er_usage_begin(struct er_usage *usage, uint64_t gpu_mask);
+/* Does what is due, and writes the `usage` file. */
+void er_usage_tick(struct er_usage *usage, const struct er_adir *dir);
+er_deadline er_usage_due(const struct er_usage *usage);
+void er_usage_gpu_ready(struct er_usage *usage); /* gpu_fd is readable */
+/* Ends a sampling under way. */
+void er_usage_end(struct er_usage *usage);
+/* Facts so far, into a status; with the children that have been waited for. */
+void er_usage_fill(const struct er_usage *usage, struct er_status *status);
+/* The kernel killed something for want of memory since the beginning. */
+bool er_usage_oom(const struct er_usage *usage);
+
+#endif
