@@ -8,7 +8,7 @@
 #include "cli/target.h"
 #include "cli/travel.h"
 #include "cli/words.h"
-#include "host/ssh.h"
+#include "host/connect/ssh.h"
 #include "job/config.h"
 #include "maestro/maestro.h"
 

@@ -16,7 +16,7 @@
 #include "cli/hosts_view.h"
 #include "cli/target.h"
 #include "cli/words.h"
-#include "host/agent_blob.h"
+#include "host/connect/agent_blob.h"
 #include "host/files.h"
 #include "maestro/maestro.h"
 

@@ -7,7 +7,7 @@
 #include "base/term.h"
 #include "cli/target.h"
 #include "cli/words.h"
-#include "host/ssh.h"
+#include "host/connect/ssh.h"
 #include "maestro/maestro.h"
 #include "proto/spec.h"
 

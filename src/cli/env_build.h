@@ -5,7 +5,7 @@
 #define ER_CLI_ENV_BUILD_H
 
 #include "cli/live.h"
-#include "host/session.h"
+#include "host/connect/session.h"
 #include "proto/recipe.h"
 
 /* Until it is ready there; the recipe may gain packages fetched here. */

@@ -6,7 +6,7 @@
 
 #include "cli/live.h"
 #include "cli/target.h"
-#include "host/snapshot.h"
+#include "host/snapshot/snapshot.h"
 #include "proto/recipe.h"
 #include "proto/spec.h"
 

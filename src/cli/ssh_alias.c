@@ -9,7 +9,7 @@
 #include "base/lock.h"
 #include "base/path.h"
 #include "base/proc.h"
-#include "host/ssh.h"
+#include "host/connect/ssh.h"
 
 #define FILE_MAX (1u << 20)
 #define ASK_MS 20000

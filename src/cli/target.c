@@ -9,7 +9,7 @@
 #include "base/term.h"
 #include "cli/view.h"
 #include "cli/words.h"
-#include "host/snapshot.h"
+#include "host/snapshot/snapshot.h"
 #include "maestro/maestro.h"
 
 #define LOOK_MS 30          /* between looks at the store: one PRAGMA, no disk */

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/live.h"
-#include "host/session.h"
+#include "host/connect/session.h"
 
 struct er_jobs {
         struct er_job *items;

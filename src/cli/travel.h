@@ -5,7 +5,7 @@
 #define ER_CLI_TRAVEL_H
 
 #include "cli/command.h"
-#include "host/snapshot.h"
+#include "host/snapshot/snapshot.h"
 #include "proto/recipe.h"
 #include "proto/spec.h"
 

@@ -5,7 +5,7 @@
 #ifndef ER_HOST_ATTEMPT_H
 #define ER_HOST_ATTEMPT_H
 
-#include "host/session.h"
+#include "host/connect/session.h"
 
 struct er_submit {
         const char *key;  /* job key: "<run>.<n>.<when>.<store id>" */

@@ -4,7 +4,7 @@
 #ifndef ER_HOST_DATA_H
 #define ER_HOST_DATA_H
 
-#include "host/session.h"
+#include "host/connect/session.h"
 
 struct er_data_wish {
         const char *project;

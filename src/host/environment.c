@@ -7,7 +7,7 @@
 #include "base/parse.h"
 #include "base/path.h"
 #include "environment/fetch.h"
-#include "host/session_priv.h"
+#include "host/connect/session_priv.h"
 
 void er_env_request_release(struct er_env_request *request)
 {

@@ -5,7 +5,7 @@
 #define ER_HOST_ENVIRONMENT_H
 
 #include "host/files.h"
-#include "host/session.h"
+#include "host/connect/session.h"
 #include "proto/recipe.h"
 
 /* One that was asked for. It is built whatever comes of the session, as long as a job wants it. */

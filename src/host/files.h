@@ -7,7 +7,7 @@
 #ifndef ER_HOST_FILES_H
 #define ER_HOST_FILES_H
 
-#include "host/session.h"
+#include "host/connect/session.h"
 
 struct er_transfer {
         uint64_t files, bytes;                                           /* done */

@@ -14,8 +14,8 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/parse.h"
-#include "host/ssh.h"
-#include "host/transport.h"
+#include "host/connect/ssh.h"
+#include "host/connect/transport.h"
 
 #define LISTENERS_MAX 64u
 #define CONNECTIONS_MAX 512u

@@ -11,7 +11,7 @@
 #ifndef ER_HOST_FORWARD_H
 #define ER_HOST_FORWARD_H
 
-#include "host/session.h"
+#include "host/connect/session.h"
 
 struct er_forward;
 

@@ -4,7 +4,7 @@
 #ifndef ER_HOST_PROBE_H
 #define ER_HOST_PROBE_H
 
-#include "host/session.h"
+#include "host/connect/session.h"
 
 struct er_gpu {
         unsigned index;

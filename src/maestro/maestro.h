@@ -10,7 +10,7 @@
 #include "base/queue.h"
 #include "host/files.h"
 #include "host/host.h"
-#include "host/snapshot.h"
+#include "host/snapshot/snapshot.h"
 #include "store/store.h"
 
 /* What the loop tells a watching front end; every member may be NULL. Called from the maestro's threads, one at a time

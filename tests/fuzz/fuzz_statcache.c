@@ -3,7 +3,7 @@
 
 #include <string.h>
 #include "base/path.h"
-#include "host/statcache.h"
+#include "host/snapshot/statcache.h"
 
 #define DIR "/p"
 

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include "base/clock.h"
 #include "base/io.h"
-#include "host/agent_blob.h"
-#include "host/session.h"
+#include "host/connect/agent_blob.h"
+#include "host/connect/session.h"
 #include "proto/msg.h"
 
 /* A host whose agent is this program in a mode. root is a fresh directory (owned), removed by fake_host_free. */

@@ -1,4 +1,4 @@
-#include "fake_agent.h"
+#include "host/fake_agent.h"
 
 #include <sys/time.h>
 #include "base/hash.h"

@@ -1,0 +1,172 @@
+/* ssh_explain.c - what ssh's complaints mean: one table, read from the top; the first pattern that is there decides. */
+#include "host/connect/ssh.h"
+
+#include "base/parse.h"
+
+#define CHANGED_KEY "the host's key is not the one known for it"
+
+struct complaint {
+        const char *pattern; /* as OpenSSH writes it */
+        enum er_code code;
+        bool retryable; /* trying again later can help */
+        bool momentary; /* ... even at once */
+        const char *meaning;
+        const char *hint; /* %s: the target; may be NULL */
+};
+
+static const struct complaint complaints[] = {
+        {"REMOTE HOST IDENTIFICATION HAS CHANGED", ER_HOSTKEY, false, false, CHANGED_KEY,
+         "somebody may be listening in, or the machine was set up anew; if you know that it was, forget the old key "
+         "with `ssh-keygen -R %s` and connect once with `ssh`"},
+        {"has changed and you have requested strict checking", ER_HOSTKEY, false, false, CHANGED_KEY,
+         "if you know that the machine was set up anew, forget the old key with `ssh-keygen -R %s`"},
+        {"REVOKED HOST KEY", ER_HOSTKEY, false, false, "the host's key has been revoked", NULL},
+        {"Host key verification failed", ER_HOSTKEY, false, false, "the host's key is not known yet",
+         "connect once with `ssh %s` to see and accept its key"},
+        {"Could not resolve hostname", ER_NET, true, false, "there is no such host name",
+         "check the spelling, ~/.ssh/config and your network"},
+        {"Connection refused", ER_NET, true, false, "it refuses the connection",
+         "is sshd running there, and is the port right? (host:port)"},
+        {"No route to host", ER_NET, true, false, "there is no way to it",
+         "is it on, and are you on its network or VPN?"},
+        {"Network is unreachable", ER_NET, true, false, "there is no way to it", "is this machine online?"},
+        {"Host is down", ER_NET, true, false, "it is down", NULL},
+        {"during banner exchange", ER_NET, true, false, "it accepts the connection, but does not answer", NULL},
+        {"onnection timed out", ER_NET, true, false, "it does not answer",
+         "is it on, and does a firewall let you through?"},
+        {"Operation timed out", ER_NET, true, false, "it does not answer",
+         "is it on, and does a firewall let you through?"},
+        {"UNPROTECTED PRIVATE KEY FILE", ER_AUTH, false, false, "ssh does not use a private key that others can read",
+         "chmod 600 the key file"},
+        {"Bad owner or permissions on", ER_CONFIG, false, false, "ssh does not accept its configuration file",
+         "it must belong to you and not be writable by others"},
+        {"Bad configuration option", ER_CONFIG, false, false, "ssh does not understand its configuration", NULL},
+        {"Too many authentication failures", ER_AUTH, false, false, "too many keys were tried",
+         "name the right one: IdentityFile and IdentitiesOnly in ~/.ssh/config, or --identity"},
+        {"Permission denied", ER_AUTH, false, false, "it does not let you in",
+         "try `ssh %s true`; is your key there (ssh-copy-id) and loaded (ssh-add), is the user name right?"},
+        {"no matching host key type", ER_CONFIG, false, false, "ssh and the host have no host key type in common",
+         NULL},
+        {"Unable to negotiate with", ER_CONFIG, false, false, "ssh and the host have no method in common", NULL},
+        {"kex_exchange_identification: banner line contains", ER_NET, false, false, "what answers there is not sshd",
+         NULL},
+        {"kex_exchange_identification", ER_TRANSPORT, true, true, "it closed the connection before the login", NULL},
+        {"ssh_exchange_identification", ER_TRANSPORT, true, true, "it closed the connection before the login", NULL},
+        {"Not allowed at this time", ER_TRANSPORT, true, true, "it takes no more logins for the moment", NULL},
+        {"Exceeded MaxStartups", ER_TRANSPORT, true, true, "it takes no more logins for the moment", NULL},
+        {"Timeout, server", ER_TRANSPORT, true, false, "it stopped answering", NULL},
+        {"Connection reset by", ER_TRANSPORT, true, true, "the connection was reset", NULL},
+        {"Connection closed by", ER_TRANSPORT, true, true, "it closed the connection", NULL},
+        {"closed by remote host", ER_TRANSPORT, true, false, "it closed the connection", NULL},
+        {"Broken pipe", ER_TRANSPORT, true, false, "the connection broke", NULL},
+};
+
+/* The line of ssh's words that holds the pattern, else its last one, in a form fit to be shown. */
+static void quote_line(struct er_str *out, const char *said, const char *pattern)
+{
+        struct er_sv rest = er_sv(said), part, best = {NULL, 0};
+
+        while (er_sv_cut(&rest, '\n', &part)) {
+                part = er_sv_trim(part);
+                if (part.len == 0 || part.ptr[0] == '@')
+                        continue;
+                best = part;
+                if (pattern && memmem(part.ptr, part.len, pattern, strlen(pattern)))
+                        break;
+        }
+        if (er_sv_starts(best, ER_SV("ssh: ")))
+                best = er_svn(best.ptr + 5, best.len - 5);
+        if (best.len > 300)
+                best.len = 300;
+        if (best.len)
+                er_quote_show(out, best.ptr, best.len);
+}
+
+/* The command by which an old key is forgotten: some builds of ssh print it, with the file and the name that fit. */
+static bool hint_from_ssh(const char *said, struct er_err *err)
+{
+        struct er_sv rest = er_sv(said), part;
+
+        while (er_sv_cut(&rest, '\n', &part)) {
+                er_auto(er_str) line = ER_STR_INIT;
+
+                part = er_sv_trim(part);
+                if (!er_sv_starts(part, ER_SV("ssh-keygen ")) || part.len > 300)
+                        continue;
+                er_quote_show(&line, part.ptr, part.len);
+                er_err_hint(err,
+                            "somebody may be listening in, or the machine was set up anew; if you know that it was, "
+                            "forget the old key: %s",
+                            line.buf);
+                return true;
+        }
+        return false;
+}
+
+/* What a person types after "ssh" to get where errand went (owned). */
+static char *way_to(const struct er_host *host, const char *target)
+{
+        er_auto(er_str) words = ER_STR_INIT;
+
+        if (host->jump) {
+                er_str_add(&words, "-J ");
+                er_quote_sh(&words, host->jump);
+                er_str_addc(&words, ' ');
+        }
+        if (host->identity) {
+                er_str_add(&words, "-i ");
+                er_quote_sh(&words, host->identity);
+                er_str_addc(&words, ' ');
+        }
+        if (host->port)
+                er_str_addf(&words, "-p %d ", host->port);
+        er_str_add(&words, target);
+        return er_strdup(words.buf);
+}
+
+bool er_ssh_explain(const struct er_host *host, bool interactive, const char *said, int status, struct er_err *err)
+{
+        er_auto(er_str) line = ER_STR_INIT;
+        const struct complaint *found = NULL;
+        const char *target = host->target ? host->target : host->name;
+
+        for (size_t i = 0; i < ER_LEN(complaints) && !found; i++)
+                if (strstr(said, complaints[i].pattern))
+                        found = &complaints[i];
+        quote_line(&line, said, found ? found->pattern : NULL);
+        if (!found) {
+                if (line.len)
+                        er_err_set(err, ER_TRANSPORT, "%s: the connection broke (ssh: %s)", host->name, line.buf);
+                else if (status >= 0)
+                        er_err_set(err, ER_TRANSPORT, "%s: the connection broke (ssh ended with status %d)", host->name,
+                                   status);
+                else
+                        er_err_set(err, ER_TRANSPORT, "%s: the connection broke", host->name);
+                er_err_retry(err);
+                return false;
+        }
+        er_err_set(err, found->code, "%s: %s (ssh: %s)", host->name, found->meaning, line.buf);
+        if (found->hint && !(found->code == ER_HOSTKEY && hint_from_ssh(said, err))) {
+                /* ssh-keygen knows a host at another port as [host]:port, and no user. */
+                const char *at = strrchr(target, '@'), *bare = at ? at + 1 : target;
+                er_autofree char *place = NULL;
+                const char *hole = strstr(found->hint, "%s");
+
+                if (strstr(found->hint, "ssh-keygen"))
+                        place = host->port ? er_fmt("'[%s]:%d'", bare, host->port) : er_strdup(bare);
+                else
+                        place = way_to(host, target);
+                if (hole)
+                        er_err_hint(err, "%.*s%s%s", (int)(hole - found->hint), found->hint, place, hole + 2);
+                else
+                        er_err_hint(err, "%s", found->hint);
+        }
+        if (found->code == ER_AUTH && !interactive && strstr(said, "password"))
+                er_err_hint(err,
+                            "it wants a password, which only a person at a terminal can give; `ssh-copy-id %s` once "
+                            "makes it unnecessary",
+                            target);
+        if (found->retryable)
+                er_err_retry(err);
+        return found->momentary;
+}

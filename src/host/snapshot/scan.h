@@ -1,0 +1,51 @@
+/*
+ * scan.h - from names to facts: stat data, link targets, and the hashes of those files that are not as the stat cache
+ * knows them, by several threads. Private to snapshot.c.
+ */
+#ifndef ER_HOST_SCAN_H
+#define ER_HOST_SCAN_H
+
+#include "host/snapshot/listing.h"
+#include "proto/tree.h"
+
+struct er_scan_file {
+        const char *path; /* NUL-terminated, (borrowed) */
+        uint32_t path_len;
+        char type; /* before: of the listing. After: 'f', 'l', 'd', or 0 when it is not there or cannot travel */
+        bool same; /* the stat cache had the same of it */
+        const char *target; /* of a symlink, (borrowed) from the scan's names */
+        uint32_t target_len;
+        struct er_file_stat stat;         /* as the file was when it was hashed; of 'd' only the type */
+        const struct er_file_stat *known; /* what the stat cache has, to be trusted; or NULL */
+        unsigned char hash[ER_TREE_HASH]; /* in: of the known one */
+};
+
+struct er_scan {
+        const char *dir; /* for messages */
+        int root_fd;
+        int64_t taken_ns;
+        struct er_cancel *cancel;                                    /* may be NULL */
+        void (*progress)(void *arg, uint64_t files, uint64_t bytes); /* may be NULL; from the calling thread only */
+        void *arg;
+        struct er_names names; /* out: the targets */
+        uint64_t hashed;       /* out: files that were read */
+};
+int er_scan_run(struct er_scan *scan, struct er_scan_file *files, size_t len, struct er_err *err);
+
+/* The directories on the way to a path, kept open, since the next path is mostly in the same one. */
+#define ER_STEPS_MAX 24
+struct er_steps {
+        int root_fd;
+        size_t depth;
+        struct {
+                int fd;
+                size_t end; /* length of its path with the slash */
+        } steps[ER_STEPS_MAX];
+        char path[ER_TREE_PATH_MAX + 1]; /* the deepest one's, with the slash */
+};
+void er_steps_init(struct er_steps *steps, int root_fd);
+void er_steps_release(struct er_steps *steps);
+/* The directory that *ret_rest (the path's end) is relative to; symlinks are not followed. -1 with errno. */
+int er_steps_find(struct er_steps *steps, const char *path, const char **ret_rest);
+
+#endif
