@@ -1,6 +1,11 @@
 /*
- * wire.h - the numbers of the protocol between errand and errand-agent. PROTOCOL.md beside it says what they mean.
- * Numbers are for ever: append, never reuse. A field's type follows from its tag.
+ * wire.h - the numbers of the protocol between errand and errand-agent. PROTOCOL.md says what they mean.
+ *
+ * A number is never changed and never used again: append. tests/unit/check-numbers finds one that is given out twice.
+ * A field's type follows from its tag.
+ *
+ * These tags are also the fields of the records that the agent keeps on its disk (PROTOCOL.md, section 9). A spec and a
+ * recipe travel inside one field and have numbers of their own: see spec.c and recipe.c.
  */
 #ifndef ER_PROTO_WIRE_H
 #define ER_PROTO_WIRE_H
@@ -149,22 +154,21 @@ enum er_tag {
         ER_T_OS = 84,                /* s: PRETTY_NAME of /etc/os-release */
         ER_T_ATTEMPT_ID = 85,        /* s: random, unique for ever: ERRAND_ATTEMPT_ID of the job's processes */
         ER_T_RETRYABLE = 86,         /* u: 1: trying the same again can help */
-        ER_T_PID_START =
-                88, /* u: field 22 of /proc/PID/stat, so that the same number is not taken for the same process */
-        ER_T_PROVIDER_CODE = 87, /* s: of an ERROR: "snapshot" */
-        ER_T_ENVIRONMENT = 89,   /* s: 32 bytes, hash of an environment */
-        ER_T_RECIPE = 90,        /* m: recipe.h */
-        ER_T_URL = 91,           /* s */
-        ER_T_SUM = 92,           /* s: "sha256=HEX", also sha512 and md5 */
-        ER_T_UNPACK = 93,        /* u: 1: an archive is unpacked beside itself */
-        ER_T_CPU_BUSY = 94,      /* u: ms that all cpus together have worked since the boot ... */
-        ER_T_CPU_TOTAL = 95,     /* u: ... of so many that have passed */
-        ER_T_ACTIVE = 96,        /* u: 1: only attempts that have not ended */
-        ER_T_RSS = 97,           /* u: bytes, the tree's sum at ... */
-        ER_T_USED = 98,          /* i: ... the time when what an attempt uses was looked at last */
-        ER_T_LINGER = 98,        /* u: ms a listener stays when nobody comes; of a HELLO: the client could use one */
-        ER_T_LISTENER = 99,      /* s: the path of its socket */
-        ER_T_PLATFORM = 100,     /* s: "python=3.11 machine=x86_64 ..." */
+        ER_T_PROVIDER_CODE = 87,     /* s: of an ERROR: "snapshot" */
+        ER_T_PID_START = 88,         /* u: field 22 of /proc/PID/stat: tells a process from a later one with its PID */
+        ER_T_ENVIRONMENT = 89,       /* s: 32 bytes, hash of an environment */
+        ER_T_RECIPE = 90,            /* m: recipe.h */
+        ER_T_URL = 91,               /* s */
+        ER_T_SUM = 92,               /* s: "sha256=HEX", also sha512 and md5 */
+        ER_T_UNPACK = 93,            /* u: 1: an archive is unpacked beside itself */
+        ER_T_CPU_BUSY = 94,          /* u: ms that all cpus together have worked since the boot ... */
+        ER_T_CPU_TOTAL = 95,         /* u: ... of so many that have passed */
+        ER_T_ACTIVE = 96,            /* u: 1: only attempts that have not ended */
+        ER_T_RSS = 97,               /* u: bytes, the tree's sum at ... */
+        ER_T_USED = 98,              /* i: ... the time when what an attempt uses was looked at last */
+        ER_T_LISTENER = 99,          /* s: the path of its socket */
+        ER_T_PLATFORM = 100,         /* s: "python=3.11 machine=x86_64 ..." */
+        ER_T_LINGER = 101,           /* u: ms a listener waits for a client; in a HELLO: the client could use one */
 };
 
 /* The life of an attempt on its host, in order. */
