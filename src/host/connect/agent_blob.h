@@ -1,8 +1,8 @@
 /*
  * agent_blob.h - the agents for the architectures this build knows, embedded. Empty where one was not built.
  */
-#ifndef ER_HOST_AGENT_BLOB_H
-#define ER_HOST_AGENT_BLOB_H
+#ifndef ER_HOST_CONNECT_AGENT_BLOB_H
+#define ER_HOST_CONNECT_AGENT_BLOB_H
 
 extern const unsigned char er_agent_x86_64_start[], er_agent_x86_64_end[];
 extern const unsigned char er_agent_aarch64_start[], er_agent_aarch64_end[];

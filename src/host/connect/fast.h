@@ -4,8 +4,8 @@
  * What is known of it lies in a small file in the runtime directory, for all processes of the user. That file is never
  * trusted for more than a try: whatever it says, a session is opened when the try fails. Private to src/host.
  */
-#ifndef ER_HOST_FAST_H
-#define ER_HOST_FAST_H
+#ifndef ER_HOST_CONNECT_FAST_H
+#define ER_HOST_CONNECT_FAST_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,8 +6,8 @@
  * the bytes, and the socket stays open as long as the session lives. A frame there is  u32 length | u32 type | body,
  * big-endian. Private to src/host.
  */
-#ifndef ER_HOST_MUX_H
-#define ER_HOST_MUX_H
+#ifndef ER_HOST_CONNECT_MUX_H
+#define ER_HOST_CONNECT_MUX_H
 
 #include "base/clock.h"
 #include "base/queue.h"

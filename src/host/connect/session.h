@@ -9,8 +9,8 @@
  * Errors: ER_NET (name, refused, no route), ER_HOSTKEY, ER_AUTH, ER_TRANSPORT (the connection broke; retryable: open a
  * new session and go on), ER_TIMEOUT, ER_CANCELLED, ER_REMOTE and whatever the agent answers.
  */
-#ifndef ER_HOST_SESSION_H
-#define ER_HOST_SESSION_H
+#ifndef ER_HOST_CONNECT_SESSION_H
+#define ER_HOST_CONNECT_SESSION_H
 
 #include "base/clock.h"
 #include "base/queue.h"

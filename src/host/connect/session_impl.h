@@ -2,8 +2,8 @@
  * session_impl.h - the inside of a session, for session.c (frames) and session_open.c (opening, the first answer, the
  * end).
  */
-#ifndef ER_HOST_SESSION_IMPL_H
-#define ER_HOST_SESSION_IMPL_H
+#ifndef ER_HOST_CONNECT_SESSION_IMPL_H
+#define ER_HOST_CONNECT_SESSION_IMPL_H
 
 #include "base/io.h"
 #include "host/connect/session_priv.h"

@@ -1,8 +1,8 @@
 /*
  * session_priv.h - what only the modules of this floor ask of a session, beside session.h.
  */
-#ifndef ER_HOST_SESSION_PRIV_H
-#define ER_HOST_SESSION_PRIV_H
+#ifndef ER_HOST_CONNECT_SESSION_PRIV_H
+#define ER_HOST_CONNECT_SESSION_PRIV_H
 
 #include "host/connect/session.h"
 

@@ -6,8 +6,8 @@
  * masters for a host. Everything in ~/.ssh/config applies, except what would keep a session from being ours (forwards,
  * RemoteCommand, other control sockets).
  */
-#ifndef ER_HOST_SSH_H
-#define ER_HOST_SSH_H
+#ifndef ER_HOST_CONNECT_SSH_H
+#define ER_HOST_CONNECT_SSH_H
 
 #include "base/err.h"
 #include "base/str.h"

@@ -3,8 +3,8 @@
  * (local), a session on ssh's control socket (mux), a listener there reached through that socket (fast), an ssh
  * process. Private to src/host.
  */
-#ifndef ER_HOST_TRANSPORT_H
-#define ER_HOST_TRANSPORT_H
+#ifndef ER_HOST_CONNECT_TRANSPORT_H
+#define ER_HOST_CONNECT_TRANSPORT_H
 
 #include "base/clock.h"
 #include "base/proc.h"

@@ -2,8 +2,8 @@
  * gitrun.h - running git for its answers: in an environment that does not point it elsewhere, several at once,
  * cancellable. Private to listing*.c.
  */
-#ifndef ER_HOST_GITRUN_H
-#define ER_HOST_GITRUN_H
+#ifndef ER_HOST_SNAPSHOT_GITRUN_H
+#define ER_HOST_SNAPSHOT_GITRUN_H
 
 #include "base/err.h"
 #include "base/proc.h"

@@ -6,8 +6,8 @@
  * and configuration. While all of those have the stat data they had, the listing is what it was, and nobody needs to be
  * asked again: that is what makes an unchanged project cheap.
  */
-#ifndef ER_HOST_LISTING_H
-#define ER_HOST_LISTING_H
+#ifndef ER_HOST_SNAPSHOT_LISTING_H
+#define ER_HOST_SNAPSHOT_LISTING_H
 
 #include <stdbool.h>
 #include <sys/stat.h>

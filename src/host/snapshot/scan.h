@@ -2,8 +2,8 @@
  * scan.h - from names to facts: stat data, link targets, and the hashes of those files that are not as the stat cache
  * knows them, by several threads. Private to snapshot.c.
  */
-#ifndef ER_HOST_SCAN_H
-#define ER_HOST_SCAN_H
+#ifndef ER_HOST_SNAPSHOT_SCAN_H
+#define ER_HOST_SNAPSHOT_SCAN_H
 
 #include "host/snapshot/listing.h"
 #include "proto/tree.h"

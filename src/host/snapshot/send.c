@@ -1,5 +1,5 @@
 /*
- * snapshot_send.c - bringing a snapshot to a host: PROTOCOL.md, section 4. Three round trips at most: which trees are
+ * send.c - bringing a snapshot to a host: PROTOCOL.md, section 4. Three round trips at most: which trees are
  * there; the list, or what differs from one that is there, and which contents are wanted; the contents.
  */
 #include <errno.h>

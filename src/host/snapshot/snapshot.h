@@ -8,8 +8,8 @@
  * errand's own directories. .errandignore (gitignore syntax, decided by git) takes more away; those of a repository
  * inside another are its own. Empty directories, symlinks, exec bits travel; sockets, pipes and devices do not.
  */
-#ifndef ER_HOST_SNAPSHOT_H
-#define ER_HOST_SNAPSHOT_H
+#ifndef ER_HOST_SNAPSHOT_SNAPSHOT_H
+#define ER_HOST_SNAPSHOT_SNAPSHOT_H
 
 #include "host/files.h"
 #include "host/connect/session.h"

@@ -1,6 +1,6 @@
-/* snapshot_private.h - what snapshot.c and snapshot_send.c share. */
-#ifndef ER_HOST_SNAPSHOT_PRIVATE_H
-#define ER_HOST_SNAPSHOT_PRIVATE_H
+/* snapshot_private.h - what snapshot.c and send.c share. */
+#ifndef ER_HOST_SNAPSHOT_SNAPSHOT_PRIVATE_H
+#define ER_HOST_SNAPSHOT_SNAPSHOT_PRIVATE_H
 
 #include "host/snapshot/scan.h"
 #include "host/snapshot/snapshot.h"

@@ -7,8 +7,8 @@
  *
  * in the byte order of the machine (the header's magic number tells). Records are in order of path.
  */
-#ifndef ER_HOST_STATCACHE_H
-#define ER_HOST_STATCACHE_H
+#ifndef ER_HOST_SNAPSHOT_STATCACHE_H
+#define ER_HOST_SNAPSHOT_STATCACHE_H
 
 #include "host/snapshot/listing.h"
 #include "host/snapshot/scan.h"

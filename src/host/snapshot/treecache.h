@@ -1,9 +1,9 @@
 /*
  * treecache.h - the lists of files that were brought to hosts lately, so that the next one can be sent as a difference.
- * A few per project below the cache directory; any may be lost at any time. Private to snapshot_send.c.
+ * A few per project below the cache directory; any may be lost at any time. Private to send.c.
  */
-#ifndef ER_HOST_TREECACHE_H
-#define ER_HOST_TREECACHE_H
+#ifndef ER_HOST_SNAPSHOT_TREECACHE_H
+#define ER_HOST_SNAPSHOT_TREECACHE_H
 
 #include "base/str.h"
 #include "proto/tree.h"

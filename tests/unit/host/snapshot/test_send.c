@@ -1,4 +1,4 @@
-/* test_snapshot_send.c - bringing a snapshot to a host (memory_host.h): the difference, resuming, files that change. */
+/* test_send.c - bringing a snapshot to a host (memory_host.h): the difference, resuming, files that change. */
 #include "host/snapshot/memory_host.h"
 #include "host/snapshot/snapshot_world.h"
 
