@@ -11,7 +11,7 @@ ASAN_SETUP = -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -D
 FUZZ_SETUP = -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true \
 	-Dx86_64_agent=disabled -Daarch64_agent=disabled
 
-.PHONY: all help run test asan lint fmt fuzz bench install clean deps
+.PHONY: all help run test fresh asan lint fmt fuzz bench install clean deps
 
 all: $(BUILD)/build.ninja ## build errand into build/ (the default)
 	ninja -C $(BUILD) product
@@ -32,6 +32,9 @@ test: ## install what is needed, build, and run the unit and end-to-end tests
 	@$(MAKE) --no-print-directory all
 	ninja -C $(BUILD) installed
 	@scripts/run-tests $(BUILD) $(TEST_JOBS)
+
+fresh: ## make run and make test as a stranger meets them: in new minimal Debians, as an ordinary user
+	@scripts/fresh
 
 asan: ## the same tests against a build with AddressSanitizer and UBSan
 	@scripts/install-deps test
