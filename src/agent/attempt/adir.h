@@ -2,8 +2,8 @@
  * adir.h - the directory of an attempt (PROTOCOL.md, section 9): its spec, its events, its end, and whether anybody
  * looks after it.
  */
-#ifndef ER_AGENT_ADIR_H
-#define ER_AGENT_ADIR_H
+#ifndef ER_AGENT_ATTEMPT_ADIR_H
+#define ER_AGENT_ATTEMPT_ADIR_H
 
 #include "agent/agent.h"
 #include "proto/spec.h"

@@ -2,8 +2,8 @@
  * capture.h - both streams of a job, in order of arrival, into `log` and its index (PROTOCOL.md, section 9). The bytes
  * go from the pipes to the file without passing through us where the kernel can do that.
  */
-#ifndef ER_AGENT_CAPTURE_H
-#define ER_AGENT_CAPTURE_H
+#ifndef ER_AGENT_ATTEMPT_CAPTURE_H
+#define ER_AGENT_ATTEMPT_CAPTURE_H
 
 #include <stdbool.h>
 #include <stddef.h>

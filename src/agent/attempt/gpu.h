@@ -2,8 +2,8 @@
  * gpu.h - the GPUs of this machine, as nvidia-smi or rocm-smi tells. Indices are those CUDA_VISIBLE_DEVICES takes with
  * CUDA_DEVICE_ORDER=PCI_BUS_ID; up to 64 of them.
  */
-#ifndef ER_AGENT_GPU_H
-#define ER_AGENT_GPU_H
+#ifndef ER_AGENT_ATTEMPT_GPU_H
+#define ER_AGENT_ATTEMPT_GPU_H
 
 #include "agent/agent.h"
 

@@ -1,8 +1,8 @@
 /*
  * job.h - the command itself: its directory, its environment, its start.
  */
-#ifndef ER_AGENT_JOB_H
-#define ER_AGENT_JOB_H
+#ifndef ER_AGENT_ATTEMPT_JOB_H
+#define ER_AGENT_ATTEMPT_JOB_H
 
 #include "agent/attempt/adir.h"
 #include "agent/attempt/supervise.h"

@@ -10,8 +10,8 @@
  * Order: a ticket starts when its needs fit into what is left after all running ones, and after all that came earlier
  * and wait. So none is overtaken by one that takes what it waits for.
  */
-#ifndef ER_AGENT_LEDGER_H
-#define ER_AGENT_LEDGER_H
+#ifndef ER_AGENT_ATTEMPT_LEDGER_H
+#define ER_AGENT_ATTEMPT_LEDGER_H
 
 #include "agent/agent.h"
 

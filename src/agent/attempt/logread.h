@@ -1,8 +1,8 @@
 /*
  * logread.h - an attempt's log from any offset on, in pieces of one stream each.
  */
-#ifndef ER_AGENT_LOGREAD_H
-#define ER_AGENT_LOGREAD_H
+#ifndef ER_AGENT_ATTEMPT_LOGREAD_H
+#define ER_AGENT_ATTEMPT_LOGREAD_H
 
 #include <stdbool.h>
 #include <stddef.h>

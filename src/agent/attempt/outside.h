@@ -5,8 +5,8 @@
  * is not over before that, as a job must not run twice at once: who cannot reach the engine tries until it can. Only
  * after a cancel, when nothing will be run again, it does not wait for ever.
  */
-#ifndef ER_AGENT_OUTSIDE_H
-#define ER_AGENT_OUTSIDE_H
+#ifndef ER_AGENT_ATTEMPT_OUTSIDE_H
+#define ER_AGENT_ATTEMPT_OUTSIDE_H
 
 #include "agent/attempt/adir.h"
 

@@ -3,8 +3,8 @@
  * does the work. When the supervisor is killed, everything it started falls to the guard, which ends it and writes that
  * the attempt is lost.
  */
-#ifndef ER_AGENT_SUPERVISE_H
-#define ER_AGENT_SUPERVISE_H
+#ifndef ER_AGENT_ATTEMPT_SUPERVISE_H
+#define ER_AGENT_ATTEMPT_SUPERVISE_H
 
 #include "agent/attempt/adir.h"
 #include "agent/environment/env.h"

@@ -2,8 +2,8 @@
  * usage.h - what a running job uses, looked at now and then: cpu and memory of its tree; for a job with GPUs what the
  * GPUs do, by nvidia-smi in a child process that must answer in time.
  */
-#ifndef ER_AGENT_USAGE_H
-#define ER_AGENT_USAGE_H
+#ifndef ER_AGENT_ATTEMPT_USAGE_H
+#define ER_AGENT_ATTEMPT_USAGE_H
 
 #include "agent/attempt/adir.h"
 #include "base/clock.h"

@@ -1,8 +1,8 @@
 /*
  * work.h - an attempt's work/ directory: real files of its own, made from a snapshot.
  */
-#ifndef ER_AGENT_WORK_H
-#define ER_AGENT_WORK_H
+#ifndef ER_AGENT_ATTEMPT_WORK_H
+#define ER_AGENT_ATTEMPT_WORK_H
 
 #include "agent/attempt/adir.h"
 

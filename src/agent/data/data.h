@@ -3,8 +3,8 @@
  * snapshot. A file that is under way is NAME.errand-part, locked (flock) by whoever brings it; NAME.errand-of beside it
  * says of what it is a part, so that what has changed at its source is begun anew.
  */
-#ifndef ER_AGENT_DATA_H
-#define ER_AGENT_DATA_H
+#ifndef ER_AGENT_DATA_DATA_H
+#define ER_AGENT_DATA_DATA_H
 
 #include "agent/agent.h"
 

@@ -1,8 +1,8 @@
 /*
  * place.h - the directory a request about files means: of an attempt's command (KEY, ATTEMPT), ROOT, or the home.
  */
-#ifndef ER_AGENT_PLACE_H
-#define ER_AGENT_PLACE_H
+#ifndef ER_AGENT_DATA_PLACE_H
+#define ER_AGENT_DATA_PLACE_H
 
 #include "agent/agent.h"
 

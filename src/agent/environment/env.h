@@ -6,8 +6,8 @@
  * shared by everybody who wants it. A build that nobody has wanted for ENV_UNWANTED_MS ends; one that is wanted is
  * never removed.
  */
-#ifndef ER_AGENT_ENV_H
-#define ER_AGENT_ENV_H
+#ifndef ER_AGENT_ENVIRONMENT_ENV_H
+#define ER_AGENT_ENVIRONMENT_ENV_H
 
 #include "agent/agent.h"
 #include "base/clock.h"

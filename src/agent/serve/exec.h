@@ -4,8 +4,8 @@
  * connection to something that listens there. All are started by ssh (or by errand itself on its own machine) and end
  * with it.
  */
-#ifndef ER_AGENT_EXEC_H
-#define ER_AGENT_EXEC_H
+#ifndef ER_AGENT_SERVE_EXEC_H
+#define ER_AGENT_SERVE_EXEC_H
 
 #include "agent/agent.h"
 

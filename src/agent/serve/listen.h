@@ -7,8 +7,8 @@
  * directory, limits and root, for every environment has a listener of its own. Its socket has a name that the client
  * has drawn and nobody else can guess: whoever may only forward, but not log in, does not get to it.
  */
-#ifndef ER_AGENT_LISTEN_H
-#define ER_AGENT_LISTEN_H
+#ifndef ER_AGENT_SERVE_LISTEN_H
+#define ER_AGENT_SERVE_LISTEN_H
 
 #include "agent/agent.h"
 

@@ -2,8 +2,8 @@
  * out.h - what goes to the client: frames in memory, and pieces of files that go from the disk to the pipe without
  * passing through us. Never blocks; holds little.
  */
-#ifndef ER_AGENT_OUT_H
-#define ER_AGENT_OUT_H
+#ifndef ER_AGENT_SERVE_OUT_H
+#define ER_AGENT_SERVE_OUT_H
 
 #include <sys/types.h>
 #include "base/str.h"

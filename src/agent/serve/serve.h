@@ -3,8 +3,8 @@
  * under way (watches, logs, files, uploads) produce their answers in turn. Nothing in it waits for the client, so a
  * CANCEL is served while output is stuck.
  */
-#ifndef ER_AGENT_SERVE_H
-#define ER_AGENT_SERVE_H
+#ifndef ER_AGENT_SERVE_SERVE_H
+#define ER_AGENT_SERVE_SERVE_H
 
 #include <poll.h>
 #include "agent/agent.h"

@@ -20,8 +20,8 @@
  * of all its packs afterwards and then sets `synced`; a tree that is not synced and was written before the last boot
  * counts as absent, and is sent again.
  */
-#ifndef ER_AGENT_SNAPSHOTS_H
-#define ER_AGENT_SNAPSHOTS_H
+#ifndef ER_AGENT_SNAPSHOT_SNAPSHOTS_H
+#define ER_AGENT_SNAPSHOT_SNAPSHOTS_H
 
 #include "base/err.h"
 #include "base/str.h"

@@ -2,8 +2,8 @@
  * tree_format.h - the bytes of tree files and packs (snapshots.h describes them), for the files that read and write
  * them. Hosts are little-endian; both agents' architectures are.
  */
-#ifndef ER_AGENT_TREE_FORMAT_H
-#define ER_AGENT_TREE_FORMAT_H
+#ifndef ER_AGENT_SNAPSHOT_TREE_FORMAT_H
+#define ER_AGENT_SNAPSHOT_TREE_FORMAT_H
 
 #include <stdint.h>
 #include "base/str.h"

@@ -2,8 +2,8 @@
  * upload_impl.h - a TREE_PUT under way, for the files that carry it out: upload.c takes what comes, upload_contents.c
  * knows which contents are wanted and where they are, upload_tree.c makes the new tree's file.
  */
-#ifndef ER_AGENT_UPLOAD_IMPL_H
-#define ER_AGENT_UPLOAD_IMPL_H
+#ifndef ER_AGENT_SNAPSHOT_UPLOAD_IMPL_H
+#define ER_AGENT_SNAPSHOT_UPLOAD_IMPL_H
 
 #include "agent/snapshot/snapshots.h"
 #include "agent/snapshot/tree_format.h"

@@ -4,8 +4,8 @@
  * A spare is such a directory made ahead, snapshots/<project>/spare/<hex of its tree>.<boot>. Taking it is a rename;
  * when its tree is another one, only the difference is applied. At most one spare per project is kept.
  */
-#ifndef ER_AGENT_WORKTREE_H
-#define ER_AGENT_WORKTREE_H
+#ifndef ER_AGENT_SNAPSHOT_WORKTREE_H
+#define ER_AGENT_SNAPSHOT_WORKTREE_H
 
 #include "agent/snapshot/snapshots.h"
 
