@@ -5,7 +5,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "agent/attempt/outside.h"
+#include "agent/attempt/container.h"
 #include "agent/ptree.h"
 #include "agent/attempt/supervise.h"
 #include "agent/attempt/work.h"
@@ -69,7 +69,7 @@ static _Noreturn void guard(struct er_charge *charge, pid_t supervisor)
         if (!told || status.started_ms > 0)
                 dead = er_ptree_kill(er_deadline_in(KILL_PATIENCE_MS), NULL, NULL);
         if (!told) {
-                bool ended = er_outside_insist(&charge->dir, &said);
+                bool ended = er_container_insist(&charge->dir, &said);
 
                 er_ticket_leave(&charge->ticket);
                 write_lost(charge, dead, ended ? NULL : &said);

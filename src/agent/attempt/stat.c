@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include "agent/attempt/adir.h"
+#include "agent/attempt/abandoned.h"
 #include "agent/serve/serve.h"
 #include "base/io.h"
 #include "base/path.h"
@@ -25,7 +25,7 @@ static int add_status(void *arg, const struct er_adir *dir, struct er_err *err)
 
         if (listing->active && er_file_exists(dir->fd, "exit"))
                 return 0;
-        if (er_adir_settle(listing->worker->agent, dir, &never_began, err) < 0)
+        if (er_abandoned_settle(listing->worker->agent, dir, &never_began, err) < 0)
                 return -1;
         if (never_began)
                 return 0; /* a SUBMIT that was killed half way: the next one starts it */
@@ -118,7 +118,7 @@ int er_do_cancel(struct er_serve *serve, const struct er_frame *frame, struct er
         if (er_adir_named(frame->payload, &key, &attempt, err) < 0 ||
             er_adir_open(serve->agent, key, attempt, &dir, err) < 0)
                 return -1;
-        rc = er_adir_settle(serve->agent, &dir, &never_began, err);
+        rc = er_abandoned_settle(serve->agent, &dir, &never_began, err);
         if (rc < 0)
                 return -1;
         if (never_began)
@@ -145,11 +145,11 @@ static int remove_one(void *arg, const struct er_adir *dir, struct er_err *err)
         er_autoclose int lock_fd = -1;
         char id[ER_RANDOM_HEX];
         bool never_began;
-        int rc = er_adir_settle(removal->agent, dir, &never_began, err);
+        int rc = er_abandoned_settle(removal->agent, dir, &never_began, err);
 
         if (rc < 0)
                 return -1;
-        if (rc == 0 && (!never_began || (removal->really && !er_adir_claim(dir, &lock_fd)))) {
+        if (rc == 0 && (!never_began || (removal->really && !er_abandoned_claim(dir, &lock_fd)))) {
                 er_err_set(err, ER_STATE, "attempt %u of %s has not ended", (unsigned)dir->attempt, dir->key);
                 if (err)
                         err->provider_code = er_strdup("running");

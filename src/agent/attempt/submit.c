@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "agent/attempt/abandoned.h"
 #include "agent/serve/serve.h"
 #include "agent/snapshot/snapshots.h"
 #include "agent/attempt/supervise.h"
@@ -204,7 +205,7 @@ static int take_over(const struct er_agent *agent, const struct submission *sub,
         if (er_exit_read(&charge->dir, &status) || status.state >= ER_STATE_STARTING ||
             er_adir_info(&charge->dir, &info, NULL) < 0 || !er_streq(info.boot_id, agent->boot_id)) {
                 er_close(&charge->lock_fd);
-                return er_adir_settle(agent, &charge->dir, NULL, err) < 0 ? -1 : 0;
+                return er_abandoned_settle(agent, &charge->dir, NULL, err) < 0 ? -1 : 0;
         }
         er_ainfo_release(&charge->info);
         charge->info = info;

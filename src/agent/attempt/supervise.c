@@ -15,7 +15,8 @@
 #include "agent/attempt/capture.h"
 #include "agent/glob.h"
 #include "agent/attempt/job.h"
-#include "agent/attempt/outside.h"
+#include "agent/attempt/container.h"
+#include "agent/outside.h"
 #include "agent/ptree.h"
 #include "agent/attempt/usage.h"
 #include "agent/attempt/work.h"
@@ -336,15 +337,15 @@ static void end_outside(struct super *s)
         if (words.len == 0)
                 return;
         if (s->why == CANCEL)
-                s->kill_at = er_deadline_in(ER_OUTSIDE_PATIENCE_MS);
+                s->kill_at = er_deadline_in(ER_CONTAINER_PATIENCE_MS);
         while (!er_outside_end(&words, &said)) {
-                er_deadline again = er_deadline_in(ER_OUTSIDE_RETRY_MS);
+                er_deadline again = er_deadline_in(ER_CONTAINER_RETRY_MS);
 
                 if (er_deadline_poll_ms(s->kill_at) == 0) {
                         add_detail(s, said.buf);
                         break;
                 }
-                er_outside_tell(&s->charge->dir, &said);
+                er_container_tell(&s->charge->dir, &said);
                 tell_now(s);
                 while (er_deadline_poll_ms(again) != 0 && er_deadline_poll_ms(s->kill_at) != 0)
                         turn(s, again);
@@ -567,7 +568,7 @@ static void start(struct super *s)
         job.err_fd = fds[1];
         exit_code = -1;
         er_job_list_end(s->charge, &end);
-        if (er_outside_note(&s->charge->dir, &end, &err) < 0 || er_job_spawn(&job, &s->job, &exit_code, &err) < 0) {
+        if (er_container_note(&s->charge->dir, &end, &err) < 0 || er_job_spawn(&job, &s->job, &exit_code, &err) < 0) {
                 s->job = 0;
                 finish_early(s, ER_REASON_START, exit_code, &err);
         }

@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include "agent/attempt/adir.h"
+#include "agent/attempt/abandoned.h"
 #include "agent/attempt/logread.h"
 #include "agent/serve/serve.h"
 #include "base/io.h"
@@ -92,7 +92,7 @@ static int look_for_end(struct watch *w, struct er_err *err)
 
         if (w->ended)
                 return 0;
-        rc = er_adir_settle(w->stream.serve->agent, &w->dir, &never_began, err);
+        rc = er_abandoned_settle(w->stream.serve->agent, &w->dir, &never_began, err);
         if (rc < 0)
                 return -1;
         if (never_began)

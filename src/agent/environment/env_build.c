@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include "agent/digest.h"
 #include "agent/environment/env.h"
-#include "agent/attempt/outside.h"
+#include "agent/outside.h"
 #include "agent/ptree.h"
 #include "base/io.h"
 #include "base/map.h"

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "agent/environment/env.h"
-#include "agent/attempt/outside.h"
+#include "agent/outside.h"
 #include "agent/serve/serve.h"
 #include "base/io.h"
 #include "base/parse.h"

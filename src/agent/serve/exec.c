@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "agent/attempt/job.h"
-#include "agent/attempt/outside.h"
+#include "agent/outside.h"
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/path.h"

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include "agent/attempt/adir.h"
+#include "agent/attempt/abandoned.h"
 #include "agent/environment/env.h"
 #include "agent/serve/serve.h"
 #include "agent/snapshot/snapshots.h"
@@ -48,11 +48,11 @@ static int collect_attempt(void *arg, const struct er_adir *dir, struct er_err *
 
         if (!is_owned_and_forgotten(gc, dir->key) || is_newer(gc, dir))
                 return 0;
-        if (er_adir_settle(gc->worker->agent, dir, &never_began, err) != 1 && !never_began) {
+        if (er_abandoned_settle(gc->worker->agent, dir, &never_began, err) != 1 && !never_began) {
                 er_err_release(err);
                 return 0; /* it runs, or cannot be judged: it stays */
         }
-        if (never_began && !gc->dry && !er_adir_claim(dir, &lock_fd))
+        if (never_began && !gc->dry && !er_abandoned_claim(dir, &lock_fd))
                 return 0;
         gc->attempts++;
         if (gc->dry) {

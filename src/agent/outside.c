@@ -1,5 +1,5 @@
 /* outside.c - see outside.h */
-#include "agent/attempt/outside.h"
+#include "agent/outside.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "agent/agent.h"
 #include "base/clock.h"
 #include "base/io.h"
 
@@ -15,18 +16,7 @@
 #define WORDS_MAX (64u * 1024)
 #define SAID_MAX 300
 
-int er_outside_note(const struct er_adir *dir, const struct er_strv *words, struct er_err *err)
-{
-        er_auto(er_str) text = ER_STR_INIT;
-
-        if (words->len == 0)
-                return 0;
-        for (size_t i = 0; i < words->len; i++)
-                er_str_addn(&text, words->items[i], strlen(words->items[i]) + 1);
-        return er_file_write(dir->fd, "end", text.buf, text.len, 0600, false, err);
-}
-
-static bool read_words(int at, const char *path, struct er_strv *ret)
+bool er_outside_read(int at, const char *path, struct er_strv *ret)
 {
         er_auto(er_str) text = ER_STR_INIT;
 
@@ -119,68 +109,5 @@ bool er_outside_end_of(int at, const char *path, struct er_str *said)
 {
         er_auto(er_strv) words = ER_STRV_INIT;
 
-        return !read_words(at, path, &words) || er_outside_end(&words, said);
-}
-
-void er_outside_tell(const struct er_adir *dir, const struct er_str *said)
-{
-        er_auto(er_status) last = ER_STATUS_INIT;
-        struct er_status event;
-
-        er_events_last(dir, &last);
-        if (said->len == 0 || er_streq(last.detail, said->buf))
-                return;
-        event = last;
-        event.state = ER_STATE_RUNNING;
-        event.time_ms = 0;
-        event.detail = said->buf;
-        er_events_append(dir, &event, NULL);
-}
-
-bool er_outside_insist(const struct er_adir *dir, struct er_str *said)
-{
-        er_auto(er_strv) words = ER_STRV_INIT;
-        er_deadline patience = ER_NEVER;
-
-        if (!read_words(dir->fd, "end", &words))
-                return true;
-        while (!er_outside_end(&words, said)) {
-                if (patience == ER_NEVER && (er_file_exists(dir->fd, "cancel") || er_adir_is_gone(dir)))
-                        patience = er_deadline_in(ER_OUTSIDE_PATIENCE_MS);
-                if (er_deadline_poll_ms(patience) == 0)
-                        return false;
-                er_outside_tell(dir, said);
-                poll(NULL, 0, ER_OUTSIDE_RETRY_MS);
-        }
-        return true;
-}
-
-int er_outside_settle(const struct er_adir *dir, int lock_fd, struct er_status *end, struct er_err *err)
-{
-        const int keep[] = {dir->fd, lock_fd};
-        er_auto(er_str) said = ER_STR_INIT;
-        pid_t pid = fork();
-
-        if (pid < 0)
-                return er_err_errno(err, errno, "start a process");
-        if (pid > 0)
-                return 0;
-        prctl(PR_SET_NAME, "errand-guard");
-        signal(SIGTERM, SIG_IGN);
-        signal(SIGINT, SIG_IGN);
-        signal(SIGHUP, SIG_IGN);
-        signal(SIGPIPE, SIG_IGN);
-        signal(SIGCHLD, SIG_DFL);
-        setsid();
-        er_close_all_but(keep, ER_LEN(keep));
-        er_null_stdio();
-        if (!er_outside_insist(dir, &said)) {
-                free(end->detail);
-                end->detail = er_strdup(said.buf);
-        }
-        end->seq = 0;
-        end->ended_ms = end->time_ms = er_now_ms();
-        if (er_exit_write(dir, end, NULL) == 0)
-                er_exit_sync(dir);
-        _exit(0);
+        return !er_outside_read(at, path, &words) || er_outside_end(&words, said);
 }
