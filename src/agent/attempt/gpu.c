@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "agent/attempt/ledger.h"
+#include "agent/attempt/machine_dir.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/parse.h"
@@ -252,7 +252,7 @@ bool er_gpu_is_amd(void)
 
 static char *cache_path(const struct er_agent *agent)
 {
-        er_autofree char *dir = er_ledger_dir(agent);
+        er_autofree char *dir = er_machine_dir(agent);
 
         return dir ? er_fmt("%s/gpus.%u", dir, (unsigned)getuid()) : NULL;
 }

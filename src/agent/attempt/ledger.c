@@ -11,11 +11,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "agent/attempt/gpu.h"
+#include "agent/attempt/machine_dir.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/parse.h"
-#include "base/path.h"
 
 #define MAGIC UINT64_C(0x314c44524e415245) /* "ERANRDL1" */
 #define HEADER_SIZE 64u
@@ -92,63 +92,6 @@ int er_capacity_check(const struct er_needs *needs, const struct er_capacity *ca
 }
 
 /* --- the file */
-
-static int open_in(const char *dir, const char *name)
-{
-        er_autofree char *path = er_path_join(dir, name);
-        struct stat st;
-        int fd;
-
-        if (mkdir(dir, 01777) == 0)
-                (void)!chmod(dir, 01777); /* whatever the umask */
-        if (lstat(dir, &st) < 0 || !S_ISDIR(st.st_mode))
-                return -1;
-        /* Not O_CREAT at once: in a sticky directory that refuses a file of another user (fs.protected_regular). */
-        fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-        if (fd < 0 && errno == ENOENT) {
-                fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-                if (fd >= 0)
-                        (void)!fchmod(fd, 0666);
-                else if (errno == EEXIST)
-                        fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-        }
-        if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)))
-                er_close(&fd);
-        return fd;
-}
-
-static int open_ledger(const struct er_agent *agent, char **ret_dir)
-{
-        const char *chosen = getenv("ERRAND_LEDGER");
-        er_autofree char *chosen_dir = chosen && chosen[0] ? er_path_dir(chosen) : NULL;
-        const char *dirs[] = {"/dev/shm/errand", "/tmp/errand", agent->root};
-        int fd = -1;
-
-        if (chosen_dir) {
-                fd = open_in(chosen_dir, er_path_base(chosen));
-                if (fd >= 0 && ret_dir)
-                        *ret_dir = er_strdup(chosen_dir);
-        }
-        for (size_t i = 0; i < ER_LEN(dirs) && fd < 0; i++) {
-                struct stat st;
-
-                if (i == 0 && stat("/dev/shm", &st) < 0)
-                        continue;
-                fd = open_in(dirs[i], "ledger");
-                if (fd >= 0 && ret_dir)
-                        *ret_dir = er_strdup(dirs[i]);
-        }
-        return fd;
-}
-
-char *er_ledger_dir(const struct er_agent *agent)
-{
-        char *dir = NULL;
-        int fd = open_ledger(agent, &dir);
-
-        er_close(&fd);
-        return dir;
-}
 
 static int lock_byte(int fd, int command, short type, off_t byte)
 {
@@ -369,7 +312,7 @@ static void poke_all(const struct book *book, const struct er_capacity *capacity
 int er_ticket_enter(const struct er_agent *agent, const struct er_needs *needs, const struct er_capacity *capacity,
                     struct er_ticket *ret, struct er_err *err)
 {
-        er_autoclose int fd = open_ledger(agent, NULL);
+        er_autoclose int fd = er_machine_dir_ledger(agent, NULL);
         struct er_ticket ticket = {.fd = -1, .poke_fd = -1, .needs = *needs, .capacity = *capacity};
         struct book book;
         uint32_t i;
@@ -514,7 +457,7 @@ void er_ticket_close(struct er_ticket *ticket)
 
 void er_ledger_look(const struct er_agent *agent, struct er_ledger_use *ret)
 {
-        er_autoclose int fd = open_ledger(agent, NULL);
+        er_autoclose int fd = er_machine_dir_ledger(agent, NULL);
         struct book book;
 
         *ret = (struct er_ledger_use){0};

@@ -57,7 +57,5 @@ struct er_ledger_use {
         uint64_t cpus, memory, gpu_mask; /* taken by those running */
 };
 void er_ledger_look(const struct er_agent *agent, struct er_ledger_use *ret);
-/* The directory the ledger is in, where machine-wide facts may be kept too (owned), or NULL. */
-char *er_ledger_dir(const struct er_agent *agent);
 
 #endif
