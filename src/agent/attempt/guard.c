@@ -1,4 +1,6 @@
-/* guard.c - see supervise.h */
+/* guard.c - see guard.h */
+#include "agent/attempt/guard.h"
+
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -14,18 +16,6 @@
 /* What cannot be killed in this time is stuck in the kernel; the record says so. */
 #define KILL_PATIENCE_MS 20000
 #define DEAD "the supervisor on the host was killed"
-
-void er_charge_release(struct er_charge *charge)
-{
-        er_adir_release(&charge->dir);
-        er_ainfo_release(&charge->info);
-        er_strv_wipe(&charge->secrets);
-        er_ticket_close(&charge->ticket);
-        er_env_release(&charge->env);
-        er_activation_release(&charge->activation);
-        er_close(&charge->lock_fd);
-        er_close(&charge->ctl_fd);
-}
 
 static void write_lost(struct er_charge *charge, bool all_dead, const struct er_str *outside)
 {

@@ -5,7 +5,7 @@
 #define ER_AGENT_ATTEMPT_JOB_H
 
 #include "agent/attempt/adir.h"
-#include "agent/attempt/supervise.h"
+#include "agent/attempt/charge.h"
 
 /* The directory the command runs in, opened; *ret_path (may be NULL) is (owned). */
 int er_command_dir(const struct er_adir *dir, const struct er_spec *spec, int *ret_fd, char **ret_path,

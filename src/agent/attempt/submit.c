@@ -11,7 +11,7 @@
 #include "agent/attempt/abandoned.h"
 #include "agent/serve/serve.h"
 #include "agent/snapshot/snapshots.h"
-#include "agent/attempt/supervise.h"
+#include "agent/attempt/guard.h"
 #include "base/io.h"
 #include "base/path.h"
 
