@@ -14,11 +14,11 @@ struct cancel_opts {
 };
 
 static const struct er_opt cancel_options[] = {
-        {"all", 'a', ER_OPT_FLAG, NULL, "Every job that is not over, of all projects",
+        {"all", 'a', ER_OPT_FLAG, NULL, "Cancel every job that has not ended, in all projects",
          offsetof(struct cancel_opts, all), ER_COMPLETE_NONE},
-        {"grace", 0, ER_OPT_DURATION, "TIME", "From TERM to KILL (10s)", offsetof(struct cancel_opts, grace_ms),
-         ER_COMPLETE_NONE},
-        {"yes", 'y', ER_OPT_FLAG, NULL, "Do not ask, with --all", offsetof(struct cancel_opts, yes), ER_COMPLETE_NONE},
+        {"grace", 0, ER_OPT_DURATION, "TIME", "Time between TERM and KILL (default: 10s)",
+         offsetof(struct cancel_opts, grace_ms), ER_COMPLETE_NONE},
+        {"yes", 'y', ER_OPT_FLAG, NULL, "With --all: do not ask", offsetof(struct cancel_opts, yes), ER_COMPLETE_NONE},
 };
 
 static int add_open(void *arg, const struct er_job *job, struct er_err *err)
@@ -168,11 +168,11 @@ static int cancel(struct er_cli *cli, void *arg, char **args, int count, struct 
 const struct er_command er_cmd_cancel = {
         .name = "cancel",
         .group = "Run",
-        .summary = "End jobs, with all the processes they started",
+        .summary = "Cancel jobs, ending all the processes they started",
         .arguments = "[JOB]... | --all",
-        .description =
-                "Every process of the job gets TERM, and KILL when it is still there after the grace; also those that "
-                "went to the background. Its outputs so far come back. Without JOB: the latest run of this project.",
+        .description = "Every process of the job gets TERM, and KILL if it is still there after the grace period; "
+                       "processes that went to the background are included. Outputs written so far are brought back. "
+                       "Without JOB, the latest run of this project is cancelled.",
         .examples = "errand cancel mnist-12\t\n"
                     "errand cancel --all --grace 2s\t\n",
         .opts = cancel_options,

@@ -21,11 +21,11 @@ struct code_opts {
 };
 
 static const struct er_opt code_options[] = {
-        {"on", 0, ER_OPT_TEXT, "HOST", "Where; without it the first host of errand.yaml",
+        {"on", 0, ER_OPT_TEXT, "HOST", "Host to open the project on (default: the first one in errand.yaml)",
          offsetof(struct code_opts, on), ER_COMPLETE_HOST},
-        {"fresh", 0, ER_OPT_FLAG, NULL, "Begin with the files as they are here; those there are put aside",
+        {"fresh", 0, ER_OPT_FLAG, NULL, "Start again with the files of this machine; move those there aside",
          offsetof(struct code_opts, fresh), ER_COMPLETE_NONE},
-        {"yes", 'y', ER_OPT_FLAG, NULL, "Ask nothing: send also more than 1 GB", offsetof(struct code_opts, yes),
+        {"yes", 'y', ER_OPT_FLAG, NULL, "Do not ask before sending more than 1 GB", offsetof(struct code_opts, yes),
          ER_COMPLETE_NONE},
 };
 
@@ -213,20 +213,21 @@ const struct er_command er_cmd_code = {
         .group = "Hosts",
         .summary = "Open the project on a host in VS Code",
         .arguments = NULL,
-        .description = "Through VS Code's Remote - SSH. The first time, the files of the project are sent to "
-                       "~/.errand/projects/PROJECT of the host; from then on they are yours there: neither errand code "
-                       "nor a run changes them, and runs go on sending the files of this machine. Bring what you did "
-                       "back as you like, for instance with git. --fresh begins anew with the files of this machine "
-                       "and puts the old directory aside.\n"
-                       "\n"
-                       "A host that ssh knows by its name needs nothing more. For one with a port, key or jump host of "
-                       "errand's own, a marked block is written to ~/.config/errand/ssh_config, and ~/.ssh/config has "
-                       "to include that file; errand says which line, and never changes your own.\n"
-                       "\n"
-                       "Where VS Code's command is not on the PATH, it is printed on standard output. With --on local "
-                       "it opens the project itself.",
+        .description =
+                "Uses VS Code's Remote - SSH extension. The first time, the project's files are sent to "
+                "~/.errand/projects/PROJECT on the host. From then on that copy is yours: neither errand code nor a "
+                "run changes it, and runs still send the files of this machine. Bring your changes back as you like, "
+                "for example with git. --fresh starts again with the files of this machine and moves the old directory "
+                "aside.\n"
+                "\n"
+                "A host that ssh knows by its name needs no setup. For a host that was added to errand with a port, "
+                "key or jump host, errand writes a marked block to ~/.config/errand/ssh_config, which ~/.ssh/config "
+                "has to include; errand shows the line to add, and never changes that file itself.\n"
+                "\n"
+                "If VS Code's command is not in PATH, it is printed on standard output instead. With --on local, the "
+                "project itself is opened.",
         .examples = "errand code --on gpu-box\t\n"
-                    "errand code --on gpu-box --fresh\twith the files as they are here now\n",
+                    "errand code --on gpu-box --fresh\tstart again with the files of this machine\n",
         .opts = code_options,
         .opt_count = ER_LEN(code_options),
         .opts_size = sizeof(struct code_opts),

@@ -23,11 +23,11 @@ const struct er_command er_cmd_completion = {
         .group = "About",
         .summary = "Print the completion script for bash, zsh or fish",
         .arguments = "SHELL",
-        .description = "For bash and zsh, put into ~/.bashrc or ~/.zshrc (there after compinit):\n"
+        .description = "For bash or zsh, add the line to ~/.bashrc or ~/.zshrc (there, after compinit):\n"
                        "  eval \"$(errand completion bash)\"\n"
                        "  eval \"$(errand completion zsh)\"\n"
                        "\n"
-                       "For fish, once:\n"
+                       "For fish, run once:\n"
                        "  errand completion fish > ~/.config/fish/completions/errand.fish",
         .min_args = 1,
         .max_args = 1,

@@ -19,13 +19,14 @@ struct data_opts {
 
 static const struct er_opt data_options[] = {
         {"on", 0, ER_OPT_LIST, "HOST",
-         "To (or of) this host (the one in errand.yaml, else this machine); may be repeated",
+         "Host to use (default: the one in errand.yaml, else this machine); may be repeated",
          offsetof(struct data_opts, on), ER_COMPLETE_HOST},
-        {"to", 't', ER_OPT_TEXT, "NAME", "Call it NAME there", offsetof(struct data_opts, to), ER_COMPLETE_NONE},
-        {"unpack", 0, ER_OPT_FLAG, NULL, "Unpack archives (tar, zip) beside themselves",
+        {"to", 't', ER_OPT_TEXT, "NAME", "Name it NAME there", offsetof(struct data_opts, to), ER_COMPLETE_NONE},
+        {"unpack", 0, ER_OPT_FLAG, NULL, "Unpack archives (tar, zip) in the data directory",
          offsetof(struct data_opts, unpack), ER_COMPLETE_NONE},
-        {"list", 'l', ER_OPT_FLAG, NULL, "Show what is there", offsetof(struct data_opts, list), ER_COMPLETE_NONE},
-        {"rm", 0, ER_OPT_LIST, "NAME", "Take NAME away; may be repeated", offsetof(struct data_opts, rm),
+        {"list", 'l', ER_OPT_FLAG, NULL, "List the data on the host", offsetof(struct data_opts, list),
+         ER_COMPLETE_NONE},
+        {"rm", 0, ER_OPT_LIST, "NAME", "Remove NAME from the host; may be repeated", offsetof(struct data_opts, rm),
          ER_COMPLETE_NONE},
 };
 
@@ -420,31 +421,32 @@ static int data(struct er_cli *cli, void *arg, char **args, int count, struct er
 const struct er_command er_cmd_data = {
         .name = "data",
         .group = "Run",
-        .summary = "Bring data to a host, once for all runs of the project there",
+        .summary = "Copy data to a host once, for all runs of the project there",
         .arguments = "URL|PATH|HOST:PATH... | --list | --rm NAME",
-        .description =
-                "Every job of the project finds it as data/NAME in the directory it begins in, and the directory's "
-                "path in $ERRAND_DATA. It is shared by all runs there, never part of a snapshot, and stays until it is "
-                "taken away. A project that has a data of its own among its files keeps that, and reaches the shared "
-                "one by $ERRAND_DATA only. NAME is the last part of the address, or what --to says.\n"
-                "\n"
-                "http, https and ftp addresses are downloaded by the host itself, with curl, wget or python3, "
-                "whichever is there; where none is, or the host has no way out, they are downloaded here and sent. A "
-                "file or directory of this machine is sent; HOST:PATH is fetched from another host by way of this "
-                "machine. Up to four come at once. What was broken off is continued by the next errand data; what is "
-                "there already, with the right checksum or else the right size, is not brought again.\n"
-                "\n"
-                "#sha256=, #sha512= or #md5= after an address says what the file's checksum is: a file that has "
-                "another one is removed, and the command fails.\n"
-                "\n"
-                "--unpack unpacks .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst and .zip in the data directory, as tar "
-                "and unzip there would; the archive stays beside what came out of it.",
-        .examples = "errand data --on gpu-box https://example.org/cifar-10.tar.gz --unpack\tdownloaded there\n"
-                    "errand data 'https://example.org/train.bin#sha256=9f86d08...'\tchecked; the address in quotes, as "
-                    "# may begin a comment\n"
-                    "errand data --on gpu-box ~/datasets/mnist\tfiles from here\n"
+        .description = "Every job of the project finds the data as data/NAME in the directory it starts in; "
+                       "$ERRAND_DATA is the path of that data directory. All runs on the host share the data; it is "
+                       "never part of a snapshot, and stays until it is removed. If the project has a file or "
+                       "directory called data itself, that one is kept, and the shared data is reached only through "
+                       "$ERRAND_DATA. NAME is the last part of the address, or what --to says.\n"
+                       "\n"
+                       "The host itself downloads http, https and ftp addresses, with curl, wget or python3, whichever "
+                       "it has. If it has none of them, or cannot reach the network, the file is downloaded here and "
+                       "sent. A file or directory on this machine is sent; HOST:PATH is fetched from another host by "
+                       "way of this machine. Up to four transfers run at a time. An interrupted transfer is continued "
+                       "by the next errand data. What is already there, with the right checksum or else the right "
+                       "size, is not transferred again.\n"
+                       "\n"
+                       "#sha256=, #sha512= or #md5= after an address gives the file's checksum. If the file has "
+                       "another checksum, it is removed and the command fails.\n"
+                       "\n"
+                       "--unpack unpacks .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst and .zip in the data directory, as "
+                       "tar and unzip would; the archive itself is kept.",
+        .examples = "errand data --on gpu-box https://example.org/cifar-10.tar.gz --unpack\tdownloaded by the host\n"
+                    "errand data 'https://example.org/train.bin#sha256=9f86d08...'\twith a checksum (quoted, as # may "
+                    "start a comment)\n"
+                    "errand data --on gpu-box ~/datasets/mnist\tfiles from this machine\n"
                     "errand data --on gpu-box other-box:/scratch/train.h5 --to train.h5\tfrom another host\n"
-                    "errand data --on gpu-box --list\twhat is there\n",
+                    "errand data --on gpu-box --list\tlist what is there\n",
         .opts = data_options,
         .opt_count = ER_LEN(data_options),
         .opts_size = sizeof(struct data_opts),

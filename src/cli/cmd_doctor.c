@@ -437,13 +437,13 @@ static int doctor(struct er_cli *cli, void *arg, char **args, int count, struct 
 const struct er_command er_cmd_doctor = {
         .name = "doctor",
         .group = "Hosts",
-        .summary = "Find what could go wrong here or on a host",
+        .summary = "Check this machine or a host for problems",
         .arguments = "[HOST]",
-        .description = "Says for each thing how to mend it. Without HOST: this machine, also as a host. The exit "
-                       "status is 1 when something fails, 0 otherwise.\n"
+        .description = "Says how to fix each problem it finds. Without HOST, checks this machine, as a host too. The "
+                       "exit status is 1 if a check fails, 0 otherwise.\n"
                        "\n"
-                       "With --json: an array of objects with the keys host (null: this machine as errand's own), "
-                       "check, verdict (ok, warn, fail), found, mend.",
+                       "With --json: an array of objects with the keys host (null: errand's own setup on this "
+                       "machine), check, verdict (ok, warn, fail), found, mend.",
         .examples = "errand doctor gpu-box\t\n",
         .flags = ER_CMD_JSON,
         .max_args = 1,

@@ -286,9 +286,8 @@ static const struct sub subs[] = {
 };
 
 static const struct er_opt env_options[] = {
-        {"yes", 'y', ER_OPT_FLAG, NULL, "Write over a file that is there", offsetof(struct env_opts, yes),
-         ER_COMPLETE_NONE},
-        {"on", 0, ER_OPT_LIST, "HOST", "For list, show, check and rm: the hosts to look at (all that are known)",
+        {"yes", 'y', ER_OPT_FLAG, NULL, "Overwrite an existing file", offsetof(struct env_opts, yes), ER_COMPLETE_NONE},
+        {"on", 0, ER_OPT_LIST, "HOST", "For list, show, check and rm: the hosts to look at (default: all known hosts)",
          offsetof(struct env_opts, on), ER_COMPLETE_HOST},
 };
 
@@ -350,25 +349,25 @@ static int env(struct er_cli *cli, void *arg, char **args, int count, struct er_
 const struct er_command er_cmd_env = {
         .name = "env",
         .group = "Run",
-        .summary = "Show the software that a script needs and that hosts have",
+        .summary = "Show what software a script needs, and what is built on hosts",
         .arguments = "[COMMAND... | freeze | list | show | check | rm]",
-        .description = "Reads the scripts of COMMAND (else of the command in errand.yaml, else every Python file of "
-                       "the project) and the project's modules that they reach, and shows the distributions their "
-                       "imports come from: with the versions installed here, where there are any. The standard library "
-                       "and the project itself are left out. Optional is what is imported only for another platform, "
-                       "for type checking, or where something else would do; it is not installed.\n"
+        .description = "Reads the scripts of COMMAND (default: the command in errand.yaml, else every Python file of "
+                       "the project) and the project's modules that they import, and shows the distributions that the "
+                       "imports come from, with the versions installed here, if any. The standard library and the "
+                       "project itself are left out. An import is optional if it is only for another platform, only "
+                       "for type checking, or has an alternative; optional packages are not installed.\n"
                        "\n"
-                       "freeze [FILE] writes them to requirements.txt of the project, or to FILE.\n"
+                       "freeze [FILE] writes the distributions to the project's requirements.txt, or to FILE.\n"
                        "\n"
-                       "list [HOST]... shows the environments that hosts have made for jobs: each is built once, named "
-                       "by the hash of what was declared, and used by every job that declares the same. show NAME... "
-                       "tells what one was made from and where its log is. check [NAME]... looks whether all that was "
-                       "declared is still there; its exit status is 1 when something is missing. rm NAME... takes one "
-                       "away, unless a job uses it; errand gc takes those that nothing has used for 30 days. NAME may "
-                       "be the beginning of what list shows.",
-        .examples = "errand env python3 train.py\twhat train.py needs, and in which line it says so\n"
-                    "errand env freeze\twrites requirements.txt\n"
-                    "errand env list gpu-box\twhat has been set up there\n",
+                       "list [HOST]... shows the environments that hosts have built for jobs. Each is built once, is "
+                       "named by the hash of what was declared, and is used by every job that declares the same. show "
+                       "NAME... shows what an environment was made from and where its log is. check [NAME]... checks "
+                       "that everything declared is still there; the exit status is 1 if something is missing. rm "
+                       "NAME... removes environments that no job is using; errand gc removes those not used for 30 "
+                       "days. NAME may be the first few characters of a name that list shows.",
+        .examples = "errand env python3 train.py\twhat train.py needs, and which line says so\n"
+                    "errand env freeze\twrite requirements.txt\n"
+                    "errand env list gpu-box\tthe environments on gpu-box\n",
         .opts = env_options,
         .opt_count = ER_LEN(env_options),
         .opts_size = sizeof(struct env_opts),

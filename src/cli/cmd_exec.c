@@ -17,9 +17,9 @@ struct exec_opts {
 };
 
 static const struct er_opt exec_options[] = {
-        {"environment", 0, ER_OPT_TEXT, "NAME", "One of errand.yaml's environments",
+        {"environment", 0, ER_OPT_TEXT, "NAME", "Use this environment from errand.yaml",
          offsetof(struct exec_opts, environment), ER_COMPLETE_NONE},
-        {"tty", 't', ER_OPT_FLAG, NULL, "Give COMMAND a terminal, also when its output goes elsewhere",
+        {"tty", 't', ER_OPT_FLAG, NULL, "Give COMMAND a terminal even if its output is redirected",
          offsetof(struct exec_opts, tty), ER_COMPLETE_NONE},
 };
 
@@ -140,21 +140,22 @@ static int exec_command(struct er_cli *cli, void *arg, char **args, int count, s
 const struct er_command er_cmd_exec = {
         .name = "exec",
         .group = "Run",
-        .summary = "Run a command at once, in the environment of a job or project",
+        .summary = "Run a command right away in the environment of a job or project",
         .arguments = "HOST|JOB [--] COMMAND [ARG]...",
-        .description =
-                "Nothing is waited for, counted or recorded: for a look at something, a debugger, or a shell beside a "
-                "job. It takes no CPUs or GPUs from the queue, and ends with the connection.\n"
-                "\n"
-                "With the name of a job: in the directory its command runs in, with its variables, its environment and "
-                "the GPUs it has or had, also after it has ended. Its secrets are not among them: they are kept "
-                "nowhere. With the name of a host: in the home there, in the environment that errand run would give "
-                "the command (built first when it is not there), with all GPUs; the files of the project do not "
-                "travel. In a container the directory is ~/.errand/exec/work instead of the home.\n"
-                "\n"
-                "On a terminal COMMAND gets one too. Standard input is passed on. A single argument with spaces in it "
-                "is a line for the shell. Options of errand exec come before HOST. The exit status is the command's; "
-                "255 says that the connection broke.",
+        .description = "The command starts at once: it does not queue, takes no CPUs or GPUs from the queue, and is "
+                       "not recorded anywhere. It ends with the connection. Use it to look around, to debug, or for a "
+                       "shell beside a job.\n"
+                       "\n"
+                       "Given a job, the command runs in the directory that the job's command runs in, with the job's "
+                       "variables, its environment and the GPUs it has or had, even after the job has ended. The job's "
+                       "secrets are missing, as they are never stored. Given a host, the command runs in the home "
+                       "directory there, in the environment that errand run would give it (built first if necessary), "
+                       "with all GPUs; the project's files are not sent. In a container, the directory is "
+                       "~/.errand/exec/work instead of the home directory.\n"
+                       "\n"
+                       "On a terminal, COMMAND gets one too. Standard input is passed on. A single argument that "
+                       "contains spaces is run by the shell. Options of errand exec come before HOST. The exit status "
+                       "is the command's; 255 means that the connection broke.",
         .examples = "errand exec mnist-12 python3 look.py model.pt\tbeside a job\n"
                     "errand exec gpu-box nvidia-smi\ton a host\n"
                     "errand exec mnist-12 bash\ta shell in the job's environment\n",

@@ -14,7 +14,7 @@ struct forward_opts {
 };
 
 static const struct er_opt forward_options[] = {
-        {"detach", 'd', ER_OPT_FLAG, NULL, "In the background; ends with the job",
+        {"detach", 'd', ER_OPT_FLAG, NULL, "Forward in the background, until the job ends",
          offsetof(struct forward_opts, detach), ER_COMPLETE_NONE},
 };
 
@@ -164,20 +164,20 @@ static int forward(struct er_cli *cli, void *arg, char **args, int count, struct
 const struct er_command er_cmd_forward = {
         .name = "forward",
         .group = "Follow",
-        .summary = "Make a port of a job's host reachable on this machine",
+        .summary = "Forward a port of a job's host to this machine",
         .arguments = "JOB|HOST PORT[:LOCAL]...",
-        .description =
-                "For whatever a job serves: TensorBoard, Gradio, a debugger. A connection to port LOCAL of this "
-                "machine leads to 127.0.0.1:PORT of the host, through ssh: nothing has to listen on the network there. "
-                "Without LOCAL it is the same number, or the next free one when that is taken; LOCAL+ is LOCAL or the "
-                "next free one, 0 any free one. The addresses are printed on standard output, one in a line.\n"
-                "\n"
-                "It goes on until Ctrl-C, or until the job ends. When the host is out of reach, new connections wait "
-                "for it, up to two minutes; those that were open are closed. When nothing listens on PORT, that is "
-                "said, and connections are refused.\n"
-                "\n"
-                "A job that has not started is waited for. On this machine there is nothing to forward; then only the "
-                "address is printed.",
+        .description = "Use this for whatever a job serves: TensorBoard, Gradio, a debugger. A connection to port "
+                       "LOCAL of this machine goes through ssh to 127.0.0.1:PORT on the host, so nothing there has to "
+                       "listen on the network. Without LOCAL, the same number is used, or the next free one if it is "
+                       "taken. LOCAL+ means LOCAL or the next free port; 0 means any free port. The addresses are "
+                       "printed on standard output, one per line.\n"
+                       "\n"
+                       "Forwarding goes on until Ctrl-C, or until the job ends. While the host cannot be reached, open "
+                       "connections are closed and new ones wait for up to two minutes. If nothing listens on PORT, "
+                       "errand says so and connections are refused.\n"
+                       "\n"
+                       "If the job has not started yet, errand forward waits for it. If the job runs on this machine, "
+                       "there is nothing to forward and only the address is printed.",
         .examples = "errand forward mnist-12 6006\tTensorBoard of a job at http://127.0.0.1:6006\n"
                     "errand forward gpu-box 7860:8080\tport 7860 of the host at http://127.0.0.1:8080\n",
         .opts = forward_options,

@@ -14,10 +14,11 @@ struct gc_opts {
 };
 
 static const struct er_opt gc_options[] = {
-        {"dry-run", 0, ER_OPT_FLAG, NULL, "Only say what would go", offsetof(struct gc_opts, dry_run),
+        {"dry-run", 0, ER_OPT_FLAG, NULL, "Only show what would be removed", offsetof(struct gc_opts, dry_run),
          ER_COMPLETE_NONE},
         {"older-than", 0, ER_OPT_DURATION, "TIME",
-         "Also the directories and logs of jobs that ended so long ago, for instance 30d; they stay in the list",
+         "Also remove directories and logs of jobs that ended more than TIME ago, for example 30d; the jobs stay in "
+         "the list",
          offsetof(struct gc_opts, older_ms), ER_COMPLETE_NONE},
 };
 
@@ -160,16 +161,17 @@ static int gc(struct er_cli *cli, void *arg, char **args, int count, struct er_e
 
 const struct er_command er_cmd_gc = {
         .name = "gc",
-        .group = "Keep tidy",
-        .summary = "Free what hosts keep and nothing needs",
+        .group = "Clean up",
+        .summary = "Free disk space on hosts",
         .arguments = "[HOST]",
-        .description = "Takes the directories of jobs that were removed here, snapshots that no job left on the host "
-                       "was made from (but the newest of each project), environments that nothing has used for 30 "
-                       "days, and remains of broken uploads. Without HOST: on all known hosts at once. Packages that "
-                       "were downloaded here for hosts without a network go after 30 days too.\n"
-                       "\n"
-                       "With --json: an array of objects with the keys host, freed (bytes), attempts, snapshots, "
-                       "packs, error.",
+        .description =
+                "Removes what nothing needs any more: directories of jobs that were removed here; snapshots that no "
+                "remaining job was made from, except the newest of each project; environments not used for 30 days; "
+                "and the remains of interrupted uploads. Without HOST, cleans up all known hosts at once. Packages "
+                "that were downloaded here for hosts without a network are also removed after 30 days.\n"
+                "\n"
+                "With --json: an array of objects with the keys host, freed (bytes), attempts, snapshots, packs, "
+                "error.",
         .opts = gc_options,
         .opt_count = ER_LEN(gc_options),
         .opts_size = sizeof(struct gc_opts),

@@ -25,7 +25,7 @@ static int help(struct er_cli *cli, void *arg, char **args, int count, struct er
 const struct er_command er_cmd_help = {
         .name = "help",
         .group = "About",
-        .summary = "Show the commands, or the help of one",
+        .summary = "List all commands, or show the help of one",
         .arguments = "[COMMAND]",
         .max_args = 1,
         .complete = ER_COMPLETE_NAME,

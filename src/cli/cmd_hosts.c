@@ -16,22 +16,20 @@ struct hosts_opts {
 };
 
 static const struct er_opt hosts_options[] = {
-        {"cached", 'c', ER_OPT_FLAG, NULL, "Ask nobody: show what was answered last",
-         offsetof(struct hosts_opts, cached), ER_COMPLETE_NONE},
-        {"discover", 'd', ER_OPT_FLAG, NULL,
-         "Ask the hosts named in ~/.ssh/config too, and offer to add those that answer",
+        {"cached", 'c', ER_OPT_FLAG, NULL, "Ask no host; show the last answers", offsetof(struct hosts_opts, cached),
+         ER_COMPLETE_NONE},
+        {"discover", 'd', ER_OPT_FLAG, NULL, "Also ask the hosts in ~/.ssh/config, and offer to add those that answer",
          offsetof(struct hosts_opts, discover), ER_COMPLETE_NONE},
         {"yes", 'y', ER_OPT_FLAG, NULL, "With --discover: add them without asking", offsetof(struct hosts_opts, yes),
          ER_COMPLETE_NONE},
-        {"port", 'p', ER_OPT_COUNT, "PORT", "add: the port of its sshd", offsetof(struct hosts_opts, port),
-         ER_COMPLETE_NONE},
+        {"port", 'p', ER_OPT_COUNT, "PORT", "add: its SSH port", offsetof(struct hosts_opts, port), ER_COMPLETE_NONE},
         {"identity", 'i', ER_OPT_TEXT, "FILE", "add: the private key to use", offsetof(struct hosts_opts, identity),
          ER_COMPLETE_FILE},
-        {"jump", 'J', ER_OPT_TEXT, "HOST", "add: reach it by way of HOST, as ssh -J", offsetof(struct hosts_opts, jump),
+        {"jump", 'J', ER_OPT_TEXT, "HOST", "add: connect by way of HOST, as ssh -J", offsetof(struct hosts_opts, jump),
          ER_COMPLETE_HOST},
-        {"root", 0, ER_OPT_TEXT, "DIR", "add: where errand keeps its files there, instead of ~/.errand",
+        {"root", 0, ER_OPT_TEXT, "DIR", "add: directory for errand's files there, instead of ~/.errand",
          offsetof(struct hosts_opts, root), ER_COMPLETE_NONE},
-        {"no-check", 0, ER_OPT_FLAG, NULL, "add: do not try to reach it now", offsetof(struct hosts_opts, no_check),
+        {"no-check", 0, ER_OPT_FLAG, NULL, "add: do not try to connect now", offsetof(struct hosts_opts, no_check),
          ER_COMPLETE_NONE},
 };
 
@@ -302,23 +300,25 @@ static int hosts(struct er_cli *cli, void *arg, char **args, int count, struct e
 const struct er_command er_cmd_hosts = {
         .name = "hosts",
         .group = "Hosts",
-        .summary = "Show what the known hosts have free; add and remove hosts",
+        .summary = "Show what is free on the known hosts; add and remove hosts",
         .arguments = "[list | add NAME [HOST] | rm NAME...]",
-        .description = "list, or nothing: asks all known hosts at once: this machine, those added, those used before. "
-                       "CPUS, MEMORY and GPUS are free/total, DISK is free, JOBS are errand's own there "
-                       "(running+queued). On a terminal the last answers are shown at once, with their age.\n"
-                       "\n"
-                       "Whatever ssh can reach needs no add: an alias of ~/.ssh/config or user@host works with --on "
-                       "directly. An added host has a short name and its own port, key or jump host; add takes an "
-                       "alias, or a name and [user@]host[:port]. rm forgets it here and touches nothing there.\n"
-                       "\n"
-                       "With --json: an array of objects with the keys host, target, port, added, reachable, error, "
-                       "asked, and for those that answered latency_ms, hostname, user, os, arch, kernel, cpus, "
-                       "cpus_free, memory, memory_free, gpus_free, gpus (index, name, memory, memory_free, percent, "
-                       "taken), disk, disk_free, load, running, queued. Sizes are in bytes.",
+        .description =
+                "With list, or without arguments, asks all known hosts at once: this machine, hosts that were added, "
+                "and hosts used before. CPUS, MEMORY and GPUS show free/total; DISK is what is free; JOBS counts "
+                "errand's own jobs there (running+queued). On a terminal, the last answers are shown at once, with "
+                "their age.\n"
+                "\n"
+                "A host need not be added if ssh can reach it: an alias from ~/.ssh/config or user@host works with "
+                "--on directly. An added host has a short name, and may have its own port, key or jump host. add takes "
+                "an alias, or a name and [user@]host[:port]. rm forgets a host here and touches nothing there.\n"
+                "\n"
+                "With --json: an array of objects with the keys host, target, port, added, reachable, error, asked, "
+                "and for those that answered latency_ms, hostname, user, os, arch, kernel, cpus, cpus_free, memory, "
+                "memory_free, gpus_free, gpus (index, name, memory, memory_free, percent, taken), disk, disk_free, "
+                "load, running, queued. Sizes are in bytes.",
         .examples = "errand hosts\t\n"
                     "errand hosts add gpu-box me@192.0.2.7 --port 2222\t\n"
-                    "errand hosts --discover\tthose of ~/.ssh/config\n",
+                    "errand hosts --discover\thosts from ~/.ssh/config\n",
         .opts = hosts_options,
         .opt_count = ER_LEN(hosts_options),
         .opts_size = sizeof(struct hosts_opts),

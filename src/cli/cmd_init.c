@@ -25,7 +25,7 @@ struct init_opts {
 };
 
 static const struct er_opt init_options[] = {
-        {"yes", 'y', ER_OPT_FLAG, NULL, "Also where this seems to be no project", offsetof(struct init_opts, yes),
+        {"yes", 'y', ER_OPT_FLAG, NULL, "Do it even in your home directory or /", offsetof(struct init_opts, yes),
          ER_COMPLETE_NONE},
 };
 
@@ -510,13 +510,13 @@ const struct er_command er_cmd_init = {
         .name = "init",
         .group = "Run",
         .summary = "Write a first errand.yaml and .errandignore for the project",
-        .description = "In the current directory, which is the root of a project then. errand.yaml gets the project's "
-                       "name, the command that is likely meant (train.py, main.py, a package with a __main__, or the "
-                       "only script there is), where its software is declared (requirements.txt, pyproject.toml, "
-                       "environment.yml, Project.toml) or what the script imports, and the other keys as comments. "
-                       ".errandignore gets what is larger than 100 MB, as that would travel with every run.\n"
+        .description = "Run it in the root directory of the project. errand.yaml gets the project's name, the most "
+                       "likely command (train.py, main.py, a package with a __main__, or the only script), its "
+                       "software (the requirements.txt, pyproject.toml, environment.yml or Project.toml that declares "
+                       "it, else what the script imports), and the other keys as comments. .errandignore gets "
+                       "everything larger than 100 MB, which would otherwise travel with every run.\n"
                        "\n"
-                       "A file that is there already stays as it is.",
+                       "Existing files are not changed.",
         .examples = "errand init && errand run --dry-run\t\n",
         .opts = init_options,
         .opt_count = ER_LEN(init_options),

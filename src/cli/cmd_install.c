@@ -27,16 +27,16 @@ struct install_opts {
 
 static const struct er_opt install_options[] = {
         {"on", 0, ER_OPT_LIST, "HOST",
-         "Set it up on this host (the one in errand.yaml, else this machine); may be repeated",
+         "Install on HOST (default: the one in errand.yaml, else this machine); may be repeated",
          offsetof(struct install_opts, on), ER_COMPLETE_HOST},
-        {"conda", 0, ER_OPT_FLAG, NULL, "Packages of conda instead of Python's index",
+        {"conda", 0, ER_OPT_FLAG, NULL, "Conda packages instead of Python packages",
          offsetof(struct install_opts, conda), ER_COMPLETE_NONE},
-        {"apt", 0, ER_OPT_FLAG, NULL, "Packages of Debian or Ubuntu", offsetof(struct install_opts, apt),
+        {"apt", 0, ER_OPT_FLAG, NULL, "Debian or Ubuntu packages", offsetof(struct install_opts, apt),
          ER_COMPLETE_NONE},
-        {"julia", 0, ER_OPT_FLAG, NULL, "Packages of Julia", offsetof(struct install_opts, julia), ER_COMPLETE_NONE},
-        {"environment", 0, ER_OPT_TEXT, "NAME", "Add to this one of errand.yaml's environments",
+        {"julia", 0, ER_OPT_FLAG, NULL, "Julia packages", offsetof(struct install_opts, julia), ER_COMPLETE_NONE},
+        {"environment", 0, ER_OPT_TEXT, "NAME", "Add to this environment in errand.yaml",
          offsetof(struct install_opts, environment), ER_COMPLETE_NONE},
-        {"no-build", 0, ER_OPT_FLAG, NULL, "Only write it down: the next job has it set up",
+        {"no-build", 0, ER_OPT_FLAG, NULL, "Only edit the file; the next job builds the environment",
          offsetof(struct install_opts, no_build), ER_COMPLETE_NONE},
 };
 
@@ -412,20 +412,20 @@ static int install(struct er_cli *cli, void *arg, char **args, int count, struct
 const struct er_command er_cmd_install = {
         .name = "install",
         .group = "Run",
-        .summary = "Add packages to the project, and set them up on its hosts",
+        .summary = "Add packages to the project and install them on its hosts",
         .arguments = "PACKAGE...",
-        .description = "PACKAGE is written as in errand.yaml: a name, or with a version (numpy==1.26, 'torch>=2', "
-                       "--conda cudatoolkit=11.8, --apt ffmpeg, --julia DataFrames@1.6). It is added to the list in "
-                       "errand.yaml, or to the requirements.txt, pyproject.toml or environment.yml that errand.yaml "
-                       "names; one of that name gives way to it. Comments and layout stay; what is not simply written "
-                       "is left alone, and you are told what to add. Where nothing is declared yet, what the scripts "
-                       "import is found as before, beside the packages.\n"
+        .description = "PACKAGE is written as in errand.yaml: a name, or a name with a version (numpy==1.26, "
+                       "'torch>=2', --conda cudatoolkit=11.8, --apt ffmpeg, --julia DataFrames@1.6). It is added to "
+                       "the list in errand.yaml, or to the requirements.txt, pyproject.toml or environment.yml that "
+                       "errand.yaml names, replacing an entry for the same package. Comments and layout are kept. A "
+                       "file that is too complex to edit is left alone, and you are told what to add. If nothing was "
+                       "declared before, the packages that the scripts import are still found and installed as well.\n"
                        "\n"
-                       "Then the environment is set up on the hosts, so that the next job begins at once. When that "
-                       "fails, the file stays as it was.",
+                       "Then the environment is built on the hosts, so that the next job starts at once. If that "
+                       "fails, the file is restored.",
         .examples = "errand install einops 'torch>=2.4'\t\n"
                     "errand install --on gpu-box --apt ffmpeg\t\n"
-                    "errand install --environment eval pandas\tto one of errand.yaml's environments\n",
+                    "errand install --environment eval pandas\tin one of errand.yaml's environments\n",
         .opts = install_options,
         .opt_count = ER_LEN(install_options),
         .opts_size = sizeof(struct install_opts),

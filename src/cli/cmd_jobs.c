@@ -21,13 +21,13 @@ struct jobs_opts {
 };
 
 static const struct er_opt jobs_options[] = {
-        {"all", 'a', ER_OPT_FLAG, NULL, "All jobs ever, not only those that are not over and the newest 20",
+        {"all", 'a', ER_OPT_FLAG, NULL, "List all jobs, not only the newest 20 and those that have not ended",
          offsetof(struct jobs_opts, all), ER_COMPLETE_NONE},
-        {"limit", 'n', ER_OPT_COUNT, "N", "The newest N, and those that are not over",
+        {"limit", 'n', ER_OPT_COUNT, "N", "List the newest N, and those that have not ended",
          offsetof(struct jobs_opts, limit), ER_COMPLETE_NONE},
-        {"project", 'p', ER_OPT_FLAG, NULL, "Only jobs of the project this directory is in",
+        {"project", 'p', ER_OPT_FLAG, NULL, "List only jobs of the current project",
          offsetof(struct jobs_opts, project), ER_COMPLETE_NONE},
-        {"watch", 'w', ER_OPT_FLAG, NULL, "Keep showing them until Ctrl-C", offsetof(struct jobs_opts, watch),
+        {"watch", 'w', ER_OPT_FLAG, NULL, "Keep the list up to date until Ctrl-C", offsetof(struct jobs_opts, watch),
          ER_COMPLETE_NONE},
 };
 
@@ -255,17 +255,17 @@ static int jobs(struct er_cli *cli, void *arg, char **args, int count, struct er
 const struct er_command er_cmd_jobs = {
         .name = "jobs",
         .group = "Follow",
-        .summary = "List jobs: what ran and runs, where, and how it ended",
+        .summary = "List jobs: what ran or is running, where, and how it ended",
         .arguments = "",
         .description =
-                "Shows the jobs that are not over, and the newest 20 besides, newest first. TIME is how long a job ran "
-                "or has been running. A job that has not been heard of for a while keeps its state, with the age of "
-                "the last news.\n"
+                "Lists the jobs that have not ended and the 20 newest others, newest first. TIME is how long a job ran "
+                "or has been running. A job that has not been heard from for a while keeps its state, shown with the "
+                "age of the last news.\n"
                 "\n"
                 "With --json: an array of objects with the keys job, run, index, project, project_dir, state (waiting, "
                 "queued, starting, running, done, failed, cancelled), reason, detail, exit, host, attempt, command, "
                 "cancel_asked, created, started, ended, seconds, last_news, outputs_fetched. Times are ISO 8601 in "
-                "UTC. With --watch --json: such an array on a line of its own at every change.",
+                "UTC. With --watch --json, such an array is printed on a line of its own at every change.",
         .opts = jobs_options,
         .opt_count = ER_LEN(jobs_options),
         .opts_size = sizeof(struct jobs_opts),

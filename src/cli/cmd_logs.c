@@ -21,18 +21,18 @@ struct logs_opts {
 };
 
 static const struct er_opt logs_options[] = {
-        {"follow", 'f', ER_OPT_FLAG, NULL, "Go on as it grows, until the job ends", offsetof(struct logs_opts, follow),
-         ER_COMPLETE_NONE},
-        {"tail", 'n', ER_OPT_COUNT, "N", "Only the last N lines (with -f: and what follows)",
+        {"follow", 'f', ER_OPT_FLAG, NULL, "Keep printing as the log grows, until the job ends",
+         offsetof(struct logs_opts, follow), ER_COMPLETE_NONE},
+        {"tail", 'n', ER_OPT_COUNT, "N", "Print only the last N lines (with -f: and what follows)",
          offsetof(struct logs_opts, tail), ER_COMPLETE_NONE},
-        {"since", 0, ER_OPT_TEXT, "TIME", "Only what was printed since: 10m (ago), 14:30, 2026-11-21 14:30",
+        {"since", 0, ER_OPT_TEXT, "TIME", "Print only what was printed since TIME: 10m (ago), 14:30, 2026-11-21 14:30",
          offsetof(struct logs_opts, since), ER_COMPLETE_NONE},
-        {"grep", 'g', ER_OPT_TEXT, "RE", "Only lines that match this extended regular expression",
+        {"grep", 'g', ER_OPT_TEXT, "RE", "Print only lines that match this extended regular expression",
          offsetof(struct logs_opts, grep), ER_COMPLETE_NONE},
-        {"every", 0, ER_OPT_DURATION, "SECONDS", "At most one line in so many seconds, the newest",
+        {"every", 0, ER_OPT_DURATION, "SECONDS", "Print at most one line, the newest, in this many seconds",
          offsetof(struct logs_opts, every_ms), ER_COMPLETE_NONE},
-        {"attempt", 0, ER_OPT_COUNT, "N", "Of this attempt instead of the latest", offsetof(struct logs_opts, attempt),
-         ER_COMPLETE_NONE},
+        {"attempt", 0, ER_OPT_COUNT, "N", "Print the log of attempt N instead of the latest",
+         offsetof(struct logs_opts, attempt), ER_COMPLETE_NONE},
 };
 
 struct reader {
@@ -339,14 +339,14 @@ const struct er_command er_cmd_logs = {
         .summary = "Print what a job printed, or follow it",
         .arguments = "[JOB]",
         .description = "The job's standard output goes to standard output and its standard error to standard error, as "
-                       "with errand run. Without JOB: the latest run of this project. A connection that breaks is "
-                       "taken up again where it broke.\n"
+                       "with errand run. Without JOB, the log of the latest run of this project is printed. If the "
+                       "connection breaks, it is made again and the log continues where it stopped.\n"
                        "\n"
-                       "With --every, of all lines of so many seconds only the newest is shown: a long training run at "
+                       "With --every, only the newest line of each interval is printed, to see a long training run at "
                        "a glance.",
         .examples = "errand logs -f\tthe latest job, until it ends\n"
-                    "errand logs mnist-12 --grep 'loss|acc' --tail 5\tthe last five lines of interest\n"
-                    "errand logs -f --every 30\tone line in half a minute\n",
+                    "errand logs mnist-12 --grep 'loss|acc' --tail 5\tthe last five lines that match\n"
+                    "errand logs -f --every 30\tone line every half minute\n",
         .opts = logs_options,
         .opt_count = ER_LEN(logs_options),
         .opts_size = sizeof(struct logs_opts),

@@ -14,7 +14,7 @@ struct maestro_opts {
 };
 
 static const struct er_opt maestro_options[] = {
-        {"run", 0, ER_OPT_LIST, "ID", "Only this run, by its number in the store; ends with it",
+        {"run", 0, ER_OPT_LIST, "ID", "Carry only the run with this number in the store, and exit when it ends",
          offsetof(struct maestro_opts, runs), ER_COMPLETE_NONE},
 };
 
@@ -98,12 +98,12 @@ static int maestro(struct er_cli *cli, void *arg, char **args, int count, struct
 const struct er_command er_cmd_maestro = {
         .name = "maestro",
         .group = "Run",
-        .summary = "Look after every open run, for as long as it is let",
+        .summary = "Carry all open runs to their end, until stopped",
         .arguments = "",
-        .description =
-                "Nobody needs this for ordinary use: errand run carries its own run, one that was left is carried by a "
-                "process in the background, and any errand jobs, show, wait or cancel takes up what has been orphaned "
-                "by a crash or a reboot. As a service of the user it makes sure of that without anybody looking.",
+        .description = "You do not normally need this command. errand run carries its own run to the end; a run that "
+                       "you leave is carried by a process in the background; and errand jobs, show, wait and cancel "
+                       "take over runs that were orphaned by a crash or a reboot. Run errand maestro as a user service "
+                       "to take them over even if nobody looks.",
         .opts = maestro_options,
         .opt_count = ER_LEN(maestro_options),
         .opts_size = sizeof(struct maestro_opts),

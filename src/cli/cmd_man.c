@@ -12,7 +12,7 @@ struct man_opts {
 };
 
 static const struct er_opt man_options[] = {
-        {"roff", 0, ER_OPT_FLAG, NULL, "Print the page's source, for packages", offsetof(struct man_opts, roff),
+        {"roff", 0, ER_OPT_FLAG, NULL, "Print the source of the page, for packaging", offsetof(struct man_opts, roff),
          ER_COMPLETE_NONE},
 };
 
@@ -77,7 +77,7 @@ static int man(struct er_cli *cli, void *arg, char **args, int count, struct er_
 const struct er_command er_cmd_man = {
         .name = "man",
         .group = "About",
-        .summary = "Show the manual page of errand, or of one command",
+        .summary = "Show the manual page of errand or of a command",
         .arguments = "[COMMAND]",
         .opts = man_options,
         .opt_count = ER_LEN(man_options),

@@ -40,19 +40,21 @@ struct notebook_opts {
         {name, letter, type, value, help, offsetof(struct notebook_opts, member), complete}
 
 static const struct er_opt notebook_options[] = {
-        OPT("on", 0, ER_OPT_LIST, "HOST", on, ER_COMPLETE_HOST, "Where, as for errand run"),
-        OPT("environment", 0, ER_OPT_TEXT, "NAME", environment, ER_COMPLETE_NONE, "One of errand.yaml's environments"),
-        OPT("lab", 0, ER_OPT_FLAG, NULL, lab, ER_COMPLETE_NONE, "JupyterLab (this is the default)"),
-        OPT("classic", 0, ER_OPT_FLAG, NULL, classic, ER_COMPLETE_NONE, "Jupyter Notebook"),
-        OPT("port", 'p', ER_OPT_COUNT, "N", port, ER_COMPLETE_NONE,
-            "Port of this machine (8888, or the next free one)"),
+        OPT("on", 0, ER_OPT_LIST, "HOST", on, ER_COMPLETE_HOST, "Host to run on, as for errand run"),
+        OPT("environment", 0, ER_OPT_TEXT, "NAME", environment, ER_COMPLETE_NONE,
+            "Use this environment from errand.yaml"),
+        OPT("lab", 0, ER_OPT_FLAG, NULL, lab, ER_COMPLETE_NONE, "Use JupyterLab (the default)"),
+        OPT("classic", 0, ER_OPT_FLAG, NULL, classic, ER_COMPLETE_NONE, "Use Jupyter Notebook"),
+        OPT("port", 'p', ER_OPT_COUNT, "N", port, ER_COMPLETE_NONE, "Local port (default: 8888, or the next free one)"),
         OPT("no-browser", 0, ER_OPT_FLAG, NULL, no_browser, ER_COMPLETE_NONE, "Only print the address"),
-        OPT("detach", 'd', ER_OPT_FLAG, NULL, detach, ER_COMPLETE_NONE, "Keep server and forwarding in the background"),
+        OPT("detach", 'd', ER_OPT_FLAG, NULL, detach, ER_COMPLETE_NONE,
+            "Run the server and the forwarding in the background"),
         OPT("cpus", 'c', ER_OPT_COUNT, "N", cpus, ER_COMPLETE_NONE, "CPUs it needs"),
-        OPT("memory", 'm', ER_OPT_SIZE, "SIZE", memory, ER_COMPLETE_NONE, "Memory it needs, for instance 16G"),
+        OPT("memory", 'm', ER_OPT_SIZE, "SIZE", memory, ER_COMPLETE_NONE, "Memory it needs, for example 16G"),
         OPT("gpus", 'g', ER_OPT_COUNT, "N", gpus, ER_COMPLETE_NONE, "GPUs it needs"),
-        OPT("time-limit", 't', ER_OPT_DURATION, "TIME", time_limit_ms, ER_COMPLETE_NONE, "End it after this long"),
-        OPT("yes", 'y', ER_OPT_FLAG, NULL, yes, ER_COMPLETE_NONE, "Ask nothing: send also more than 1 GB"),
+        OPT("time-limit", 't', ER_OPT_DURATION, "TIME", time_limit_ms, ER_COMPLETE_NONE,
+            "End it after this long, for example 8h"),
+        OPT("yes", 'y', ER_OPT_FLAG, NULL, yes, ER_COMPLETE_NONE, "Do not ask before sending more than 1 GB"),
 };
 
 struct notebook {
@@ -330,8 +332,8 @@ static void open_browser(struct notebook *n, const char *url)
         bool display = (x11 && x11[0]) || (wayland && wayland[0]);
 #endif
         er_autofree char *dir = er_dir_runtime();
-        er_autofree char *html = er_fmt("<!doctype html><meta charset=\"utf-8\"><title>errand notebook</title>"
-                                        "<meta http-equiv=\"refresh\" content=\"0; url=%s\"><a href=\"%s\">%s</a>\n",
+        er_autofree char *html = er_fmt("<!doctype html><meta charset=\"utf-8\"><title>errand notebook</title><meta "
+                                        "http-equiv=\"refresh\" content=\"0; url=%s\"><a href=\"%s\">%s</a>\n",
                                         url, url, n->where.job.name);
         struct er_proc proc = ER_PROC_INIT;
 
@@ -584,24 +586,24 @@ static int notebook(struct er_cli *cli, void *arg, char **args, int count, struc
 const struct er_command er_cmd_notebook = {
         .name = "notebook",
         .group = "Run",
-        .summary = "Open Jupyter on any host, in the project's environment",
+        .summary = "Run Jupyter on any host, in the project's environment",
         .arguments = NULL,
-        .description = "Jupyter runs as a job: errand jobs lists it, errand logs shows what it says, errand cancel "
-                       "ends it. It is added to the project's environment where that does not declare it; where "
-                       "nothing is declared, the imports of all the project's files are found and installed. In a "
-                       "container the image has to bring it.\n"
+        .description = "Jupyter runs as a job: errand jobs lists it, errand logs shows its log, and errand cancel ends "
+                       "it. It is added to the project's environment if that does not declare it. If nothing is "
+                       "declared, the packages that the project's files import are found and installed. A container "
+                       "image must bring Jupyter itself.\n"
                        "\n"
-                       "The server listens on 127.0.0.1 of its host, with a random token (or JUPYTER_TOKEN of your "
-                       "environment). Its port is forwarded to this machine and the address printed on standard "
-                       "output; where there is a display, the browser opens.\n"
+                       "The server listens on 127.0.0.1 of its host, with a random token (or JUPYTER_TOKEN from your "
+                       "environment). Its port is forwarded to this machine and the address is printed on standard "
+                       "output; if there is a display, a browser opens.\n"
                        "\n"
-                       "It works on a copy of the project, as every job does: what you change there does not change "
-                       "the files here. When it ends, all notebooks come into results/JOB/; errand pull fetches "
-                       "others, also while it runs.\n"
+                       "The server works on a copy of the project, as every job does: what you change there does not "
+                       "change the files here. When the server ends, all notebooks are brought back into results/JOB/; "
+                       "errand pull fetches other files, even while it runs.\n"
                        "\n"
                        "Ctrl-C ends the forwarding and asks whether to end the server too; without a terminal to ask "
-                       "on, it goes on. With --detach both go on in the background; errand cancel ends both. Of "
-                       "errand.yaml, time_limit, retries, outputs and workdir do not hold here.",
+                       "on, the server goes on. With --detach, both go on in the background, and errand cancel ends "
+                       "both. The settings time_limit, retries, outputs and workdir of errand.yaml do not apply.",
         .examples = "errand notebook --on gpu-box --gpus 1\tJupyterLab on a host\n"
                     "errand notebook --on gpu-box -d\tin the background\n"
                     "errand notebook\ton this machine\n",

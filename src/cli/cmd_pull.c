@@ -15,8 +15,8 @@ struct pull_opts {
 };
 
 static const struct er_opt pull_options[] = {
-        {"to", 't', ER_OPT_TEXT, "DIR", "Into DIR, which is made when missing", offsetof(struct pull_opts, to),
-         ER_COMPLETE_DIR},
+        {"to", 't', ER_OPT_TEXT, "DIR", "Put files into DIR, which is created if necessary",
+         offsetof(struct pull_opts, to), ER_COMPLETE_DIR},
 };
 
 struct progress {
@@ -135,16 +135,16 @@ static int pull(struct er_cli *cli, void *arg, char **args, int count, struct er
 const struct er_command er_cmd_pull = {
         .name = "pull",
         .group = "Follow",
-        .summary = "Fetch files of a job, also while it runs",
+        .summary = "Fetch files from a job, even while it runs",
         .arguments = "[JOB [PATH]... [TO]]",
-        .description =
-                "PATHs are relative to the directory the command runs in, and may be patterns (quote them: 'out/*.pt'; "
-                "** crosses directories). A file or directory that is named lands under its own name, what a pattern "
-                "finds keeps its path. The last argument is where to put them when it ends with / or is a directory "
-                "that is there; without it they come into the current directory. Without PATH: the declared outputs, "
-                "into results/JOB/.\n"
-                "\n"
-                "What is here already with the same size and time is not fetched again, and half a file is continued.",
+        .description = "PATHs are relative to the directory that the job's command runs in, and may be patterns (quote "
+                       "them: 'out/*.pt'; ** crosses directories). A file or directory given by name is stored under "
+                       "its own name; files found by a pattern keep their paths. If the last argument ends with / or "
+                       "is an existing directory, files are put there; otherwise they go into the current directory. "
+                       "Without PATH, the declared outputs are fetched into results/JOB/.\n"
+                       "\n"
+                       "Files that are already here with the same size and time are not fetched again, and partial "
+                       "files are continued.",
         .examples = "errand pull mnist-12 checkpoint.pt\tinto the current directory\n"
                     "errand pull mnist-12 'out/*.pt' /tmp/models/\t\n"
                     "errand pull mnist-12\tits declared outputs so far\n",

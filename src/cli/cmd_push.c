@@ -38,10 +38,10 @@ const struct er_command er_cmd_push = {
         .group = "Follow",
         .summary = "Send files to a host",
         .arguments = "HOST PATH... TO",
-        .description = "For data that many jobs read. TO is a directory of the host, absolute or relative to the home "
-                       "there; it is made when missing. What is there already with the same size and time is not sent "
-                       "again, and half a file is continued.",
-        .examples = "errand push gpu-box data/imagenet datasets\tinto ~/datasets/imagenet there\n",
+        .description = "Use this for data that many jobs read. TO is a directory on the host, absolute or relative to "
+                       "the home directory there; it is created if necessary. Files that are already there with the "
+                       "same size and time are not sent again, and partial files are continued.",
+        .examples = "errand push gpu-box data/imagenet datasets\tto ~/datasets/imagenet there\n",
         .needs = ER_NEED_STORE,
         .flags = ER_CMD_QUIET,
         .min_args = 3,

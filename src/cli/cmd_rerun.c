@@ -9,8 +9,8 @@ struct rerun_opts {
 };
 
 static const struct er_opt rerun_options[] = {
-        {"on", 0, ER_OPT_LIST, "HOST", "On another host than then", offsetof(struct rerun_opts, on), ER_COMPLETE_HOST},
-        {"detach", 'd', ER_OPT_FLAG, NULL, "Leave once it is on its host; prints the job's name",
+        {"on", 0, ER_OPT_LIST, "HOST", "Run it on HOST instead", offsetof(struct rerun_opts, on), ER_COMPLETE_HOST},
+        {"detach", 'd', ER_OPT_FLAG, NULL, "Return once the job is on its host, and print its name",
          offsetof(struct rerun_opts, detach), ER_COMPLETE_NONE},
 };
 
@@ -61,16 +61,17 @@ static int rerun(struct er_cli *cli, void *arg, char **args, int count, struct e
 const struct er_command er_cmd_rerun = {
         .name = "rerun",
         .group = "Run",
-        .summary = "Run a job's command once more, with the files it had then",
+        .summary = "Run a job again, with the files it had then",
         .arguments = "[JOB]",
         .description =
-                "The new job has the command, the files, the variables and the needs of the old one, whatever has "
-                "changed in the project since, and a name of its own. Without JOB: the latest job of this project.\n"
+                "The new job has the command, files, variables and needs of the old one, whatever has changed in the "
+                "project since, and a name of its own. Without JOB, the latest job of this project is run again.\n"
                 "\n"
-                "The files of then are still on its host unless errand gc took them away or the job goes to another "
-                "host. Then they are sent again if the project still has them unchanged; if not, rerun says so.",
+                "The old files are still on the host unless errand gc removed them. If they are gone, or the job goes "
+                "to another host, they are sent again, provided that they are unchanged in the project; if they are "
+                "not, rerun says so.",
         .examples = "errand rerun mnist-12\t\n"
-                    "errand rerun mnist-12 --on gpu-box\tthe same on another host\n",
+                    "errand rerun mnist-12 --on gpu-box\ton another host\n",
         .opts = rerun_options,
         .opt_count = ER_LEN(rerun_options),
         .opts_size = sizeof(struct rerun_opts),

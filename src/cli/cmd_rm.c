@@ -11,7 +11,7 @@ struct rm_opts {
 };
 
 static const struct er_opt rm_options[] = {
-        {"force", 'f', ER_OPT_FLAG, NULL, "Forget it here also when its host cannot be reached",
+        {"force", 'f', ER_OPT_FLAG, NULL, "Remove it here even if its host cannot be reached",
          offsetof(struct rm_opts, force), ER_COMPLETE_NONE},
 };
 
@@ -105,11 +105,11 @@ static int rm(struct er_cli *cli, void *arg, char **args, int count, struct er_e
 
 const struct er_command er_cmd_rm = {
         .name = "rm",
-        .group = "Keep tidy",
-        .summary = "Forget jobs that are over, here and on their hosts",
+        .group = "Clean up",
+        .summary = "Remove jobs that have ended, here and on their hosts",
         .arguments = "JOB...",
-        .description = "Their record here, and their directory and log on the host, go for good. Results that were "
-                       "fetched stay. A job that is not over is refused: cancel it first.",
+        .description = "Removes the jobs' records here, and their directories and logs on the hosts, for good. Results "
+                       "that were fetched stay. A job that has not ended is refused: cancel it first.",
         .opts = rm_options,
         .opt_count = ER_LEN(rm_options),
         .opts_size = sizeof(struct rm_opts),

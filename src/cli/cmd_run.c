@@ -25,46 +25,48 @@ struct run_opts {
 
 static const struct er_opt run_options[] = {
         OPT("on", 0, ER_OPT_LIST, "HOST", on, ER_COMPLETE_HOST,
-            "Where: local, a host's name, user@host[:port], or any (of those known); several: the first with room"),
-        OPT("cpus", 'c', ER_OPT_COUNT, "N", cpus, ER_COMPLETE_NONE, "CPUs it needs (1)"),
-        OPT("memory", 'm', ER_OPT_SIZE, "SIZE", memory, ER_COMPLETE_NONE, "Memory it needs, for instance 16G"),
-        OPT("gpus", 'g', ER_OPT_COUNT, "N", gpus, ER_COMPLETE_NONE, "GPUs it needs; it sees exactly those it gets"),
+            "Host to run on: local, a name, user@host[:port], or any (known host); may be repeated: the first with "
+            "room"),
+        OPT("cpus", 'c', ER_OPT_COUNT, "N", cpus, ER_COMPLETE_NONE, "CPUs the job needs (default: 1)"),
+        OPT("memory", 'm', ER_OPT_SIZE, "SIZE", memory, ER_COMPLETE_NONE, "Memory it needs, for example 16G"),
+        OPT("gpus", 'g', ER_OPT_COUNT, "N", gpus, ER_COMPLETE_NONE, "GPUs it needs; it sees exactly the ones it gets"),
         OPT("time-limit", 't', ER_OPT_DURATION, "TIME", time_limit_ms, ER_COMPLETE_NONE,
-            "End it after this long, for instance 2h30m"),
+            "End it after this long, for example 2h30m"),
         OPT("retries", 0, ER_OPT_COUNT, "N", retries, ER_COMPLETE_NONE,
-            "Try again as often when its host loses it, never when it fails"),
+            "Try again up to N times if its host loses it; a job that fails is not retried"),
         OPT("env", 'e', ER_OPT_LIST, "NAME[=VALUE]", env, ER_COMPLETE_NONE,
-            "Set a variable; without a value: the one it has here"),
+            "Set a variable; without a value, copy it from your environment"),
         OPT("env-file", 0, ER_OPT_TEXT, "FILE", env_file, ER_COMPLETE_FILE,
             "Set the variables that FILE lists as NAME=VALUE lines"),
         OPT("secret", 's', ER_OPT_LIST, "NAME", secrets, ER_COMPLETE_NONE,
-            "Hand over this variable of your environment; its value is written nowhere"),
+            "Pass on this variable of your environment; its value is never stored"),
         OPT("output", 'o', ER_OPT_LIST, "PATTERN", outputs, ER_COMPLETE_FILE,
-            "Bring back what matches, into results/JOB/; must be there at the end"),
-        OPT("workdir", 'C', ER_OPT_TEXT, "DIR", workdir, ER_COMPLETE_DIR, "Run it in DIR of the project"),
+            "Bring matching files back into results/JOB/; they must exist when the job ends"),
+        OPT("workdir", 'C', ER_OPT_TEXT, "DIR", workdir, ER_COMPLETE_DIR, "Run it in directory DIR of the project"),
         OPT("no-sync", 0, ER_OPT_FLAG, NULL, no_sync, ER_COMPLETE_NONE, "Send no files"),
         OPT("pip", 0, ER_OPT_LIST, "PACKAGE", pip, ER_COMPLETE_FILE,
             "Python packages it needs: names with versions, requirements.txt, pyproject.toml, a venv's directory, auto "
             "or none"),
-        OPT("apt", 0, ER_OPT_LIST, "PACKAGE", apt, ER_COMPLETE_NONE, "Packages of Debian or Ubuntu it needs"),
+        OPT("apt", 0, ER_OPT_LIST, "PACKAGE", apt, ER_COMPLETE_NONE, "Debian or Ubuntu packages it needs"),
         OPT("conda", 0, ER_OPT_LIST, "SPEC", conda, ER_COMPLETE_FILE,
             "Conda packages it needs, environment.yml, or a conda environment's directory"),
         OPT("channel", 0, ER_OPT_LIST, "CHANNEL", channels, ER_COMPLETE_NONE,
-            "Where conda packages come from (conda-forge)"),
+            "Channel for conda packages (default: conda-forge)"),
         OPT("julia", 0, ER_OPT_LIST, "PACKAGE", julia, ER_COMPLETE_FILE, "Julia packages it needs, or Project.toml"),
-        OPT("setup", 0, ER_OPT_LIST, "LINE", setup, ER_COMPLETE_NONE, "Shell lines that prepare the host, run once"),
+        OPT("setup", 0, ER_OPT_LIST, "LINE", setup, ER_COMPLETE_NONE, "Shell line that prepares the host; run once"),
         OPT("container", 0, ER_OPT_TEXT, "IMAGE", container, ER_COMPLETE_NONE,
             "Run it in this image, with docker, podman or apptainer, whichever the host has"),
-        OPT("python", 0, ER_OPT_TEXT, "VERSION", python, ER_COMPLETE_NONE, "The Python it needs, for instance 3.11"),
-        OPT("environment", 0, ER_OPT_TEXT, "NAME", environment, ER_COMPLETE_NONE, "One of errand.yaml's environments"),
+        OPT("python", 0, ER_OPT_TEXT, "VERSION", python, ER_COMPLETE_NONE, "Python version it needs, for example 3.11"),
+        OPT("environment", 0, ER_OPT_TEXT, "NAME", environment, ER_COMPLETE_NONE,
+            "Use this environment from errand.yaml"),
         OPT("fetch", 0, ER_OPT_TEXT, "auto|host|here", fetch, ER_COMPLETE_NONE,
             "Who downloads packages: the host, or this machine for it (auto: the host if it can)"),
-        OPT("name", 'n', ER_OPT_TEXT, "NAME", name, ER_COMPLETE_NONE, "Call the run NAME instead of PROJECT-NUMBER"),
+        OPT("name", 'n', ER_OPT_TEXT, "NAME", name, ER_COMPLETE_NONE, "Name the run NAME instead of PROJECT-NUMBER"),
         OPT("detach", 'd', ER_OPT_FLAG, NULL, detach, ER_COMPLETE_NONE,
-            "Leave once it is on its host; prints the job's name"),
+            "Return once the job is on its host, and print its name"),
         OPT("dry-run", 0, ER_OPT_FLAG, NULL, dry_run, ER_COMPLETE_NONE,
-            "Show what would travel and happen; start nothing"),
-        OPT("yes", 'y', ER_OPT_FLAG, NULL, yes, ER_COMPLETE_NONE, "Ask nothing: send also more than 1 GB"),
+            "Show what would be sent and run; start nothing"),
+        OPT("yes", 'y', ER_OPT_FLAG, NULL, yes, ER_COMPLETE_NONE, "Do not ask before sending more than 1 GB"),
 };
 
 /* Where the user stands below the project's root: "" at the root itself. */
@@ -220,39 +222,42 @@ const struct er_command er_cmd_run = {
         .name = "run",
         .group = "Run",
         .summary = "Run a command on any host and bring its results back",
-        .arguments = "[--] COMMAND [ARG]...",
-        .description = "The files of the project travel with the command: in a git repository those that git tracks or "
-                       "does not ignore, elsewhere everything but the usual caches. What .errandignore names stays (it "
-                       "is written like .gitignore). The command runs in a directory of its own, on a copy of the "
-                       "files as they are now; nothing it does there changes the files here. What --output names comes "
-                       "back into results/JOB/ when the job ends, also when it fails.\n"
-                       "\n"
-                       "Options end at the command: what follows it belongs to it. The command is passed word by word "
-                       "as it is typed; a single argument with spaces in it is a line for the shell, as with ssh:\n"
-                       "  errand run 'python3 prepare.py && python3 train.py'\n"
-                       "\n"
-                       "The job's output appears here as it comes, its standard output and standard error apart; "
-                       "errand's own words go to standard error, and with --quiet nowhere, but for errors. Its "
-                       "standard input is empty. Ctrl-C leaves the job running and says how to follow it; a second "
-                       "Ctrl-C within two seconds cancels it. Closing the terminal also leaves it running. When its "
-                       "files are still being sent, that goes on in the background: they are not to be changed until "
-                       "errand jobs shows it queued or running, or else it fails rather than run with other files.\n"
-                       "\n"
-                       "What errand.yaml in the project says (command, on, cpus, outputs and more, see errand.yaml(5)) "
-                       "holds where no option says otherwise. Without --on and without errand.yaml, the command runs "
-                       "on this machine.\n"
-                       "\n"
-                       "The exit status is the job's: 128+N when signal N ended it, 124 after the time limit, 137 when "
-                       "memory ran out, 220 when an output is missing, 221 when its host lost it, 222 when it ended "
-                       "for another reason. Above 200 are also errand's own failures; errand(1) lists them, 216 says "
-                       "that you left while the job goes on.\n"
-                       "\n"
-                       "With --json the result is printed as one JSON object on standard output, with the keys of "
-                       "errand show and results_dir; the job's own output then goes to standard error.",
+        .arguments = "[[--] COMMAND [ARG]...]",
+        .description =
+                "The project's files travel with the command: in a git repository, all files that git tracks or does "
+                "not ignore; elsewhere, everything except the usual caches. Files listed in .errandignore, which has "
+                "the syntax of .gitignore, are left out. The command runs in a directory of its own, on a copy of the "
+                "files as they are now; nothing it does there changes the files here. What --output names is brought "
+                "back into results/JOB/ when the job ends, even if it fails.\n"
+                "\n"
+                "Options end at the command: everything after it belongs to the command. Its words are passed on "
+                "exactly as typed. A single argument that contains spaces is run by the shell, as with ssh:\n"
+                "  errand run 'python3 prepare.py && python3 train.py'\n"
+                "\n"
+                "The job's output appears here as it is written, with standard output and standard error kept apart. "
+                "errand's own messages go to standard error; --quiet suppresses all but errors. The job's standard "
+                "input is empty.\n"
+                "\n"
+                "Ctrl-C leaves the job running and says how to follow it; a second Ctrl-C within two seconds cancels "
+                "it. Closing the terminal also leaves it running. If the job's files are still being sent at that "
+                "moment, sending continues in the background. Do not change the files until errand jobs shows the job "
+                "as queued or running; if you do, the job fails rather than run with other files.\n"
+                "\n"
+                "The project's errand.yaml (command, on, cpus, outputs and more; see errand.yaml(5)) applies unless an "
+                "option says otherwise. If neither --on nor errand.yaml names a host, the command runs on this "
+                "machine.\n"
+                "\n"
+                "The exit status is the job's: 128+N if signal N ended it, 124 if it reached the time limit, 137 if it "
+                "ran out of memory, 220 if an output is missing, 221 if its host lost it, 222 if it ended for another "
+                "reason. errand's own failures are above 200 too; errand(1) lists them. 216 means that you left while "
+                "the job goes on.\n"
+                "\n"
+                "With --json, the result is printed as one JSON object on standard output, with the keys of errand "
+                "show and results_dir; the job's own output then goes to standard error.",
         .examples = "errand run python3 train.py --lr 0.1\ton this machine\n"
-                    "errand run --on gpu-box --gpus 1 -o 'out/*.pt' python3 train.py\ton a host, results back\n"
-                    "errand run --on any --memory 32G -d ./simulate\twherever there is room, in the background\n"
-                    "errand run --dry-run true\tonly show which files would travel\n",
+                    "errand run --on gpu-box --gpus 1 -o 'out/*.pt' python3 train.py\ton a host; results come back\n"
+                    "errand run --on any --memory 32G -d ./simulate\tin the background, on any host with room\n"
+                    "errand run --dry-run true\tonly show which files would be sent\n",
         .opts = run_options,
         .opt_count = ER_LEN(run_options),
         .opts_size = sizeof(struct run_opts),

@@ -254,8 +254,9 @@ const struct er_command er_cmd_show = {
         .group = "Follow",
         .summary = "Show everything about a job",
         .arguments = "[JOB]...",
-        .description = "Needs, host, times, what it used, how it ended and why, and where its log lies. Without JOB: "
-                       "the latest run of this project. Of environment variables only the names are shown.\n"
+        .description = "Shows what the job needs, its host and times, what it used, how it ended and why, and where "
+                       "its log is. Without JOB, shows the latest run of this project. Of environment variables, only "
+                       "the names are shown.\n"
                        "\n"
                        "With --json: an array of objects with the keys of errand jobs, and argv, shell, workdir, on, "
                        "cpus, memory, gpus, time_limit_seconds, retries, env, secrets, outputs, snapshot, results_dir, "

@@ -135,12 +135,12 @@ static int ssh(struct er_cli *cli, void *arg, char **args, int count, struct er_
 const struct er_command er_cmd_ssh = {
         .name = "ssh",
         .group = "Hosts",
-        .summary = "Open a shell on a host, or in the directory of a job",
+        .summary = "Open a shell on a host, or in a job's directory",
         .arguments = "HOST|JOB [COMMAND [ARG]...]",
-        .description = "With the name of a job: in the directory its command runs in, on its host, also after it has "
-                       "ended. COMMAND is run there instead of a shell; it is passed as errand run does. Options of "
-                       "errand ssh come before HOST.",
-        .examples = "errand ssh mnist-12\tlook around in the directory of a job\n"
+        .description = "Given a job, opens a shell on its host, in the directory that its command runs in, even after "
+                       "the job has ended. COMMAND is run there instead of a shell; its words are passed on as in "
+                       "errand run. Options of errand ssh come before HOST.",
+        .examples = "errand ssh mnist-12\tlook around in a job's directory\n"
                     "errand ssh gpu-box nvidia-smi\t\n",
         .opts = ssh_options,
         .opt_count = ER_LEN(ssh_options),

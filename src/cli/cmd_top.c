@@ -26,10 +26,10 @@ struct top_opts {
 };
 
 static const struct er_opt top_options[] = {
-        {"once", '1', ER_OPT_FLAG, NULL, "Show it once and leave (what it does where the output is no terminal)",
+        {"once", '1', ER_OPT_FLAG, NULL, "Print one table and exit (the default if the output is not a terminal)",
          offsetof(struct top_opts, once), ER_COMPLETE_NONE},
-        {"every", 'e', ER_OPT_DURATION, "TIME", "Ask the hosts so often (2s)", offsetof(struct top_opts, every_ms),
-         ER_COMPLETE_NONE},
+        {"every", 'e', ER_OPT_DURATION, "TIME", "Time between two looks at the hosts (default: 2s)",
+         offsetof(struct top_opts, every_ms), ER_COMPLETE_NONE},
 };
 
 /* --- the table */
@@ -446,16 +446,16 @@ static int top(struct er_cli *cli, void *arg, char **args, int count, struct er_
 const struct er_command er_cmd_top = {
         .name = "top",
         .group = "Hosts",
-        .summary = "Watch what hosts do: cpu, memory, GPUs, and the jobs there",
+        .summary = "Watch CPU, memory and GPUs of hosts, and the jobs there",
         .arguments = "[HOST]...",
-        .description = "Every host that is known, or those that are named, each with its GPUs and the jobs that errand "
-                       "runs or has queued there: of all stores of the user that errand logs in as. The cpu column "
-                       "says for a host how busy all its cpus are together, for a job how much of one cpu it uses "
-                       "(210% is two and a bit); memory is what is in use now. Hosts are asked all at once, every two "
-                       "seconds; one that does not answer is shown as that, and tried again.\n"
+        .description = "Shows all known hosts, or those named, each with its GPUs and the jobs that errand runs or has "
+                       "queued there, whichever of the user's stores they come from. For a host, CPU is how busy all "
+                       "its CPUs are together; for a job, it is how much of one CPU it uses (210% is a little more "
+                       "than two). Memory is what is in use now. All hosts are asked at once, every two seconds; a "
+                       "host that does not answer is shown as such and asked again.\n"
                        "\n"
-                       "q or Ctrl-C leaves. Where the output is no terminal, it is shown once; with --every one table "
-                       "after the other.",
+                       "q or Ctrl-C quits. If the output is not a terminal, one table is printed; with --every, one "
+                       "after another.",
         .examples = "errand top\t\n"
                     "errand top gpu-box --every 1s\t\n"
                     "errand top --json\tonce, for a program\n",

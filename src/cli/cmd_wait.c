@@ -9,7 +9,7 @@ struct wait_opts {
 };
 
 static const struct er_opt wait_options[] = {
-        {"timeout", 't', ER_OPT_DURATION, "TIME", "Give up waiting after this long (exit status 209); the jobs go on",
+        {"timeout", 't', ER_OPT_DURATION, "TIME", "Stop waiting after this long (exit status 209); the jobs go on",
          offsetof(struct wait_opts, timeout_ms), ER_COMPLETE_NONE},
 };
 
@@ -53,10 +53,10 @@ static int wait_command(struct er_cli *cli, void *arg, char **args, int count, s
 const struct er_command er_cmd_wait = {
         .name = "wait",
         .group = "Follow",
-        .summary = "Wait until jobs are over and their outputs are here",
+        .summary = "Wait until jobs have ended and their outputs are here",
         .arguments = "[JOB]...",
-        .description = "The exit status is that of the first job, in the order given, that did not end with 0; or 0. "
-                       "Without JOB: the latest run of this project.",
+        .description = "The exit status is that of the first job, in the order given, whose exit status is not 0; "
+                       "otherwise 0. Without JOB, waits for the latest run of this project.",
         .examples = "errand wait mnist-12 && errand run ./evaluate\tone after the other\n",
         .opts = wait_options,
         .opt_count = ER_LEN(wait_options),

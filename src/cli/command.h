@@ -60,9 +60,9 @@ enum er_command_flags {
 
 struct er_command {
         const char *name;
-        const char *group;       /* "Run", "Follow", "Hosts", "Keep tidy", "About" */
+        const char *group;       /* "Run", "Follow", "Hosts", "Clean up", "About" */
         const char *summary;     /* one line */
-        const char *arguments;   /* "[JOB]" , "[--] COMMAND [ARG]..." */
+        const char *arguments;   /* "[JOB]", "[[--] COMMAND [ARG]...]" */
         const char *description; /* paragraphs for --help and the manual; NULL where the summary is enough */
         const char *examples;    /* lines "errand run ...\twhat it does\n"; or NULL */
         const struct er_opt *opts;

@@ -9,12 +9,12 @@
 #define OPTION_COLUMN 28u
 #define COMMAND_COLUMN 14u
 
-const char *const er_groups[] = {"Run", "Follow", "Hosts", "Keep tidy", "About"};
+const char *const er_groups[] = {"Run", "Follow", "Hosts", "Clean up", "About"};
 const size_t er_group_count = ER_LEN(er_groups);
 
-static const char first_minute[] = "errand run python3 train.py\there, on this machine\n"
+static const char first_minute[] = "errand run python3 train.py\ton this machine\n"
                                    "errand run --on me@gpu-box python3 train.py\ton a host you reach by SSH\n"
-                                   "errand jobs\twhat ran and runs, and where\n";
+                                   "errand jobs\twhat ran or is running, and where\n";
 
 static void heading(struct er_str *out, const char *text, bool colour)
 {
@@ -50,14 +50,18 @@ bool er_help_example(struct er_sv *rest, struct er_sv *ret_command, struct er_sv
         return true;
 }
 
-static void examples(struct er_str *out, const char *text)
+/* Beside each command what it does; below it, set in, where that would be too wide. */
+static void examples(struct er_str *out, const char *text, size_t width)
 {
         struct er_sv rest = er_sv(text), command, what;
-        size_t column = 0;
+        size_t column = 0, longest = 0;
+        bool beside;
 
-        while (er_help_example(&rest, &command, &what))
-                if (command.len + 4 > column)
-                        column = command.len + 4;
+        while (er_help_example(&rest, &command, &what)) {
+                column = command.len + 4 > column ? command.len + 4 : column;
+                longest = what.len > longest ? what.len : longest;
+        }
+        beside = column + longest <= width;
         rest = er_sv(text);
         while (er_help_example(&rest, &command, &what)) {
                 size_t start = out->len;
@@ -65,7 +69,10 @@ static void examples(struct er_str *out, const char *text)
                 er_str_add(out, "  ");
                 er_str_addn(out, command.ptr, command.len);
                 if (what.len > 0) {
-                        pad(out, start, column);
+                        if (beside)
+                                pad(out, start, column);
+                        else
+                                er_str_add(out, "\n      ");
                         er_str_addn(out, what.ptr, what.len);
                 }
                 er_str_addc(out, '\n');
@@ -91,9 +98,9 @@ void er_help_overview(struct er_str *out, bool colour, size_t width)
                 }
         }
         er_str_addc(out, '\n');
-        heading(out, "The first minute", colour);
-        examples(out, first_minute);
-        er_str_add(out, "\nMore about each: errand help COMMAND\n");
+        heading(out, "Getting started", colour);
+        examples(out, first_minute, width);
+        er_str_add(out, "\nFor more about a command: errand help COMMAND\n");
 }
 
 void er_help_usage(struct er_str *out, const struct er_command *command)
@@ -146,6 +153,6 @@ void er_help_command(struct er_str *out, const struct er_command *command, bool 
         if (command->examples) {
                 er_str_addc(out, '\n');
                 heading(out, "Examples", colour);
-                examples(out, command->examples);
+                examples(out, command->examples, width);
         }
 }

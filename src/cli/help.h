@@ -12,7 +12,7 @@ extern const size_t er_group_count;
 
 void er_help_overview(struct er_str *out, bool colour, size_t width);
 void er_help_command(struct er_str *out, const struct er_command *command, bool colour, size_t width);
-/* "run [OPTION]... [--] COMMAND [ARG]..." */
+/* "errand run [OPTION]... [[--] COMMAND [ARG]...]" */
 void er_help_usage(struct er_str *out, const struct er_command *command);
 /* "-d, --detach" or "    --on HOST" */
 void er_help_option(struct er_str *out, const struct er_opt *opt);

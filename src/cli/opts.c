@@ -8,10 +8,9 @@
 #define COMMON(member) offsetof(struct er_common_opts, member)
 
 static const struct er_opt common_opts[] = {
-        {"json", 0, ER_OPT_FLAG, NULL, "Print JSON for programs", COMMON(json), ER_COMPLETE_NONE},
-        {"quiet", 'q', ER_OPT_FLAG, NULL, "Say nothing but what was asked for, and errors", COMMON(quiet),
-         ER_COMPLETE_NONE},
-        {"state-dir", 0, ER_OPT_TEXT, "DIR", "Keep what errand knows in DIR", COMMON(state_dir), ER_COMPLETE_DIR},
+        {"json", 0, ER_OPT_FLAG, NULL, "Print JSON", COMMON(json), ER_COMPLETE_NONE},
+        {"quiet", 'q', ER_OPT_FLAG, NULL, "Print only results and errors", COMMON(quiet), ER_COMPLETE_NONE},
+        {"state-dir", 0, ER_OPT_TEXT, "DIR", "Keep the store in DIR", COMMON(state_dir), ER_COMPLETE_DIR},
         {"help", 'h', ER_OPT_FLAG, NULL, "Show this help", COMMON(help), ER_COMPLETE_NONE},
         {"version", 0, ER_OPT_FLAG, NULL, "Print the version", COMMON(version), ER_COMPLETE_NONE},
 };
