@@ -122,10 +122,21 @@ static void show_number(struct er_str *out, enum er_cell type, int64_t value, in
                 er_str_add(out, value ? "yes" : "no");
                 break;
         case ER_CELL_TEXT:
+        case ER_CELL_NAMES:
         case ER_CELL_INT:
         case ER_CELL_REAL:
                 er_str_addf(out, "%lld", (long long)value);
                 break;
+        }
+}
+
+static void show_names(struct er_str *out, struct er_sv lines)
+{
+        struct er_sv name;
+
+        for (bool first = true; er_sv_cut(&lines, '\n', &name); first = false) {
+                er_str_add(out, first ? "" : ", ");
+                er_quote_show(out, name.ptr, name.len);
         }
 }
 
@@ -146,7 +157,11 @@ static void show_cell(const struct er_table *table, const struct cell *cell, enu
                         er_str_addc(out, '-');
                 break;
         case CELL_STRING:
-                if (cell->text_at != SIZE_MAX)
+                if (cell->text_at == SIZE_MAX)
+                        break;
+                if (type == ER_CELL_NAMES)
+                        show_names(out, er_svn(table->texts.buf + cell->text_at, cell->text_len));
+                else
                         er_quote_show(out, table->texts.buf + cell->text_at, cell->text_len);
                 break;
         }
@@ -337,12 +352,25 @@ static void json_number(struct er_str *out, enum er_cell type, int64_t value)
                 er_str_add(out, value ? "true" : "false");
                 break;
         case ER_CELL_TEXT:
+        case ER_CELL_NAMES:
         case ER_CELL_INT:
         case ER_CELL_SIZE:
         case ER_CELL_REAL:
                 er_str_addf(out, "%lld", (long long)value);
                 break;
         }
+}
+
+static void json_names(struct er_str *out, struct er_sv lines)
+{
+        struct er_sv name;
+
+        er_str_addc(out, '[');
+        for (bool first = true; er_sv_cut(&lines, '\n', &name); first = false) {
+                er_str_add(out, first ? "" : ", ");
+                json_string(out, name.ptr, name.len);
+        }
+        er_str_addc(out, ']');
 }
 
 static void json_cell(const struct er_table *table, const struct cell *cell, enum er_cell type, struct er_str *out)
@@ -359,7 +387,10 @@ static void json_cell(const struct er_table *table, const struct cell *cell, enu
         case CELL_STRING:
                 if (cell->text_at == SIZE_MAX)
                         break;
-                json_string(out, table->texts.buf + cell->text_at, cell->text_len);
+                if (type == ER_CELL_NAMES)
+                        json_names(out, er_svn(table->texts.buf + cell->text_at, cell->text_len));
+                else
+                        json_string(out, table->texts.buf + cell->text_at, cell->text_len);
                 return;
         case CELL_NONE:
                 break;

@@ -18,6 +18,7 @@ enum er_cell {
         ER_CELL_DURATION, /* ms -> "3.2s"; JSON: number, seconds */
         ER_CELL_REAL,     /* one decimal */
         ER_CELL_BOOL,     /* yes/no; JSON: true/false */
+        ER_CELL_NAMES,    /* bytes, a name a line -> "a, b"; JSON: an array */
 };
 
 struct er_column {

@@ -1,4 +1,5 @@
 /* cmd_gc.c - errand gc: what hosts keep for us and nothing needs. */
+#include "base/map.h"
 #include "base/parse.h"
 #include "base/table.h"
 #include "cli/fanout.h"
@@ -23,25 +24,33 @@ static const struct er_opt gc_options[] = {
 };
 
 static const struct er_column columns[] = {
-        {"HOST", "host", ER_CELL_TEXT, false, false},        {"FREED", "freed", ER_CELL_SIZE, false, false},
-        {"ATTEMPTS", "attempts", ER_CELL_INT, false, false}, {"SNAPSHOTS", "snapshots", ER_CELL_INT, false, false},
-        {"PACKS", "packs", ER_CELL_INT, true, false},        {"ERROR", "error", ER_CELL_TEXT, false, true},
+        {"", "host", ER_CELL_TEXT, true, false},
+        {"HOST", "names", ER_CELL_NAMES, false, false},
+        {"FREED", "freed", ER_CELL_SIZE, false, false},
+        {"ATTEMPTS", "attempts", ER_CELL_INT, false, false},
+        {"SNAPSHOTS", "snapshots", ER_CELL_INT, false, false},
+        {"PACKS", "packs", ER_CELL_INT, true, false},
+        {"ERROR", "error", ER_CELL_TEXT, false, true},
 };
 
 struct visit {
         struct er_host *host;
-        struct er_strv keep; /* keys of jobs that have attempts there */
+        struct er_session *session; /* (owned) */
+        char *machine;              /* (owned) what it is by itself, whatever its name: boot, hostname and root */
+        struct er_str names;        /* all that it is known by here */
+        bool same;                  /* as one before it: that one is swept for both */
+        struct er_strv there;       /* keys of our jobs that it has attempts of */
+        struct er_strv unwanted;    /* of these */
         struct er_gc gc;
         struct er_err err;
         int rc;
 };
 
 struct sweep {
-        const char *owner;
-        bool dry;
-        int64_t listed_ms;     /* when the keys were read */
-        int64_t older_than_ms; /* ended before this: not kept; 0: all are */
         struct er_store *store;
+        bool dry;
+        int64_t older_than_ms; /* what ended before this is unwanted; 0: nothing is for its age */
+        struct er_map wanted;  /* keys; the value means nothing */
         struct visit *visits;
         size_t count;
 };
@@ -49,42 +58,130 @@ struct sweep {
 static int add_key(void *arg, const struct er_job *job, struct er_err *err)
 {
         struct sweep *sweep = arg;
+        er_autofree char *key = NULL;
 
         (void)err;
-        if (job->attempt == 0 ||
-            (er_job_state_ended(job->state) && job->outputs_fetched && job->ended_ms < sweep->older_than_ms))
+        if (er_job_state_ended(job->state) && job->outputs_fetched && job->ended_ms < sweep->older_than_ms)
                 return 0;
-        for (size_t i = 0; i < sweep->count; i++) /* earlier attempts may be on any of them */
-                if (job->attempt > 1 || er_streq(job->host, sweep->visits[i].host->name))
-                        er_strv_take(&sweep->visits[i].keep, er_job_key(sweep->store, job));
+        key = er_job_key(sweep->store, job);
+        er_map_sets(&sweep->wanted, key, sweep);
         return 0;
 }
 
-static void visit(void *arg, size_t index)
+/* Connects, and asks which of our jobs the host has attempts of. */
+static int look(const struct sweep *sweep, struct visit *v)
+{
+        const struct er_session_opts opts = {0}; /* many at once: none of them may ask on the terminal */
+        const struct er_hello *hello;
+        struct er_status *list = NULL;
+        size_t count = 0;
+
+        if (er_session_open(v->host, &opts, &v->session, &v->err) < 0 ||
+            er_session_hello(v->session, &hello, &v->err) < 0)
+                return -1;
+        v->machine = er_fmt("%s\n%s\n%s", hello->boot_id, hello->hostname, hello->root);
+        if (er_attempt_owned(v->session, er_store_id(sweep->store), &list, &count, &v->err) < 0)
+                return -1;
+        for (size_t i = 0; i < count; i++) {
+                if (list[i].key && (v->there.len == 0 || !er_streq(v->there.items[v->there.len - 1], list[i].key)))
+                        er_strv_add(&v->there, list[i].key);
+                er_status_release(&list[i]);
+        }
+        free(list);
+        return 0;
+}
+
+static void look_one(void *arg, size_t index)
+{
+        struct sweep *sweep = arg;
+
+        sweep->visits[index].rc = look(sweep, &sweep->visits[index]);
+}
+
+static void sweep_one(void *arg, size_t index)
 {
         struct sweep *sweep = arg;
         struct visit *v = &sweep->visits[index];
-        const struct er_session_opts opts = {0}; /* many at once: none of them may ask on the terminal */
-        er_autoptr(er_session) session = NULL;
 
-        v->rc = er_session_open(v->host, &opts, &session, &v->err);
-        if (v->rc == 0)
-                v->rc = er_host_gc(session, sweep->owner, &v->keep, sweep->listed_ms, sweep->dry, &v->gc, &v->err);
+        if (v->rc == 0 && !v->same)
+                v->rc = er_host_gc(v->session, &v->unwanted, sweep->dry, &v->gc, &v->err);
+}
+
+static void for_each(struct sweep *sweep, void (*work)(void *arg, size_t index))
+{
+        struct er_fanout *fanout = er_fanout_start(sweep->count, work, sweep);
+
+        er_fanout_free(fanout);
+}
+
+/* A machine that is known by several names is swept once. */
+static void merge_names(struct sweep *sweep)
+{
+        for (size_t i = 0; i < sweep->count; i++) {
+                struct visit *v = &sweep->visits[i];
+
+                er_str_add(&v->names, v->host->name);
+                for (size_t other = 0; other < i && v->rc == 0 && !v->same; other++) {
+                        struct visit *first = &sweep->visits[other];
+
+                        if (first->rc < 0 || first->same || !er_streq(first->machine, v->machine))
+                                continue;
+                        er_str_addf(&first->names, "\n%s", v->host->name);
+                        v->same = true;
+                }
+        }
+}
+
+/* The store is read after the hosts have told what they have: a job is stored before a host hears of it, so one that is
+   not in the store then was removed from it, whatever else goes on at this moment. */
+static int find_unwanted(struct sweep *sweep, struct er_err *err)
+{
+        const struct er_job_filter all = {.without_spec = true};
+
+        if (er_store_each_job(sweep->store, &all, add_key, sweep, err) < 0)
+                return -1;
+        for (size_t i = 0; i < sweep->count; i++) {
+                struct visit *v = &sweep->visits[i];
+
+                for (size_t k = 0; k < v->there.len; k++)
+                        if (!er_map_gets(&sweep->wanted, v->there.items[k]))
+                                er_strv_add(&v->unwanted, v->there.items[k]);
+        }
+        return 0;
+}
+
+static void release(struct sweep *sweep)
+{
+        for (size_t i = 0; i < sweep->count; i++) {
+                struct visit *v = &sweep->visits[i];
+
+                er_session_free(v->session);
+                free(v->machine);
+                er_str_release(&v->names);
+                er_strv_release(&v->there);
+                er_strv_release(&v->unwanted);
+                er_err_release(&v->err);
+        }
+        free(sweep->visits);
+        er_map_release(&sweep->wanted);
 }
 
 #define WHEELS_MS (30LL * 24 * 3600 * 1000) /* as long as a host keeps an environment that nothing uses */
 
-static int report(const struct er_cli *cli, const struct sweep *sweep, size_t count, struct er_err *err)
+static int report(const struct er_cli *cli, const struct sweep *sweep, struct er_err *err)
 {
         er_autoptr(er_table) table = er_table_new(columns, ER_LEN(columns));
         er_auto(er_str) size = ER_STR_INIT;
         uint64_t freed = 0;
         size_t failed = 0;
 
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < sweep->count; i++) {
                 const struct visit *v = &sweep->visits[i];
 
+                if (v->same)
+                        continue;
                 er_table_text(table, v->host->name);
+                er_table_text(table, v->names.buf);
                 if (v->rc == 0) {
                         er_table_int(table, (int64_t)v->gc.freed);
                         er_table_int(table, (int64_t)v->gc.attempts);
@@ -111,9 +208,7 @@ static int report(const struct er_cli *cli, const struct sweep *sweep, size_t co
 static int gc(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
 {
         const struct gc_opts *opts = arg;
-        const struct er_job_filter all = {.without_spec = true};
-        struct sweep sweep = {.owner = er_store_id(cli->store),
-                              .dry = opts->dry_run,
+        struct sweep sweep = {.dry = opts->dry_run,
                               .store = cli->store,
                               .older_than_ms = opts->older_ms >= 0 ? er_now_ms() - opts->older_ms : 0};
         struct er_host *hosts = NULL;
@@ -129,16 +224,17 @@ static int gc(struct er_cli *cli, void *arg, char **args, int count, struct er_e
                 rc = er_hosts_known(cli->store, &hosts, &host_count, err);
         sweep.visits = er_calloc(host_count + 1, sizeof *sweep.visits);
         sweep.count = rc == 0 ? host_count : 0;
-        for (size_t i = 0; i < sweep.count; i++)
+        for (size_t i = 0; i < sweep.count; i++) {
                 sweep.visits[i].host = &hosts[i];
-        sweep.listed_ms = er_now_ms();
-        if (rc == 0)
-                rc = er_store_each_job(cli->store, &all, add_key, &sweep, err);
+                sweep.visits[i].names = (struct er_str)ER_STR_INIT;
+        }
         if (rc == 0) {
-                struct er_fanout *fanout;
-
-                fanout = er_fanout_start(host_count, visit, &sweep);
-                er_fanout_free(fanout);
+                for_each(&sweep, look_one);
+                merge_names(&sweep);
+                rc = find_unwanted(&sweep, err);
+        }
+        if (rc == 0) {
+                for_each(&sweep, sweep_one);
                 if (args[0] && sweep.visits[0].rc < 0) { /* the one that was asked for */
                         er_auto(er_str) meant = ER_STR_INIT;
 
@@ -146,16 +242,12 @@ static int gc(struct er_cli *cli, void *arg, char **args, int count, struct er_e
                         if (er_target_host_meant(cli->store, args[0], &meant))
                                 er_err_hint(err, "%s", meant.buf);
                 } else
-                        rc = report(cli, &sweep, host_count, err);
+                        rc = report(cli, &sweep, err);
         }
-        for (size_t i = 0; i < sweep.count; i++) {
-                er_err_release(&sweep.visits[i].err);
-                er_strv_release(&sweep.visits[i].keep);
-        }
+        release(&sweep);
         for (size_t i = 0; i < host_count; i++)
                 er_host_release(&hosts[i]);
         free(hosts);
-        free(sweep.visits);
         return rc;
 }
 
@@ -170,7 +262,7 @@ const struct er_command er_cmd_gc = {
                 "and the remains of interrupted uploads. Without HOST, cleans up all known hosts at once. Packages "
                 "that were downloaded here for hosts without a network are also removed after 30 days.\n"
                 "\n"
-                "With --json: an array of objects with the keys host, freed (bytes), attempts, snapshots, packs, "
+                "With --json: an array of objects with the keys host, names (all that the host is known by here), freed (bytes), attempts, snapshots, packs, "
                 "error.",
         .opts = gc_options,
         .opt_count = ER_LEN(gc_options),

@@ -224,17 +224,17 @@ int er_attempt_stat(struct er_session *session, const char *key, uint32_t attemp
         return 0;
 }
 
-int er_attempt_active(struct er_session *session, struct er_status **ret, size_t *ret_count, struct er_err *err)
+/* All attempts there that the fields of a STAT choose. */
+static int list(struct er_session *session, const struct er_str *fields, struct er_status **ret, size_t *ret_count,
+                struct er_err *err)
 {
-        er_auto(er_str) fields = ER_STR_INIT;
         er_auto(er_str) frames = ER_STR_INIT;
         uint32_t id = er_session_next_id(session);
         struct er_status *items = NULL;
         size_t count = 0, cap = 0;
         struct er_frame frame;
 
-        er_msg_u64(&fields, ER_T_ACTIVE, 1);
-        add_frame(&frames, ER_F_STAT, id, &fields);
+        add_frame(&frames, ER_F_STAT, id, fields);
         if (er_session_send(session, er_svn(frames.buf, frames.len), err) < 0)
                 return -1;
         for (;;) {
@@ -256,6 +256,23 @@ int er_attempt_active(struct er_session *session, struct er_status **ret, size_t
         *ret = items;
         *ret_count = count;
         return 0;
+}
+
+int er_attempt_active(struct er_session *session, struct er_status **ret, size_t *ret_count, struct er_err *err)
+{
+        er_auto(er_str) fields = ER_STR_INIT;
+
+        er_msg_u64(&fields, ER_T_ACTIVE, 1);
+        return list(session, &fields, ret, ret_count, err);
+}
+
+int er_attempt_owned(struct er_session *session, const char *owner, struct er_status **ret, size_t *ret_count,
+                     struct er_err *err)
+{
+        er_auto(er_str) fields = ER_STR_INIT;
+
+        er_msg_text(&fields, ER_T_OWNER, owner);
+        return list(session, &fields, ret, ret_count, err);
 }
 
 int er_attempt_remove(struct er_session *session, const char *key, uint32_t attempt, uint64_t *ret_freed,
@@ -311,35 +328,41 @@ int er_attempt_log(struct er_session *session, const char *key, uint32_t attempt
         }
 }
 
-int er_host_gc(struct er_session *session, const char *owner, const struct er_strv *keep, int64_t listed_ms, bool dry,
-               struct er_gc *ret, struct er_err *err)
+/* One GC request with as many of the keys as it can hold, from *at on; its counts are added. */
+static int gc_some(struct er_session *session, const struct er_strv *unwanted, size_t *at, bool dry, struct er_gc *sum,
+                   struct er_err *err)
 {
+        uint64_t *counts[] = {&sum->attempts, &sum->trees, &sum->packs, &sum->environments};
         er_auto(er_str) fields = ER_STR_INIT;
-        const struct er_hello *hello;
         struct er_frame answer;
         struct er_field field;
-        struct er_gc gc = {0};
-        uint64_t *counts[] = {&gc.attempts, &gc.trees, &gc.packs, &gc.environments};
         size_t count = 0;
 
-        if (er_session_hello(session, &hello, err) < 0)
-                return -1;
-        er_msg_text(&fields, ER_T_OWNER, owner);
-        er_msg_i64(&fields, ER_T_TIME, listed_ms + hello->clock_skew_ms);
-        for (size_t i = 0; keep && i < keep->len; i++)
-                er_msg_text(&fields, ER_T_KEEP, keep->items[i]);
-        if (fields.len > ER_FRAME_MAX - 64)
-                er_str_reset(&fields); /* without an owner no attempt is taken */
         if (dry)
                 er_msg_u64(&fields, ER_T_DRY, 1);
+        while (*at < unwanted->len && fields.len < ER_FRAME_MAX / 2)
+                er_msg_text(&fields, ER_T_KEY, unwanted->items[(*at)++]);
         if (er_session_call(session, ER_F_GC, er_svn(fields.buf, fields.len), &answer, err) < 0)
                 return -1;
         while (er_msg_next(&answer.payload, &field)) {
                 if (field.tag == ER_T_FREED)
-                        gc.freed = er_field_u64(&field);
+                        sum->freed += er_field_u64(&field);
                 else if (field.tag == ER_T_COUNT && count < ER_LEN(counts))
-                        *counts[count++] = er_field_u64(&field);
+                        *counts[count++] += er_field_u64(&field);
         }
-        *ret = gc;
+        return 0;
+}
+
+int er_host_gc(struct er_session *session, const struct er_strv *unwanted, bool dry, struct er_gc *ret,
+               struct er_err *err)
+{
+        struct er_gc sum = {0};
+        size_t at = 0;
+
+        do
+                if (gc_some(session, unwanted, &at, dry, &sum, err) < 0)
+                        return -1;
+        while (at < unwanted->len);
+        *ret = sum;
         return 0;
 }

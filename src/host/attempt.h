@@ -45,6 +45,10 @@ int er_attempt_stat(struct er_session *session, const char *key, uint32_t attemp
                     struct er_err *err);
 /* All attempts there that have not ended, whoever's they are (owned array, er_status_release each); keys with them. */
 int er_attempt_active(struct er_session *session, struct er_status **ret, size_t *ret_count, struct er_err *err);
+/* The attempts of that owner (store id) there which this very machine made: what another machine left in a home that
+   both share is its own to judge. */
+int er_attempt_owned(struct er_session *session, const char *owner, struct er_status **ret, size_t *ret_count,
+                     struct er_err *err);
 /* Removes the attempts of a job that have ended (ER_STATE when one runs). attempt 0: all. */
 int er_attempt_remove(struct er_session *session, const char *key, uint32_t attempt, uint64_t *ret_freed,
                       struct er_err *err);
@@ -65,10 +69,10 @@ struct er_gc {
         uint64_t freed;
         uint64_t attempts, trees, packs, environments;
 };
-/* Snapshots nothing needs, environments that nothing has used for 30 days, and ended attempts of owner (store id) whose
-   key is not in keep, as it was at listed_ms (our clock): what was submitted since is left alone. Where keep is too
-   long for one request, only snapshots are looked at. dry: only counts. */
-int er_host_gc(struct er_session *session, const char *owner, const struct er_strv *keep, int64_t listed_ms, bool dry,
-               struct er_gc *ret, struct er_err *err);
+/* Removes the ended attempts of the unwanted jobs (keys), snapshots that nothing needs then, and environments that
+   nothing has used for 30 days. dry: only counts; what several requests would remove, where the keys do not fit into
+   one, is counted for each. */
+int er_host_gc(struct er_session *session, const struct er_strv *unwanted, bool dry, struct er_gc *ret,
+               struct er_err *err);
 
 #endif

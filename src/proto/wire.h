@@ -124,7 +124,6 @@ enum er_tag {
         ER_T_TARGET = 54,            /* s: of a symlink */
         ER_T_FREED = 55,             /* u: bytes */
         ER_T_OWNER = 56,             /* s: store id; the last part of a job key */
-        ER_T_KEEP = 57,              /* s*: job keys */
         ER_T_DRY = 58,               /* u: 1: only count */
         ER_T_GRACE = 59,             /* i: ms between TERM and KILL */
         ER_T_ARCH = 60,              /* s: "x86_64" */

@@ -284,9 +284,9 @@ def test_garbage(agent, world):
         agent.run(key, "head -c 200000 /dev/zero > f")
     agent.submit("r.0.me", "sleep 100")
     agent.until(agent.watch("r.0.me"), "RUNNING")
-    dry = agent.collect(agent.request("GC", OWNER="me", KEEP=["b.0.me"], DRY=1))[-1]
+    dry = agent.collect(agent.request("GC", KEY=["a.0.me", "r.0.me"], DRY=1))[-1]
     assert dry.all("COUNT")[0] == 1 and dry["FREED"] >= 200000 and world.dir("a.0.me").exists()
-    real = agent.collect(agent.request("GC", OWNER="me", KEEP=["b.0.me"]))[-1]
+    real = agent.collect(agent.request("GC", KEY=["a.0.me", "r.0.me"]))[-1]
     assert real.all("COUNT")[0] == 1 and real["FREED"] >= 200000
     assert [world.dir(k).exists() for k in ("a.0.me", "b.0.me", "c.0.you", "r.0.me")] == [False, True, True, True]
     agent.call("CANCEL", KEY="r.0.me", ATTEMPT=1)

@@ -264,7 +264,7 @@ def test_garbage_of_snapshots(agent, world):
         agent.put_tree(tree)
         if i < 2:
             run_tree(agent, f"k{i}.0.me", tree)
-    answer = agent.collect(agent.request("GC", OWNER="me", KEEP=["k0.0.me"]))[-1]
+    answer = agent.collect(agent.request("GC", KEY=["k1.0.me"]))[-1]
     assert answer.all("COUNT") == [1, 2, 2, 0] and answer["FREED"] >= 200000  # the newest, and what k0 needs, stay
     assert set(agent.call("TREES", PROJECT="test").all("TREE")) == {trees[0].hash, trees[3].hash}
     run_tree(agent, "r.0.me", trees[0])

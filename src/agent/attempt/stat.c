@@ -12,8 +12,18 @@
 struct listing {
         struct er_worker *worker;
         uint64_t count;
-        bool active; /* only those that have not ended */
+        bool active;        /* only those that have not ended */
+        struct er_sv owner; /* only those of this store that this machine made; ptr NULL: all */
 };
+
+static bool is_of_owner(const struct listing *listing, const struct er_adir *dir)
+{
+        const char *dot = strrchr(dir->key, '.');
+        er_auto(er_ainfo) info = ER_AINFO_INIT;
+
+        return dot && er_sv_eq(er_sv(dot + 1), listing->owner) &&
+               !(er_adir_info(dir, &info, NULL) == 0 && er_ainfo_is_foreign(listing->worker->agent, &info));
+}
 
 static int add_status(void *arg, const struct er_adir *dir, struct er_err *err)
 {
@@ -24,6 +34,8 @@ static int add_status(void *arg, const struct er_adir *dir, struct er_err *err)
         size_t start;
 
         if (listing->active && er_file_exists(dir->fd, "exit"))
+                return 0;
+        if (listing->owner.ptr && !is_of_owner(listing, dir))
                 return 0;
         if (er_abandoned_settle(listing->worker->agent, dir, &never_began, err) < 0)
                 return -1;
@@ -40,7 +52,9 @@ static int add_status(void *arg, const struct er_adir *dir, struct er_err *err)
 
 static int stat_all(struct er_worker *worker, struct er_err *err)
 {
-        struct listing listing = {.worker = worker, .active = er_msg_get_u64(worker->payload, ER_T_ACTIVE, 0) != 0};
+        struct listing listing = {.worker = worker,
+                                  .active = er_msg_get_u64(worker->payload, ER_T_ACTIVE, 0) != 0,
+                                  .owner = er_msg_get(worker->payload, ER_T_OWNER)};
         size_t start;
 
         if (er_adir_each(worker->agent, er_svn(NULL, 0), add_status, &listing, err) < 0)

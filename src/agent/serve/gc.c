@@ -1,4 +1,4 @@
-/* gc.c - GC: attempts that their owner has forgotten, and snapshots that no attempt names any more. */
+/* gc.c - GC: attempts that their owner no longer wants, and snapshots that no attempt names any more. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,26 +18,23 @@
 
 struct collection {
         struct er_worker *worker;
-        struct er_sv owner;
-        struct er_map keep;
+        struct er_map unwanted; /* job keys */
         bool dry;
-        int64_t until_ms; /* attempts submitted later are newer than KEEP; 0: take all */
         uint64_t freed, attempts, environments;
         struct er_map needed; /* "<directory of the project>/<hex>" */
 };
 
-static bool is_owned_and_forgotten(struct collection *gc, const char *key)
-{
-        const char *dot = strrchr(key, '.');
-
-        return dot && gc->owner.len > 0 && er_sv_eq(er_sv(dot + 1), gc->owner) && !er_map_gets(&gc->keep, key);
-}
-
-static bool is_newer(const struct collection *gc, const struct er_adir *dir)
+/* A home that several machines share holds attempts of all of them; each takes only its own. */
+static bool is_foreign(const struct collection *gc, const struct er_adir *dir)
 {
         er_auto(er_ainfo) info = ER_AINFO_INIT;
 
-        return gc->until_ms > 0 && er_adir_info(dir, &info, NULL) == 0 && info.time_ms > gc->until_ms;
+        return er_adir_info(dir, &info, NULL) == 0 && er_ainfo_is_foreign(gc->worker->agent, &info);
+}
+
+static bool is_unwanted(const struct collection *gc, const struct er_adir *dir)
+{
+        return er_map_gets(&gc->unwanted, dir->key) && !is_foreign(gc, dir);
 }
 
 static int collect_attempt(void *arg, const struct er_adir *dir, struct er_err *err)
@@ -46,7 +43,7 @@ static int collect_attempt(void *arg, const struct er_adir *dir, struct er_err *
         er_autoclose int lock_fd = -1;
         bool never_began = false;
 
-        if (!is_owned_and_forgotten(gc, dir->key) || is_newer(gc, dir))
+        if (!is_unwanted(gc, dir))
                 return 0;
         if (er_abandoned_settle(gc->worker->agent, dir, &never_began, err) != 1 && !never_began) {
                 er_err_release(err);
@@ -153,7 +150,7 @@ static int note_need(void *arg, const struct er_adir *dir, struct er_err *err)
          * below. */
         if (er_adir_info(dir, &info, NULL) < 0 || !info.spec.has_tree)
                 return 0;
-        if (gc->dry && is_owned_and_forgotten(gc, dir->key) && !is_newer(gc, dir) && !er_adir_is_alive(dir))
+        if (gc->dry && is_unwanted(gc, dir) && !er_adir_is_alive(dir))
                 return 0;
         project_dir = er_snapshots_dir(info.spec.project ? info.spec.project : "");
         er_tree_hex(info.spec.tree, hex);
@@ -181,18 +178,17 @@ static bool is_needed(void *arg, const char *dir, const char *hex)
 
 static int collect(struct er_worker *worker, struct er_err *err)
 {
-        struct collection gc = {.worker = worker, .owner = er_msg_get(worker->payload, ER_T_OWNER)};
+        struct collection gc = {.worker = worker};
         struct er_snapshots_gc snapshots = {0};
         struct er_sv rest = worker->payload;
         er_autoclose int root = -1;
         struct er_field field;
         size_t start;
 
-        gc.until_ms = er_msg_get_i64(worker->payload, ER_T_TIME, 0);
         gc.dry = er_msg_get_u64(worker->payload, ER_T_DRY, 0) != 0;
         while (er_msg_next(&rest, &field))
-                if (field.tag == ER_T_KEEP)
-                        er_map_set(&gc.keep, field.value.ptr, field.value.len, &gc);
+                if (field.tag == ER_T_KEY)
+                        er_map_set(&gc.unwanted, field.value.ptr, field.value.len, &gc);
         if (er_agent_dir(worker->agent, ".", true, &root, err) < 0)
                 return -1;
         if (er_adir_each(worker->agent, er_svn(NULL, 0), collect_attempt, &gc, err) < 0)
@@ -210,7 +206,7 @@ static int collect(struct er_worker *worker, struct er_err *err)
         er_msg_u64(&worker->out, ER_T_COUNT, snapshots.packs);
         er_msg_u64(&worker->out, ER_T_COUNT, gc.environments);
         er_frame_end(&worker->out, start);
-        er_map_release(&gc.keep);
+        er_map_release(&gc.unwanted);
         er_map_release(&gc.needed);
         return 0;
 }
