@@ -36,7 +36,7 @@ static const struct er_column columns[] = {
 struct visit {
         struct er_host *host;
         struct er_session *session; /* (owned) */
-        char *machine;              /* (owned) what it is by itself, whatever its name: boot, hostname and root */
+        char *machine;              /* (owned) er_machine */
         struct er_str names;        /* all that it is known by here */
         bool same;                  /* as one before it: that one is swept for both */
         struct er_strv there;       /* keys of our jobs that it has attempts of */
@@ -79,7 +79,7 @@ static int look(const struct sweep *sweep, struct visit *v)
         if (er_session_open(v->host, &opts, &v->session, &v->err) < 0 ||
             er_session_hello(v->session, &hello, &v->err) < 0)
                 return -1;
-        v->machine = er_fmt("%s\n%s\n%s", hello->boot_id, hello->hostname, hello->root);
+        v->machine = er_machine(hello);
         if (er_attempt_owned(v->session, er_store_id(sweep->store), &list, &count, &v->err) < 0)
                 return -1;
         for (size_t i = 0; i < count; i++) {
@@ -262,7 +262,8 @@ const struct er_command er_cmd_gc = {
                 "and the remains of interrupted uploads. Without HOST, cleans up all known hosts at once. Packages "
                 "that were downloaded here for hosts without a network are also removed after 30 days.\n"
                 "\n"
-                "With --json: an array of objects with the keys host, names (all that the host is known by here), freed (bytes), attempts, snapshots, packs, "
+                "With --json: an array of objects with the keys host, names (all that the host is known by here), "
+                "freed (bytes), attempts, snapshots, packs, "
                 "error.",
         .opts = gc_options,
         .opt_count = ER_LEN(gc_options),

@@ -312,7 +312,8 @@ const struct er_command er_cmd_hosts = {
                 "--on directly. An added host has a short name, and may have its own port, key or jump host. add takes "
                 "an alias, or a name and [user@]host[:port]. rm forgets a host here and touches nothing there.\n"
                 "\n"
-                "With --json: an array of objects with the keys host, target, port, added, reachable, error, asked, "
+                "With --json: an array of objects with the keys host, names (all that the machine is known by), "
+                "target, port, added, reachable, error, asked, "
                 "and for those that answered latency_ms, hostname, user, os, arch, kernel, cpus, cpus_free, memory, "
                 "memory_free, gpus_free, gpus (index, name, memory, memory_free, percent, taken), disk, disk_free, "
                 "load, running, queued. Sizes are in bytes.",

@@ -11,7 +11,7 @@
 #define CONNECT_MS 10000 /* a table is not worth a longer wait */
 
 static const struct er_column columns[] = {
-        {"HOST", "host", ER_CELL_TEXT, false, false},     {"CPUS", "cpus", ER_CELL_TEXT, false, false},
+        {"HOST", "names", ER_CELL_NAMES, false, true},    {"CPUS", "cpus", ER_CELL_TEXT, false, false},
         {"MEMORY", "memory", ER_CELL_TEXT, false, false}, {"GPUS", "gpus", ER_CELL_TEXT, false, true},
         {"DISK", "disk", ER_CELL_TEXT, false, false},     {"LOAD", "load", ER_CELL_REAL, false, false},
         {"JOBS", "jobs", ER_CELL_TEXT, false, false},     {"LATENCY", "latency", ER_CELL_TEXT, false, false},
@@ -223,15 +223,65 @@ static void status_cell(struct er_table *table, const struct er_host_view *item,
         er_table_text(table, text.buf);
 }
 
+static bool is_known(const struct er_host_view *item)
+{
+        return item->has_probe && !item->error && item->probe.machine;
+}
+
+/* The row that this machine has already among the first `count`, or NULL. */
+static struct er_host_view *find_machine(struct er_hosts_view *view, size_t count, const char *machine)
+{
+        for (size_t i = 0; i < count; i++)
+                if (is_known(&view->items[i]) && !view->items[i].same &&
+                    er_streq(view->items[i].probe.machine, machine))
+                        return &view->items[i];
+        return NULL;
+}
+
+/* A machine that is known by several names is one row: that of a name that was added, else of the first. */
+static void merge_names(struct er_hosts_view *view)
+{
+        for (size_t i = 0; i < view->count; i++) {
+                struct er_host_view *item = &view->items[i], *first;
+
+                item->same = NULL;
+                first = is_known(item) ? find_machine(view, i, item->probe.machine) : NULL;
+                if (!first)
+                        continue;
+                if (!item->added || first->added || first->host.kind == ER_HOST_LOCAL) {
+                        item->same = first;
+                        continue;
+                }
+                for (size_t k = 0; k < i; k++)
+                        if (view->items[k].same == first)
+                                view->items[k].same = item;
+                first->same = item;
+        }
+}
+
+/* Lines: the name of the row, then the machine's other ones. */
+static void add_names(const struct er_hosts_view *view, const struct er_host_view *item, struct er_str *out)
+{
+        er_str_add(out, item->host.name);
+        for (size_t i = 0; i < view->count; i++)
+                if (view->items[i].same == item)
+                        er_str_addf(out, "\n%s", view->items[i].host.name);
+}
+
 void er_hosts_view_table(struct er_hosts_view *view, struct er_str *out, int width, bool colour, int64_t now_ms)
 {
         er_autoptr(er_table) table = er_table_new(columns, ER_LEN(columns));
 
         pthread_mutex_lock(&view->lock);
+        merge_names(view);
         for (size_t i = 0; i < view->count; i++) {
                 const struct er_host_view *item = &view->items[i];
+                er_auto(er_str) names = ER_STR_INIT;
 
-                er_table_text(table, item->host.name);
+                if (item->same)
+                        continue;
+                add_names(view, item, &names);
+                er_table_text(table, names.buf);
                 if (item->has_probe && !item->error)
                         probe_cells(table, &item->probe);
                 else
@@ -283,11 +333,23 @@ json_t *er_hosts_view_json(struct er_hosts_view *view)
         json_t *array = json_array();
 
         pthread_mutex_lock(&view->lock);
+        merge_names(view);
         for (size_t i = 0; i < view->count; i++) {
                 const struct er_host_view *item = &view->items[i];
-                json_t *json = json_object();
+                er_auto(er_str) lines = ER_STR_INIT;
+                struct er_sv rest, name;
+                json_t *json, *names;
 
+                if (item->same)
+                        continue;
+                json = json_object();
+                names = json_array();
+                add_names(view, item, &lines);
+                rest = er_svn(lines.buf, lines.len);
+                while (er_sv_cut(&rest, '\n', &name))
+                        json_array_append_new(names, json_stringn(name.ptr, name.len));
                 json_object_set_new(json, "host", er_json_text(item->host.name));
+                json_object_set_new(json, "names", names);
                 json_object_set_new(json, "target", er_json_text(item->host.target));
                 json_object_set_new(json, "port", item->host.port > 0 ? json_integer(item->host.port) : json_null());
                 json_object_set_new(json, "added", json_boolean(item->added));

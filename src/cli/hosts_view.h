@@ -14,9 +14,10 @@ struct er_host_view {
         bool added, alias; /* by `hosts add`; or merely named in ~/.ssh/config */
         bool has_probe;    /* probe is what it answered at probed_ms */
         struct er_probe probe;
-        int64_t probed_ms;    /* of the last try; 0: never */
-        char *error;          /* why that failed, or NULL */
-        bool asked, answered; /* this time */
+        int64_t probed_ms;               /* of the last try; 0: never */
+        char *error;                     /* why that failed, or NULL */
+        bool asked, answered;            /* this time */
+        const struct er_host_view *same; /* the row that stands for this machine too, or NULL */
 };
 struct er_hosts_view {
         pthread_mutex_t lock; /* over what the threads fill in */
@@ -32,9 +33,9 @@ void er_hosts_view_ask(void *arg, size_t index);
 /* Writes the answers to the store. */
 int er_hosts_view_save(const struct er_cli *cli, struct er_hosts_view *view, struct er_err *err);
 void er_hosts_view_table(struct er_hosts_view *view, struct er_str *out, int width, bool colour, int64_t now_ms);
-/* Keys: host, target, port, added, reachable, error, asked, latency_ms, hostname, user, os, arch, kernel, cpus,
-   cpus_free, memory, memory_free, gpus_free, gpus: [{index, name, memory, memory_free, percent, taken}], disk,
-   disk_free, load, running, queued. Sizes are bytes. */
+/* Keys: host, names (all of this machine), target, port, added, reachable, error, asked, latency_ms, hostname, user,
+   os, arch, kernel, cpus, cpus_free, memory, memory_free, gpus_free, gpus: [{index, name, memory, memory_free, percent,
+   taken}], disk, disk_free, load, running, queued. Sizes are bytes. */
 json_t *er_hosts_view_json(struct er_hosts_view *view);
 /* "8 cpus, 32 GB memory, 1 GPU (NVIDIA H100)" */
 void er_hosts_view_summary(struct er_str *out, const struct er_probe *probe);

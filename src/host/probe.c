@@ -8,6 +8,7 @@
 
 void er_probe_release(struct er_probe *probe)
 {
+        free(probe->machine);
         free(probe->hostname);
         free(probe->arch);
         free(probe->kernel);
@@ -101,6 +102,7 @@ int er_host_probe(struct er_session *session, struct er_probe *ret, struct er_er
                 return er_err_set(err, ER_REMOTE, "%s: errand-agent gave a strange answer to a probe",
                                   er_session_host(session));
         read_probe(answer.payload, ret);
+        ret->machine = er_machine(hello);
         ret->latency_us = latency_us;
         ret->clock_skew_ms = hello->clock_skew_ms;
         return 0;
@@ -133,6 +135,7 @@ struct member {
 };
 #define MEMBER(type, name, kind) {#name, kind, offsetof(struct type, name)}
 static const struct member probe_members[] = {
+        MEMBER(er_probe, machine, TEXT),
         MEMBER(er_probe, hostname, TEXT),
         MEMBER(er_probe, arch, TEXT),
         MEMBER(er_probe, kernel, TEXT),

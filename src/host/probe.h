@@ -14,6 +14,7 @@ struct er_gpu {
         bool taken;                   /* by an attempt */
 };
 struct er_probe {
+        char *machine; /* er_session_machine */
         char *hostname, *arch, *kernel, *os, *user, *root;
         unsigned cpus, cpus_free;
         uint64_t memory, memory_free, memory_unreserved, disk, disk_free;

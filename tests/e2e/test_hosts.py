@@ -252,3 +252,18 @@ def test_two_runs_of_one_project_at_the_same_moment(errand, host):
     for i in range(1, 5):
         names.add((errand.results(f"work-{i}.0") / "me").read_text())
     assert names == {f"{i}\n" for i in range(4)}
+
+
+def test_a_machine_with_several_names_is_shown_once(errand, make_host):
+    one, other = make_host("one"), make_host("other")
+    errand("run", "--on", one.target, "--", "true").ok()
+    errand("run", "--on", one.name, "--", "true").ok()
+    errand("run", "--on", other.name, "--", "true").ok()
+    errand("hosts", "add", "gpu-box", one.name).ok()
+    table = rows(errand)
+    assert sorted(table) == ["gpu-box", "local", "other"]
+    assert table["gpu-box"]["names"][0] == "gpu-box" and sorted(table["gpu-box"]["names"]) == sorted(["gpu-box", "one", one.target])
+    assert table["other"]["names"] == ["other"]
+    for shown in (errand("hosts").ok().text, errand("hosts", "--cached").ok().text):
+        line, = [line for line in shown.splitlines() if "gpu-box" in line]
+        assert "one" in line and one.target in line

@@ -457,6 +457,11 @@ int er_session_call(struct er_session *session, enum er_frame_type type, struct 
         return 0;
 }
 
+char *er_machine(const struct er_hello *hello)
+{
+        return er_fmt("%s\n%s\n%s", hello->boot_id, hello->hostname, hello->root);
+}
+
 int er_session_hello(struct er_session *session, const struct er_hello **ret, struct er_err *err)
 {
         while (!session->greeted) {

@@ -48,6 +48,9 @@ struct er_hello {
         int64_t clock_skew_ms; /* its clock minus ours */
 };
 int er_session_hello(struct er_session *session, const struct er_hello **ret, struct er_err *err);
+/* Which machine it is and where errand's files are on it, whatever name it was reached by (owned): equal for the same
+   boot, hostname and root. */
+char *er_machine(const struct er_hello *hello);
 
 /* The two halves of a request, for the modules of this floor: sending never waits for an answer (but may block on a
    full pipe, reading answers meanwhile); receiving gives the next frame of that request, payload valid until the next

@@ -40,6 +40,24 @@ static void test_text(void **state)
                               "x          -                    -       -  -\n");
 }
 
+static void test_names(void **state)
+{
+        static const struct er_column named[] = {{"HOST", "names", ER_CELL_NAMES, false, false}};
+        er_autoptr(er_table) table = er_table_new(named, ER_LEN(named));
+        er_auto(er_str) out = ER_STR_INIT;
+
+        (void)state;
+        er_table_text(table, "a\nb \033[1m");
+        er_table_text(table, "c");
+        er_table_text(table, NULL);
+        er_table_print(table, &out, 0, false, 0);
+        unit_assert_str(&out, "HOST\na, b \\x1b[1m\nc\n\n");
+        er_str_reset(&out);
+        er_table_json(table, &out);
+        unit_assert_str(&out, "[\n  {\"names\": [\"a\", \"b \\u001b[1m\"]},\n  {\"names\": [\"c\"]},\n"
+                              "  {\"names\": null}\n]\n");
+}
+
 static void test_narrow(void **state)
 {
         er_autoptr(er_table) table = er_table_new(columns, ER_LEN(columns));
@@ -130,8 +148,8 @@ static void test_columns(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_text), cmocka_unit_test(test_narrow),  cmocka_unit_test(test_empty),
-                cmocka_unit_test(test_json), cmocka_unit_test(test_columns),
+                cmocka_unit_test(test_text),  cmocka_unit_test(test_names), cmocka_unit_test(test_narrow),
+                cmocka_unit_test(test_empty), cmocka_unit_test(test_json),  cmocka_unit_test(test_columns),
         };
 
         return UNIT_RUN(tests);
