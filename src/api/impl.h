@@ -5,7 +5,7 @@
 #define ER_API_IMPL_H
 
 #include <pthread.h>
-#include "base/queue.h"
+#include "base/cancel.h"
 #include "errand/errand.h"
 #include "maestro/maestro.h"
 

@@ -73,11 +73,6 @@ int er_leases_open(struct er_leases *leases, const char *path, struct er_err *er
         return 0;
 }
 
-void er_leases_release(struct er_leases *leases)
-{
-        er_closep(&leases->fd);
-}
-
 static int lease_call(const struct er_leases *leases, int command, short type, int64_t number, struct flock *lock)
 {
         int rc;

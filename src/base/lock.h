@@ -23,7 +23,6 @@ struct er_leases {
 };
 #define ER_LEASES_INIT {-1}
 int er_leases_open(struct er_leases *leases, const char *path, struct er_err *err);
-void er_leases_release(struct er_leases *leases);
 /* 1: ours now; 0: somebody else's; -1: error. */
 int er_lease_take(struct er_leases *leases, int64_t number, struct er_err *err);
 void er_lease_drop(struct er_leases *leases, int64_t number);

@@ -93,33 +93,6 @@ void *er_map_sets(struct er_map *map, const char *key, void *value)
         return er_map_set(map, key, strlen(key), value);
 }
 
-void *er_map_del(struct er_map *map, const void *key, size_t len)
-{
-        size_t mask, hole, next;
-        void *old;
-
-        if (map->len == 0)
-                return NULL;
-        mask = map->cap - 1;
-        hole = find(map, key, len, er_hash64(key, len));
-        if (!map->slots[hole].key)
-                return NULL;
-        old = map->slots[hole].value;
-        free(map->slots[hole].key);
-        for (next = (hole + 1) & mask; map->slots[next].key; next = (next + 1) & mask) {
-                size_t home = (size_t)map->slots[next].hash & mask;
-
-                /* May fill the hole unless its home lies between the hole and itself. */
-                if (((next - home) & mask) >= ((next - hole) & mask)) {
-                        map->slots[hole] = map->slots[next];
-                        hole = next;
-                }
-        }
-        map->slots[hole] = (struct er_map_slot){0};
-        map->len--;
-        return old;
-}
-
 const struct er_map_slot *er_map_next(const struct er_map *map, size_t *pos)
 {
         while (*pos < map->cap) {

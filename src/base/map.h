@@ -28,8 +28,6 @@ void *er_map_gets(const struct er_map *map, const char *key);
 /* Sets or replaces; value must not be NULL. Returns the old value or NULL. */
 void *er_map_set(struct er_map *map, const void *key, size_t len, void *value);
 void *er_map_sets(struct er_map *map, const char *key, void *value);
-/* Removes; returns the old value or NULL. */
-void *er_map_del(struct er_map *map, const void *key, size_t len);
 /* for (size_t i = 0; (slot = er_map_next(map, &i));) ... */
 const struct er_map_slot *er_map_next(const struct er_map *map, size_t *pos);
 

@@ -15,7 +15,6 @@
 
 struct er_yaml_node {
         enum er_yaml_type type;
-        bool quoted;
         int line, column;
         char *text; /* (owned) of a scalar */
         size_t text_len;
@@ -145,10 +144,9 @@ static int add_scalar(struct reader *reader, struct fy_event *event)
         }
         node = er_new(struct er_yaml_node);
         node->type = ER_YAML_SCALAR;
-        node->quoted = fy_token_scalar_style(value) != FYSS_PLAIN;
         node->text = er_strndup(text, len);
         node->text_len = len;
-        if (!node->quoted && strlen(node->text) == len && is_null_text(node->text)) {
+        if (fy_token_scalar_style(value) == FYSS_PLAIN && strlen(node->text) == len && is_null_text(node->text)) {
                 node->type = ER_YAML_NULL;
                 /* As a key it keeps its text, so that the message about it can show it. */
                 if (reader->depth == 0 || reader->open[reader->depth - 1].node->type != ER_YAML_MAP ||
@@ -324,11 +322,6 @@ const char *er_yaml_text(const struct er_yaml_node *node, size_t *ret_len)
         if (ret_len)
                 *ret_len = node->text_len;
         return node->text;
-}
-
-bool er_yaml_is_quoted(const struct er_yaml_node *node)
-{
-        return node->quoted;
 }
 
 size_t er_yaml_count(const struct er_yaml_node *node)

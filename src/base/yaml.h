@@ -21,7 +21,6 @@ const struct er_yaml_node *er_yaml_root(const struct er_yaml *yaml); /* NULL for
 enum er_yaml_type er_yaml_type(const struct er_yaml_node *node);
 /* The text of a scalar (borrowed); NULL for others. */
 const char *er_yaml_text(const struct er_yaml_node *node, size_t *ret_len);
-bool er_yaml_is_quoted(const struct er_yaml_node *node);
 size_t er_yaml_count(const struct er_yaml_node *node); /* items of a list or pairs of a map */
 const struct er_yaml_node *er_yaml_item(const struct er_yaml_node *list, size_t index);
 const struct er_yaml_node *er_yaml_pair(const struct er_yaml_node *map, size_t index, const char **ret_key,

@@ -6,7 +6,7 @@
 #ifndef ER_ENVIRONMENT_FETCH_H
 #define ER_ENVIRONMENT_FETCH_H
 
-#include "base/queue.h"
+#include "base/cancel.h"
 #include "proto/recipe.h"
 
 /* Who downloads, as the recipe's settings say. */

@@ -7,7 +7,7 @@
 #ifndef ER_MAESTRO_MAESTRO_H
 #define ER_MAESTRO_MAESTRO_H
 
-#include "base/queue.h"
+#include "base/cancel.h"
 #include "host/files.h"
 #include "host/host.h"
 #include "host/snapshot/snapshot.h"

@@ -145,13 +145,3 @@ int er_store_set_probe(struct er_store *store, const char *name, const char *pro
         er_db_bind_int(stmt, 4, now_ms);
         return er_db_run(store, stmt, err);
 }
-
-int er_store_touch_host(struct er_store *store, const char *name, int64_t now_ms, struct er_err *err)
-{
-        sqlite3_stmt *stmt;
-        if (er_db_stmt(store, "UPDATE host SET used_ms = max(used_ms, ?2) WHERE name = ?1", &stmt, err) < 0)
-                return -1;
-        er_db_bind_text(stmt, 1, name);
-        er_db_bind_int(stmt, 2, now_ms);
-        return er_db_run(store, stmt, err);
-}

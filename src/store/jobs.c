@@ -109,28 +109,6 @@ int er_store_add_run(struct er_store *store, const char *project, const char *pr
 
 /* Reading */
 
-int er_store_run(struct er_store *store, int64_t id, struct er_run *ret, struct er_err *err)
-{
-        sqlite3_stmt *stmt;
-        if (er_db_stmt(store, "SELECT name, project, project_dir, number, created_ms FROM run WHERE id = ?1", &stmt,
-                       err) < 0)
-                return -1;
-        er_db_bind_int(stmt, 1, id);
-        int rc = er_db_step(store, stmt, err);
-        if (rc < 0)
-                return -1;
-        if (rc == 0)
-                return er_err_set(err, ER_NOT_FOUND, "no run number %lld in the store", (long long)id);
-        *ret = (struct er_run){.id = id,
-                               .name = er_db_text(stmt, 0),
-                               .project = er_db_text(stmt, 1),
-                               .project_dir = er_db_text(stmt, 2),
-                               .number = er_db_int(stmt, 3),
-                               .created_ms = er_db_int(stmt, 4)};
-        sqlite3_reset(stmt);
-        return 0;
-}
-
 int er_store_run_creator(struct er_store *store, int64_t id, pid_t *ret_pid, int64_t *ret_created_ms,
                          struct er_err *err)
 {
@@ -269,23 +247,6 @@ int er_store_each_job(struct er_store *store, const struct er_job_filter *filter
         }
         sqlite3_finalize(stmt);
         return result;
-}
-
-int er_store_counts(struct er_store *store, size_t ret[8], struct er_err *err)
-{
-        sqlite3_stmt *stmt;
-        if (er_db_stmt(store, "SELECT state, count(*) FROM job GROUP BY state", &stmt, err) < 0)
-                return -1;
-        size_t counts[8] = {0};
-        int rc;
-        while ((rc = er_db_step(store, stmt, err)) == 1) {
-                int64_t state = er_db_int(stmt, 0);
-                if (state >= 0 && state < 8)
-                        counts[state] = (size_t)er_db_int(stmt, 1);
-        }
-        if (rc == 0)
-                memcpy(ret, counts, sizeof counts);
-        return rc;
 }
 
 static int collect_ids(struct er_store *store, sqlite3_stmt *stmt, int64_t **ret_ids, size_t *ret_count,

@@ -104,7 +104,6 @@ struct er_new_job {
 int er_store_add_run(struct er_store *store, const char *project, const char *project_dir,
                      const char *name /* NULL: "<project>-<n>" */, const struct er_new_job *jobs, size_t count,
                      int64_t now_ms, struct er_run *ret, struct er_err *err);
-int er_store_run(struct er_store *store, int64_t id, struct er_run *ret, struct er_err *err);
 /* The process that added the run, and when: it is about to carry it, so nobody else adopts it while it is fresh. */
 int er_store_run_creator(struct er_store *store, int64_t id, pid_t *ret_pid, int64_t *ret_created_ms,
                          struct er_err *err);
@@ -122,8 +121,6 @@ struct er_job_filter {
 };
 int er_store_each_job(struct er_store *store, const struct er_job_filter *filter, er_job_fn fn, void *arg,
                       struct er_err *err);
-/* Counts by state, index = enum er_job_state. */
-int er_store_counts(struct er_store *store, size_t ret[8], struct er_err *err);
 
 /* A name a user typed: "mnist-12.0", "mnist-12" (its jobs), NULL: the latest run of project_dir. Ids of the jobs, in
    order. ER_NOT_FOUND names it, with the nearest right ones in the hint. */
@@ -179,6 +176,5 @@ int er_store_put_host(struct er_store *store, const struct er_host_row *row,
 int er_store_remove_host(struct er_store *store, const char *name, struct er_err *err);
 int er_store_set_probe(struct er_store *store, const char *name, const char *probe, const char *error, int64_t now_ms,
                        struct er_err *err);
-int er_store_touch_host(struct er_store *store, const char *name, int64_t now_ms, struct er_err *err);
 
 #endif

@@ -10,7 +10,7 @@
 #define ER_HOST_CONNECT_MUX_H
 
 #include "base/clock.h"
-#include "base/queue.h"
+#include "base/cancel.h"
 #include "base/str.h"
 
 enum er_mux_answer {

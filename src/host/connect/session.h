@@ -13,7 +13,7 @@
 #define ER_HOST_CONNECT_SESSION_H
 
 #include "base/clock.h"
-#include "base/queue.h"
+#include "base/cancel.h"
 #include "host/host.h"
 #include "proto/msg.h"
 #include "proto/spec.h"

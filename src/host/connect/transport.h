@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/proc.h"
-#include "base/queue.h"
+#include "base/cancel.h"
 #include "host/connect/fast.h"
 #include "host/host.h"
 #include "host/connect/mux.h"

@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 #include "base/proc.h"
-#include "base/queue.h"
+#include "base/cancel.h"
 #include "base/str.h"
 
 struct er_git {

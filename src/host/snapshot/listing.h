@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 #include "base/err.h"
-#include "base/queue.h"
+#include "base/cancel.h"
 #include "base/str.h"
 
 /* The stat data that change when a file does. All zero: it is not there. */

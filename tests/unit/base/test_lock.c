@@ -95,7 +95,7 @@ static void test_leases(void **state)
 {
         char *dir = unit_temp_dir();
         er_autofree char *path = er_path_join(dir, "leases");
-        er_auto(er_leases) leases = ER_LEASES_INIT;
+        struct er_leases leases = ER_LEASES_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
         pid_t holder = start_holder(hold_leases, path);
 
@@ -110,6 +110,7 @@ static void test_leases(void **state)
         assert_int_equal(er_lease_holder(&leases, 7), 0);
         assert_int_equal(er_lease_take(&leases, 7, &err), 1);
         er_lease_drop(&leases, 7);
+        er_close(&leases.fd);
         unit_remove(dir);
 }
 

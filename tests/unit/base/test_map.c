@@ -17,7 +17,6 @@ static void test_basics(void **state)
 
         (void)state;
         assert_null(er_map_gets(&map, "x"));
-        assert_null(er_map_del(&map, "x", 1));
         assert_null(er_map_sets(&map, "x", &a));
         assert_ptr_equal(er_map_sets(&map, "x", &b), &a);
         assert_ptr_equal(er_map_gets(&map, "x"), &b);
@@ -26,12 +25,10 @@ static void test_basics(void **state)
         assert_null(er_map_get(&map, "a\0c", 3));
         assert_ptr_equal(er_map_get(&map, "a\0b", 3), &a);
         assert_int_equal(map.len, 3);
-        assert_ptr_equal(er_map_del(&map, "", 0), &a);
-        assert_null(er_map_get(&map, "", 0));
-        assert_int_equal(map.len, 2);
+        assert_ptr_equal(er_map_get(&map, "", 0), &a);
 }
 
-/* Against an array that cannot be wrong; many removals, as that is where probing goes wrong. */
+/* Against an array that cannot be wrong. */
 static void test_random_against_array(void **state)
 {
         static char values[512];
@@ -45,18 +42,11 @@ static void test_random_against_array(void **state)
                 uint32_t key = next_random() % 512;
                 void *expected = model[key];
 
-                switch (next_random() % 3) {
-                case 0:
-                        assert_ptr_equal(er_map_set(&map, &key, sizeof key, &values[key]), expected);
-                        model[key] = &values[key];
-                        break;
-                case 1:
-                        assert_ptr_equal(er_map_del(&map, &key, sizeof key), expected);
-                        model[key] = NULL;
-                        break;
-                default:
+                if (next_random() % 2) {
+                        model[key] = &values[next_random() % 512];
+                        assert_ptr_equal(er_map_set(&map, &key, sizeof key, model[key]), expected);
+                } else {
                         assert_ptr_equal(er_map_get(&map, &key, sizeof key), expected);
-                        break;
                 }
         }
         for (size_t i = 0; i < 512; i++)

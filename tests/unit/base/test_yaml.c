@@ -38,11 +38,10 @@ static void test_tree(void **state)
         assert_int_equal(er_yaml_type(root), ER_YAML_MAP);
         assert_int_equal(er_yaml_count(root), 5);
         assert_string_equal(text_of(er_yaml_get(root, "name")), "mnist");
-        assert_false(er_yaml_is_quoted(er_yaml_get(root, "gpus")));
         assert_string_equal(text_of(er_yaml_get(root, "run")), "python3 train.py\necho done\n");
         assert_null(er_yaml_get(root, "nothing"));
         env = er_yaml_get(root, "env");
-        assert_true(er_yaml_is_quoted(er_yaml_get(env, "A")));
+        assert_int_equal(er_yaml_type(er_yaml_get(env, "A")), ER_YAML_SCALAR);
         assert_int_equal(er_yaml_type(er_yaml_get(env, "B")), ER_YAML_NULL);
         assert_null(er_yaml_text(er_yaml_get(env, "B"), NULL));
         assert_int_equal(er_yaml_type(er_yaml_get(env, "C")), ER_YAML_SCALAR);
