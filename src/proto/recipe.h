@@ -1,6 +1,6 @@
 /*
  * recipe.h - how an environment is made, to both sides: the same bytes travel in ENV, lie in `recipe` on the host and
- * in our store. Made by src/environment/resolve.c; carried out by src/agent/environment/env_build.c.
+ * in our store. Made by src/environment/resolve.c; carried out by src/agent/environment/build.c.
  */
 #ifndef ER_PROTO_RECIPE_H
 #define ER_PROTO_RECIPE_H

@@ -9,7 +9,7 @@ void er_charge_release(struct er_charge *charge)
         er_ainfo_release(&charge->info);
         er_strv_wipe(&charge->secrets);
         er_ticket_close(&charge->ticket);
-        er_env_release(&charge->env);
+        er_envdir_release(&charge->env);
         er_activation_release(&charge->activation);
         er_close(&charge->lock_fd);
         er_close(&charge->ctl_fd);

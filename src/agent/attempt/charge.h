@@ -6,7 +6,8 @@
 
 #include "agent/attempt/adir.h"
 #include "agent/attempt/ledger.h"
-#include "agent/environment/env.h"
+#include "agent/environment/activation.h"
+#include "agent/environment/envdir.h"
 
 struct er_charge {
         const struct er_agent *agent;
@@ -14,7 +15,7 @@ struct er_charge {
         struct er_ainfo info;
         struct er_strv secrets; /* "NAME=value" */
         struct er_ticket ticket;
-        struct er_env env;     /* of the spec, if it names one: wanted until the end */
+        struct er_envdir env;  /* of the spec, if it names one: wanted until the end */
         uint64_t env_failures; /* of its builds before this attempt, which are not its own */
         struct er_activation activation;
         int lock_fd;
@@ -24,7 +25,7 @@ struct er_charge {
         {.dir = ER_ADIR_INIT,                                                                                          \
          .info = ER_AINFO_INIT,                                                                                        \
          .ticket = ER_TICKET_INIT,                                                                                     \
-         .env = ER_ENV_INIT,                                                                                           \
+         .env = ER_ENVDIR_INIT,                                                                                        \
          .lock_fd = -1,                                                                                                \
          .ctl_fd = -1}
 void er_charge_release(struct er_charge *charge);

@@ -8,9 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "agent/attempt/container.h"
-#include "agent/ptree.h"
 #include "agent/attempt/supervise.h"
 #include "agent/attempt/work.h"
+#include "agent/ptree.h"
 #include "base/io.h"
 
 /* What cannot be killed in this time is stuck in the kernel; the record says so. */
@@ -65,7 +65,7 @@ static _Noreturn void guard(struct er_charge *charge, pid_t supervisor)
                 write_lost(charge, dead, ended ? NULL : &said);
         }
         er_ticket_close(&charge->ticket);
-        er_env_release(&charge->env);
+        er_envdir_release(&charge->env);
         er_close(&charge->lock_fd);
         prctl(PR_SET_NAME, "errand-spare");
         signal(SIGTERM, SIG_DFL);

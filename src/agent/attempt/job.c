@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "agent/data/data.h"
 #include "agent/attempt/gpu.h"
+#include "agent/data/data.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/parse.h"

@@ -9,9 +9,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "agent/attempt/abandoned.h"
+#include "agent/attempt/guard.h"
+#include "agent/environment/build.h"
 #include "agent/serve/serve.h"
 #include "agent/snapshot/snapshots.h"
-#include "agent/attempt/guard.h"
 #include "base/io.h"
 #include "base/path.h"
 
@@ -241,16 +242,16 @@ static int hold_snapshot(const struct er_agent *agent, const struct er_spec *spe
 static int want_environment(const struct er_agent *agent, const struct er_frame *frame, struct er_charge *charge,
                             struct er_err *err)
 {
-        struct er_env_failure failure;
+        struct er_build_failure failure;
 
-        if (er_env_open(agent, charge->info.spec.environment, ER_ENV_WANT, &charge->env, err) < 0)
+        if (er_envdir_open(agent, charge->info.spec.environment, ER_ENVDIR_WANT, &charge->env, err) < 0)
                 return -1;
-        if (!er_msg_get(frame->payload, ER_T_COUNT).ptr && !er_env_is_ready(&charge->env))
-                return er_env_missing(charge->env.hex,
-                                      err); /* it is to be asked for first: then it is made while files travel */
-        er_env_failure_read(&charge->env, &failure);
+        if (!er_msg_get(frame->payload, ER_T_COUNT).ptr && !er_envdir_is_ready(&charge->env))
+                return er_envdir_missing(charge->env.hex,
+                                         err); /* it is to be asked for first: then it is made while files travel */
+        er_build_failure_read(&charge->env, &failure);
         charge->env_failures = er_msg_get_u64(frame->payload, ER_T_COUNT, failure.count);
-        er_env_failure_release(&failure);
+        er_build_failure_release(&failure);
         return 0;
 }
 
@@ -290,7 +291,7 @@ int er_do_submit(struct er_serve *serve, const struct er_frame *frame, struct er
         er_serve_wipe(serve, frame); /* its secrets are in the charge now; the guard needs no second copy */
         if (mine > 0) {
                 /* One whose environment is still to be made does not stand in the way of others. */
-                bool may_queue = !charge.info.spec.has_environment || er_env_is_ready(&charge.env);
+                bool may_queue = !charge.info.spec.has_environment || er_envdir_is_ready(&charge.env);
 
                 if (may_queue && er_ticket_enter(serve->agent, &sub.needs, &sub.capacity, &charge.ticket, err) < 0)
                         return -1;

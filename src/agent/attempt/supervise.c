@@ -13,13 +13,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "agent/attempt/capture.h"
-#include "agent/glob.h"
-#include "agent/attempt/job.h"
 #include "agent/attempt/container.h"
-#include "agent/outside.h"
-#include "agent/ptree.h"
+#include "agent/attempt/job.h"
 #include "agent/attempt/usage.h"
 #include "agent/attempt/work.h"
+#include "agent/environment/build_wait.h"
+#include "agent/glob.h"
+#include "agent/outside.h"
+#include "agent/ptree.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/parse.h"
@@ -469,7 +470,7 @@ static _Noreturn void finish_early(struct super *s, enum er_reason reason, int e
 /* --- the life */
 
 /* The build's log becomes the attempt's, below the line that says what failed. */
-static _Noreturn void fail_for_environment(struct super *s, const struct er_env_failure *failure)
+static _Noreturn void fail_for_environment(struct super *s, const struct er_build_failure *failure)
 {
         struct er_err err = ER_ERR_INIT;
         er_auto(er_str) text = ER_STR_INIT;
@@ -504,26 +505,26 @@ static void enter_queue(struct super *s)
 static void wait_for_environment(struct super *s)
 {
         struct er_charge *charge = s->charge;
-        struct er_env_wait wait;
-        enum er_env_news news;
+        struct er_build_wait wait;
+        enum er_build_news news;
 
         if (!charge->info.spec.has_environment)
                 return;
-        er_env_wait_begin(&wait, &charge->env, NULL, charge->env_failures);
-        while (s->why == GO_ON && er_activation_read(&charge->env, &charge->activation, NULL) < 0) {
+        er_build_wait_begin(&wait, &charge->env, NULL, charge->env_failures);
+        while (s->why == GO_ON && !er_activation_read(charge->agent, charge->env.fd, &charge->activation)) {
                 er_activation_release(&charge->activation);
-                news = er_env_wait_look(&wait);
-                if (news == ER_ENV_FAILED)
+                news = er_build_wait_look(&wait);
+                if (news == ER_BUILD_FAILED)
                         fail_for_environment(s, &wait.failure);
-                if (news == ER_ENV_PROGRESS)
+                if (news == ER_BUILD_PROGRESS)
                         add_event_with(s, ER_STATE_WAITING, wait.progress);
-                if (news != ER_ENV_READY)
+                if (news != ER_BUILD_READY)
                         turn(s, er_deadline_in(wait.pause_ms));
         }
-        er_env_wait_release(&wait);
+        er_build_wait_release(&wait);
         if (s->why != GO_ON)
                 finish_early(s, ER_REASON_NONE, -1, NULL);
-        er_env_mark_used(&charge->env);
+        er_envdir_mark_used(&charge->env);
         enter_queue(s);
 }
 

@@ -66,14 +66,14 @@ static int take_environment(struct er_charge *charge, struct er_err *err)
 
         if (!spec->has_environment)
                 return 0;
-        if (er_env_open(charge->agent, spec->environment, ER_ENV_WANT, &charge->env, err) < 0)
+        if (er_envdir_open(charge->agent, spec->environment, ER_ENVDIR_WANT, &charge->env, err) < 0)
                 return er_err_hint(err, "it has been removed: a new run, or errand exec HOST, builds it again");
-        if (er_activation_read(&charge->env, &charge->activation, NULL) < 0) {
+        if (!er_activation_read(charge->agent, charge->env.fd, &charge->activation)) {
                 er_err_set(err, ER_STATE, "environment %.12s is not ready%s", charge->env.hex,
-                           er_env_is_building(&charge->env) ? ": it is still being built" : "");
+                           er_envdir_is_building(&charge->env) ? ": it is still being built" : "");
                 return -1;
         }
-        er_env_mark_used(&charge->env);
+        er_envdir_mark_used(&charge->env);
         /* The command holds it: one in use is never removed. */
         fcntl(charge->env.lock_fd, F_SETFD, 0);
         return 0;

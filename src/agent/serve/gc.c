@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include "agent/attempt/abandoned.h"
-#include "agent/environment/env.h"
+#include "agent/environment/envdir.h"
 #include "agent/serve/serve.h"
 #include "agent/snapshot/snapshots.h"
 #include "base/clock.h"
@@ -121,18 +121,19 @@ static void collect_gone_environments(struct collection *gc)
                 closedir(all);
 }
 
-static int collect_environment(void *arg, struct er_env *env, const unsigned char *hash, struct er_err *err)
+static int collect_environment(void *arg, struct er_envdir *env, const unsigned char *hash, struct er_err *err)
 {
         struct collection *gc = arg;
-        int64_t age = er_now_ms() - er_env_used_ms(env);
+        int64_t age = er_now_ms() - er_envdir_used_ms(env);
 
         (void)hash;
         (void)err;
-        if (age < (er_env_is_ready(env) ? UNUSED_MS : UNREADY_MS) || er_env_is_wanted(env) || er_env_is_building(env))
+        if (age < (er_envdir_is_ready(env) ? UNUSED_MS : UNREADY_MS) || er_envdir_is_wanted(env) ||
+            er_envdir_is_building(env))
                 return 0;
         if (gc->dry)
                 gc->freed += er_du(env->fd, ".");
-        if (gc->dry || er_env_remove(env, &gc->freed, NULL) == 0)
+        if (gc->dry || er_envdir_remove(env, &gc->freed, NULL) == 0)
                 gc->environments++;
         return 0;
 }
@@ -195,7 +196,7 @@ static int collect(struct er_worker *worker, struct er_err *err)
                 return -1;
         collect_leftovers(&gc);
         collect_gone_environments(&gc);
-        if (er_env_each(worker->agent, collect_environment, &gc, err) < 0)
+        if (er_envdir_each(worker->agent, collect_environment, &gc, err) < 0)
                 return -1;
         if (er_snapshots_collect(root, is_needed, &gc, gc.dry, &snapshots, err) < 0)
                 return -1;

@@ -94,7 +94,7 @@ int er_do_tree_put(struct er_serve *serve, const struct er_frame *frame, struct 
 int er_do_list(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* list.c */
 int er_do_get(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);  /* files.c */
 int er_do_put(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
-int er_do_env(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* env_serve.c */
+int er_do_env(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* env_requests.c */
 int er_do_env_list(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 int er_do_env_remove(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 int er_do_env_check(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);

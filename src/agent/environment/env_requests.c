@@ -1,10 +1,9 @@
-/* env_serve.c - ENV, ENV_LIST, ENV_REMOVE, ENV_CHECK: environments as a client asks for them. */
+/* env_requests.c - ENV, ENV_LIST, ENV_REMOVE, ENV_CHECK: environments as a client asks for them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "agent/environment/env.h"
-#include "agent/outside.h"
+#include "agent/environment/build_wait.h"
 #include "agent/serve/serve.h"
 #include "base/io.h"
 #include "base/parse.h"
@@ -24,9 +23,9 @@ static int read_hash(struct er_sv payload, const unsigned char **ret, struct er_
 
 struct env_stream {
         struct er_stream stream;
-        struct er_env env; /* wanted as long as the request is open */
+        struct er_envdir env; /* wanted as long as the request is open */
         struct er_strv secrets;
-        struct er_env_wait wait;
+        struct er_build_wait wait;
 };
 
 static void tell(struct env_stream *s, enum er_frame_type type)
@@ -38,7 +37,7 @@ static void tell(struct env_stream *s, enum er_frame_type type)
         er_serve_answer(s->stream.serve, type, s->stream.id, &f);
 }
 
-static int fail(const struct er_env_failure *failure, struct er_err *err)
+static int fail(const struct er_build_failure *failure, struct er_err *err)
 {
         er_err_set(err, ER_STATE, "%s", failure->message ? failure->message : "the environment could not be built");
         if (failure->hint)
@@ -55,17 +54,17 @@ static int look(struct er_stream *stream, struct er_err *err)
 {
         struct env_stream *s = (struct env_stream *)stream;
 
-        switch (er_env_wait_look(&s->wait)) {
-        case ER_ENV_READY:
+        switch (er_build_wait_look(&s->wait)) {
+        case ER_BUILD_READY:
                 tell(s, ER_F_OK);
                 stream->done = true;
                 return 0;
-        case ER_ENV_FAILED:
+        case ER_BUILD_FAILED:
                 return fail(&s->wait.failure, err);
-        case ER_ENV_PROGRESS:
+        case ER_BUILD_PROGRESS:
                 tell(s, ER_F_EVENT);
                 break;
-        case ER_ENV_SAME:
+        case ER_BUILD_SAME:
                 break;
         }
         stream->due = er_deadline_in(s->wait.pause_ms);
@@ -82,15 +81,15 @@ static void free_stream(struct er_stream *stream)
 {
         struct env_stream *s = (struct env_stream *)stream;
 
-        er_env_wait_release(&s->wait);
+        er_build_wait_release(&s->wait);
         er_strv_wipe(&s->secrets);
-        er_env_release(&s->env);
+        er_envdir_release(&s->env);
         free(s);
 }
 
 static const struct er_stream_ops env_ops = {.look = look, .stop = stop, .free = free_stream};
 
-static int keep_recipe(const struct er_env *env, struct er_sv bytes, const unsigned char *hash, struct er_err *err)
+static int keep_recipe(const struct er_envdir *env, struct er_sv bytes, const unsigned char *hash, struct er_err *err)
 {
         er_auto(er_recipe) recipe = ER_RECIPE_INIT;
 
@@ -118,68 +117,68 @@ static void take_secrets(struct er_serve *serve, const struct er_frame *frame, s
 int er_do_env(struct er_serve *serve, const struct er_frame *frame, struct er_err *err)
 {
         struct er_sv recipe = er_msg_get(frame->payload, ER_T_RECIPE);
-        struct er_env env = ER_ENV_INIT;
-        struct er_env_failure failure;
+        struct er_envdir env = ER_ENVDIR_INIT;
+        struct er_build_failure failure;
         struct env_stream *s;
         const unsigned char *hash;
 
         if (read_hash(frame->payload, &hash, err) < 0 ||
-            er_env_open(serve->agent, hash, recipe.ptr ? ER_ENV_MAKE : ER_ENV_WANT, &env, err) < 0)
+            er_envdir_open(serve->agent, hash, recipe.ptr ? ER_ENVDIR_MAKE : ER_ENVDIR_WANT, &env, err) < 0)
                 return -1;
         /* A newer errand may know better how to make the same: unless it is made, its recipe counts. */
-        if (recipe.ptr && !er_env_is_ready(&env) && !er_env_is_building(&env) &&
+        if (recipe.ptr && !er_envdir_is_ready(&env) && !er_envdir_is_building(&env) &&
             keep_recipe(&env, recipe, hash, err) < 0) {
-                er_env_release(&env);
+                er_envdir_release(&env);
                 return -1;
         }
-        er_env_failure_read(&env, &failure);
+        er_build_failure_read(&env, &failure);
         s = er_new(struct env_stream);
         s->env = env;
         take_secrets(serve, frame, &s->secrets);
-        er_env_wait_begin(&s->wait, &s->env, &s->secrets, failure.count);
-        er_env_failure_release(&failure);
+        er_build_wait_begin(&s->wait, &s->env, &s->secrets, failure.count);
+        er_build_failure_release(&failure);
         s->stream.fd = -1;
         s->stream.due = 0;
         er_stream_add(serve, &s->stream, &env_ops, frame->id);
-        if (!er_env_is_ready(&s->env))
+        if (!er_envdir_is_ready(&s->env))
                 tell(s, ER_F_EVENT); /* the number of failures before, at once */
         return 0;
 }
 
 /* --- ENV_LIST */
 
-static void add_entry(struct er_worker *worker, const struct er_env *env, const unsigned char *hash)
+static void add_entry(struct er_worker *worker, const struct er_envdir *env, const unsigned char *hash)
 {
         er_auto(er_recipe) recipe = ER_RECIPE_INIT;
         er_auto(er_str) text = ER_STR_INIT;
-        struct er_env_failure failure;
-        bool building = er_env_is_building(env);
+        struct er_build_failure failure;
+        bool building = er_envdir_is_building(env);
         size_t start;
 
         if (er_file_read(env->fd, "recipe", ER_RECIPE_MAX, &text, NULL) == 0)
                 (void)er_recipe_decode(er_svn(text.buf, text.len), &recipe, NULL);
-        er_env_failure_read(env, &failure);
+        er_build_failure_read(env, &failure);
         start = er_frame_begin(&worker->out, ER_F_ENTRY, worker->id);
         er_msg_bytes(&worker->out, ER_T_ENVIRONMENT, hash, ER_ENV_HASH);
         er_msg_text(&worker->out, ER_T_NAME, recipe.summary);
         er_msg_text(&worker->out, ER_T_DATA, recipe.declaration);
         er_msg_text(&worker->out, ER_T_PATH, env->path);
         er_msg_u64(&worker->out, ER_T_SIZE, er_du(env->fd, "."));
-        er_msg_i64(&worker->out, ER_T_MTIME, er_env_used_ms(env));
-        er_msg_u64(&worker->out, ER_T_RUNNING, er_env_is_wanted(env));
+        er_msg_i64(&worker->out, ER_T_MTIME, er_envdir_used_ms(env));
+        er_msg_u64(&worker->out, ER_T_RUNNING, er_envdir_is_wanted(env));
         er_msg_u64(&worker->out, ER_T_STATE,
-                   er_env_is_ready(env) ? ER_ENV_STATE_READY
-                   : building           ? ER_ENV_STATE_BUILDING
-                   : failure.count      ? ER_ENV_STATE_FAILED
-                                        : ER_ENV_STATE_NONE);
-        if (!er_env_is_ready(env))
+                   er_envdir_is_ready(env) ? ER_ENV_STATE_READY
+                   : building              ? ER_ENV_STATE_BUILDING
+                   : failure.count         ? ER_ENV_STATE_FAILED
+                                           : ER_ENV_STATE_NONE);
+        if (!er_envdir_is_ready(env))
                 er_msg_text(&worker->out, ER_T_MESSAGE, failure.message);
         er_frame_end(&worker->out, start);
         er_worker_flush(worker, 0);
-        er_env_failure_release(&failure);
+        er_build_failure_release(&failure);
 }
 
-static int list_one(void *arg, struct er_env *env, const unsigned char *hash, struct er_err *err)
+static int list_one(void *arg, struct er_envdir *env, const unsigned char *hash, struct er_err *err)
 {
         (void)err;
         add_entry(arg, env, hash);
@@ -190,7 +189,7 @@ static int list(struct er_worker *worker, struct er_err *err)
 {
         size_t start;
 
-        if (er_env_each(worker->agent, list_one, worker, err) < 0)
+        if (er_envdir_each(worker->agent, list_one, worker, err) < 0)
                 return -1;
         start = er_frame_begin(&worker->out, ER_F_END, worker->id);
         er_frame_end(&worker->out, start);
@@ -204,36 +203,16 @@ int er_do_env_list(struct er_serve *serve, const struct er_frame *frame, struct 
 
 /* --- ENV_REMOVE */
 
-int er_env_remove(struct er_env *env, uint64_t *ret_freed, struct er_err *err)
-{
-        er_autofree char *aside = er_fmt("%s.gone", env->path);
-        er_auto(er_str) said = ER_STR_INIT;
-        int rc = er_env_is_wanted(env) ? 0 : er_env_claim_alone(env);
-
-        if (rc < 0)
-                return er_agent_fail(env->agent, errno, err, "lock %s", env->path);
-        if (rc == 0) {
-                er_err_set(err, ER_STATE, "environment %.12s is in use", env->hex);
-                return er_err_hint(err, "wait for the jobs that use it, or cancel them");
-        }
-        (void)er_rmtree(AT_FDCWD, aside, ret_freed, NULL);           /* of a removal that was killed */
-        if (unlinkat(env->fd, "activate", 0) < 0 && errno != ENOENT) /* from now on it is not ready, whatever comes */
-                return er_agent_fail(env->agent, errno, err, "remove %s", env->path);
-        if (rename(env->path, aside) < 0)
-                return er_agent_fail(env->agent, errno, err, "remove %s", env->path);
-        er_outside_end_of(env->fd, ER_ENV_OUTSIDE, &said);
-        return er_rmtree(AT_FDCWD, aside, ret_freed, err);
-}
-
 static int remove_one(struct er_worker *worker, struct er_err *err)
 {
-        er_auto(er_env) env = ER_ENV_INIT;
+        er_auto(er_envdir) env = ER_ENVDIR_INIT;
         const unsigned char *hash;
         uint64_t freed = 0;
         size_t start;
 
         if (read_hash(worker->payload, &hash, err) < 0 ||
-            er_env_open(worker->agent, hash, ER_ENV_LOOK, &env, err) < 0 || er_env_remove(&env, &freed, err) < 0)
+            er_envdir_open(worker->agent, hash, ER_ENVDIR_LOOK, &env, err) < 0 ||
+            er_envdir_remove(&env, &freed, err) < 0)
                 return -1;
         start = er_frame_begin(&worker->out, ER_F_OK, worker->id);
         er_msg_u64(&worker->out, ER_T_FREED, freed);
@@ -250,23 +229,24 @@ int er_do_env_remove(struct er_serve *serve, const struct er_frame *frame, struc
 
 static int check(struct er_worker *worker, struct er_err *err)
 {
-        er_auto(er_env) env = ER_ENV_INIT;
-        struct er_env_failure failure = ER_ENV_FAILURE_INIT;
+        er_auto(er_envdir) env = ER_ENVDIR_INIT;
+        struct er_build_failure failure = ER_BUILD_FAILURE_INIT;
         const unsigned char *hash;
         er_autoclose int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
         size_t start;
 
-        if (read_hash(worker->payload, &hash, err) < 0 || er_env_open(worker->agent, hash, ER_ENV_WANT, &env, err) < 0)
+        if (read_hash(worker->payload, &hash, err) < 0 ||
+            er_envdir_open(worker->agent, hash, ER_ENVDIR_WANT, &env, err) < 0)
                 return -1;
-        if (er_env_check(&env, null_fd, &failure, err) < 0) {
+        if (er_build_check(&env, null_fd, &failure, err) < 0) {
                 if (failure.message) {
                         er_err_clear(err);
                         (void)fail(&failure, err);
                 }
-                er_env_failure_release(&failure);
+                er_build_failure_release(&failure);
                 return -1;
         }
-        er_env_failure_release(&failure);
+        er_build_failure_release(&failure);
         start = er_frame_begin(&worker->out, ER_F_OK, worker->id);
         er_frame_end(&worker->out, start);
         return 0;

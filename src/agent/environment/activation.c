@@ -1,6 +1,7 @@
-/* env_activate.c - see env.h: the file `activate`. Items end in a NUL byte; the first byte says what an item is. */
-#include <fcntl.h>
-#include "agent/environment/env.h"
+/* activation.c - see activation.h. Items end in a NUL byte; the first byte says what an item is. */
+#include "agent/environment/activation.h"
+
+#include <stdio.h>
 #include "base/io.h"
 
 #define ACTIVATE_MAX (256u * 1024)
@@ -74,30 +75,26 @@ bool er_activation_take(struct er_activation *activation, struct er_sv word, str
         return false;
 }
 
-int er_activation_read(const struct er_env *env, struct er_activation *ret, struct er_err *err)
+bool er_activation_read(const struct er_agent *agent, int env_fd, struct er_activation *ret)
 {
         er_auto(er_str) text = ER_STR_INIT;
         struct er_sv rest, item;
         bool gone_down = false;
 
-        if (er_file_read(env->fd, "activate", ACTIVATE_MAX, &text, err) < 0)
-                return -1;
+        if (er_file_read(env_fd, "activate", ACTIVATE_MAX, &text, NULL) < 0)
+                return false;
         rest = er_svn(text.buf, text.len);
         while (rest.len > 0 && er_sv_cut(&rest, '\0', &item)) {
                 if (item.len > 0 && item.ptr[0] == BOOT)
-                        gone_down = !er_sv_eq(er_svn(item.ptr + 1, item.len - 1), er_sv(env->agent->boot_id));
+                        gone_down = !er_sv_eq(er_svn(item.ptr + 1, item.len - 1), er_sv(agent->boot_id));
                 /* Of a home that several machines share: the other one knows. */
                 if (item.len > 0 && item.ptr[0] == HOST)
-                        gone_down = gone_down &&
-                                    er_sv_eq(er_svn(item.ptr + 1, item.len - 1), er_sv(env->agent->hostname));
+                        gone_down = gone_down && er_sv_eq(er_svn(item.ptr + 1, item.len - 1), er_sv(agent->hostname));
                 for (size_t i = 0; item.len > 0 && i < ER_LEN(kinds); i++)
                         if (item.ptr[0] == kinds[i].byte)
                                 er_strv_addn(list_of(ret, &kinds[i]), item.ptr + 1, item.len - 1);
         }
-        if (gone_down)
-                return er_err_set(err, ER_STATE, "environment %.12s was built just before the machine went down",
-                                  env->hex);
-        return 0;
+        return !gone_down;
 }
 
 static size_t find(const struct er_strv *vars, const char *name, size_t len)

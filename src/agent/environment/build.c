@@ -1,8 +1,9 @@
 /*
- * env_build.c - see env.h: the builder. A guard holds the lock and waits; below it one process unpacks the recipe, runs
- * its script and listens to what it says on descriptor 3. Nothing that is half made can be used: `activate` comes last,
- * and whatever ends the build otherwise, what it left is removed before the lock is let go.
+ * build.c - see build.h. Nothing that is half made can be used: `activate` comes last, and whatever ends the build
+ * otherwise, what it left is removed before the lock is let go.
  */
+#include "agent/environment/build.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -13,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "agent/digest.h"
-#include "agent/environment/env.h"
+#include "agent/environment/activation.h"
 #include "agent/outside.h"
 #include "agent/ptree.h"
 #include "base/io.h"
@@ -27,20 +28,57 @@
 #define LINE_MAX_LEN (64u * 1024)
 #define KILL_PATIENCE_MS 20000
 #define LOOK_MS 1000
+#define UNWANTED_MS 10000
+#define FAILURE_MAX (256u * 1024)
 #define OUTSIDE "tmp/end" /* the script writes there how to end what it starts outside of our tree (outside.h) */
 
 extern char **environ;
 
 struct build {
-        struct er_env env;             /* our own descriptors: the lock is ours */
+        struct er_envdir env;          /* our own descriptors: the lock is ours */
         const struct er_strv *secrets; /* (borrowed) the recipe's variables; NULL: none are needed */
         struct er_activation activation;
-        struct er_env_failure failure;
+        struct er_build_failure failure;
         const char *tmp;       /* its directory for what lives no longer than the script */
         struct er_str control; /* what came and is not a whole line yet */
         bool listens;          /* progress is written for those who wait */
         bool unwanted;         /* ended because nobody waited */
 };
+
+/* --- what it says */
+
+void er_build_failure_release(struct er_build_failure *failure)
+{
+        free(failure->message);
+        free(failure->hint);
+        free(failure->kind);
+        free(failure->platform);
+        *failure = (struct er_build_failure)ER_BUILD_FAILURE_INIT;
+}
+
+void er_build_failure_read(const struct er_envdir *env, struct er_build_failure *ret)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+        struct er_sv fields;
+
+        *ret = (struct er_build_failure)ER_BUILD_FAILURE_INIT;
+        if (er_file_read(env->fd, "failed", FAILURE_MAX, &text, NULL) < 0)
+                return;
+        fields = er_svn(text.buf, text.len);
+        ret->count = er_msg_get_u64(fields, ER_T_COUNT, 0);
+        ret->message = er_msg_dup(fields, ER_T_MESSAGE);
+        ret->hint = er_msg_dup(fields, ER_T_HINT);
+        ret->kind = er_msg_dup(fields, ER_T_PROVIDER_CODE);
+        ret->platform = er_msg_dup(fields, ER_T_PLATFORM);
+}
+
+char *er_build_progress(const struct er_envdir *env)
+{
+        char buf[512];
+        ssize_t len = er_read_small(env->fd, "progress", buf, sizeof buf);
+
+        return len > 0 ? er_strdup(buf) : NULL;
+}
 
 /* --- the control channel */
 
@@ -137,14 +175,14 @@ static int unpack(struct build *b, struct er_err *err)
 }
 
 /* With the path in it: the same environment may be built elsewhere on this machine, below another root. */
-static char *mark_of(const struct er_env *env)
+static char *mark_of(const struct er_envdir *env)
 {
         return er_fmt("environment-%s-%016llx", env->hex, (unsigned long long)er_hash64(env->path, strlen(env->path)));
 }
 
 static void add_vars(const struct build *b, struct er_strv *vars)
 {
-        const struct er_env *env = &b->env;
+        const struct er_envdir *env = &b->env;
         er_autofree char *mark = mark_of(env);
         er_auto(er_strv) ours = ER_STRV_INIT;
         struct er_activation activation = ER_ACTIVATION_INIT;
@@ -221,11 +259,11 @@ static int listen_to(struct build *b, pid_t script, int control_fd)
                 if (pid == script || (pid < 0 && errno != EINTR))
                         break;
                 if (b->listens) {
-                        if (er_env_is_wanted(&b->env))
+                        if (er_envdir_is_wanted(&b->env))
                                 unwanted_ms = 0;
                         else if (unwanted_ms == 0)
                                 unwanted_ms = er_mono_us() / 1000;
-                        else if (er_mono_us() / 1000 - unwanted_ms > ER_ENV_UNWANTED_MS)
+                        else if (er_mono_us() / 1000 - unwanted_ms > UNWANTED_MS)
                                 return -1;
                 }
                 ppoll(&p, 1, &turn, &before);
@@ -278,10 +316,10 @@ static int run_script(struct build *b, const char *what, int out_fd)
 
 static void write_failure(struct build *b)
 {
-        struct er_env_failure before;
+        struct er_build_failure before;
         er_auto(er_str) text = ER_STR_INIT;
 
-        er_env_failure_read(&b->env, &before);
+        er_build_failure_read(&b->env, &before);
         /* Who began to want it while it was being ended sees no failure, and starts the next. */
         er_msg_u64(&text, ER_T_COUNT, before.count + (b->unwanted ? 0 : 1));
         er_msg_i64(&text, ER_T_TIME, er_now_ms());
@@ -289,7 +327,7 @@ static void write_failure(struct build *b)
         er_msg_text(&text, ER_T_HINT, b->failure.hint);
         er_msg_text(&text, ER_T_PROVIDER_CODE, b->failure.kind);
         er_msg_text(&text, ER_T_PLATFORM, b->failure.platform);
-        er_env_failure_release(&before);
+        er_build_failure_release(&before);
         er_file_write(b->env.fd, "failed", text.buf, text.len, 0600, false, NULL);
 }
 
@@ -298,7 +336,7 @@ static void give_up(struct build *b)
 {
         er_auto(er_str) said = ER_STR_INIT;
 
-        er_outside_end_of(b->env.fd, ER_ENV_OUTSIDE, &said);
+        er_outside_end_of(b->env.fd, ER_ENVDIR_OUTSIDE, &said);
         er_str_reset(&said);
         er_outside_end_of(b->env.fd, OUTSIDE, &said); /* a container goes on without the program that started it */
         er_rmtree(b->env.fd, "prefix", NULL, NULL);
@@ -357,7 +395,7 @@ static _Noreturn void build(struct build *b, pid_t guard)
                 keep_text(&b->failure.message, er_sv(err.message));
         else if (run_script(b, "build", log_fd) == 0 && keep(b, &err) < 0)
                 keep_text(&b->failure.message, er_sv(err.message));
-        if (!er_env_is_ready(&b->env))
+        if (!er_envdir_is_ready(&b->env))
                 give_up(b);
         _exit(0);
 }
@@ -375,7 +413,7 @@ static _Noreturn void guard(struct build *b)
                         break;
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
                 er_ptree_kill(er_deadline_in(KILL_PATIENCE_MS), NULL, NULL);
-                if (!er_env_is_ready(&b->env)) {
+                if (!er_envdir_is_ready(&b->env)) {
                         keep_text(&b->failure.message, er_sv("the build was killed"));
                         give_up(b);
                 }
@@ -385,7 +423,7 @@ static _Noreturn void guard(struct build *b)
 
 /* The lock, by an open file of its own, which wants nothing. It is had before the fork: how long the new process takes
    until it runs does not matter then. 1: b->env is ours to build; 0: somebody else's; -1 with errno. */
-static int claim(const struct er_env *env, struct build *b)
+static int claim(const struct er_envdir *env, struct build *b)
 {
         int rc;
 
@@ -396,12 +434,12 @@ static int claim(const struct er_env *env, struct build *b)
         b->env.lock_fd = b->env.fd < 0 ? -1 : openat(b->env.fd, "lock", O_RDWR | O_CLOEXEC);
         if (b->env.lock_fd < 0)
                 return -1;
-        rc = er_env_claim(&b->env);
-        return rc == 1 && er_env_is_ready(&b->env) ? 0 : rc;
+        rc = er_envdir_claim(&b->env);
+        return rc == 1 && er_envdir_is_ready(&b->env) ? 0 : rc;
 }
 
 /* 0: all that the recipe's files name is among the secrets. */
-static int have_secrets(const struct er_env *env, const struct er_strv *secrets, struct er_err *err)
+static int have_secrets(const struct er_envdir *env, const struct er_strv *secrets, struct er_err *err)
 {
         er_auto(er_recipe) recipe = ER_RECIPE_INIT;
         er_auto(er_str) text = ER_STR_INIT;
@@ -424,14 +462,14 @@ static int have_secrets(const struct er_env *env, const struct er_strv *secrets,
         return 0;
 }
 
-int er_env_build_start(const struct er_env *env, const struct er_strv *secrets, struct er_err *err)
+int er_build_start(const struct er_envdir *env, const struct er_strv *secrets, struct er_err *err)
 {
         struct build b = {
-                .env = ER_ENV_INIT, .secrets = secrets, .tmp = "tmp", .control = ER_STR_INIT, .listens = true};
+                .env = ER_ENVDIR_INIT, .secrets = secrets, .tmp = "tmp", .control = ER_STR_INIT, .listens = true};
         pid_t pid = -1;
         int rc, saved;
 
-        if (er_env_is_ready(env) || er_env_is_building(env))
+        if (er_envdir_is_ready(env) || er_envdir_is_building(env))
                 return 0;
         if (have_secrets(env, secrets, err) < 0)
                 return -1;
@@ -442,7 +480,7 @@ int er_env_build_start(const struct er_env *env, const struct er_strv *secrets, 
         }
         if (rc != 1 || pid != 0) {
                 saved = errno;
-                er_env_release(&b.env);
+                er_envdir_release(&b.env);
                 if (rc < 0)
                         return er_agent_fail(env->agent, saved, err, "lock %s", env->path);
                 return rc == 1 && pid < 0 ? er_err_errno(err, saved, "start a process") : rc;
@@ -457,13 +495,13 @@ int er_env_build_start(const struct er_env *env, const struct er_strv *secrets, 
         guard(&b);
 }
 
-int er_env_check(const struct er_env *env, int out_fd, struct er_env_failure *ret, struct er_err *err)
+int er_build_check(const struct er_envdir *env, int out_fd, struct er_build_failure *ret, struct er_err *err)
 {
         er_autofree char *tmp = er_fmt("check-%d", (int)getpid()); /* several may look at once */
         struct build b = {.env = *env, .tmp = tmp, .control = ER_STR_INIT};
         int rc;
 
-        if (!er_env_is_ready(env))
+        if (!er_envdir_is_ready(env))
                 return er_err_set(err, ER_STATE, "environment %.12s is not ready", env->hex);
         prctl(PR_SET_CHILD_SUBREAPER, 1);
         if (er_mkdir_p(env->fd, tmp, 0700, err) < 0)
