@@ -3,9 +3,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "agent/agent.h"
+#include "agent/serve/dial.h"
 #include "agent/serve/exec.h"
 #include "agent/serve/listen.h"
 #include "agent/serve/serve.h"
+#include "agent/snapshot/checkout.h"
 #include "agent_build.h"
 #include "base/io.h"
 

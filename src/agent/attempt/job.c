@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "agent/attempt/gpu.h"
-#include "agent/data/data.h"
+#include "agent/data/datadir.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/parse.h"
@@ -40,23 +40,23 @@ int er_command_dir(const struct er_adir *dir, const struct er_spec *spec, int *r
 }
 
 /* Sets or replaces one "K=V". */
-static void set(struct er_strv *env, const char *item)
+static void set(struct er_strv *vars, const char *item)
 {
         const char *equals = strchr(item, '=');
         size_t len = equals ? (size_t)(equals - item) + 1 : strlen(item);
 
-        for (size_t i = 0; i < env->len; i++) {
-                if (strncmp(env->items[i], item, len) == 0) {
-                        free(env->items[i]);
-                        env->items[i] = er_strdup(item);
+        for (size_t i = 0; i < vars->len; i++) {
+                if (strncmp(vars->items[i], item, len) == 0) {
+                        free(vars->items[i]);
+                        vars->items[i] = er_strdup(item);
                         return;
                 }
         }
-        er_strv_add(env, item);
+        er_strv_add(vars, item);
 }
 
-static void setf(struct er_strv *env, const char *fmt, ...) ER_PRINTF(2, 3);
-static void setf(struct er_strv *env, const char *fmt, ...)
+static void setf(struct er_strv *vars, const char *fmt, ...) ER_PRINTF(2, 3);
+static void setf(struct er_strv *vars, const char *fmt, ...)
 {
         er_auto(er_str) item = ER_STR_INIT;
         va_list args;
@@ -64,10 +64,10 @@ static void setf(struct er_strv *env, const char *fmt, ...)
         va_start(args, fmt);
         er_str_addv(&item, fmt, args);
         va_end(args);
-        set(env, item.buf);
+        set(vars, item.buf);
 }
 
-static void set_gpus(struct er_strv *env, const struct er_charge *charge, uint64_t mask)
+static void set_gpus(struct er_strv *vars, const struct er_charge *charge, uint64_t mask)
 {
         er_auto(er_str) list = ER_STR_INIT;
 
@@ -76,11 +76,11 @@ static void set_gpus(struct er_strv *env, const struct er_charge *charge, uint64
         for (unsigned i = 0; i < 64; i++)
                 if (mask >> i & 1)
                         er_str_addf(&list, "%s%u", list.len ? "," : "", i);
-        setf(env, "CUDA_VISIBLE_DEVICES=%s", list.buf);
-        set(env, "CUDA_DEVICE_ORDER=PCI_BUS_ID");
+        setf(vars, "CUDA_VISIBLE_DEVICES=%s", list.buf);
+        set(vars, "CUDA_DEVICE_ORDER=PCI_BUS_ID");
         if (er_gpu_is_amd()) {
-                setf(env, "ROCR_VISIBLE_DEVICES=%s", list.buf);
-                setf(env, "HIP_VISIBLE_DEVICES=%s", list.buf);
+                setf(vars, "ROCR_VISIBLE_DEVICES=%s", list.buf);
+                setf(vars, "HIP_VISIBLE_DEVICES=%s", list.buf);
         }
 }
 
@@ -95,41 +95,41 @@ static size_t job_name_len(const char *key, const char *run)
         return last ? (size_t)(last - key) : strlen(key);
 }
 
-static void make_env(const struct er_charge *charge, const char *cwd, uint64_t gpu_mask, struct er_strv *env)
+static void make_vars(const struct er_charge *charge, const char *cwd, uint64_t gpu_mask, struct er_strv *vars)
 {
         const struct er_spec *spec = &charge->info.spec;
         const char *key = charge->dir.key;
-        er_autofree char *data = key ? er_data_there(charge->agent, spec->project) : NULL;
+        er_autofree char *data = key ? er_datadir_there(charge->agent, spec->project) : NULL;
         char *const *item;
 
         for (item = environ; *item; item++)
                 if (!er_starts(*item, ER_RECIPE_AUTH)) /* on this very machine: of the client that started us */
-                        er_strv_add(env, *item);
-        if (!er_strv_value(env, "PATH"))
-                set(env, "PATH=" DEFAULT_PATH);
-        if (!er_strv_value(env, "HOME"))
-                setf(env, "HOME=%s", charge->agent->home);
-        er_activation_apply(&charge->activation, env);
-        if (!er_strv_value(env, "PYTHONUNBUFFERED"))
-                set(env, "PYTHONUNBUFFERED=1"); /* output is a pipe, and is to be seen live */
-        if (key)                                /* else nothing is kept from it */
-                set_gpus(env, charge, gpu_mask);
+                        er_strv_add(vars, *item);
+        if (!er_strv_value(vars, "PATH"))
+                set(vars, "PATH=" DEFAULT_PATH);
+        if (!er_strv_value(vars, "HOME"))
+                setf(vars, "HOME=%s", charge->agent->home);
+        er_activation_apply(&charge->activation, vars);
+        if (!er_strv_value(vars, "PYTHONUNBUFFERED"))
+                set(vars, "PYTHONUNBUFFERED=1"); /* output is a pipe, and is to be seen live */
+        if (key)                                 /* else nothing is kept from it */
+                set_gpus(vars, charge, gpu_mask);
         for (size_t i = 0; i < spec->env.len; i++)
-                set(env, spec->env.items[i]);
+                set(vars, spec->env.items[i]);
         for (size_t i = 0; i < charge->secrets.len; i++)
-                set(env, charge->secrets.items[i]);
-        setf(env, "PWD=%s", cwd);
+                set(vars, charge->secrets.items[i]);
+        setf(vars, "PWD=%s", cwd);
         if (!key)
                 return;
-        setf(env, "ERRAND_RUN=%s", spec->run ? spec->run : "");
-        setf(env, "ERRAND_WORK=%s/work", charge->dir.path);
-        setf(env, "ERRAND_JOB=%.*s", (int)job_name_len(key, spec->run), key);
-        setf(env, "ERRAND_ATTEMPT=%u", (unsigned)charge->dir.attempt);
-        setf(env, "ERRAND_ATTEMPT_ID=%s", charge->info.id);
-        setf(env, "ERRAND_PROJECT=%s", spec->project ? spec->project : "");
+        setf(vars, "ERRAND_RUN=%s", spec->run ? spec->run : "");
+        setf(vars, "ERRAND_WORK=%s/work", charge->dir.path);
+        setf(vars, "ERRAND_JOB=%.*s", (int)job_name_len(key, spec->run), key);
+        setf(vars, "ERRAND_ATTEMPT=%u", (unsigned)charge->dir.attempt);
+        setf(vars, "ERRAND_ATTEMPT_ID=%s", charge->info.id);
+        setf(vars, "ERRAND_PROJECT=%s", spec->project ? spec->project : "");
         if (data)
-                setf(env, "ERRAND_DATA=%s", data);
-        setf(env, "ERRAND_HOST=%s", charge->info.host_name ? charge->info.host_name : charge->agent->hostname);
+                setf(vars, "ERRAND_DATA=%s", data);
+        setf(vars, "ERRAND_HOST=%s", charge->info.host_name ? charge->info.host_name : charge->agent->hostname);
 }
 
 static bool is_executable_file(int dir_fd, const char *path, int *why)
@@ -149,9 +149,9 @@ static bool is_executable_file(int dir_fd, const char *path, int *why)
 }
 
 /* As execvp would look, but in the job's PATH and from the job's directory. */
-static char *find_program(const char *name, const struct er_strv *env, int dir_fd, int *why)
+static char *find_program(const char *name, const struct er_strv *vars, int dir_fd, int *why)
 {
-        struct er_sv rest = er_sv(er_strv_value(env, "PATH")), dir;
+        struct er_sv rest = er_sv(er_strv_value(vars, "PATH")), dir;
 
         *why = ENOENT;
         if (name[0] == '\0')
@@ -170,7 +170,7 @@ static char *find_program(const char *name, const struct er_strv *env, int dir_f
 
 /* In the new process. What goes wrong is told through the pipe, which a successful exec closes. */
 static _Noreturn void become(const struct er_job_start *start, pid_t parent, int dir_fd, int tell_fd, const char *path,
-                             char *const argv[], char *const env[])
+                             char *const argv[], char *const vars[])
 {
         sigset_t none;
         int why;
@@ -186,14 +186,14 @@ static _Noreturn void become(const struct er_job_start *start, pid_t parent, int
         sigprocmask(SIG_SETMASK, &none, NULL);
         setsid();
         if (fchdir(dir_fd) == 0 && dup2(start->out_fd, 1) == 1 && dup2(start->err_fd, 2) == 2)
-                execve(path, argv, env);
+                execve(path, argv, vars);
         why = errno;
         (void)!write(tell_fd, &why, sizeof why);
         _exit(NOT_EXECUTABLE);
 }
 
 /* 0, or what went wrong. */
-static int spawn(const struct er_job_start *start, int dir_fd, const char *path, char *const argv[], char *const env[],
+static int spawn(const struct er_job_start *start, int dir_fd, const char *path, char *const argv[], char *const vars[],
                  pid_t *ret_pid)
 {
         pid_t parent = getpid(), pid;
@@ -205,7 +205,7 @@ static int spawn(const struct er_job_start *start, int dir_fd, const char *path,
         if (pid < 0)
                 why = errno;
         else if (pid == 0)
-                become(start, parent, dir_fd, fds[1], path, argv, env);
+                become(start, parent, dir_fd, fds[1], path, argv, vars);
         close(fds[1]);
         if (pid > 0 && er_read_full(fds[0], &why, sizeof why) == (ssize_t)sizeof why)
                 while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -228,7 +228,7 @@ static int cannot(int errnum, const char *name, int *ret_exit_code, struct er_er
 }
 
 /* Names of what the job sees and the host does not: what a container is to be told. */
-static void list_names(const struct er_charge *charge, const struct er_strv *env, struct er_strv *ret)
+static void list_names(const struct er_charge *charge, const struct er_strv *vars, struct er_strv *ret)
 {
         static const char *const ours[] = {"ERRAND_", "CUDA_", "ROCR_", "HIP_", "PYTHONUNBUFFERED="};
         const struct er_strv *lists[] = {&charge->info.spec.env, &charge->secrets, &charge->activation.set};
@@ -236,14 +236,14 @@ static void list_names(const struct er_charge *charge, const struct er_strv *env
         for (size_t i = 0; i < ER_LEN(lists); i++)
                 for (size_t k = 0; k < lists[i]->len; k++)
                         er_strv_addn(ret, lists[i]->items[k], strcspn(lists[i]->items[k], "="));
-        for (size_t i = 0; i < env->len; i++)
+        for (size_t i = 0; i < vars->len; i++)
                 for (size_t k = 0; k < ER_LEN(ours); k++)
-                        if (er_starts(env->items[i], ours[k]))
-                                er_strv_addn(ret, env->items[i], strcspn(env->items[i], "="));
+                        if (er_starts(vars->items[i], ours[k]))
+                                er_strv_addn(ret, vars->items[i], strcspn(vars->items[i], "="));
 }
 
 static void fill_words(const struct er_charge *charge, const struct er_strv *words, const char *cwd,
-                       const struct er_strv *env, uint64_t gpu_mask, struct er_strv *ret)
+                       const struct er_strv *vars, uint64_t gpu_mask, struct er_strv *ret)
 {
         er_auto(er_strv) names = ER_STRV_INIT;
         er_autofree char *work = er_path_join(charge->dir.path, "work");
@@ -254,24 +254,24 @@ static void fill_words(const struct er_charge *charge, const struct er_strv *wor
                                      .names = &names,
                                      .gpu_mask = gpu_mask};
 
-        list_names(charge, env, &names);
+        list_names(charge, vars, &names);
         er_activation_wrap(words, &wrap, ret);
 }
 
 void er_job_list_end(const struct er_charge *charge, struct er_strv *ret)
 {
-        er_auto(er_strv) env = ER_STRV_INIT;
+        er_auto(er_strv) vars = ER_STRV_INIT;
 
-        fill_words(charge, &charge->activation.end, "/", &env, 0, ret);
+        fill_words(charge, &charge->activation.end, "/", &vars, 0, ret);
 }
 
 /* All words of what is executed: the job's own, behind those of its environment. */
-static void list_words(const struct er_job_start *start, const char *cwd, const struct er_strv *env,
+static void list_words(const struct er_job_start *start, const char *cwd, const struct er_strv *vars,
                        struct er_strv *ret)
 {
         const struct er_spec *spec = &start->charge->info.spec;
 
-        fill_words(start->charge, &start->charge->activation.wrap, cwd, env, start->gpu_mask, ret);
+        fill_words(start->charge, &start->charge->activation.wrap, cwd, vars, start->gpu_mask, ret);
         if (spec->shell) {
                 er_strv_add(ret, "/bin/sh");
                 er_strv_add(ret, "-c");
@@ -282,7 +282,7 @@ static void list_words(const struct er_job_start *start, const char *cwd, const 
 
 int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit_code, struct er_err *err)
 {
-        er_auto(er_strv) env = ER_STRV_INIT;
+        er_auto(er_strv) vars = ER_STRV_INIT;
         er_auto(er_strv) argv = ER_STRV_INIT;
         er_auto(er_strv) script = ER_STRV_INIT;
         er_autofree char *cwd = NULL;
@@ -293,41 +293,41 @@ int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit
         *ret_exit_code = NOT_EXECUTABLE;
         if (er_command_dir(&start->charge->dir, &start->charge->info.spec, &dir_fd, &cwd, err) < 0)
                 return -1;
-        make_env(start->charge, cwd, start->gpu_mask, &env);
-        list_words(start, cwd, &env, &argv);
-        program = find_program(argv.items[0], &env, dir_fd, &rc);
+        make_vars(start->charge, cwd, start->gpu_mask, &vars);
+        list_words(start, cwd, &vars, &argv);
+        program = find_program(argv.items[0], &vars, dir_fd, &rc);
         if (program)
-                rc = spawn(start, dir_fd, program, argv.items, env.items, ret_pid);
+                rc = spawn(start, dir_fd, program, argv.items, vars.items, ret_pid);
         if (program && rc == ENOEXEC) {
                 /* A script without "#!": as every shell does. */
                 er_strv_add(&script, "/bin/sh");
                 er_strv_add(&script, program);
                 er_strv_addall(&script, argv.items + 1, argv.len - 1);
-                rc = spawn(start, dir_fd, "/bin/sh", script.items, env.items, ret_pid);
+                rc = spawn(start, dir_fd, "/bin/sh", script.items, vars.items, ret_pid);
         }
-        er_strv_wipe(&env); /* copies of the secrets' values are in it */
+        er_strv_wipe(&vars); /* copies of the secrets' values are in it */
         return rc ? cannot(rc, argv.items[0], ret_exit_code, err) : 0;
 }
 
 /* Takes "NAME=..." away. */
-static void drop(struct er_strv *env, const char *name)
+static void drop(struct er_strv *vars, const char *name)
 {
         size_t len = strlen(name), kept = 0;
 
-        for (size_t i = 0; i < env->len; i++) {
-                if (strncmp(env->items[i], name, len) == 0 && env->items[i][len] == '=')
-                        free(env->items[i]);
+        for (size_t i = 0; i < vars->len; i++) {
+                if (strncmp(vars->items[i], name, len) == 0 && vars->items[i][len] == '=')
+                        free(vars->items[i]);
                 else
-                        env->items[kept++] = env->items[i];
+                        vars->items[kept++] = vars->items[i];
         }
-        env->len = kept;
-        if (env->items)
-                env->items[kept] = NULL;
+        vars->len = kept;
+        if (vars->items)
+                vars->items[kept] = NULL;
 }
 
 int er_job_become(const struct er_job_start *start, int *ret_exit_code, struct er_err *err)
 {
-        er_auto(er_strv) env = ER_STRV_INIT;
+        er_auto(er_strv) vars = ER_STRV_INIT;
         er_auto(er_strv) argv = ER_STRV_INIT;
         er_autofree char *cwd = NULL;
         er_autofree char *program = NULL;
@@ -337,19 +337,19 @@ int er_job_become(const struct er_job_start *start, int *ret_exit_code, struct e
         *ret_exit_code = NOT_EXECUTABLE;
         if (er_command_dir(&start->charge->dir, &start->charge->info.spec, &dir_fd, &cwd, err) < 0)
                 return -1;
-        make_env(start->charge, cwd, start->gpu_mask, &env);
-        list_words(start, cwd, &env, &argv);
-        drop(&env, "ERRAND_ATTEMPT_ID");
-        program = find_program(argv.items[0], &env, dir_fd, &why);
+        make_vars(start->charge, cwd, start->gpu_mask, &vars);
+        list_words(start, cwd, &vars, &argv);
+        drop(&vars, "ERRAND_ATTEMPT_ID");
+        program = find_program(argv.items[0], &vars, dir_fd, &why);
         if (program && fchdir(dir_fd) == 0) {
-                execve(program, argv.items, env.items);
+                execve(program, argv.items, vars.items);
                 if (errno == ENOEXEC) {
                         er_auto(er_strv) script = ER_STRV_INIT;
 
                         er_strv_add(&script, "/bin/sh");
                         er_strv_add(&script, program);
                         er_strv_addall(&script, argv.items + 1, argv.len - 1);
-                        execve("/bin/sh", script.items, env.items);
+                        execve("/bin/sh", script.items, vars.items);
                 }
         }
         return cannot(program ? errno : why, argv.items[0], ret_exit_code, err);

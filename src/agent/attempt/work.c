@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "agent/data/data.h"
+#include "agent/data/datadir.h"
 #include "agent/snapshot/worktree.h"
 #include "base/path.h"
 
@@ -17,14 +17,14 @@ int er_work_make(const struct er_agent *agent, const struct er_adir *dir, const 
         if (!spec->has_tree) {
                 if (mkdirat(dir->fd, "work", 0777) < 0 && errno != EEXIST)
                         return er_agent_fail(agent, errno, err, "make %s/work", dir->path);
-                er_data_link(agent, spec->project, dir->fd);
+                er_datadir_link(agent, spec->project, dir->fd);
                 return 0;
         }
         if (er_agent_dir(agent, ".", false, &root, err) < 0)
                 return -1;
         if (er_worktree_make(root, spec->project, spec->tree, dir->fd, "work", busy, arg, err) < 0)
                 return -1;
-        er_data_link(agent, spec->project, dir->fd);
+        er_datadir_link(agent, spec->project, dir->fd);
         return 0;
 }
 

@@ -1,5 +1,5 @@
 /* files.c - GET and PUT: single files (PROTOCOL.md section 5). */
-#include "agent/data/place.h"
+#include "agent/data/files_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,8 +89,8 @@ int er_do_get(struct er_serve *serve, const struct er_frame *frame, struct er_er
         struct get *get;
         struct stat st;
 
-        if (er_place_path(frame->payload, &path, err) < 0 ||
-            er_place_open(serve->agent, frame->payload, false, &dir, err) < 0)
+        if (er_files_dir_path(frame->payload, &path, err) < 0 ||
+            er_files_dir_open(serve->agent, frame->payload, false, &dir, err) < 0)
                 return -1;
         /* Without waiting: nobody may ever write into a fifo. What a job made may not lead out of its directory. */
         if (er_msg_get(frame->payload, ER_T_KEY).ptr)
@@ -349,8 +349,8 @@ int er_do_put(struct er_serve *serve, const struct er_frame *frame, struct er_er
         er_autofree char *path = NULL;
         er_autoclose int dir = -1;
 
-        if (er_place_path(frame->payload, &path, err) < 0 ||
-            er_place_open(serve->agent, frame->payload, true, &dir, err) < 0)
+        if (er_files_dir_path(frame->payload, &path, err) < 0 ||
+            er_files_dir_open(serve->agent, frame->payload, true, &dir, err) < 0)
                 return -1;
         if (!er_msg_get_u64(frame->payload, ER_T_OVERWRITE, 1) && er_file_exists(dir, path))
                 return er_err_set(err, ER_EXISTS, "%s is there already", path);

@@ -1,5 +1,5 @@
 /* list.c - LIST: what is below a directory (PROTOCOL.md section 5). Done by a helper process, for it may take long. */
-#include "agent/data/place.h"
+#include "agent/data/files_dir.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -55,7 +55,7 @@ static int list(struct er_worker *worker, struct er_err *err)
         size_t patterns = 0, start;
         bool deep = false;
 
-        if (er_place_open(worker->agent, worker->payload, false, &dir, err) < 0)
+        if (er_files_dir_open(worker->agent, worker->payload, false, &dir, err) < 0)
                 return -1;
         while (er_msg_next(&rest, &field)) {
                 if (field.tag != ER_T_PATTERN)

@@ -1,5 +1,5 @@
-/* dial.c - see exec.h: a connection to a port of this machine, over standard input and output. */
-#include "agent/serve/exec.h"
+/* dial.c - see dial.h */
+#include "agent/serve/dial.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* exec.c - see exec.h: a command beside a job, or on the host. */
+/* exec.c - see exec.h */
 #include "agent/serve/exec.h"
 
 #include <errno.h>

@@ -89,7 +89,7 @@ int er_do_stat(struct er_serve *serve, const struct er_frame *frame, struct er_e
 int er_do_remove(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 int er_do_gc(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);    /* gc.c */
 int er_do_probe(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* probe.c */
-int er_do_trees(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* trees.c */
+int er_do_trees(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* tree_requests.c */
 int er_do_tree_put(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 int er_do_list(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* list.c */
 int er_do_get(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);  /* files.c */
@@ -98,7 +98,7 @@ int er_do_env(struct er_serve *serve, const struct er_frame *frame, struct er_er
 int er_do_env_list(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 int er_do_env_remove(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 int er_do_env_check(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
-int er_do_data_fetch(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* data.c */
+int er_do_data_fetch(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* data_requests.c */
 int er_do_data_list(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 int er_do_data_remove(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 

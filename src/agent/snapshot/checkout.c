@@ -1,5 +1,5 @@
-/* checkout.c - see exec.h: a project's files where a person works on them. */
-#include "agent/serve/exec.h"
+/* checkout.c - see checkout.h */
+#include "agent/snapshot/checkout.h"
 
 #include <errno.h>
 #include <fcntl.h>

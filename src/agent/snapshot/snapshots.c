@@ -201,9 +201,9 @@ void er_tree_file_condemn(int root, const char *project, const unsigned char has
         (void)unlinkat(root, path, 0);
 }
 
-static int next_place(struct er_sv *rest, struct er_tree_place *ret, struct er_err *err)
+static int next_location(struct er_sv *rest, struct er_pack_location *ret, struct er_err *err)
 {
-        struct er_tree_place_record record;
+        struct er_pack_location_record record;
 
         if (rest->len < sizeof record)
                 return er_err_set(err, ER_REMOTE, "a damaged list of files");
@@ -215,20 +215,20 @@ static int next_place(struct er_sv *rest, struct er_tree_place *ret, struct er_e
         return 1;
 }
 
-int er_tree_file_next(struct er_sv *rest, struct er_tree_entry *ret, struct er_tree_place *ret_place,
+int er_tree_file_next(struct er_sv *rest, struct er_tree_entry *ret, struct er_pack_location *ret_where,
                       struct er_err *err)
 {
         int more = er_tree_unpack(rest, ret, err);
 
-        return more == 1 ? next_place(rest, ret_place, err) : more;
+        return more == 1 ? next_location(rest, ret_where, err) : more;
 }
 
-int er_tree_file_skip(struct er_sv *rest, struct er_tree_packed *ret, struct er_tree_place *ret_place,
+int er_tree_file_skip(struct er_sv *rest, struct er_tree_packed *ret, struct er_pack_location *ret_where,
                       struct er_err *err)
 {
         int more = er_tree_skip(rest, ret, err);
 
-        return more == 1 ? next_place(rest, ret_place, err) : more;
+        return more == 1 ? next_location(rest, ret_where, err) : more;
 }
 
 bool er_snapshots_have(int root, const char *project, const unsigned char hash[ER_TREE_HASH])

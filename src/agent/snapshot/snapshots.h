@@ -56,30 +56,16 @@ void er_tree_file_release(struct er_tree_file *tree);
 const char *er_tree_file_pack(const struct er_tree_file *tree, uint32_t pack); /* its file name; NULL out of range */
 /* The tree turned out to be damaged: it counts as absent from now on. */
 void er_tree_file_condemn(int root, const char *project, const unsigned char hash[ER_TREE_HASH]);
-struct er_tree_place {
+struct er_pack_location {
         uint32_t pack;
         uint64_t offset;
 };
 /* Next entry of a body: 1, 0 at the end, -1 when damaged. */
-int er_tree_file_next(struct er_sv *rest, struct er_tree_entry *ret, struct er_tree_place *ret_place,
+int er_tree_file_next(struct er_sv *rest, struct er_tree_entry *ret, struct er_pack_location *ret_where,
                       struct er_err *err);
 /* The same by er_tree_skip. */
-int er_tree_file_skip(struct er_sv *rest, struct er_tree_packed *ret, struct er_tree_place *ret_place,
+int er_tree_file_skip(struct er_sv *rest, struct er_tree_packed *ret, struct er_pack_location *ret_where,
                       struct er_err *err);
-
-/* TREE_PUT under way. The calls follow the protocol: begin, part*, list (again while it returns 1), blob*, finish. */
-struct er_upload;
-int er_upload_begin(int root, struct er_sv fields, struct er_upload **ret, struct er_err *err);
-int er_upload_part(struct er_upload *upload, struct er_sv fields, struct er_err *err);
-/* The list is whole. 0: need has the packed pairs for NEED; 1: another upload of this tree is under way, call again in
-   some 50 ms; -1: refused. */
-int er_upload_list(struct er_upload *upload, struct er_str *need, struct er_err *err);
-int er_upload_blob(struct er_upload *upload, struct er_sv fields, struct er_err *err);
-/* The tree is there for every later SUBMIT. Forks a short-lived child that brings it to the disk. */
-int er_upload_finish(struct er_upload *upload, struct er_err *err);
-/* What has arrived of an unfinished upload stays, for the next begin of the same tree. */
-void er_upload_free(struct er_upload *upload);
-ER_DEFINE_AUTOPTR(er_upload)
 
 struct er_snapshots_gc {
         uint64_t freed, trees, packs;

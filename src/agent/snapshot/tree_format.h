@@ -28,7 +28,7 @@ struct er_tree_pack {
         char name[ER_PACK_NAME];
         uint64_t size; /* it has at least so many bytes */
 };
-struct er_tree_place_record {
+struct er_pack_location_record {
         uint32_t pack, reserved;
         uint64_t offset;
 };

@@ -1,5 +1,5 @@
-/* upload.c - TREE_PUT: a snapshot arrives (snapshots.h, PROTOCOL.md section 4). */
-#include "agent/snapshot/upload_impl.h"
+/* upload.c - see upload.h */
+#include "agent/snapshot/upload.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "agent/snapshot/upload_tree.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/path.h"
@@ -72,13 +73,6 @@ void er_upload_free(struct er_upload *up)
         free(up);
 }
 
-void er_upload_entry(const struct er_upload *up, size_t index, struct er_tree_entry *ret)
-{
-        struct er_sv rest = er_svn(up->list.buf + up->items[index].at, up->list.len - up->items[index].at);
-
-        (void)er_tree_unpack(&rest, ret, NULL); /* was sound when it came */
-}
-
 int er_upload_part(struct er_upload *up, struct er_sv fields, struct er_err *err)
 {
         struct er_sv entries = er_msg_get(fields, ER_T_ENTRIES), gone = er_msg_get(fields, ER_T_GONE), rest, path;
@@ -111,8 +105,8 @@ int er_upload_part(struct er_upload *up, struct er_sv fields, struct er_err *err
                 up->items = er_grow(up->items, &up->item_cap, up->item_count + 1, sizeof *up->items);
                 up->items[up->item_count++] = (struct item){
                         .at = (uint32_t)at,
-                        .state = entry.type == 'f' && entry.size ? PLACE_WANTED : PLACE_NONE,
-                        .place = {.pack = ER_NO_PACK},
+                        .state = entry.type == 'f' && entry.size ? CONTENT_WANTED : CONTENT_NONE,
+                        .where = {.pack = ER_NO_PACK},
                 };
         }
         return 0;
@@ -154,7 +148,7 @@ static void read_part(struct er_upload *up, const unsigned char *map, uint64_t s
                 data = er_pack_data_offset(at + sizeof record, record.size);
                 slot = er_upload_find(up, record.hash, record.size);
                 if (record.size > INT64_MAX / 2 || data > size || !slot || size - data < record.size) {
-                        if (slot && data <= size && up->items[slot - 1].state != PLACE_KNOWN) {
+                        if (slot && data <= size && up->items[slot - 1].state != CONTENT_KNOWN) {
                                 *ret_open = slot - 1;
                                 *ret_open_at = at;
                                 return; /* continued at its end, which is the file's */
@@ -226,7 +220,7 @@ static void make_need(const struct er_upload *up, struct er_str *need)
         if (up->open_item != NO_ITEM)
                 need_add(need, up->open_item, up->open_done);
         for (size_t i = 0; i < up->item_count; i++)
-                if (up->items[i].state == PLACE_WANTED && up->items[i].same_as == i && i != up->open_item)
+                if (up->items[i].state == CONTENT_WANTED && up->items[i].same_as == i && i != up->open_item)
                         need_add(need, (uint32_t)i, 0);
 }
 
@@ -314,7 +308,7 @@ int er_upload_blob(struct er_upload *up, struct er_sv fields, struct er_err *err
         struct er_tree_entry entry;
 
         if (up->failed || !up->listed || up->present || up->part < 0 || index >= up->item_count ||
-            up->items[index].state != PLACE_WANTED || up->items[index].same_as != index)
+            up->items[index].state != CONTENT_WANTED || up->items[index].same_as != index)
                 return er_err_set(err, ER_REMOTE, "data for a file that was not asked for");
         er_upload_entry(up, index, &entry);
         if (data.len == 0)

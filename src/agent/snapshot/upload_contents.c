@@ -1,11 +1,18 @@
-/* upload_contents.c - which contents a tree that is being sent wants, and where they are (upload_impl.h). */
-#include "agent/snapshot/upload_impl.h"
+/* upload_contents.c - see upload_contents.h */
+#include "agent/snapshot/upload_contents.h"
 
 #include "proto/msg.h"
 
 #define OTHER_TREES 3u /* looked through for contents, besides the base */
 /* Bytes that are rather sent again than looked for in other trees than the base. */
 #define LITTLE ((uint64_t)64 << 10)
+
+void er_upload_entry(const struct er_upload *up, size_t index, struct er_tree_entry *ret)
+{
+        struct er_sv rest = er_svn(up->list.buf + up->items[index].at, up->list.len - up->items[index].at);
+
+        (void)er_tree_unpack(&rest, ret, NULL); /* was sound when it came */
+}
 
 static uint64_t content_key(const unsigned char *hash)
 {
@@ -39,7 +46,7 @@ void er_upload_index(struct er_upload *up)
                 struct er_tree_entry entry;
                 uint32_t *slot;
 
-                if (up->items[i].state != PLACE_WANTED)
+                if (up->items[i].state != CONTENT_WANTED)
                         continue;
                 er_upload_entry(up, i, &entry);
                 slot = find_slot(up, entry.hash, entry.size);
@@ -85,10 +92,10 @@ void er_upload_found(struct er_upload *up, const unsigned char *hash, uint64_t s
         uint32_t *slot = find_slot(up, hash, size);
         struct item *item = *slot ? &up->items[*slot - 1] : NULL;
 
-        if (!item || item->state == PLACE_KNOWN)
+        if (!item || item->state == CONTENT_KNOWN)
                 return;
-        item->state = PLACE_KNOWN;
-        item->place = (struct er_tree_place){.pack = pack, .offset = offset};
+        item->state = CONTENT_KNOWN;
+        item->where = (struct er_pack_location){.pack = pack, .offset = offset};
         up->resolved++;
 }
 
@@ -101,19 +108,19 @@ static void look_through(struct er_upload *up, const struct er_tree_file *tree)
 {
         struct er_sv rest = tree->body;
         struct er_tree_packed packed;
-        struct er_tree_place place;
+        struct er_pack_location where;
 
-        while (up->resolved < up->wanted && er_tree_file_skip(&rest, &packed, &place, NULL) == 1) {
+        while (up->resolved < up->wanted && er_tree_file_skip(&rest, &packed, &where, NULL) == 1) {
                 const unsigned char *hash;
                 const char *name;
                 uint64_t size;
 
-                if (place.pack == ER_NO_PACK || !er_tree_packed_file(&packed, &size, &hash) ||
+                if (where.pack == ER_NO_PACK || !er_tree_packed_file(&packed, &size, &hash) ||
                     !*find_slot(up, hash, size))
                         continue;
-                name = er_tree_file_pack(tree, place.pack);
+                name = er_tree_file_pack(tree, where.pack);
                 if (name)
-                        er_upload_found(up, hash, size, er_upload_add_pack(up, name), place.offset);
+                        er_upload_found(up, hash, size, er_upload_add_pack(up, name), where.offset);
         }
 }
 
@@ -123,7 +130,7 @@ static uint64_t wanted_bytes(const struct er_upload *up)
         uint64_t bytes = 0;
 
         for (size_t i = 0; i < up->item_count; i++) {
-                if (up->items[i].state != PLACE_WANTED || up->items[i].same_as != i)
+                if (up->items[i].state != CONTENT_WANTED || up->items[i].same_as != i)
                         continue;
                 er_upload_entry(up, i, &entry);
                 bytes += entry.size;

@@ -1,5 +1,5 @@
-/* upload_tree.c - the new tree's file: the base with what came applied to it (upload_impl.h). */
-#include "agent/snapshot/upload_impl.h"
+/* upload_tree.c - see upload_tree.h */
+#include "agent/snapshot/upload_tree.h"
 
 #include "base/io.h"
 #include "base/map.h"
@@ -12,26 +12,26 @@ void er_merge_release(struct er_merge *merge)
 }
 
 /* False: there is no such pack. */
-static bool need(struct er_merge *merge, uint64_t size, struct er_tree_place place)
+static bool need(struct er_merge *merge, uint64_t size, struct er_pack_location where)
 {
-        if (place.pack == ER_NO_PACK)
+        if (where.pack == ER_NO_PACK)
                 return true;
-        if (place.pack >= merge->packs || place.offset > INT64_MAX || size > INT64_MAX)
+        if (where.pack >= merge->packs || where.offset > INT64_MAX || size > INT64_MAX)
                 return false;
-        if (merge->needs[place.pack] < place.offset + size)
-                merge->needs[place.pack] = place.offset + size;
+        if (merge->needs[where.pack] < where.offset + size)
+                merge->needs[where.pack] = where.offset + size;
         return true;
 }
 
 static void add_item(const struct er_upload *up, size_t index, struct er_merge *merge)
 {
         const struct item *item = &up->items[index];
-        struct er_tree_place place = item->state == PLACE_WANTED ? up->items[item->same_as].place : item->place;
-        struct er_tree_place_record record = {.pack = place.pack, .offset = place.offset};
+        struct er_pack_location where = item->state == CONTENT_WANTED ? up->items[item->same_as].where : item->where;
+        struct er_pack_location_record record = {.pack = where.pack, .offset = where.offset};
         struct er_tree_entry entry;
 
         er_upload_entry(up, index, &entry);
-        (void)need(merge, entry.size, place); /* it is one that we made */
+        (void)need(merge, entry.size, where); /* it is one that we made */
         er_tree_pack(&merge->body, &entry);
         er_str_addn(&merge->body, &record, sizeof record);
         merge->count++;
@@ -80,7 +80,7 @@ static int merge_base(const struct er_upload *up, struct er_merge *merge, struct
         struct er_sv rest = up->base.body, gone = er_svn(up->gone.buf, up->gone.len), gone_path;
         const char *kept = rest.ptr; /* begin of what is to be copied */
         struct er_tree_packed old;
-        struct er_tree_place place;
+        struct er_pack_location where;
         struct next next = {0};
         int more;
 
@@ -92,7 +92,7 @@ static int merge_base(const struct er_upload *up, struct er_merge *merge, struct
                 uint64_t size = 0;
                 int order = -1;
 
-                if ((more = er_tree_file_skip(&rest, &old, &place, err)) != 1)
+                if ((more = er_tree_file_skip(&rest, &old, &where, err)) != 1)
                         break;
                 while (gone_path.ptr && er_tree_path_compare(gone_path, old.path) < 0)
                         next_gone(&gone, &gone_path);
@@ -103,8 +103,8 @@ static int merge_base(const struct er_upload *up, struct er_merge *merge, struct
                         find_next_item(up, &next);
                 }
                 if (!(next.path.ptr && order == 0) && !(gone_path.ptr && er_sv_eq(gone_path, old.path))) {
-                        if (place.pack != ER_NO_PACK &&
-                            (!er_tree_packed_file(&old, &size, &hash) || !need(merge, size, place)))
+                        if (where.pack != ER_NO_PACK &&
+                            (!er_tree_packed_file(&old, &size, &hash) || !need(merge, size, where)))
                                 return er_err_set(err, ER_REMOTE, "a damaged list of files");
                         continue;
                 }
@@ -127,7 +127,7 @@ int er_merge_make(const struct er_upload *up, struct er_merge *ret, struct er_er
         ret->sum = up->base.checksum;
         ret->bytes = up->base.bytes;
         er_str_reserve(&ret->body,
-                       up->base.body.len + up->list.len + up->item_count * sizeof(struct er_tree_place_record));
+                       up->base.body.len + up->list.len + up->item_count * sizeof(struct er_pack_location_record));
         if (merge_base(up, ret, err) < 0)
                 return -1;
         if (ret->count == up->count && ret->sum == up->checksum)
@@ -144,9 +144,9 @@ static int choose_packs(struct er_upload *up, struct er_merge *merge, struct er_
         er_autofree uint32_t *numbers = er_calloc(merge->packs + 1, sizeof *numbers);
         er_auto(er_str) chosen = ER_STR_INIT;
         struct er_sv rest = er_svn(merge->body.buf, merge->body.len);
-        struct er_tree_place_record record;
+        struct er_pack_location_record record;
         struct er_tree_packed packed;
-        struct er_tree_place place;
+        struct er_pack_location where;
         uint32_t count = 0;
         int more = 0;
 
@@ -160,12 +160,12 @@ static int choose_packs(struct er_upload *up, struct er_merge *merge, struct er_
                 er_str_addn(&chosen, &pack, sizeof pack);
                 count++;
         }
-        while (count < merge->packs && (more = er_tree_file_skip(&rest, &packed, &place, err)) == 1) {
+        while (count < merge->packs && (more = er_tree_file_skip(&rest, &packed, &where, err)) == 1) {
                 size_t at = merge->body.len - rest.len - sizeof record;
 
-                if (place.pack == ER_NO_PACK || numbers[place.pack] == place.pack)
+                if (where.pack == ER_NO_PACK || numbers[where.pack] == where.pack)
                         continue;
-                record = (struct er_tree_place_record){.pack = numbers[place.pack], .offset = place.offset};
+                record = (struct er_pack_location_record){.pack = numbers[where.pack], .offset = where.offset};
                 memcpy(merge->body.buf + at, &record, sizeof record);
         }
         er_str_reset(&up->packs);

@@ -50,12 +50,12 @@ static void packs_release(struct packs *packs)
         free(packs->items);
 }
 
-static int pack_get(struct packs *packs, struct er_tree_place place, uint64_t size, struct pack **ret,
+static int pack_get(struct packs *packs, struct er_pack_location where, uint64_t size, struct pack **ret,
                     struct er_err *err)
 {
-        const char *name = er_tree_file_pack(packs->tree, place.pack);
+        const char *name = er_tree_file_pack(packs->tree, where.pack);
         er_autofree char *path = er_fmt("%s/packs/%s", packs->dir, name ? name : "");
-        struct pack *pack = name ? &packs->items[place.pack] : NULL;
+        struct pack *pack = name ? &packs->items[where.pack] : NULL;
         struct stat st;
 
         if (pack && !pack->map) {
@@ -72,7 +72,7 @@ static int pack_get(struct packs *packs, struct er_tree_place place, uint64_t si
                         return er_err_errno(err, errno, "read %s", path);
                 *pack = (struct pack){.fd = er_take_fd(&fd), .map = map, .size = (size_t)st.st_size};
         }
-        if (!pack || place.offset > pack->size || size > pack->size - place.offset) {
+        if (!pack || where.offset > pack->size || size > pack->size - where.offset) {
                 if (packs->damaged)
                         *packs->damaged = true;
                 return er_err_set(err, ER_STATE, "the snapshot is damaged: %s is too short", path);
@@ -163,7 +163,7 @@ static int copy_data(int fd, const struct pack *pack, uint64_t offset, uint64_t 
 }
 
 static int write_file(struct packs *packs, int dir, const char *name, const struct er_tree_entry *entry,
-                      struct er_tree_place place, struct er_err *err)
+                      struct er_pack_location where, struct er_err *err)
 {
         er_autoclose int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
                                      (mode_t)(entry->mode & 0777));
@@ -173,15 +173,15 @@ static int write_file(struct packs *packs, int dir, const char *name, const stru
                 return er_err_errno(err, errno, "make %.*s", (int)entry->path.len, entry->path.ptr);
         if (entry->size == 0)
                 return 0;
-        if (pack_get(packs, place, entry->size, &pack, err) < 0)
+        if (pack_get(packs, where, entry->size, &pack, err) < 0)
                 return -1;
-        if (copy_data(fd, pack, place.offset, entry->size) < 0)
+        if (copy_data(fd, pack, where.offset, entry->size) < 0)
                 return er_err_errno(err, errno, "write %.*s", (int)entry->path.len, entry->path.ptr);
         return 0;
 }
 
 static int write_entry(struct packs *packs, struct trail *trail, const struct er_tree_entry *entry,
-                       struct er_tree_place place, struct er_err *err)
+                       struct er_pack_location where, struct er_err *err)
 {
         struct er_sv dir = entry->path;
         char name[256];
@@ -207,7 +207,7 @@ static int write_entry(struct packs *packs, struct trail *trail, const struct er
                                ? er_err_errno(err, errno, "link %.*s", (int)entry->path.len, entry->path.ptr)
                                : 0;
         }
-        return write_file(packs, fd, name, entry, place, err);
+        return write_file(packs, fd, name, entry, where, err);
 }
 
 static void packs_init(struct packs *packs, int root, const char *dir, const struct er_tree_file *tree)
@@ -242,13 +242,13 @@ static int write_all(int root, const char *dir, const struct er_tree_file *tree,
         er_auto(packs) packs = {0};
         struct er_sv rest = tree->body;
         struct er_tree_entry entry;
-        struct er_tree_place place;
+        struct er_pack_location where;
         int more;
 
         packs_init(&packs, root, dir, tree);
         packs.damaged = &asker->damaged;
-        while ((more = er_tree_file_next(&rest, &entry, &place, err)) == 1)
-                if (write_entry(&packs, &trail, &entry, place, err) < 0 || ask(asker, &entry, err) < 0)
+        while ((more = er_tree_file_next(&rest, &entry, &where, err)) == 1)
+                if (write_entry(&packs, &trail, &entry, where, err) < 0 || ask(asker, &entry, err) < 0)
                         return -1;
         if (more < 0)
                 asker->damaged = true;
@@ -276,8 +276,8 @@ static int materialise(int root, const char *dir, const struct er_tree_file *tre
 /* ---- The difference between two trees, applied to a directory that holds the first */
 
 struct change {
-        struct er_sv old, new;      /* packed entries; ptr NULL: none */
-        struct er_tree_place place; /* of the new one */
+        struct er_sv old, new;         /* packed entries; ptr NULL: none */
+        struct er_pack_location where; /* of the new one */
 };
 struct difference {
         struct change *items; /* (owned) in order of path */
@@ -292,13 +292,13 @@ static void difference_release(struct difference *difference)
 struct cursor {
         struct er_sv rest;
         struct er_tree_packed packed;
-        struct er_tree_place place;
+        struct er_pack_location where;
         int more;
 };
 
 static void cursor_next(struct cursor *c)
 {
-        c->more = er_tree_file_skip(&c->rest, &c->packed, &c->place, NULL);
+        c->more = er_tree_file_skip(&c->rest, &c->packed, &c->where, NULL);
 }
 
 /* False when more than limit differ, or a list is damaged. Both are long and mostly the same. */
@@ -319,7 +319,7 @@ static bool find_difference(const struct er_tree_file *from, const struct er_tre
                                 change.old = a.packed.all;
                         if (order >= 0) {
                                 change.new = b.packed.all;
-                                change.place = b.place;
+                                change.where = b.where;
                         }
                         if (ret->len == limit)
                                 return false;
@@ -370,7 +370,7 @@ static int apply(int root, const char *dir, const struct difference *difference,
                 if (!new.ptr)
                         continue;
                 if (er_tree_unpack(&new, &entry, err) != 1 ||
-                    write_entry(&packs, &trail, &entry, difference->items[i].place, err) < 0)
+                    write_entry(&packs, &trail, &entry, difference->items[i].where, err) < 0)
                         return -1;
         }
         return 0;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/snapshot/snapshots.h"
+#include "agent/snapshot/upload.h"
 #include "agent/snapshot/worktree.h"
 #include "base/io.h"
 #include "base/path.h"

@@ -1,6 +1,4 @@
-/* data.c - see data.h: DATA_FETCH, DATA_LIST, DATA_REMOVE (PROTOCOL.md section 8), each done by a helper process. */
-#include "agent/data/data.h"
-
+/* data_requests.c - DATA_FETCH, DATA_LIST, DATA_REMOVE (PROTOCOL.md section 8), each done by a helper process. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -9,9 +7,10 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#include "agent/data/datadir.h"
+#include "agent/data/download.h"
 #include "agent/digest.h"
 #include "agent/serve/serve.h"
-#include "agent/snapshot/snapshots.h"
 #include "base/io.h"
 #include "base/map.h"
 #include "base/parse.h"
@@ -24,30 +23,6 @@
 #define ALIVE_MS 2000 /* said so often also when nothing has changed */
 #define WAIT_MS 200
 
-char *er_data_path(const struct er_agent *agent, const char *project)
-{
-        er_autofree char *snapshots = er_snapshots_dir(project);
-
-        return er_fmt("%s/data/%s", agent->root, er_path_base(snapshots));
-}
-
-char *er_data_there(const struct er_agent *agent, const char *project)
-{
-        er_autofree char *path = project ? er_data_path(agent, project) : NULL;
-        struct stat st;
-
-        return path && stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? er_take(path) : NULL;
-}
-
-void er_data_link(const struct er_agent *agent, const char *project, int attempt_fd)
-{
-        er_autofree char *path = er_data_there(agent, project);
-
-        if (path && symlinkat(path, attempt_fd, "work/data") < 0) {
-                /* The snapshot has its own. */
-        }
-}
-
 /* --- one that comes */
 
 struct coming {
@@ -58,7 +33,7 @@ struct coming {
         bool has_sum;
         enum er_digest_kind kind;
         char sum[ER_DIGEST_HEX];
-        struct er_fetch_facts facts;
+        struct er_download_facts facts;
         const char *doing; /* beside the bytes */
         uint64_t at, told_at;
         er_deadline tell_due, alive_due;
@@ -276,7 +251,7 @@ static int put_in_place(struct coming *c, struct er_err *err)
 
 static int download(struct coming *c, struct er_err *err)
 {
-        const struct er_fetch fetch = {
+        const struct er_download download = {
                 .agent = c->worker->agent, .url = c->url, .dir_fd = c->dir_fd, .part = c->part, .tick = tick, .arg = c};
         int there = 0;
 
@@ -286,7 +261,7 @@ static int download(struct coming *c, struct er_err *err)
                 there = is_there(c, err); /* nobody need be asked */
         if (there == 0) {
                 begin_to(c, NULL);
-                if (er_fetch_look(&fetch, &c->facts, err) < 0)
+                if (er_download_look(&download, &c->facts, err) < 0)
                         return -1;
                 there = c->has_sum ? 0 : is_there(c, err);
         }
@@ -297,7 +272,7 @@ static int download(struct coming *c, struct er_err *err)
         if (know_part(c, err) < 0 || (c->facts.has_size && check_room(c, c->facts.size, err) < 0))
                 return -1;
         begin_to(c, NULL);
-        if (er_fetch_run(&fetch, &c->facts, err) < 0)
+        if (er_download_run(&download, &c->facts, err) < 0)
                 return -1;
         return put_in_place(c, err);
 }
@@ -355,7 +330,7 @@ static int replace_dir(const struct coming *c, const char *new, struct er_err *e
 
 static int copy_dir(struct coming *c, const char *from, struct er_err *err)
 {
-        const struct er_fetch fetch = {.agent = c->worker->agent, .dir_fd = c->dir_fd, .tick = tick, .arg = c};
+        const struct er_download download = {.agent = c->worker->agent, .dir_fd = c->dir_fd, .tick = tick, .arg = c};
         er_autofree char *aside = er_fmt("./%s.d", c->part);
         char *argv[] = {
                 er_strdup("cp"), er_strdup("-R"), er_strdup("-p"), er_strdup("--"), er_strdup(from), aside, NULL};
@@ -364,7 +339,7 @@ static int copy_dir(struct coming *c, const char *from, struct er_err *err)
 
         begin_to(c, "copying");
         rc = er_rmtree(c->dir_fd, aside, NULL, err);
-        if (rc == 0 && er_data_tool(&fetch, argv, er_svn("", 0), NULL, &said) != 0) {
+        if (rc == 0 && er_download_tool(&download, argv, er_svn("", 0), NULL, &said) != 0) {
                 er_str_rtrim(&said);
                 rc = er_err_set(err, ER_IO, "copying %s: %s", from, said.buf);
                 er_rmtree(c->dir_fd, aside, NULL, NULL);
@@ -393,7 +368,7 @@ static int copy(struct coming *c, struct er_err *err)
                                   : copy_dir(c, from, err);
         if (!S_ISREG(st.st_mode))
                 return er_err_set(err, ER_USAGE, "%s is no file", from);
-        c->facts = (struct er_fetch_facts){.has_size = true, .size = (uint64_t)st.st_size};
+        c->facts = (struct er_download_facts){.has_size = true, .size = (uint64_t)st.st_size};
         if (fstatat(c->dir_fd, c->name, &there, AT_SYMLINK_NOFOLLOW) == 0 && !c->has_sum &&
             there.st_mtim.tv_sec == st.st_mtim.tv_sec && there.st_size == st.st_size) {
                 drop_part(c);
@@ -416,8 +391,9 @@ static int unpack(struct coming *c, struct er_err *err)
 {
         static const char *const tars[] = {".tar",    ".tar.gz", ".tgz",     ".tar.bz2", ".tbz2", ".tbz",
                                            ".tar.xz", ".txz",    ".tar.zst", ".tzst",    NULL};
-        const struct er_fetch fetch = {.agent = c->worker->agent, .dir_fd = c->dir_fd, .tick = tick, .arg = c};
-        bool tar = ends_any(c->name, tars), zip = er_ends(c->name, ".zip"), python = zip && !er_data_has_tool("unzip");
+        const struct er_download download = {.agent = c->worker->agent, .dir_fd = c->dir_fd, .tick = tick, .arg = c};
+        bool tar = ends_any(c->name, tars), zip = er_ends(c->name, ".zip"),
+             python = zip && !er_download_has_tool("unzip");
         er_auto(er_strv) argv = ER_STRV_INIT;
         er_auto(er_str) said = ER_STR_INIT;
         int status;
@@ -443,7 +419,7 @@ static int unpack(struct coming *c, struct er_err *err)
         if (python)
                 er_strv_add(&argv, ".");
         begin_to(c, "unpacking");
-        status = er_data_tool(&fetch, argv.items, er_svn("", 0), NULL, &said);
+        status = er_download_tool(&download, argv.items, er_svn("", 0), NULL, &said);
         if (status == 0)
                 return 0;
         er_str_rtrim(&said);
@@ -460,14 +436,14 @@ static int unpack(struct coming *c, struct er_err *err)
 
 /* --- DATA_FETCH */
 
-static int open_place(struct coming *c, bool make, struct er_err *err)
+static int open_dir(struct coming *c, bool make, struct er_err *err)
 {
         er_autofree char *root = er_msg_dup(c->worker->payload, ER_T_ROOT);
         er_autofree char *project = er_msg_dup(c->worker->payload, ER_T_PROJECT);
 
         if (!root && (!project || !project[0]))
                 return er_err_set(err, ER_REMOTE, "a request about data without its project");
-        c->dir = root ? er_take(root) : er_data_path(c->worker->agent, project);
+        c->dir = root ? er_take(root) : er_datadir_path(c->worker->agent, project);
         return er_agent_dir(c->worker->agent, c->dir, make, &c->dir_fd, err);
 }
 
@@ -483,8 +459,8 @@ static int take_name(struct coming *c, struct er_err *err)
                                    NAME_MAX_LEN);
         }
         c->name = er_sv_dup(name);
-        c->part = er_fmt("%s" ER_DATA_PART, c->name);
-        c->of = er_fmt("%s" ER_DATA_OF, c->name);
+        c->part = er_fmt("%s" ER_DATADIR_PART, c->name);
+        c->of = er_fmt("%s" ER_DATADIR_OF, c->name);
         return 0;
 }
 
@@ -503,7 +479,7 @@ static int fetch(struct er_worker *worker, struct er_err *err)
         struct coming c = {.worker = worker, .dir_fd = -1, .part_fd = -1, .url = er_msg_dup(worker->payload, ER_T_URL)};
         er_auto(er_str) answer = ER_STR_INIT;
 
-        if (take_name(&c, err) < 0 || read_sum(&c, err) < 0 || open_place(&c, true, err) < 0)
+        if (take_name(&c, err) < 0 || read_sum(&c, err) < 0 || open_dir(&c, true, err) < 0)
                 return -1;
         if (bring(&c, err) < 0) {
                 struct stat st;
@@ -540,20 +516,20 @@ static int list(struct er_worker *worker, struct er_err *err)
         DIR *dir = NULL;
         size_t start;
 
-        if (open_place(&c, false, &why) < 0 && (!c.dir || why.sys_errno != ENOENT))
+        if (open_dir(&c, false, &why) < 0 && (!c.dir || why.sys_errno != ENOENT))
                 return er_err_move(err, &why);
         if (!only_where && c.dir_fd >= 0)
                 dir = fdopendir(dup(c.dir_fd));
         while (dir && (entry = readdir(dir))) {
-                bool part = er_ends(entry->d_name, ER_DATA_PART);
+                bool part = er_ends(entry->d_name, ER_DATADIR_PART);
                 struct stat st;
 
-                if (entry->d_name[0] == '.' || er_ends(entry->d_name, ER_DATA_OF) ||
+                if (entry->d_name[0] == '.' || er_ends(entry->d_name, ER_DATADIR_OF) ||
                     fstatat(c.dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                         continue;
                 start = er_frame_begin(&worker->out, ER_F_ENTRY, worker->id);
                 er_msg_bytes(&worker->out, ER_T_NAME, entry->d_name,
-                             strlen(entry->d_name) - (part ? strlen(ER_DATA_PART) : 0));
+                             strlen(entry->d_name) - (part ? strlen(ER_DATADIR_PART) : 0));
                 er_msg_u64(&worker->out, ER_T_TYPE,
                            S_ISDIR(st.st_mode)   ? 'd'
                            : S_ISLNK(st.st_mode) ? 'l'
@@ -592,7 +568,7 @@ static int drop(struct er_worker *worker, struct er_err *err)
 
         if (take_name(&c, err) < 0)
                 return -1;
-        if (open_place(&c, false, NULL) < 0)
+        if (open_dir(&c, false, NULL) < 0)
                 return er_err_set(err, ER_NOT_FOUND, "there is no %s among the data", c.name);
         c.part_fd = openat(c.dir_fd, c.part, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
         if (c.part_fd >= 0 && flock(c.part_fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)

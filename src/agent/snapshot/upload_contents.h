@@ -1,21 +1,21 @@
 /*
- * upload_impl.h - a TREE_PUT under way, for the files that carry it out: upload.c takes what comes, upload_contents.c
- * knows which contents are wanted and where they are, upload_tree.c makes the new tree's file.
+ * upload_contents.h - what has come of an upload (upload.h): its entries, which contents they want, and where those
+ * are.
  */
-#ifndef ER_AGENT_SNAPSHOT_UPLOAD_IMPL_H
-#define ER_AGENT_SNAPSHOT_UPLOAD_IMPL_H
+#ifndef ER_AGENT_SNAPSHOT_UPLOAD_CONTENTS_H
+#define ER_AGENT_SNAPSHOT_UPLOAD_CONTENTS_H
 
 #include "agent/snapshot/snapshots.h"
 #include "agent/snapshot/tree_format.h"
 
-enum { PLACE_NONE, PLACE_KNOWN, PLACE_WANTED };
+enum { CONTENT_NONE, CONTENT_KNOWN, CONTENT_WANTED };
 
 /* One entry that was sent; sorted by path as they came. */
 struct item {
         uint32_t at; /* of its packed form in `list` */
         uint8_t state;
-        struct er_tree_place place; /* KNOWN: final; WANTED: pack ER_NO_PACK until its data has come */
-        uint32_t same_as;           /* WANTED: the first item with this content */
+        struct er_pack_location where; /* KNOWN: final; WANTED: pack ER_NO_PACK until its data has come */
+        uint32_t same_as;              /* WANTED: the first item with this content */
 };
 
 struct er_upload {
@@ -54,8 +54,6 @@ struct er_upload {
 /* Entry of the item; views into the list. */
 void er_upload_entry(const struct er_upload *up, size_t index, struct er_tree_entry *ret);
 
-/* ---- upload_contents.c */
-
 /* The list is whole: says of each item whether its content is another one's too. */
 void er_upload_index(struct er_upload *up);
 /* Looks for wanted contents in the trees that are here. */
@@ -67,20 +65,5 @@ void er_upload_found(struct er_upload *up, const unsigned char *hash, uint64_t s
 uint32_t er_upload_packs(const struct er_upload *up);
 struct er_tree_pack er_upload_pack(const struct er_upload *up, uint32_t pack);
 uint32_t er_upload_add_pack(struct er_upload *up, const char *name); /* its number, also if it is there already */
-
-/* ---- upload_tree.c: the base with the difference applied, in memory until it is written. */
-
-struct er_merge {
-        struct er_str body;
-        uint32_t count;
-        uint64_t sum, bytes;
-        uint64_t *needs; /* (owned) by pack: bytes of it; 0: none */
-        uint32_t packs;
-};
-void er_merge_release(struct er_merge *merge);
-/* All contents are known. ER_NOT_FOUND "snapshot" when the outcome is not the tree that was announced. */
-int er_merge_make(const struct er_upload *up, struct er_merge *ret, struct er_err *err);
-/* The packs are in place. up->packs become those that the tree needs. */
-int er_merge_write(struct er_upload *up, struct er_merge *merge, struct er_err *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* place.c - see place.h */
-#include "agent/data/place.h"
+/* files_dir.c - see files_dir.h */
+#include "agent/data/files_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@ static int open_workdir(const struct er_agent *agent, struct er_sv payload, int 
         return 0;
 }
 
-int er_place_open(const struct er_agent *agent, struct er_sv payload, bool make, int *ret_fd, struct er_err *err)
+int er_files_dir_open(const struct er_agent *agent, struct er_sv payload, bool make, int *ret_fd, struct er_err *err)
 {
         er_autofree char *root = er_msg_dup(payload, ER_T_ROOT);
         er_autofree char *path = NULL;
@@ -50,7 +50,7 @@ int er_place_open(const struct er_agent *agent, struct er_sv payload, bool make,
         return 0;
 }
 
-int er_place_path(struct er_sv payload, char **ret, struct er_err *err)
+int er_files_dir_path(struct er_sv payload, char **ret, struct er_err *err)
 {
         struct er_sv path = er_msg_get(payload, ER_T_PATH);
         bool absolute = path.len > 1 && path.ptr[0] == '/' && !memchr(path.ptr, 0, path.len) &&

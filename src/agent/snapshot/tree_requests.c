@@ -1,9 +1,11 @@
-/* trees.c - TREES and TREE_PUT: the requests about snapshots (PROTOCOL.md section 4). The work is done by upload.c. */
+/* tree_requests.c - TREES and TREE_PUT: the requests about snapshots (PROTOCOL.md section 4). The work is done by
+ * upload.c. */
 #include "agent/serve/serve.h"
 
 #include <poll.h>
 
 #include "agent/snapshot/snapshots.h"
+#include "agent/snapshot/upload.h"
 #include "base/io.h"
 #include "base/parse.h"
 

@@ -1,4 +1,4 @@
-/* data_fetch.c - see data.h: downloads, by whichever program is here. The URL goes to its standard input, for it may
+/* download.c - see download.h. The URL goes to its standard input, for it may
  * hold a token. */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "agent/data/data.h"
+#include "agent/data/download.h"
 #include "base/clock.h"
 #include "base/io.h"
 
@@ -19,7 +19,7 @@
 #define TRIES_MAX 5
 #define NO_ROOM (1u << 20) /* with less free than that a write has failed for want of room */
 
-void er_fetch_facts_release(struct er_fetch_facts *facts)
+void er_download_facts_release(struct er_download_facts *facts)
 {
         free(facts->version);
         facts->version = NULL;
@@ -27,7 +27,7 @@ void er_fetch_facts_release(struct er_fetch_facts *facts)
         facts->has_size = false;
 }
 
-bool er_data_has_tool(const char *name)
+bool er_download_has_tool(const char *name)
 {
         const char *path = getenv("PATH");
         struct er_sv rest = er_sv(path ? path : "/usr/local/bin:/usr/bin:/bin"), dir;
@@ -43,13 +43,14 @@ bool er_data_has_tool(const char *name)
 
 /* --- a program */
 
-static _Noreturn void become(const struct er_fetch *fetch, char *const argv[], pid_t parent, int in, int out, int errs)
+static _Noreturn void become(const struct er_download *download, char *const argv[], pid_t parent, int in, int out,
+                             int errs)
 {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
                 _exit(127);
         signal(SIGPIPE, SIG_DFL);
-        if (dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(errs, 2) == 2 && fchdir(fetch->dir_fd) == 0)
+        if (dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(errs, 2) == 2 && fchdir(download->dir_fd) == 0)
                 execvp(argv[0], argv);
         _exit(127);
 }
@@ -65,8 +66,8 @@ static bool take(int fd, struct er_str *to)
         return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
-int er_data_tool(const struct er_fetch *fetch, char *const argv[], struct er_sv input, struct er_str *out,
-                 struct er_str *said)
+int er_download_tool(const struct er_download *download, char *const argv[], struct er_sv input, struct er_str *out,
+                     struct er_str *said)
 {
         int in[2] = {-1, -1}, outs[2] = {-1, -1}, errs[2] = {-1, -1}, status = 0;
         pid_t self = getpid(), pid = -1;
@@ -74,7 +75,7 @@ int er_data_tool(const struct er_fetch *fetch, char *const argv[], struct er_sv 
         if (er_pipe(in) == 0 && er_pipe(outs) == 0 && er_pipe(errs) == 0)
                 pid = fork();
         if (pid == 0)
-                become(fetch, argv, self, in[0], outs[1], errs[1]);
+                become(download, argv, self, in[0], outs[1], errs[1]);
         er_close(&in[0]);
         er_close(&outs[1]);
         er_close(&errs[1]);
@@ -94,8 +95,8 @@ int er_data_tool(const struct er_fetch *fetch, char *const argv[], struct er_sv 
                                 open_out = take(outs[0], out);
                         if (p[1].revents)
                                 open_errs = take(errs[0], said);
-                        if (fetch->tick)
-                                fetch->tick(fetch->arg);
+                        if (download->tick)
+                                download->tick(download->arg);
                 }
                 while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
                         ;
@@ -252,25 +253,25 @@ static const struct tool {
 };
 #define BUSYBOX_WGET 3
 
-static bool is_gnu_wget(const struct er_fetch *fetch)
+static bool is_gnu_wget(const struct er_download *download)
 {
         char *argv[] = {er_strdup("wget"), er_strdup("--version"), NULL};
         er_auto(er_str) out = ER_STR_INIT;
-        bool gnu = er_data_tool(fetch, argv, er_svn("", 0), &out, NULL) == 0 && strstr(out.buf, "GNU");
+        bool gnu = er_download_tool(download, argv, er_svn("", 0), &out, NULL) == 0 && strstr(out.buf, "GNU");
 
         free(argv[0]);
         free(argv[1]);
         return gnu;
 }
 
-static const struct tool *choose(const struct er_fetch *fetch)
+static const struct tool *choose(const struct er_download *download)
 {
         bool wget = false;
 
         for (size_t i = 0; i < BUSYBOX_WGET; i++) {
-                if (!er_data_has_tool(tools[i].program))
+                if (!er_download_has_tool(tools[i].program))
                         continue;
-                if (!er_streq(tools[i].program, "wget") || is_gnu_wget(fetch))
+                if (!er_streq(tools[i].program, "wget") || is_gnu_wget(download))
                         return &tools[i];
                 wget = true;
         }
@@ -285,7 +286,7 @@ static int no_tool(struct er_err *err)
         return er_err_hint(err, "install one of them there: curl");
 }
 
-static int run(const struct er_fetch *fetch, const struct tool *tool, const char *const *words, const char *part,
+static int run(const struct er_download *download, const struct tool *tool, const char *const *words, const char *part,
                struct er_str *out, struct er_str *said)
 {
         er_auto(er_strv) argv = ER_STRV_INIT;
@@ -296,15 +297,15 @@ static int run(const struct er_fetch *fetch, const struct tool *tool, const char
         if (part)
                 er_strv_addf(&argv, "./%s", part);
         if (tool->in_argv)
-                er_strv_add(&argv, fetch->url);
+                er_strv_add(&argv, download->url);
         if (tool->config) {
                 er_str_add(&input, "url = \"");
-                for (const char *p = fetch->url; *p; p++)
+                for (const char *p = download->url; *p; p++)
                         er_str_addf(&input, *p == '"' || *p == '\\' ? "\\%c" : "%c", *p);
                 er_str_add(&input, "\"\n");
         } else
-                er_str_addf(&input, "%s\n", fetch->url);
-        return er_data_tool(fetch, argv.items, er_svn(input.buf, input.len), out, said);
+                er_str_addf(&input, "%s\n", download->url);
+        return er_download_tool(download, argv.items, er_svn(input.buf, input.len), out, said);
 }
 
 /* --- what the server says */
@@ -320,7 +321,7 @@ static bool header(struct er_sv line, const char *name, struct er_sv *ret)
 }
 
 /* Those of the last answer, after all that led to it. */
-static void read_headers(const struct er_str *text, struct er_fetch_facts *ret)
+static void read_headers(const struct er_str *text, struct er_download_facts *ret)
 {
         struct er_sv rest = er_svn(text->buf, text->len), line, value;
         bool good = true, has_etag = false;
@@ -330,7 +331,7 @@ static void read_headers(const struct er_str *text, struct er_fetch_facts *ret)
                 if (er_sv_starts(line, ER_SV("HTTP/"))) {
                         const char *space = memchr(line.ptr, ' ', line.len);
 
-                        er_fetch_facts_release(ret);
+                        er_download_facts_release(ret);
                         has_etag = false;
                         good = space && (size_t)(line.ptr + line.len - space) > 1 && space[1] == '2';
                 } else if (good && header(line, "Content-Length", &value) && value.len > 0 && value.len < 20) {
@@ -397,12 +398,12 @@ static int http_status(const struct er_str *said)
         return 0;
 }
 
-static int refused(const struct er_fetch *fetch, int http, const struct er_str *said, struct er_err *err)
+static int refused(const struct er_download *download, int http, const struct er_str *said, struct er_err *err)
 {
         er_auto(er_str) url = ER_STR_INIT;
         struct er_sv words = last_words(said);
 
-        show(fetch->url, &url);
+        show(download->url, &url);
         if (http == 404 || http == 410) {
                 er_err_set(err, ER_NOT_FOUND, "there is nothing at %s (%d)", url.buf, http);
                 er_err_hint(err, "look at the address");
@@ -421,12 +422,12 @@ static int refused(const struct er_fetch *fetch, int http, const struct er_str *
         return -1;
 }
 
-static int no_way(const struct er_fetch *fetch, const struct er_str *said, struct er_err *err)
+static int no_way(const struct er_download *download, const struct er_str *said, struct er_err *err)
 {
         er_auto(er_str) url = ER_STR_INIT;
         struct er_sv words = last_words(said);
 
-        show(fetch->url, &url);
+        show(download->url, &url);
         er_err_set(err, ER_NET, "%s: %.*s", url.buf, (int)words.len, words.len ? words.ptr : "");
         if (err)
                 err->provider_code = er_strdup("network");
@@ -449,9 +450,9 @@ static enum trouble understand(const struct tool *tool, int status, const struct
         return trouble == REFUSED && http_status(said) >= 500 ? BROKEN : trouble;
 }
 
-int er_fetch_look(const struct er_fetch *fetch, struct er_fetch_facts *ret, struct er_err *err)
+int er_download_look(const struct er_download *download, struct er_download_facts *ret, struct er_err *err)
 {
-        const struct tool *tool = choose(fetch);
+        const struct tool *tool = choose(download);
         er_auto(er_str) out = ER_STR_INIT;
         er_auto(er_str) said = ER_STR_INIT;
         int status;
@@ -460,59 +461,59 @@ int er_fetch_look(const struct er_fetch *fetch, struct er_fetch_facts *ret, stru
                 return no_tool(err);
         if (!tool->look[0])
                 return 0;
-        status = run(fetch, tool, tool->look, NULL, &out, &said);
+        status = run(download, tool, tool->look, NULL, &out, &said);
         if (status != 0 && understand(tool, status, &said) == NO_WAY)
-                return no_way(fetch, &said, err);
+                return no_way(download, &said, err);
         read_headers(er_streq(tool->program, "wget") ? &said : &out, ret);
         return 0; /* a server need not answer to HEAD: the file itself will tell */
 }
 
-static uint64_t size_of(const struct er_fetch *fetch)
+static uint64_t size_of(const struct er_download *download)
 {
         struct stat st;
 
-        return fstatat(fetch->dir_fd, fetch->part, &st, 0) == 0 ? (uint64_t)st.st_size : 0;
+        return fstatat(download->dir_fd, download->part, &st, 0) == 0 ? (uint64_t)st.st_size : 0;
 }
 
-static int begin_anew(const struct er_fetch *fetch)
+static int begin_anew(const struct er_download *download)
 {
-        er_autoclose int fd = openat(fetch->dir_fd, fetch->part, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
+        er_autoclose int fd = openat(download->dir_fd, download->part, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
 
         return fd < 0 ? -1 : 0;
 }
 
-static int disk(const struct er_fetch *fetch, const struct er_str *said, struct er_err *err)
+static int disk(const struct er_download *download, const struct er_str *said, struct er_err *err)
 {
         struct er_sv words = last_words(said);
         struct statvfs fs;
 
         if (strstr(said->buf, "No space left") ||
-            (fstatvfs(fetch->dir_fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < NO_ROOM)) {
-                begin_anew(fetch); /* a full disk harms every job there */
-                return er_agent_fail(fetch->agent, ENOSPC, err, "download");
+            (fstatvfs(download->dir_fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < NO_ROOM)) {
+                begin_anew(download); /* a full disk harms every job there */
+                return er_agent_fail(download->agent, ENOSPC, err, "download");
         }
         return er_err_set(err, ER_IO, "writing the download: %.*s", (int)words.len, words.ptr);
 }
 
-int er_fetch_run(const struct er_fetch *fetch, const struct er_fetch_facts *facts, struct er_err *err)
+int er_download_run(const struct er_download *download, const struct er_download_facts *facts, struct er_err *err)
 {
-        const struct tool *tool = choose(fetch);
+        const struct tool *tool = choose(download);
         bool anew = false;
 
         if (!tool)
                 return no_tool(err);
         for (int tries = 1;; tries++) {
-                uint64_t before = size_of(fetch), after;
+                uint64_t before = size_of(download), after;
                 er_auto(er_str) said = ER_STR_INIT;
                 enum trouble trouble = BROKEN;
                 int status = 0;
 
                 if (facts->has_size && before == facts->size)
                         return 0;
-                if (facts->has_size && before > facts->size && begin_anew(fetch) < 0)
-                        return er_err_errno(err, errno, "write %s", fetch->part);
-                status = run(fetch, tool, tool->run, fetch->part, NULL, &said);
-                after = size_of(fetch);
+                if (facts->has_size && before > facts->size && begin_anew(download) < 0)
+                        return er_err_errno(err, errno, "write %s", download->part);
+                status = run(download, tool, tool->run, download->part, NULL, &said);
+                after = size_of(download);
                 if (status == 0 && (!facts->has_size || after == facts->size))
                         return 0;
                 if (status != 0)
@@ -527,28 +528,28 @@ int er_fetch_run(const struct er_fetch *fetch, const struct er_fetch_facts *fact
                         trouble = BROKEN; /* it has been reached before */
                 switch (trouble) {
                 case REFUSED:
-                        return refused(fetch, http_status(&said), &said, err);
+                        return refused(download, http_status(&said), &said, err);
                 case NO_WAY:
-                        return no_way(fetch, &said, err);
+                        return no_way(download, &said, err);
                 case NO_RANGE:
-                        if (anew || begin_anew(fetch) < 0)
-                                return refused(fetch, 0, &said, err);
+                        if (anew || begin_anew(download) < 0)
+                                return refused(download, 0, &said, err);
                         anew = true;
                         continue;
                 case DISK:
-                        return disk(fetch, &said, err);
+                        return disk(download, &said, err);
                 case BROKEN:
                 case STRANGE:
                         if (tries < (trouble == BROKEN ? TRIES_MAX : 2))
                                 break;
                         if (http_status(&said))
-                                return refused(fetch, http_status(&said), &said, err);
-                        return no_way(fetch, &said, err);
+                                return refused(download, http_status(&said), &said, err);
+                        return no_way(download, &said, err);
                 }
                 for (int i = 0; i < tries * 1000 / TICK_MS; i++) {
                         poll(NULL, 0, TICK_MS);
-                        if (fetch->tick)
-                                fetch->tick(fetch->arg);
+                        if (download->tick)
+                                download->tick(download->arg);
                 }
         }
 }
