@@ -88,7 +88,7 @@ bool er_glob_match(const char *pattern, const char *name)
         return *p == '\0';
 }
 
-bool er_glob_is_plain(const char *pattern)
+static bool is_plain(const char *pattern)
 {
         return !strpbrk(pattern, "*?[\\");
 }
@@ -222,7 +222,7 @@ static int step(const struct walk *walk, int dir_fd, const char *path, size_t pa
 
         if (depth > DEPTH_MAX)
                 return 0;
-        if (er_glob_is_plain(pattern))
+        if (is_plain(pattern))
                 return enter(walk, dir_fd, path, pattern, part, depth, true, err);
         if (faccessat(dir_fd, pattern, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
             enter(walk, dir_fd, path, pattern, part, depth, true, err) < 0)

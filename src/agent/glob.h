@@ -13,7 +13,6 @@
 
 /* One part (no slashes in either). */
 bool er_glob_match(const char *pattern, const char *name);
-bool er_glob_is_plain(const char *pattern);
 
 /* Calls fn for each path below dir_fd that matches, and for all below a directory that matches; path is relative to
    dir_fd. With `**` before the last part a path may come twice. -1 from fn stops. Symlinks are followed only where the

@@ -15,19 +15,25 @@
 #include "base/io.h"
 #include "base/parse.h"
 
-void er_pids_release(struct er_pids *pids)
+struct pids {
+        pid_t *items; /* (owned) */
+        size_t len, cap;
+};
+#define PIDS_INIT {0}
+
+static void release_pids(struct pids *pids)
 {
         free(pids->items);
-        *pids = (struct er_pids)ER_PIDS_INIT;
+        *pids = (struct pids)PIDS_INIT;
 }
 
-static void add(struct er_pids *pids, pid_t pid)
+static void add(struct pids *pids, pid_t pid)
 {
         pids->items = er_grow(pids->items, &pids->cap, pids->len + 1, sizeof *pids->items);
         pids->items[pids->len++] = pid;
 }
 
-static bool has(const struct er_pids *pids, pid_t pid)
+static bool has(const struct pids *pids, pid_t pid)
 {
         for (size_t i = 0; i < pids->len; i++)
                 if (pids->items[i] == pid)
@@ -46,7 +52,7 @@ static bool parse_pid(const char *name, pid_t *ret)
 }
 
 /* The children file of one thread: numbers and spaces. False when this kernel has no such files. */
-static bool add_children_of_task(int task_fd, const char *tid, struct er_pids *pids)
+static bool add_children_of_task(int task_fd, const char *tid, struct pids *pids)
 {
         char path[64], buf[4096];
         pid_t number = 0;
@@ -71,7 +77,7 @@ static bool add_children_of_task(int task_fd, const char *tid, struct er_pids *p
         return true;
 }
 
-static bool add_children(pid_t pid, struct er_pids *pids)
+static bool add_children(pid_t pid, struct pids *pids)
 {
         char path[64];
         const struct dirent *entry;
@@ -122,7 +128,7 @@ static uint64_t stat_field(const char *rest, unsigned number)
 }
 
 /* For kernels without children files: one pass over all processes, parents before or after, until nothing is added. */
-static void list_by_parent(pid_t root, struct er_pids *ret)
+static void list_by_parent(pid_t root, struct pids *ret)
 {
         struct pair {
                 pid_t pid, parent;
@@ -157,31 +163,32 @@ static void list_by_parent(pid_t root, struct er_pids *ret)
         free(pairs);
 }
 
-void er_ptree_list(pid_t root, struct er_pids *ret)
+/* All descendants of root, itself not. */
+static void list_below(pid_t root, struct pids *ret)
 {
-        struct er_pids found = ER_PIDS_INIT;
+        struct pids found = PIDS_INIT;
         bool works = add_children(root, &found);
 
         for (size_t i = 0; works && i < found.len; i++)
                 works = add_children(found.items[i], &found);
         if (!works) {
-                er_pids_release(&found);
+                release_pids(&found);
                 list_by_parent(root, &found);
         }
-        er_pids_release(ret);
+        release_pids(ret);
         *ret = found;
 }
 
 size_t er_ptree_signal(pid_t root, int sig)
 {
-        struct er_pids pids = ER_PIDS_INIT;
+        struct pids pids = PIDS_INIT;
         size_t count;
 
-        er_ptree_list(root, &pids);
+        list_below(root, &pids);
         for (size_t i = 0; i < pids.len; i++)
                 kill(pids.items[i], sig);
         count = pids.len;
-        er_pids_release(&pids);
+        release_pids(&pids);
         return count;
 }
 
@@ -204,13 +211,13 @@ static bool reap(void (*reaped)(void *arg, pid_t pid, int status), void *arg)
 }
 
 /* Stopped processes cannot fork, so once a look finds nothing new, all of them are caught. */
-static void stop_all(struct er_pids *stopped)
+static void stop_all(struct pids *stopped)
 {
         for (int round = 0; round < 1000; round++) {
-                struct er_pids now = ER_PIDS_INIT;
+                struct pids now = PIDS_INIT;
                 bool any = false;
 
-                er_ptree_list(getpid(), &now);
+                list_below(getpid(), &now);
                 for (size_t i = 0; i < now.len; i++) {
                         if (!has(stopped, now.items[i])) {
                                 kill(now.items[i], SIGSTOP);
@@ -218,7 +225,7 @@ static void stop_all(struct er_pids *stopped)
                                 any = true;
                         }
                 }
-                er_pids_release(&now);
+                release_pids(&now);
                 if (!any)
                         return;
         }
@@ -229,12 +236,12 @@ bool er_ptree_kill(er_deadline deadline, void (*reaped)(void *arg, pid_t pid, in
         int pause_ms = 0;
 
         while (!reap(reaped, arg)) {
-                struct er_pids stopped = ER_PIDS_INIT;
+                struct pids stopped = PIDS_INIT;
 
                 stop_all(&stopped);
                 for (size_t i = 0; i < stopped.len; i++)
                         kill(stopped.items[i], SIGKILL);
-                er_pids_release(&stopped);
+                release_pids(&stopped);
                 if (reap(reaped, arg))
                         return true;
                 if (er_deadline_poll_ms(deadline) == 0)
@@ -248,11 +255,11 @@ bool er_ptree_kill(er_deadline deadline, void (*reaped)(void *arg, pid_t pid, in
 
 void er_ptree_measure(pid_t root, struct er_ptree_use *ret)
 {
-        struct er_pids pids = ER_PIDS_INIT;
+        struct pids pids = PIDS_INIT;
         long ticks = sysconf(_SC_CLK_TCK), page = sysconf(_SC_PAGESIZE);
 
         *ret = (struct er_ptree_use){0};
-        er_ptree_list(root, &pids);
+        list_below(root, &pids);
         for (size_t i = 0; i < pids.len; i++) {
                 char buf[1024];
                 const char *rest;
@@ -265,7 +272,7 @@ void er_ptree_measure(pid_t root, struct er_ptree_use *ret)
                         ret->cpu_ms += stat_field(rest, field) * 1000u / (uint64_t)(ticks > 0 ? ticks : 100);
                 ret->rss += stat_field(rest, 24) * (uint64_t)page;
         }
-        er_pids_release(&pids);
+        release_pids(&pids);
 }
 
 static bool is_marked(pid_t pid, const char *wanted)
@@ -345,7 +352,7 @@ static void look_at_member(const struct er_traces *traces, struct session_look *
 /* One look at all processes. Those known by themselves are killed, those of the session collected. True: some were
  * killed. */
 static bool kill_known(const struct er_traces *traces, const char *mark, struct session_look *look,
-                       struct er_pids *members)
+                       struct pids *members)
 {
         const struct dirent *entry;
         DIR *proc = opendir("/proc");
@@ -384,14 +391,14 @@ void er_ptree_kill_traces(const struct er_traces *traces)
 
         /* Again until a look finds none: one that forks while we look may escape the first. */
         for (bool any = true; any && er_deadline_poll_ms(deadline) != 0;) {
-                struct er_pids members = ER_PIDS_INIT;
+                struct pids members = PIDS_INIT;
 
                 any = kill_known(traces, mark, &look, &members);
                 for (size_t i = 0; look.is_ours && !look.is_another && i < members.len; i++) {
                         kill(members.items[i], SIGKILL);
                         any = true;
                 }
-                er_pids_release(&members);
+                release_pids(&members);
                 if (any)
                         poll(NULL, 0, 5);
         }

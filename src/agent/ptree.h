@@ -11,15 +11,6 @@
 #include <sys/types.h>
 #include "base/clock.h"
 
-struct er_pids {
-        pid_t *items; /* (owned) */
-        size_t len, cap;
-};
-#define ER_PIDS_INIT {0}
-void er_pids_release(struct er_pids *pids);
-
-/* All descendants of root, itself not. */
-void er_ptree_list(pid_t root, struct er_pids *ret);
 /* Sends a signal to all descendants; returns how many there were. */
 size_t er_ptree_signal(pid_t root, int sig);
 /* Stops, then kills all of ours until none is left (also fork bombs), reaping them. reaped (may be NULL) is told of

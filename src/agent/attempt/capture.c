@@ -188,14 +188,8 @@ void er_capture_finish(struct er_capture *c)
                 } while (c->pipes[i] >= 0 && (c->size > size || c->dropped > dropped));
                 er_close(&c->pipes[i]);
         }
-}
-
-void er_capture_release(struct er_capture *c)
-{
         er_close(&c->log_fd);
         er_close(&c->idx_fd);
-        er_close(&c->pipes[0]);
-        er_close(&c->pipes[1]);
         free(c->buf);
         c->buf = NULL;
 }

@@ -39,8 +39,7 @@ bool er_capture_move(struct er_capture *capture, int i);
 /* Text of our own, or what a file holds, as if the job had written it. */
 void er_capture_text(struct er_capture *capture, unsigned stream, const char *text, size_t len);
 void er_capture_file(struct er_capture *capture, unsigned stream, int fd);
-/* Takes all that is left, without waiting for writers, and closes. */
+/* Takes all that is left, without waiting for writers; closes and frees. */
 void er_capture_finish(struct er_capture *capture);
-void er_capture_release(struct er_capture *capture);
 
 #endif

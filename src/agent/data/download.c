@@ -19,7 +19,7 @@
 #define TRIES_MAX 5
 #define NO_ROOM (1u << 20) /* with less free than that a write has failed for want of room */
 
-void er_download_facts_release(struct er_download_facts *facts)
+static void release_facts(struct er_download_facts *facts)
 {
         free(facts->version);
         facts->version = NULL;
@@ -331,7 +331,7 @@ static void read_headers(const struct er_str *text, struct er_download_facts *re
                 if (er_sv_starts(line, ER_SV("HTTP/"))) {
                         const char *space = memchr(line.ptr, ' ', line.len);
 
-                        er_download_facts_release(ret);
+                        release_facts(ret);
                         has_etag = false;
                         good = space && (size_t)(line.ptr + line.len - space) > 1 && space[1] == '2';
                 } else if (good && header(line, "Content-Length", &value) && value.len > 0 && value.len < 20) {

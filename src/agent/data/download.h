@@ -22,8 +22,6 @@ struct er_download_facts {
         uint64_t size;
         char *version; /* (owned) its ETag or time, or NULL */
 };
-#define ER_DOWNLOAD_FACTS_INIT {0}
-void er_download_facts_release(struct er_download_facts *facts);
 /*
  * Errors: ER_NOT_FOUND, ER_AUTH, ER_REMOTE for the server's own refusals; ER_NET with provider code "network" (no way
  * to the server from here) or "tool" (none of the programs is here): another machine may have more luck; ER_IO for the

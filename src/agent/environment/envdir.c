@@ -27,11 +27,6 @@ void er_envdir_release(struct er_envdir *env)
         *env = (struct er_envdir)ER_ENVDIR_INIT;
 }
 
-void er_envdir_hex(const unsigned char hash[ER_ENV_HASH], char ret[ER_ENVDIR_HEX])
-{
-        er_fmt_hex(hash, ER_ENV_HASH, ret);
-}
-
 int er_envdir_missing(const char *hex, struct er_err *err)
 {
         er_err_set(err, ER_NOT_FOUND, "environment %.12s is not on this host", hex);
@@ -75,13 +70,13 @@ static enum opened try_open(const struct er_agent *agent, const unsigned char ha
         bool make = why == ER_ENVDIR_MAKE, locked;
         int saved;
 
-        er_envdir_hex(hash, env.hex);
+        er_fmt_hex(hash, ER_ENV_HASH, env.hex);
         below = er_fmt("environments/%s", env.hex);
         env.path = er_path_join(agent->root, below);
         env.fd = make ? -1 : open(env.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (!make && (env.fd < 0 || !er_file_exists(env.fd, "recipe"))) {
                 er_envdir_release(&env);
-                er_envdir_hex(hash, env.hex);
+                er_fmt_hex(hash, ER_ENV_HASH, env.hex);
                 return er_envdir_missing(env.hex, err);
         }
         if (make && er_agent_dir(agent, below, true, &env.fd, err) < 0) {
@@ -116,7 +111,7 @@ int er_envdir_open(const struct er_agent *agent, const unsigned char hash[ER_ENV
                 poll(NULL, 0, GOING_LOOK_MS);
         if (rc != GOING)
                 return rc;
-        er_envdir_hex(hash, hex);
+        er_fmt_hex(hash, ER_ENV_HASH, hex);
         return why == ER_ENVDIR_MAKE ? er_err_set(err, ER_STATE, "environment %.12s is being removed", hex)
                                      : er_envdir_missing(hex, err);
 }
@@ -155,7 +150,8 @@ int er_envdir_claim(struct er_envdir *env)
         return errno == EAGAIN || errno == EACCES ? 0 : -1;
 }
 
-int er_envdir_claim_alone(struct er_envdir *env)
+/* The same, and nobody wants it or can come to want it. After 0 it is to be released soon. */
+static int claim_alone(struct er_envdir *env)
 {
         int rc = er_envdir_claim(env);
 
@@ -200,7 +196,7 @@ int er_envdir_remove(struct er_envdir *env, uint64_t *ret_freed, struct er_err *
 {
         er_autofree char *aside = er_fmt("%s.gone", env->path);
         er_auto(er_str) said = ER_STR_INIT;
-        int rc = er_envdir_is_wanted(env) ? 0 : er_envdir_claim_alone(env);
+        int rc = er_envdir_is_wanted(env) ? 0 : claim_alone(env);
 
         if (rc < 0)
                 return er_agent_fail(env->agent, errno, err, "lock %s", env->path);

@@ -24,7 +24,6 @@ struct er_envdir {
 };
 #define ER_ENVDIR_INIT {.fd = -1, .lock_fd = -1}
 void er_envdir_release(struct er_envdir *env);
-void er_envdir_hex(const unsigned char hash[ER_ENV_HASH], char ret[ER_ENVDIR_HEX]);
 enum er_envdir_for {
         ER_ENVDIR_LOOK, /* it may be removed meanwhile */
         ER_ENVDIR_WANT, /* until it is released */
@@ -43,8 +42,6 @@ void er_envdir_mark_used(const struct er_envdir *env);
 int64_t er_envdir_used_ms(const struct er_envdir *env);
 /* 1: the exclusive byte is ours now (until released); 0: somebody else's; -1 with errno. */
 int er_envdir_claim(struct er_envdir *env);
-/* The same, and nobody wants it or can come to want it. After 0 it is to be released soon. */
-int er_envdir_claim_alone(struct er_envdir *env);
 bool er_envdir_is_building(const struct er_envdir *env);
 /* Somebody but us wants it. */
 bool er_envdir_is_wanted(const struct er_envdir *env);

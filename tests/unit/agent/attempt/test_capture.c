@@ -43,7 +43,7 @@ static void a_failed_record_relabels_nothing(void **state)
         close(index);
         close(ends[0]);
         close(ends[1]);
-        er_capture_release(&c);
+        er_capture_finish(&c);
         close(fd);
         er_rmtree(AT_FDCWD, dir, NULL, NULL);
 }
