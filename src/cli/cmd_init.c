@@ -194,15 +194,15 @@ static void find_outputs(struct found *f)
 
 static bool resolves(const struct found *f, const char *key, const char *file)
 {
-        er_auto(er_environment) environment = ER_ENVIRONMENT_INIT;
+        er_auto(er_declaration) environment = ER_DECLARATION_INIT;
         er_auto(er_recipe) recipe = ER_RECIPE_INIT;
-        const struct er_env_context context = {.project_dir = f->dir, .command = &f->command};
+        const struct er_declaration_context context = {.project_dir = f->dir, .command = &f->command};
 
         er_strv_add(er_streq(key, "pip")     ? &environment.pip
                     : er_streq(key, "conda") ? &environment.conda
                                              : &environment.julia,
                     file);
-        return er_environment_resolve(&environment, &context, &recipe, NULL) >= 0;
+        return er_declaration_resolve(&environment, &context, &recipe, NULL) >= 0;
 }
 
 static void find_software(struct found *f)

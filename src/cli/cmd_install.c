@@ -120,7 +120,7 @@ struct adding {
 
 static const struct er_strv *declared(const struct er_config *config, const struct adding *a)
 {
-        const struct er_environment *software = &config->software;
+        const struct er_declaration *software = &config->software;
 
         for (size_t i = 0; a->environment && i < config->software_count; i++)
                 if (er_streq(config->software_named[i].name, a->environment))
@@ -154,7 +154,7 @@ static bool has_found(const struct er_config *config, const struct adding *a)
 {
         er_auto(er_strv) scripts = ER_STRV_INIT;
 
-        if (a->environment || !er_environment_is_empty(&config->software))
+        if (a->environment || !er_declaration_is_empty(&config->software))
                 return false;
         er_imports_scripts_of(a->dir, config->workdir, &config->command, config->command_is_line, &scripts);
         return scripts.len > 0;
@@ -166,7 +166,7 @@ static bool edit_yaml(const struct er_config *config, const struct adding *a, st
                    *plain[] = {managers[a->kind], NULL};
         const char *pip[] = {"pip", NULL};
         er_auto(er_strv) automatic = ER_STRV_INIT;
-        bool empty = !a->environment && er_environment_is_empty(&config->software);
+        bool empty = !a->environment && er_declaration_is_empty(&config->software);
 
         if (a->kind != ER_EDIT_PIP && has_found(config, a)) {
                 er_strv_add(&automatic, "auto");

@@ -107,7 +107,7 @@ static void take_options(const struct run_opts *opts, char **args, int count, st
 
 static int take_software(const struct run_opts *opts, struct er_config *config, struct er_err *err)
 {
-        struct er_environment *software = &config->software_options;
+        struct er_declaration *software = &config->software_options;
         static const char *const words[] = {
                 [ER_FETCH_AUTO] = "auto", [ER_FETCH_HOST] = "host", [ER_FETCH_HERE] = "here"};
 

@@ -26,14 +26,14 @@ int er_env_build(struct er_session *session, struct er_recipe *recipe, struct er
 {
         struct building building = {.live = live, .host = er_session_host(session)};
         struct er_transfer transfer = {.progress = on_transfer, .arg = &building};
-        const struct er_env_ways ways = {.transfer = &transfer, .progress = on_progress, .arg = &building};
-        er_auto(er_env_request) request = ER_ENV_REQUEST_INIT;
+        const struct er_environment_ways ways = {.transfer = &transfer, .progress = on_progress, .arg = &building};
+        er_auto(er_environment_request) request = ER_ENVIRONMENT_REQUEST_INIT;
         int rc;
 
         on_progress(&building, "setting up the environment");
-        rc = er_env_begin(session, recipe, &ways, &request, err);
+        rc = er_environment_begin(session, recipe, &ways, &request, err);
         if (rc == 0)
-                rc = er_env_await(&request, on_progress, &building, err);
+                rc = er_environment_await(&request, on_progress, &building, err);
         er_live_clear(live);
         return rc;
 }

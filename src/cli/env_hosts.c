@@ -30,7 +30,7 @@ static const char *state_name(unsigned state)
 struct visit {
         struct er_host host;
         struct er_session *session;
-        struct er_env_list list;
+        struct er_environment_list list;
         struct er_err err;
         int rc;
 };
@@ -44,7 +44,7 @@ struct visits {
 static void visits_release(struct visits *visits)
 {
         for (size_t i = 0; i < visits->count; i++) {
-                er_env_list_release(&visits->items[i].list);
+                er_environment_list_release(&visits->items[i].list);
                 er_session_free(visits->items[i].session);
                 er_host_release(&visits->items[i].host);
                 er_err_release(&visits->items[i].err);
@@ -61,7 +61,7 @@ static void visit(void *arg, size_t index)
 
         v->rc = er_session_open(&v->host, &opts, &v->session, &v->err);
         if (v->rc == 0)
-                v->rc = er_env_list(v->session, &v->list, &v->err);
+                v->rc = er_environment_list(v->session, &v->list, &v->err);
 }
 
 static int find_hosts(const struct er_cli *cli, const struct er_strv *on, struct visits *ret, struct er_err *err)
@@ -101,7 +101,7 @@ static int look(const struct er_cli *cli, const struct er_strv *on, struct visit
         return 0;
 }
 
-static void name_of(const struct er_env_entry *entry, char ret[ER_HASH_HEX])
+static void name_of(const struct er_environment_entry *entry, char ret[ER_HASH_HEX])
 {
         er_fmt_hex(entry->hash, ER_ENV_HASH, ret);
 }
@@ -128,7 +128,7 @@ int er_env_hosts_list(const struct er_cli *cli, const struct er_strv *on, struct
                 return -1;
         for (size_t i = 0; i < visits.count; i++) {
                 for (size_t k = 0; k < visits.items[i].list.count; k++) {
-                        const struct er_env_entry *entry = &visits.items[i].list.items[k];
+                        const struct er_environment_entry *entry = &visits.items[i].list.items[k];
                         char name[ER_HASH_HEX];
 
                         name_of(entry, name);
@@ -154,7 +154,7 @@ int er_env_hosts_list(const struct er_cli *cli, const struct er_strv *on, struct
 
 struct meant {
         struct visit *visit;
-        const struct er_env_entry *entry;
+        const struct er_environment_entry *entry;
 };
 struct all_meant {
         struct meant *items;
@@ -167,7 +167,7 @@ static void all_meant_release(struct all_meant *all)
 }
 #define AUTO_MEANT __attribute__((cleanup(all_meant_release))) struct all_meant
 
-static void mean(struct all_meant *all, struct visit *v, const struct er_env_entry *entry)
+static void mean(struct all_meant *all, struct visit *v, const struct er_environment_entry *entry)
 {
         all->items = er_grow(all->items, &all->cap, all->count + 1, sizeof *all->items);
         all->items[all->count++] = (struct meant){v, entry};
@@ -185,7 +185,7 @@ static int mean_name(const struct visits *visits, const char *name, struct all_m
         }
         for (size_t i = 0; i < visits->count; i++) {
                 for (size_t k = 0; k < visits->items[i].list.count; k++) {
-                        const struct er_env_entry *entry = &visits->items[i].list.items[k];
+                        const struct er_environment_entry *entry = &visits->items[i].list.items[k];
                         char hex[ER_HASH_HEX];
 
                         name_of(entry, hex);
@@ -219,7 +219,7 @@ static int mean_all(const struct visits *visits, char *const *names, int count, 
 
 static void show_one(const struct meant *meant, struct er_str *out)
 {
-        const struct er_env_entry *entry = meant->entry;
+        const struct er_environment_entry *entry = meant->entry;
         char name[ER_HASH_HEX];
         er_auto(er_str) size = ER_STR_INIT;
 
@@ -241,7 +241,7 @@ static void show_one(const struct meant *meant, struct er_str *out)
 
 static json_t *show_json(const struct meant *meant)
 {
-        const struct er_env_entry *entry = meant->entry;
+        const struct er_environment_entry *entry = meant->entry;
         char name[ER_HASH_HEX];
 
         name_of(entry, name);
@@ -302,7 +302,7 @@ int er_env_hosts_check(const struct er_cli *cli, const struct er_strv *on, char 
         for (size_t i = 0; i < all.count; i++) {
                 er_auto(er_err) why = ER_ERR_INIT;
                 char name[ER_HASH_HEX];
-                int rc = er_env_check(all.items[i].visit->session, all.items[i].entry->hash, &why);
+                int rc = er_environment_check(all.items[i].visit->session, all.items[i].entry->hash, &why);
 
                 if (rc < 0 && why.code != ER_STATE)
                         return er_err_move(err, &why);
@@ -335,7 +335,7 @@ int er_env_hosts_rm(const struct er_cli *cli, const struct er_strv *on, char *co
         if (look(cli, on, &visits, err) < 0 || mean_all(&visits, names, count, &all, err) < 0)
                 return -1;
         for (size_t i = 0; i < all.count; i++)
-                if (er_env_remove(all.items[i].visit->session, all.items[i].entry->hash, &freed, err) < 0)
+                if (er_environment_remove(all.items[i].visit->session, all.items[i].entry->hash, &freed, err) < 0)
                         return er_err_wrap(err, "%s", all.items[i].visit->host.name);
         er_fmt_size(&size, freed);
         er_say(cli, "%s freed", size.buf);

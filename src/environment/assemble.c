@@ -295,11 +295,11 @@ static int add_script(struct assembly *a, const struct er_strv *parts, bool cont
         er_strv_add(&names, "main.sh");
         er_str_add(&script, "#!/bin/sh\n# Made by errand: how this environment is built and verified.\n");
         for (size_t i = 0; i < names.len; i++) {
-                const struct er_env_script *found = NULL;
+                const struct er_build_script *found = NULL;
 
-                for (size_t k = 0; k < er_env_script_count; k++)
-                        if (er_streq(er_env_scripts[k].name, names.items[i]))
-                                found = &er_env_scripts[k];
+                for (size_t k = 0; k < er_build_script_count; k++)
+                        if (er_streq(er_build_scripts[k].name, names.items[i]))
+                                found = &er_build_scripts[k];
                 if (!found)
                         return er_err_set(err, ER_INTERNAL, "the script %s is not in this program", names.items[i]);
                 if (er_streq(found->name, "main.sh")) {
@@ -312,10 +312,10 @@ static int add_script(struct assembly *a, const struct er_strv *parts, bool cont
                 er_str_addn(&script, found->data, found->len);
         }
         er_recipe_add(&a->recipe, "build.sh", er_svn(script.buf, script.len), 0700);
-        for (size_t k = 0; k < er_env_script_count; k++)
-                if (!er_ends(er_env_scripts[k].name, ".sh"))
-                        er_recipe_add(&a->recipe, er_env_scripts[k].name,
-                                      er_svn(er_env_scripts[k].data, er_env_scripts[k].len), 0600);
+        for (size_t k = 0; k < er_build_script_count; k++)
+                if (!er_ends(er_build_scripts[k].name, ".sh"))
+                        er_recipe_add(&a->recipe, er_build_scripts[k].name,
+                                      er_svn(er_build_scripts[k].data, er_build_scripts[k].len), 0600);
         return 0;
 }
 
@@ -347,7 +347,7 @@ static void summarize(struct er_str *out, const char *word, const struct er_strv
 
 static char *summary_of(const struct er_wants *wants)
 {
-        const struct er_environment *said = wants->said;
+        const struct er_declaration *said = wants->said;
         er_auto(er_str) out = ER_STR_INIT;
 
         if (said->container) {
@@ -383,7 +383,7 @@ static int assemble(struct assembly *a, struct er_err *err)
         static const char *const fetch_names[] = {
                 [ER_FETCH_AUTO] = "auto", [ER_FETCH_HOST] = "host", [ER_FETCH_HERE] = "here"};
         const struct er_wants *wants = a->wants;
-        const struct er_environment *said = wants->said;
+        const struct er_declaration *said = wants->said;
         const struct er_requirements *pip = &wants->pip;
         const char *
                 requires

@@ -70,9 +70,9 @@ static int write_files(struct fetching *f, struct er_err *err)
                 }
         }
         for (size_t i = 0; i < ER_LEN(parts); i++)
-                for (size_t k = 0; k < er_env_script_count; k++)
-                        if (er_streq(er_env_scripts[k].name, parts[i]))
-                                er_str_addn(&text, er_env_scripts[k].data, er_env_scripts[k].len);
+                for (size_t k = 0; k < er_build_script_count; k++)
+                        if (er_streq(er_build_scripts[k].name, parts[i]))
+                                er_str_addn(&text, er_build_scripts[k].data, er_build_scripts[k].len);
         return er_file_write(AT_FDCWD, script, text.buf, text.len, 0700, false, err);
 }
 

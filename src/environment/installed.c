@@ -233,7 +233,7 @@ int er_conda_list(const char *dir, struct er_strv *ret_conda, struct er_strv *re
 }
 
 static int take_dependencies(const struct er_yaml *yaml, const struct er_yaml_node *list,
-                             const struct er_req_place *place, struct er_strv *conda,
+                             const struct er_req_origin *origin, struct er_strv *conda,
                              struct er_requirements *requirements, struct er_err *err)
 {
         if (er_yaml_type(list) != ER_YAML_LIST)
@@ -255,28 +255,28 @@ static int take_dependencies(const struct er_yaml *yaml, const struct er_yaml_no
                         text = er_yaml_text(er_yaml_item(pip, k), &len);
                         if (!text)
                                 return er_yaml_err(yaml, er_yaml_item(pip, k), err, "expected a requirement");
-                        if (er_requirements_add(er_svn(text, len), place, requirements, err) < 0)
+                        if (er_requirements_add(er_svn(text, len), origin, requirements, err) < 0)
                                 return -1;
                 }
         }
         return 0;
 }
 
-int er_condafile_read(const char *path, const struct er_req_place *from, struct er_strv *conda,
+int er_condafile_read(const char *path, const struct er_req_origin *from, struct er_strv *conda,
                       struct er_strv *channels, struct er_requirements *requirements, struct er_err *err)
 {
         er_autofree char *dir = er_path_dir(path);
-        struct er_req_place place = *from;
+        struct er_req_origin origin = *from;
         const struct er_yaml_node *root, *node;
         er_autoptr(er_yaml) yaml = NULL;
 
         if (er_yaml_load(path, &yaml, err) < 0)
                 return -1;
-        place.dir = dir;
-        place.file = er_path_base(path);
+        origin.dir = dir;
+        origin.file = er_path_base(path);
         root = er_yaml_root(yaml);
         if (!root || er_yaml_type(root) != ER_YAML_MAP)
-                return er_err_set(err, ER_CONFIG, "%s: expected channels: and dependencies:", place.file);
+                return er_err_set(err, ER_CONFIG, "%s: expected channels: and dependencies:", origin.file);
         node = er_yaml_get(root, "channels");
         for (size_t i = 0; node && i < er_yaml_count(node); i++) {
                 const char *text = er_yaml_text(er_yaml_item(node, i), NULL);
@@ -287,5 +287,5 @@ int er_condafile_read(const char *path, const struct er_req_place *from, struct 
                         er_strv_add(channels, text);
         }
         node = er_yaml_get(root, "dependencies");
-        return node ? take_dependencies(yaml, node, &place, conda, requirements, err) : 0;
+        return node ? take_dependencies(yaml, node, &origin, conda, requirements, err) : 0;
 }

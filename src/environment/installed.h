@@ -20,7 +20,7 @@ int er_venv_list(const char *dir, struct er_strv *ret, char **ret_python, struct
 int er_conda_list(const char *dir, struct er_strv *ret_conda, struct er_strv *ret_pip, struct er_strv *ret_channels,
                   struct er_err *err);
 /* environment.yml: dependencies, channels, and the lines of its pip: section into requirements. */
-int er_condafile_read(const char *path, const struct er_req_place *from, struct er_strv *conda,
+int er_condafile_read(const char *path, const struct er_req_origin *from, struct er_strv *conda,
                       struct er_strv *channels, struct er_requirements *requirements, struct er_err *err);
 
 #endif

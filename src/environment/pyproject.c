@@ -14,7 +14,7 @@
 #define FILE_MAX_BYTES ((size_t)1 << 20)
 
 struct project {
-        const struct er_req_place *place; /* of the file */
+        const struct er_req_origin *origin; /* of the file */
         struct er_requirements *ret;
         struct er_strv extras;  /* asked for, in the form of names */
         struct er_strv offered; /* what there is */
@@ -84,7 +84,7 @@ static int take_poetry(struct project *project, const char *name, const char *ve
         }
         er_str_add(&line, name);
         add_poetry_version(&line, version);
-        return er_requirements_add(er_svn(line.buf, line.len), project->place, project->ret, err);
+        return er_requirements_add(er_svn(line.buf, line.len), project->origin, project->ret, err);
 }
 
 static bool is_word(const char *text, size_t len, const char *more)
@@ -116,7 +116,7 @@ static int visit(void *arg, const struct er_strv *path, const char *text, bool i
                 return 0;
         if (path_is(path, 2, "project", "dependencies", NULL, NULL) && path->len == 2) {
                 project->found = true;
-                return er_requirements_add(er_sv(text), project->place, project->ret, err);
+                return er_requirements_add(er_sv(text), project->origin, project->ret, err);
         }
         if (path_is(path, 3, "project", "optional-dependencies", NULL, NULL) && path->len == 3) {
                 er_autofree char *extra = er_distribution_name(er_sv(path->items[2]));
@@ -124,7 +124,7 @@ static int visit(void *arg, const struct er_strv *path, const char *text, bool i
                 if (!er_strv_has(&project->offered, extra))
                         er_strv_add(&project->offered, extra);
                 return er_strv_has(&project->extras, extra)
-                               ? er_requirements_add(er_sv(text), project->place, project->ret, err)
+                               ? er_requirements_add(er_sv(text), project->origin, project->ret, err)
                                : 0;
         }
         if (path_is(path, 2, "project", "requires-python", NULL, NULL)) {
@@ -158,16 +158,16 @@ static int visit(void *arg, const struct er_strv *path, const char *text, bool i
 /* The indented lines after "install_requires =". */
 static int read_setup_cfg(struct project *project, struct er_sv text, struct er_err *err)
 {
-        struct er_req_place place = *project->place;
+        struct er_req_origin origin = *project->origin;
         struct er_sv line;
         bool options = false, inside = false;
 
-        place.line = 0;
+        origin.line = 0;
         while (er_sv_cut(&text, '\n', &line)) {
                 bool indented = line.len && (line.ptr[0] == ' ' || line.ptr[0] == '\t');
                 struct er_sv plain = er_sv_trim(line);
 
-                place.line++;
+                origin.line++;
                 if (!plain.len || plain.ptr[0] == '#' || plain.ptr[0] == ';')
                         continue;
                 if (plain.ptr[0] == '[') {
@@ -186,7 +186,7 @@ static int read_setup_cfg(struct project *project, struct er_sv text, struct er_
                         plain = rest.ptr ? er_sv_trim(rest) : er_svn("", 0);
                 }
                 if (inside && plain.len && !er_sv_starts(plain, ER_SV("file:")) &&
-                    er_requirements_add(plain, &place, project->ret, err) < 0)
+                    er_requirements_add(plain, &origin, project->ret, err) < 0)
                         return -1;
         }
         return 0;
@@ -197,9 +197,9 @@ static int read_setup_py(struct project *project, struct er_sv text, struct er_e
 {
         er_autofree char *code = er_sv_dup(text);
         const char *at = strstr(code, "install_requires");
-        struct er_req_place place = *project->place;
+        struct er_req_origin origin = *project->origin;
 
-        place.line = 0;
+        origin.line = 0;
         if (!at)
                 return 0;
         at += strlen("install_requires");
@@ -224,7 +224,7 @@ static int read_setup_py(struct project *project, struct er_sv text, struct er_e
                 if (!end)
                         break;
                 project->found = true;
-                if (er_requirements_add(er_svn(at + 1, (size_t)(end - at) - 1), &place, project->ret, err) < 0)
+                if (er_requirements_add(er_svn(at + 1, (size_t)(end - at) - 1), &origin, project->ret, err) < 0)
                         return -1;
                 at = end;
         }
@@ -260,22 +260,22 @@ static bool is_dir(const char *dir, const char *name)
 
 static int read_toml(struct project *project, const char *dir, struct er_sv text, struct er_err *err)
 {
-        if (er_toml_read(text, project->place->file, visit, project, err) < 0)
+        if (er_toml_read(text, project->origin->file, visit, project, err) < 0)
                 return -1;
         for (size_t i = 0; i < project->dynamic_files.len; i++) {
                 er_autofree char *path = er_path_join(dir, project->dynamic_files.items[i]);
 
-                if (er_requirements_read(path, project->place, project->ret, err) < 0)
+                if (er_requirements_read(path, project->origin, project->ret, err) < 0)
                         return -1;
         }
         for (size_t i = 0; i < project->extras.len; i++)
                 if (!er_strv_has(&project->offered, project->extras.items[i]))
-                        return er_err_set(err, ER_CONFIG, "%s has no extra named %s", project->place->file,
+                        return er_err_set(err, ER_CONFIG, "%s has no extra named %s", project->origin->file,
                                           project->extras.items[i]);
         return 0;
 }
 
-static int read_project(struct project *project, const char *dir, const char *shown, const struct er_req_place *from,
+static int read_project(struct project *project, const char *dir, const char *shown, const struct er_req_origin *from,
                         bool source, struct er_err *err)
 {
         static const struct {
@@ -288,7 +288,7 @@ static int read_project(struct project *project, const char *dir, const char *sh
                 er_auto(er_str) text = ER_STR_INIT;
                 er_autofree char *file = er_streq(shown, ".") ? er_strdup(files[i].name)
                                                               : er_path_join(shown, files[i].name);
-                struct er_req_place place = *from;
+                struct er_req_origin origin = *from;
                 int there = read_file(dir, files[i].name, &text, err);
 
                 if (there < 0)
@@ -296,14 +296,14 @@ static int read_project(struct project *project, const char *dir, const char *sh
                 if (!there)
                         continue;
                 any = true;
-                place.dir = dir;
-                place.file = file;
-                place.line = 0;
-                place.depth++;
-                project->place = &place;
+                origin.dir = dir;
+                origin.file = file;
+                origin.line = 0;
+                origin.depth++;
+                project->origin = &origin;
                 there = files[i].read ? files[i].read(project, er_svn(text.buf, text.len), err)
                                       : read_toml(project, dir, er_svn(text.buf, text.len), err);
-                project->place = NULL;
+                project->origin = NULL;
                 if (there < 0)
                         return -1;
         }
@@ -327,7 +327,7 @@ static int read_project(struct project *project, const char *dir, const char *sh
         return 0;
 }
 
-int er_pyproject_read(const char *dir, struct er_sv extras, bool source, const struct er_req_place *from,
+int er_pyproject_read(const char *dir, struct er_sv extras, bool source, const struct er_req_origin *from,
                       struct er_requirements *ret, struct er_err *err)
 {
         er_autofree char *root = er_path_abs(from->project_dir);

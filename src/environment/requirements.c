@@ -24,9 +24,9 @@ void er_requirements_release(struct er_requirements *r)
         *r = (struct er_requirements)ER_REQUIREMENTS_INIT;
 }
 
-/* ER_CONFIG with the place before it. */
-static int at_place(const struct er_req_place *place, struct er_err *err, const char *fmt, ...) ER_PRINTF(3, 4);
-static int at_place(const struct er_req_place *place, struct er_err *err, const char *fmt, ...)
+/* ER_CONFIG, beginning with where it is. */
+static int fail_at(const struct er_req_origin *origin, struct er_err *err, const char *fmt, ...) ER_PRINTF(3, 4);
+static int fail_at(const struct er_req_origin *origin, struct er_err *err, const char *fmt, ...)
 {
         er_auto(er_str) text = ER_STR_INIT;
         va_list args;
@@ -34,9 +34,9 @@ static int at_place(const struct er_req_place *place, struct er_err *err, const 
         va_start(args, fmt);
         er_str_addv(&text, fmt, args);
         va_end(args);
-        if (place->line)
-                return er_err_set(err, ER_CONFIG, "%s:%u: %s", place->file, place->line, text.buf);
-        return er_err_set(err, ER_CONFIG, "%s: %s", place->file, text.buf);
+        if (origin->line)
+                return er_err_set(err, ER_CONFIG, "%s:%u: %s", origin->file, origin->line, text.buf);
+        return er_err_set(err, ER_CONFIG, "%s: %s", origin->file, text.buf);
 }
 
 static bool is_space(char c)
@@ -273,11 +273,11 @@ static bool is_archive(const char *path)
 }
 
 /* The absolute name of a file or directory that is there, tried below the project and beside the file; or NULL. */
-static char *locate(struct er_sv name, const struct er_req_place *place, struct stat *st)
+static char *locate(struct er_sv name, const struct er_req_origin *origin, struct stat *st)
 {
         er_autofree char *text = er_sv_dup(name);
         er_autofree char *plain = er_path_expand(text);
-        const char *bases[] = {place->project_dir, place->dir};
+        const char *bases[] = {origin->project_dir, origin->dir};
 
         for (size_t i = 0; i < ER_LEN(bases); i++) {
                 er_autofree char *joined = bases[i] ? er_path_join(bases[i], plain) : er_strdup(plain);
@@ -290,13 +290,13 @@ static char *locate(struct er_sv name, const struct er_req_place *place, struct 
         return NULL;
 }
 
-static int add_item(const struct er_req_place *place, struct er_requirements *ret, char *item, struct er_err *err)
+static int add_item(const struct er_req_origin *origin, struct er_requirements *ret, char *item, struct er_err *err)
 {
-        struct er_strv *list = place->constraint ? &ret->constraints : &ret->items;
+        struct er_strv *list = origin->constraint ? &ret->constraints : &ret->items;
 
         if (list->len >= ITEMS_MAX) {
                 free(item);
-                return at_place(place, err, "more than %zu requirements", ITEMS_MAX);
+                return fail_at(origin, err, "more than %zu requirements", ITEMS_MAX);
         }
         if (er_strv_has(list, item))
                 free(item);
@@ -306,7 +306,7 @@ static int add_item(const struct er_req_place *place, struct er_requirements *re
 }
 
 /* "PATH[extras] ; marker --options" of this machine. */
-static int add_local(struct er_sv line, const struct er_req_place *place, struct er_requirements *ret,
+static int add_local(struct er_sv line, const struct er_req_origin *origin, struct er_requirements *ret,
                      struct er_err *err)
 {
         struct er_sv options, marker, path, extras = er_svn("", 0);
@@ -333,22 +333,22 @@ static int add_local(struct er_sv line, const struct er_req_place *place, struct
                 }
         }
         if (memchr(path.ptr, '\0', path.len))
-                return at_place(place, err, "a NUL character");
-        found = locate(path, place, &st);
+                return fail_at(origin, err, "a NUL character");
+        found = locate(path, origin, &st);
         if (!found)
-                return at_place(place, err, "%.*s: there is no such file or directory", (int)path.len, path.ptr);
+                return fail_at(origin, err, "%.*s: there is no such file or directory", (int)path.len, path.ptr);
         if (S_ISDIR(st.st_mode))
-                return er_pyproject_read(found, extras, true, place, ret, err);
+                return er_pyproject_read(found, extras, true, origin, ret, err);
         if (!S_ISREG(st.st_mode) || !is_archive(found))
-                return at_place(place, err, "%.*s is neither a directory nor a wheel or source archive", (int)path.len,
-                                path.ptr);
+                return fail_at(origin, err, "%.*s is neither a directory nor a wheel or source archive", (int)path.len,
+                               path.ptr);
         er_str_addf(&item, "${ERRAND_FILES}/%s", er_path_base(found));
         if (!add_extras(&item, extras))
-                return at_place(place, err, "what is in [ ] must be names of extras");
+                return fail_at(origin, err, "what is in [ ] must be names of extras");
         add_tail(&item, marker, options);
         if (!er_strv_has(&ret->files, found))
                 er_strv_add(&ret->files, found);
-        return add_item(place, ret, er_str_detach(&item), err);
+        return add_item(origin, ret, er_str_detach(&item), err);
 }
 
 /* An argument of an option: without quotes around it. */
@@ -360,10 +360,10 @@ static struct er_sv unquote(struct er_sv s)
         return s;
 }
 
-static int set_index(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+static int set_index(struct er_sv value, const struct er_req_origin *origin, struct er_requirements *ret,
                      struct er_err *err)
 {
-        (void)place;
+        (void)origin;
         (void)err;
         free(ret->index_url);
         ret->index_url = er_sv_dup(value);
@@ -379,16 +379,16 @@ static int add_once(struct er_strv *list, struct er_sv value)
         return 0;
 }
 
-static int add_extra_index(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+static int add_extra_index(struct er_sv value, const struct er_req_origin *origin, struct er_requirements *ret,
                            struct er_err *err)
 {
-        (void)place;
+        (void)origin;
         (void)err;
         return add_once(&ret->extra_index_urls, value);
 }
 
 /* A directory of this machine becomes absolute; what is in it travels with the recipe (resolve.c). */
-static int add_find_links(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+static int add_find_links(struct er_sv value, const struct er_req_origin *origin, struct er_requirements *ret,
                           struct er_err *err)
 {
         er_autofree char *path = NULL;
@@ -398,79 +398,80 @@ static int add_find_links(struct er_sv value, const struct er_req_place *place, 
                 return add_once(&ret->find_links, value);
         if (er_sv_starts(value, ER_SV("file://")))
                 value = from(value, 7);
-        path = locate(value, place, &st);
+        path = locate(value, origin, &st);
         if (!path)
-                return at_place(place, err, "--find-links %.*s: there is no such directory", (int)value.len, value.ptr);
+                return fail_at(origin, err, "--find-links %.*s: there is no such directory", (int)value.len, value.ptr);
         return add_once(&ret->find_links, er_sv(path));
 }
 
-static int add_trusted(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+static int add_trusted(struct er_sv value, const struct er_req_origin *origin, struct er_requirements *ret,
                        struct er_err *err)
 {
-        (void)place;
+        (void)origin;
         (void)err;
         return add_once(&ret->trusted_hosts, value);
 }
 
-static int include(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, bool constraint,
+static int include(struct er_sv value, const struct er_req_origin *origin, struct er_requirements *ret, bool constraint,
                    struct er_err *err)
 {
         er_autofree char *name = er_sv_dup(value);
         er_autofree char *path = NULL;
-        struct er_req_place inner = *place;
+        struct er_req_origin inner = *origin;
 
         if (is_url(value))
-                return at_place(place, err, "%s: files at URLs are not read; download it into the project", name);
-        path = er_path_join(place->dir ? place->dir : place->project_dir, name);
-        inner.constraint = place->constraint || constraint;
+                return fail_at(origin, err, "%s: files at URLs are not read; download it into the project", name);
+        path = er_path_join(origin->dir ? origin->dir : origin->project_dir, name);
+        inner.constraint = origin->constraint || constraint;
         return er_requirements_read(path, &inner, ret, err);
 }
 
-static int include_requirements(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+static int include_requirements(struct er_sv value, const struct er_req_origin *origin, struct er_requirements *ret,
                                 struct er_err *err)
 {
-        return include(value, place, ret, false, err);
+        return include(value, origin, ret, false, err);
 }
 
-static int include_constraints(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+static int include_constraints(struct er_sv value, const struct er_req_origin *origin, struct er_requirements *ret,
                                struct er_err *err)
 {
-        return include(value, place, ret, true, err);
+        return include(value, origin, ret, true, err);
 }
 
-static int add_editable(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+static int add_editable(struct er_sv value, const struct er_req_origin *origin, struct er_requirements *ret,
                         struct er_err *err)
 {
         if (!is_url(value) || er_sv_starts(value, ER_SV("file:")))
-                return add_local(value, place, ret, err);
+                return add_local(value, origin, ret, err);
         /* From a repository: nobody edits it on the host, so it is installed like any other. */
-        return er_requirements_add(value, place, ret, err);
+        return er_requirements_add(value, origin, ret, err);
 }
 
-static int set_no_index(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+static int set_no_index(struct er_sv value, const struct er_req_origin *origin, struct er_requirements *ret,
                         struct er_err *err)
 {
         (void)value;
-        (void)place;
+        (void)origin;
         (void)err;
         ret->no_index = true;
         return 0;
 }
 
-static int set_pre(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+static int set_pre(struct er_sv value, const struct er_req_origin *origin, struct er_requirements *ret,
                    struct er_err *err)
 {
         (void)value;
-        (void)place;
+        (void)origin;
         (void)err;
         ret->pre = true;
         return 0;
 }
 
-static int ignore(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret, struct er_err *err)
+static int ignore(struct er_sv value, const struct er_req_origin *origin, struct er_requirements *ret,
+                  struct er_err *err)
 {
         (void)value;
-        (void)place;
+        (void)origin;
         (void)ret;
         (void)err;
         return 0;
@@ -480,7 +481,7 @@ static const struct option {
         const char *name;
         bool argument;
         /* NULL: kept as a line of the file that is made. */
-        int (*take)(struct er_sv value, const struct er_req_place *place, struct er_requirements *ret,
+        int (*take)(struct er_sv value, const struct er_req_origin *origin, struct er_requirements *ret,
                     struct er_err *err);
 } options[] = {
         {"-r", true, include_requirements},
@@ -507,7 +508,7 @@ static const struct option {
         {"--process-dependency-links", false, ignore},
 };
 
-static int add_option(struct er_sv line, const struct er_req_place *place, struct er_requirements *ret,
+static int add_option(struct er_sv line, const struct er_req_origin *origin, struct er_requirements *ret,
                       struct er_err *err)
 {
         for (size_t i = 0; i < ER_LEN(options); i++) {
@@ -525,16 +526,16 @@ static int add_option(struct er_sv line, const struct er_req_place *place, struc
                         value = from(value, 1);
                 value = unquote(value);
                 if (option->argument && !value.len)
-                        return at_place(place, err, "%s needs a value", option->name);
+                        return fail_at(origin, err, "%s needs a value", option->name);
                 if (memchr(value.ptr, '\0', value.len))
-                        return at_place(place, err, "a NUL character");
+                        return fail_at(origin, err, "a NUL character");
                 if (option->take)
-                        return option->take(value, place, ret, err);
+                        return option->take(value, origin, ret, err);
                 er_autofree char *kept = er_fmt("%s %.*s", option->name, (int)value.len, value.ptr);
                 return add_once(&ret->options, er_sv(kept));
         }
-        return at_place(place, err, "the option %.*s is not understood", (int)(line.len > 60 ? 60 : line.len),
-                        line.ptr);
+        return fail_at(origin, err, "the option %.*s is not understood", (int)(line.len > 60 ? 60 : line.len),
+                       line.ptr);
 }
 
 static bool looks_local(struct er_sv line)
@@ -557,7 +558,7 @@ static bool looks_local(struct er_sv line)
         return strchr(text, '/') || is_archive(text);
 }
 
-int er_requirements_add(struct er_sv line, const struct er_req_place *place, struct er_requirements *ret,
+int er_requirements_add(struct er_sv line, const struct er_req_origin *origin, struct er_requirements *ret,
                         struct er_err *err)
 {
         er_autofree char *item = NULL;
@@ -568,33 +569,33 @@ int er_requirements_add(struct er_sv line, const struct er_req_place *place, str
         if (!line.len)
                 return 0;
         if (memchr(line.ptr, '\0', line.len))
-                return at_place(place, err, "a NUL character");
+                return fail_at(origin, err, "a NUL character");
         if (line.ptr[0] == '-')
-                return add_option(line, place, ret, err);
+                return add_option(line, origin, ret, err);
         if (looks_local(line))
-                return add_local(line, place, ret, err);
+                return add_local(line, origin, ret, err);
         if (is_url(line)) {
                 er_auto(er_str) text = ER_STR_INIT;
                 size_t n = find_marker(line, true);
 
                 er_str_addn(&text, line.ptr, er_sv_trim(er_svn(line.ptr, n)).len);
                 add_tail(&text, n < line.len ? from(line, n + 1) : er_svn("", 0), er_svn("", 0));
-                return add_item(place, ret, er_str_detach(&text), err);
+                return add_item(origin, ret, er_str_detach(&text), err);
         }
         /* "name @ file:..." is a local one with a name before it. */
         at = memchr(line.ptr, '@', line.len);
         if (at) {
                 url = skip_space(er_svn(at + 1, line.len - (size_t)(at + 1 - line.ptr)));
                 if (er_sv_starts(url, ER_SV("file:")))
-                        return add_local(url, place, ret, err);
+                        return add_local(url, origin, ret, err);
         }
         item = er_requirement_canonical(line, &why);
         if (!item) {
                 er_autofree char *shown = er_strndup(line.ptr, line.len > 80 ? 80 : line.len);
 
-                return at_place(place, err, "\"%s\" is no requirement: %s", shown, why);
+                return fail_at(origin, err, "\"%s\" is no requirement: %s", shown, why);
         }
-        return add_item(place, ret, er_take(item), err);
+        return add_item(origin, ret, er_take(item), err);
 }
 
 /* Cuts the comment off: a '#' at the start or after white space. */
@@ -606,10 +607,10 @@ static struct er_sv uncomment(struct er_sv line)
         return line;
 }
 
-int er_requirements_parse(struct er_sv text, const struct er_req_place *from_place, struct er_requirements *ret,
+int er_requirements_parse(struct er_sv text, const struct er_req_origin *from_place, struct er_requirements *ret,
                           struct er_err *err)
 {
-        struct er_req_place place = *from_place;
+        struct er_req_origin origin = *from_place;
         er_auto(er_str) logical = ER_STR_INIT;
         struct er_sv line;
         unsigned number = 0;
@@ -625,7 +626,7 @@ int er_requirements_parse(struct er_sv text, const struct er_req_place *from_pla
                 comment = skip_space(line).len && skip_space(line).ptr[0] == '#';
                 goes_on = !comment && line.len && line.ptr[line.len - 1] == '\\' && text.ptr;
                 if (!logical.len)
-                        place.line = number;
+                        origin.line = number;
                 if (goes_on)
                         line.len--;
                 if (!comment)
@@ -634,7 +635,7 @@ int er_requirements_parse(struct er_sv text, const struct er_req_place *from_pla
                         er_str_addc(&logical, ' ');
                         continue;
                 }
-                if (er_requirements_add(uncomment(er_svn(logical.buf, logical.len)), &place, ret, err) < 0)
+                if (er_requirements_add(uncomment(er_svn(logical.buf, logical.len)), &origin, ret, err) < 0)
                         return -1;
                 er_str_reset(&logical);
         }
@@ -649,28 +650,28 @@ static const char *shown_name(const char *path, const char *project_dir)
         return strncmp(path, project_dir, n) == 0 && path[n] == '/' ? path + n + 1 : path;
 }
 
-int er_requirements_read(const char *path, const struct er_req_place *from_place, struct er_requirements *ret,
+int er_requirements_read(const char *path, const struct er_req_origin *from_place, struct er_requirements *ret,
                          struct er_err *err)
 {
         er_autofree char *full = er_path_abs(path);
         er_autofree char *dir = er_path_dir(full);
         er_auto(er_str) text = ER_STR_INIT;
         er_auto(er_err) why = ER_ERR_INIT;
-        struct er_req_place place = *from_place;
+        struct er_req_origin origin = *from_place;
 
-        if (place.depth >= DEPTH_MAX)
-                return at_place(&place, err, "files include each other more than %u deep", DEPTH_MAX);
+        if (origin.depth >= DEPTH_MAX)
+                return fail_at(&origin, err, "files include each other more than %u deep", DEPTH_MAX);
         if (er_strv_has(&ret->read, full))
                 return 0; /* each counts once: that ends circles too */
         if (er_file_read(AT_FDCWD, full, FILE_MAX_BYTES, &text, &why) < 0) {
-                if (why.code == ER_NOT_FOUND && place.depth)
-                        return at_place(&place, err, "%s: there is no such file", shown_name(full, place.project_dir));
+                if (why.code == ER_NOT_FOUND && origin.depth)
+                        return fail_at(&origin, err, "%s: there is no such file", shown_name(full, origin.project_dir));
                 return er_err_move(err, &why);
         }
         er_strv_add(&ret->read, full);
-        place.dir = dir;
-        place.file = shown_name(full, place.project_dir);
-        place.line = 0;
-        place.depth++;
-        return er_requirements_parse(er_svn(text.buf, text.len), &place, ret, err);
+        origin.dir = dir;
+        origin.file = shown_name(full, origin.project_dir);
+        origin.line = 0;
+        origin.depth++;
+        return er_requirements_parse(er_svn(text.buf, text.len), &origin, ret, err);
 }

@@ -30,7 +30,7 @@ struct er_requirements {
 void er_requirements_release(struct er_requirements *r);
 
 /* Where a line stands, for messages and for the names in it. */
-struct er_req_place {
+struct er_req_origin {
         const char *project_dir;
         const char *dir;  /* of the file; names in it are tried below the project first, as pip run there would */
         const char *file; /* as the user calls it: "requirements.txt", "pip" for what is in errand.yaml */
@@ -40,13 +40,13 @@ struct er_req_place {
 };
 
 /* A requirements file. ER_CONFIG "requirements.txt:3: ...", ER_NOT_FOUND, ER_IO. */
-int er_requirements_read(const char *path, const struct er_req_place *from, struct er_requirements *ret,
+int er_requirements_read(const char *path, const struct er_req_origin *from, struct er_requirements *ret,
                          struct er_err *err);
 /* The text of one. */
-int er_requirements_parse(struct er_sv text, const struct er_req_place *place, struct er_requirements *ret,
+int er_requirements_parse(struct er_sv text, const struct er_req_origin *origin, struct er_requirements *ret,
                           struct er_err *err);
 /* One logical line: a requirement or an option. */
-int er_requirements_add(struct er_sv line, const struct er_req_place *place, struct er_requirements *ret,
+int er_requirements_add(struct er_sv line, const struct er_req_origin *origin, struct er_requirements *ret,
                         struct er_err *err);
 
 /* "Zope.Interface" -> "zope-interface" (PEP 503) (owned). */
@@ -56,7 +56,7 @@ char *er_requirement_canonical(struct er_sv text, const char **ret_why);
 
 /* The dependencies of a Python project in a directory (pyproject.toml, setup.cfg, setup.py: nothing is run), with those
    of the extras ("dev,test" or empty), into ret; its source directory too, when `source`. */
-int er_pyproject_read(const char *dir, struct er_sv extras, bool source, const struct er_req_place *from,
+int er_pyproject_read(const char *dir, struct er_sv extras, bool source, const struct er_req_origin *from,
                       struct er_requirements *ret, struct er_err *err);
 
 #endif

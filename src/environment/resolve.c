@@ -1,5 +1,5 @@
 /* resolve.c - what a declaration's words mean: packages, files that list them, or directories they lie in. */
-#include "environment/environment.h"
+#include "environment/declaration.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -14,8 +14,8 @@
 #include "environment/wants.h"
 
 struct resolving {
-        const struct er_environment *said;
-        const struct er_env_context *context;
+        const struct er_declaration *said;
+        const struct er_declaration_context *context;
         struct er_wants wants;
 };
 
@@ -41,9 +41,9 @@ static bool is_file(const char *path)
         return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static struct er_req_place place_of(const struct resolving *r, const char *what)
+static struct er_req_origin place_of(const struct resolving *r, const char *what)
 {
-        return (struct er_req_place){
+        return (struct er_req_origin){
                 .project_dir = r->context->project_dir, .dir = r->context->project_dir, .file = what};
 }
 
@@ -58,7 +58,7 @@ static int take_lock(struct resolving *r, const char *path, struct er_err *err)
 {
         er_autofree char *dir = er_path_dir(path);
         er_autofree char *project = er_path_join(dir, "pyproject.toml");
-        struct er_req_place place = place_of(r, "pip");
+        struct er_req_origin origin = place_of(r, "pip");
 
         if (!is_file(project)) {
                 er_err_set(err, ER_CONFIG, "pip: %s needs the pyproject.toml that it belongs to beside it",
@@ -69,30 +69,30 @@ static int take_lock(struct resolving *r, const char *path, struct er_err *err)
         er_strv_add(&r->wants.data, path);
         er_strv_add(&r->wants.data, project);
         /* For hosts where uv cannot be had. */
-        return er_pyproject_read(dir, er_svn("", 0), true, &place, &r->wants.pip, err);
+        return er_pyproject_read(dir, er_svn("", 0), true, &origin, &r->wants.pip, err);
 }
 
 static int take_pyproject(struct resolving *r, const char *path, struct er_err *err)
 {
         er_autofree char *dir = er_path_dir(path);
         er_autofree char *lock = er_path_join(dir, "uv.lock");
-        struct er_req_place place = place_of(r, "pip");
+        struct er_req_origin origin = place_of(r, "pip");
 
         if (is_file(lock))
                 return take_lock(r, lock, err);
-        return er_pyproject_read(dir, er_svn("", 0), true, &place, &r->wants.pip, err);
+        return er_pyproject_read(dir, er_svn("", 0), true, &origin, &r->wants.pip, err);
 }
 
 static int take_venv(struct resolving *r, const char *path, struct er_err *err)
 {
         er_auto(er_strv) items = ER_STRV_INIT;
         er_autofree char *python = NULL;
-        struct er_req_place place = place_of(r, path);
+        struct er_req_origin origin = place_of(r, path);
 
         if (er_venv_list(path, &items, &python, err) < 0)
                 return -1;
         for (size_t i = 0; i < items.len; i++)
-                if (er_requirements_add(er_sv(items.items[i]), &place, &r->wants.pip, err) < 0)
+                if (er_requirements_add(er_sv(items.items[i]), &origin, &r->wants.pip, err) < 0)
                         return -1;
         if (python && !r->said->python && !r->wants.pip.requires_python)
                 r->wants.pip.requires_python = er_take(python);
@@ -114,7 +114,7 @@ static int take_pip_item(struct resolving *r, const char *item, struct er_err *e
         static const char *const others[] = {"Pipfile",  "Pipfile.lock",   "poetry.lock",
                                              "pdm.lock", "conda-lock.yml", NULL};
         er_autofree char *path = in_project(r, item);
-        struct er_req_place place = place_of(r, "pip");
+        struct er_req_origin origin = place_of(r, "pip");
         const char *base = er_path_base(item);
 
         if (er_streq(base, "pyproject.toml") || er_streq(base, "uv.lock")) {
@@ -127,7 +127,7 @@ static int take_pip_item(struct resolving *r, const char *item, struct er_err *e
 
                 if (!is_file(path))
                         return no_file(r, "pip", item, err);
-                return er_pyproject_read(dir, er_svn("", 0), true, &place, &r->wants.pip, err);
+                return er_pyproject_read(dir, er_svn("", 0), true, &origin, &r->wants.pip, err);
         }
         for (size_t i = 0; others[i]; i++)
                 if (er_streq(base, others[i])) {
@@ -135,7 +135,7 @@ static int take_pip_item(struct resolving *r, const char *item, struct er_err *e
                         return er_err_hint(err, "name pyproject.toml, or write its packages into a requirements.txt");
                 }
         if (item[0] == '-')
-                return er_requirements_add(er_sv(item), &place, &r->wants.pip, err);
+                return er_requirements_add(er_sv(item), &origin, &r->wants.pip, err);
         if (ends_any(item, yaml) && !strchr(item, ' ')) {
                 er_err_set(err, ER_CONFIG, "pip: %s is a file of conda", item);
                 return er_err_hint(err, "write conda: %s", item);
@@ -143,7 +143,7 @@ static int take_pip_item(struct resolving *r, const char *item, struct er_err *e
         if (ends_any(item, lists) && !strpbrk(item, " =<>;@")) {
                 if (!is_file(path))
                         return no_file(r, "pip", item, err);
-                return er_requirements_read(path, &place, &r->wants.pip, err);
+                return er_requirements_read(path, &origin, &r->wants.pip, err);
         }
         /* A bare name can be a directory of the project and a package at once ("wandb"): it is meant as a directory
            only when that is an environment. */
@@ -155,7 +155,7 @@ static int take_pip_item(struct resolving *r, const char *item, struct er_err *e
                         return er_err_hint(err, "write conda: %s", item);
                 }
         }
-        return er_requirements_add(er_sv(item), &place, &r->wants.pip, err);
+        return er_requirements_add(er_sv(item), &origin, &r->wants.pip, err);
 }
 
 static bool has_secret(const char *text)
@@ -170,12 +170,12 @@ static int take_conda_item(struct resolving *r, const char *item, struct er_err 
 {
         static const char *const yaml[] = {".yml", ".yaml", NULL};
         er_autofree char *path = in_project(r, item);
-        struct er_req_place place = place_of(r, "conda");
+        struct er_req_origin origin = place_of(r, "conda");
 
         if (ends_any(item, yaml) && !strpbrk(item, " =<>[")) {
                 if (!is_file(path))
                         return no_file(r, "conda", item, err);
-                return er_condafile_read(path, &place, &r->wants.conda, &r->wants.channels, &r->wants.pip, err);
+                return er_condafile_read(path, &origin, &r->wants.conda, &r->wants.channels, &r->wants.pip, err);
         }
         if (!strpbrk(item, " =<>[") && is_dir(path) && er_is_conda(path)) {
                 er_auto(er_strv) pip = ER_STRV_INIT;
@@ -183,7 +183,7 @@ static int take_conda_item(struct resolving *r, const char *item, struct er_err 
                 if (er_conda_list(path, &r->wants.conda, &pip, &r->wants.channels, err) < 0)
                         return -1;
                 for (size_t i = 0; i < pip.len; i++)
-                        if (er_requirements_add(er_sv(pip.items[i]), &place, &r->wants.pip, err) < 0)
+                        if (er_requirements_add(er_sv(pip.items[i]), &origin, &r->wants.pip, err) < 0)
                                 return -1;
                 return 0;
         }
@@ -276,7 +276,7 @@ static int take_inline(struct resolving *r, const struct er_strv *scripts, struc
         for (size_t i = 0; i < scripts->len; i++) {
                 er_autofree char *path = in_project(r, scripts->items[i]);
                 er_auto(er_inline_script) inline_script = ER_INLINE_SCRIPT_INIT;
-                struct er_req_place place = place_of(r, scripts->items[i]);
+                struct er_req_origin origin = place_of(r, scripts->items[i]);
                 int there = scripts->items[i][0] == '-' ? 0 : er_inline_script_read(path, &inline_script, err);
 
                 if (there < 0)
@@ -285,7 +285,7 @@ static int take_inline(struct resolving *r, const struct er_strv *scripts, struc
                         continue;
                 any = 1;
                 for (size_t k = 0; k < inline_script.requirements.len; k++)
-                        if (er_requirements_add(er_sv(inline_script.requirements.items[k]), &place, &r->wants.pip,
+                        if (er_requirements_add(er_sv(inline_script.requirements.items[k]), &origin, &r->wants.pip,
                                                 err) < 0)
                                 return -1;
                 if (inline_script.requires_python && !r->wants.pip.requires_python)
@@ -310,7 +310,7 @@ static bool is_named(const struct er_strv *pip, const char *distribution)
 static int take_found(struct resolving *r, const struct er_strv *scripts, struct er_err *err)
 {
         er_auto(er_found_list) found = ER_FOUND_LIST_INIT;
-        struct er_req_place place = place_of(r, "pip: auto");
+        struct er_req_origin origin = place_of(r, "pip: auto");
 
         if (er_imports_find(r->context->project_dir, scripts, &found, err) < 0)
                 return -1;
@@ -325,7 +325,7 @@ static int take_found(struct resolving *r, const struct er_strv *scripts, struct
                 /* A local version ("2.1.0+cu121") is that of this machine's build. */
                 if (item->version)
                         er_str_addf(&line, "==%.*s", (int)strcspn(item->version, "+"), item->version);
-                if (er_requirements_add(er_svn(line.buf, line.len), &place, &r->wants.pip, err) < 0)
+                if (er_requirements_add(er_svn(line.buf, line.len), &origin, &r->wants.pip, err) < 0)
                         return -1;
         }
         return 0;
@@ -404,8 +404,8 @@ static bool is_python_wish(const char *text)
 static int take_places(struct resolving *r, struct er_err *err)
 {
         struct er_requirements *pip = &r->wants.pip;
-        struct er_req_place place = place_of(r, "find_links");
-        const struct er_environment *said = r->said;
+        struct er_req_origin origin = place_of(r, "find_links");
+        const struct er_declaration *said = r->said;
 
         if (said->index_url) {
                 free(pip->index_url);
@@ -417,7 +417,7 @@ static int take_places(struct resolving *r, struct er_err *err)
         for (size_t i = 0; i < said->find_links.len; i++) {
                 er_autofree char *line = er_fmt("--find-links %s", said->find_links.items[i]);
 
-                if (er_requirements_add(er_sv(line), &place, pip, err) < 0)
+                if (er_requirements_add(er_sv(line), &origin, pip, err) < 0)
                         return -1;
         }
         if (said->python && !is_python_wish(said->python)) {
@@ -433,7 +433,7 @@ static int take_places(struct resolving *r, struct er_err *err)
 
 static int resolve(struct resolving *r, struct er_err *err)
 {
-        const struct er_environment *said = r->said;
+        const struct er_declaration *said = r->said;
 
         if (said->container && has_secret(said->container)) {
                 er_err_set(err, ER_CONFIG, "container: %s: an image's address cannot hold a password", said->container);
@@ -465,7 +465,7 @@ static void mask(char **text)
         *text = er_str_detach(&out);
 }
 
-int er_environment_resolve(const struct er_environment *environment, const struct er_env_context *context,
+int er_declaration_resolve(const struct er_declaration *environment, const struct er_declaration_context *context,
                            struct er_recipe *ret, struct er_err *err)
 {
         struct resolving r = {.said = environment, .context = context, .wants = {.said = environment}};

@@ -4,12 +4,12 @@
 
 #include <stddef.h>
 
-struct er_env_script {
+struct er_build_script {
         const char *name; /* "pip.sh" */
         const char *data;
         size_t len;
 };
-extern const struct er_env_script er_env_scripts[];
-extern const size_t er_env_script_count;
+extern const struct er_build_script er_build_scripts[];
+extern const size_t er_build_script_count;
 
 #endif

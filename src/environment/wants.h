@@ -3,11 +3,11 @@
 #define ER_ENVIRONMENT_WANTS_H
 
 #include "base/hash.h"
-#include "environment/environment.h"
+#include "environment/declaration.h"
 #include "environment/requirements.h"
 
 struct er_wants {
-        const struct er_environment *said;
+        const struct er_declaration *said;
         struct er_requirements pip;
         struct er_strv conda, channels, apt, julia;
         struct er_strv data; /* absolute: uv.lock, Project.toml, ...: sent under their own names */

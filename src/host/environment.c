@@ -9,17 +9,17 @@
 #include "environment/fetch.h"
 #include "host/connect/session_priv.h"
 
-void er_env_request_release(struct er_env_request *request)
+void er_environment_request_release(struct er_environment_request *request)
 {
         if (request->id)
                 er_session_drop(request->session, request->id, true);
         free(request->progress);
         er_err_release(&request->err);
-        *request = (struct er_env_request)ER_ENV_REQUEST_INIT;
+        *request = (struct er_environment_request)ER_ENVIRONMENT_REQUEST_INIT;
 }
 
 /* What one answer says. */
-static void take(struct er_env_request *request, const struct er_frame *frame)
+static void take(struct er_environment_request *request, const struct er_frame *frame)
 {
         char *progress = er_msg_dup(frame->payload, ER_T_DETAIL);
 
@@ -38,7 +38,7 @@ static void take(struct er_env_request *request, const struct er_frame *frame)
 }
 
 /* The next that is said of it, however long the build takes; an agent that hangs says nothing of anything. */
-static int next_frame(const struct er_env_request *request, struct er_frame *ret, struct er_err *err)
+static int next_frame(const struct er_environment_request *request, struct er_frame *ret, struct er_err *err)
 {
         int rc;
 
@@ -77,7 +77,7 @@ static int send_large(struct er_session *session, const struct er_recipe *recipe
 }
 
 static int ask(struct er_session *session, const struct er_recipe *recipe, struct er_transfer *transfer,
-               struct er_env_request *ret, struct er_err *err)
+               struct er_environment_request *ret, struct er_err *err)
 {
         er_auto(er_str) frames = ER_STR_INIT;
         er_auto(er_str) bytes = ER_STR_INIT;
@@ -87,7 +87,7 @@ static int ask(struct er_session *session, const struct er_recipe *recipe, struc
 
         if (send_large(session, recipe, transfer, err) < 0)
                 return -1;
-        er_env_request_release(ret);
+        er_environment_request_release(ret);
         ret->session = session;
         ret->id = er_session_next_id(session);
         er_recipe_encode(recipe, &bytes);
@@ -110,7 +110,7 @@ static int ask(struct er_session *session, const struct er_recipe *recipe, struc
 }
 
 /* Until the build says what it does, or has ended: by then it knows whether the host can fetch packages itself. */
-static int await_begin(struct er_env_request *request, struct er_err *err)
+static int await_begin(struct er_environment_request *request, struct er_err *err)
 {
         while (request->id && !request->progress) {
                 struct er_frame frame;
@@ -127,7 +127,7 @@ static int await_begin(struct er_env_request *request, struct er_err *err)
 
 /* The platform (environment/fetch.h) of a host that has no way to the packages; NULL: it has one, or does not need it.
  */
-static const char *wanted_platform(const struct er_env_request *request)
+static const char *wanted_platform(const struct er_environment_request *request)
 {
         const char *code = request->id == 0 && !request->ready ? request->err.provider_code : NULL;
 
@@ -135,8 +135,8 @@ static const char *wanted_platform(const struct er_env_request *request)
 }
 
 /* This machine fetches for such a host, and asks once more. */
-static int fetch_here(struct er_session *session, struct er_recipe *recipe, const struct er_env_ways *ways,
-                      struct er_env_request *request, struct er_err *err)
+static int fetch_here(struct er_session *session, struct er_recipe *recipe, const struct er_environment_ways *ways,
+                      struct er_environment_request *request, struct er_err *err)
 {
         er_autofree char *said = er_fmt("%s cannot reach the package index; fetching packages here",
                                         er_session_host(session));
@@ -159,8 +159,8 @@ static int fetch_here(struct er_session *session, struct er_recipe *recipe, cons
         return ask(session, recipe, ways->transfer, request, err);
 }
 
-int er_env_begin(struct er_session *session, struct er_recipe *recipe, const struct er_env_ways *ways,
-                 struct er_env_request *ret, struct er_err *err)
+int er_environment_begin(struct er_session *session, struct er_recipe *recipe, const struct er_environment_ways *ways,
+                         struct er_environment_request *ret, struct er_err *err)
 {
         if (ask(session, recipe, ways->transfer, ret, err) < 0)
                 return -1;
@@ -178,7 +178,7 @@ int er_env_begin(struct er_session *session, struct er_recipe *recipe, const str
         return wanted_platform(ret) ? fetch_here(session, recipe, ways, ret, err) : 0;
 }
 
-bool er_env_hear(struct er_env_request *request)
+bool er_environment_hear(struct er_environment_request *request)
 {
         er_autofree char *before = request->progress ? er_strdup(request->progress) : NULL;
         er_auto(er_str) payload = ER_STR_INIT;
@@ -189,8 +189,8 @@ bool er_env_hear(struct er_env_request *request)
         return request->progress && !er_streq(before, request->progress);
 }
 
-int er_env_await(struct er_env_request *request, void (*on_progress)(void *arg, const char *text), void *arg,
-                 struct er_err *err)
+int er_environment_await(struct er_environment_request *request, void (*on_progress)(void *arg, const char *text),
+                         void *arg, struct er_err *err)
 {
         while (request->id) {
                 struct er_frame frame;
@@ -209,7 +209,7 @@ int er_env_await(struct er_env_request *request, void (*on_progress)(void *arg, 
                                           : er_err_set(err, ER_REMOTE, "the build of the environment was left");
 }
 
-void er_env_list_release(struct er_env_list *list)
+void er_environment_list_release(struct er_environment_list *list)
 {
         for (size_t i = 0; i < list->count; i++) {
                 free(list->items[i].summary);
@@ -218,13 +218,13 @@ void er_env_list_release(struct er_env_list *list)
                 free(list->items[i].message);
         }
         free(list->items);
-        *list = (struct er_env_list)ER_ENV_LIST_INIT;
+        *list = (struct er_environment_list)ER_ENVIRONMENT_LIST_INIT;
 }
 
-static void add_entry(const struct er_session *session, struct er_env_list *list, struct er_sv fields)
+static void add_entry(const struct er_session *session, struct er_environment_list *list, struct er_sv fields)
 {
         struct er_sv hash = er_msg_get(fields, ER_T_ENVIRONMENT);
-        struct er_env_entry entry = {
+        struct er_environment_entry entry = {
                 .summary = er_msg_dup(fields, ER_T_NAME),
                 .declaration = er_msg_dup(fields, ER_T_DATA),
                 .path = er_msg_dup(fields, ER_T_PATH),
@@ -243,12 +243,13 @@ static void add_entry(const struct er_session *session, struct er_env_list *list
 
 static int by_use(const void *a, const void *b)
 {
-        int64_t left = ((const struct er_env_entry *)a)->used_ms, right = ((const struct er_env_entry *)b)->used_ms;
+        int64_t left = ((const struct er_environment_entry *)a)->used_ms,
+                right = ((const struct er_environment_entry *)b)->used_ms;
 
         return left < right ? 1 : left > right ? -1 : 0;
 }
 
-int er_env_list(struct er_session *session, struct er_env_list *ret, struct er_err *err)
+int er_environment_list(struct er_session *session, struct er_environment_list *ret, struct er_err *err)
 {
         er_auto(er_str) frames = ER_STR_INIT;
         uint32_t id = er_session_next_id(session);
@@ -279,8 +280,8 @@ static int call(struct er_session *session, enum er_frame_type type, const unsig
         return er_session_call(session, type, er_svn(fields.buf, fields.len), ret, err);
 }
 
-int er_env_remove(struct er_session *session, const unsigned char hash[ER_ENV_HASH], uint64_t *ret_freed,
-                  struct er_err *err)
+int er_environment_remove(struct er_session *session, const unsigned char hash[ER_ENV_HASH], uint64_t *ret_freed,
+                          struct er_err *err)
 {
         struct er_frame frame;
 
@@ -290,7 +291,7 @@ int er_env_remove(struct er_session *session, const unsigned char hash[ER_ENV_HA
         return 0;
 }
 
-int er_env_check(struct er_session *session, const unsigned char hash[ER_ENV_HASH], struct er_err *err)
+int er_environment_check(struct er_session *session, const unsigned char hash[ER_ENV_HASH], struct er_err *err)
 {
         struct er_frame frame;
 

@@ -8,7 +8,7 @@
 #include "base/map.h"
 #include "base/parse.h"
 #include "base/path.h"
-#include "host/place.h"
+#include "host/dest.h"
 #include "host/connect/session_priv.h"
 
 #define WINDOW 64u                     /* files under way at once */
@@ -41,7 +41,7 @@ struct pulling {
         struct er_session *session;
         const struct er_pull *pull;
         struct er_transfer *transfer;
-        struct er_place place;
+        struct er_dest dest;
         struct entry *entries;
         size_t count, cap;
         size_t next; /* the first that was not asked for */
@@ -70,7 +70,7 @@ static void count_bytes(struct pulling *p, uint64_t bytes)
         p->untold += bytes;
 }
 
-static void add_place(struct er_str *out, const struct er_pull *pull)
+static void add_source(struct er_str *out, const struct er_pull *pull)
 {
         er_msg_text(out, ER_T_KEY, pull->key);
         if (pull->key)
@@ -176,7 +176,7 @@ static int list(struct pulling *p, struct er_err *err)
         uint32_t id = er_session_next_id(p->session);
         size_t start = er_frame_begin(&frames, ER_F_LIST, id);
 
-        add_place(&frames, p->pull);
+        add_source(&frames, p->pull);
         for (size_t i = 0; p->pull->patterns && i < p->pull->patterns->len; i++)
                 er_msg_text(&frames, ER_T_PATTERN, p->pull->patterns->items[i]);
         er_frame_end(&frames, start);
@@ -236,7 +236,7 @@ static int ask(struct pulling *p, struct get *get, struct er_err *err)
 
         get->id = er_session_next_id(p->session);
         start = er_frame_begin(&frames, ER_F_GET, get->id);
-        add_place(&frames, p->pull);
+        add_source(&frames, p->pull);
         er_msg_text(&frames, ER_T_PATH, get->entry->path);
         er_msg_u64(&frames, ER_T_OFFSET, get->offset);
         er_frame_end(&frames, start);
@@ -246,13 +246,13 @@ static int ask(struct pulling *p, struct get *get, struct er_err *err)
 /* Begins one file. 1: it is under way; 0: nothing had to be done. */
 static int begin(struct pulling *p, struct get *get, struct entry *entry, struct er_err *err)
 {
-        if (er_place_has(&p->place, here(entry), entry->size, entry->mtime_ms)) {
+        if (er_dest_has(&p->dest, here(entry), entry->size, entry->mtime_ms)) {
                 p->transfer->files++;
                 count_bytes(p, entry->size);
                 return 0;
         }
         *get = (struct get){.entry = entry, .fd = -1};
-        if (er_place_begin(&p->place, here(entry), entry->mtime_ms, &get->fd, &get->offset, err) < 0)
+        if (er_dest_begin(&p->dest, here(entry), entry->mtime_ms, &get->fd, &get->offset, err) < 0)
                 return -1;
         if (get->offset > entry->size) {
                 get->offset = 0;
@@ -274,7 +274,7 @@ static void leave(struct pulling *p, struct get *get, bool keep)
                 return;
         er_close(&get->fd);
         if (!keep || get->offset < KEEP_PART)
-                er_place_discard(&p->place, here(get->entry));
+                er_dest_discard(&p->dest, here(get->entry));
 }
 
 static void close_get(struct pulling *p, struct get *get)
@@ -328,8 +328,8 @@ static int take_end(struct pulling *p, struct get *get, struct er_sv payload, st
                         return er_err_errno(err, errno, "write %s/%s", p->pull->to, here(entry));
                 return ask(p, get, err);
         }
-        if (er_place_finish(&p->place, here(entry), get->fd, (unsigned)er_msg_get_u64(payload, ER_T_MODE, entry->mode),
-                            mtime_ms, err) < 0) {
+        if (er_dest_finish(&p->dest, here(entry), get->fd, (unsigned)er_msg_get_u64(payload, ER_T_MODE, entry->mode),
+                           mtime_ms, err) < 0) {
                 leave(p, get, false);
                 return -1;
         }
@@ -431,9 +431,9 @@ static int make_others(struct pulling *p, char type, struct er_err *err)
                 if (entry->type != type)
                         continue;
                 if (type == 'd')
-                        rc = er_place_mkdir(&p->place, here(entry), err);
+                        rc = er_dest_mkdir(&p->dest, here(entry), err);
                 else if (entry->target)
-                        rc = er_place_symlink(&p->place, here(entry), entry->target, err);
+                        rc = er_dest_symlink(&p->dest, here(entry), entry->target, err);
                 if (rc < 0)
                         return -1;
         }
@@ -445,7 +445,7 @@ static void set_modes(struct pulling *p)
 {
         for (size_t i = p->count; i-- > 0;)
                 if (p->entries[i].type == 'd')
-                        er_place_chmod_dir(&p->place, here(&p->entries[i]), p->entries[i].mode);
+                        er_dest_chmod_dir(&p->dest, here(&p->entries[i]), p->entries[i].mode);
 }
 
 int er_pull(struct er_session *session, const struct er_pull *pull, struct er_transfer *transfer, struct er_err *err)
@@ -458,12 +458,12 @@ int er_pull(struct er_session *session, const struct er_pull *pull, struct er_tr
         p->session = session;
         p->pull = pull;
         p->transfer = transfer ? transfer : &ignored;
-        p->place = (struct er_place)ER_PLACE_INIT;
+        p->dest = (struct er_dest)ER_DEST_INIT;
         rc = list(p, &why);
         if (rc == 0)
                 rc = check_collisions(p, &why);
         if (rc == 0 && (p->count > 0 || p->first.code == ER_OK))
-                rc = er_place_open(&p->place, pull->to, &why);
+                rc = er_dest_open(&p->dest, pull->to, &why);
         if (rc == 0)
                 rc = make_others(p, 'd', &why);
         if (rc == 0)
@@ -481,7 +481,7 @@ int er_pull(struct er_session *session, const struct er_pull *pull, struct er_tr
         if (rc < 0)
                 er_err_move(err, &why);
         er_err_release(&p->first);
-        er_place_release(&p->place);
+        er_dest_release(&p->dest);
         for (size_t i = 0; i < p->count; i++) {
                 free(p->entries[i].path);
                 free(p->entries[i].here);

@@ -9,7 +9,7 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/path.h"
-#include "host/place.h"
+#include "host/dest.h"
 #include "host/connect/session_priv.h"
 
 #define WINDOW 64u
@@ -238,7 +238,7 @@ static int take_answer(struct pushing *p, struct er_err *err)
         return finish(p, put);
 }
 
-/* A free place for one more, waiting for answers when there is none. */
+/* Finds a free slot for one more request; waits for answers while there is none. */
 static int make_room(struct pushing *p, struct put **ret, const char *from, const char *path, struct er_err *err)
 {
         struct put *put;
@@ -248,7 +248,7 @@ static int make_room(struct pushing *p, struct put **ret, const char *from, cons
                         return -1;
         put = find_put(p, 0);
         if (!put)
-                return er_err_set(err, ER_INTERNAL, "no place among %u", WINDOW);
+                return er_err_set(err, ER_INTERNAL, "none of %u slots is free", WINDOW);
         *put = (struct put){.from = er_strdup(from), .path = er_strdup(path)};
         p->open++;
         *ret = put;

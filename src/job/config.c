@@ -21,10 +21,10 @@ void er_config_release(struct er_config *config)
         er_strv_release(&config->secrets);
         er_strv_release(&config->outputs);
         free(config->workdir);
-        er_environment_release(&config->software);
-        er_environment_release(&config->software_options);
+        er_declaration_release(&config->software);
+        er_declaration_release(&config->software_options);
         for (size_t i = 0; i < config->software_count; i++)
-                er_environment_release(&config->software_named[i]);
+                er_declaration_release(&config->software_named[i]);
         free(config->software_named);
         free(config->environment);
         er_strv_release(&config->pip_more);
@@ -224,12 +224,12 @@ static int read_environments(const struct er_yaml *yaml, const struct er_yaml_no
                         return er_yaml_err(yaml, value, err, "%s must be a map, for instance \"pip: [numpy]\"", name);
                 config->software_named = er_grow(config->software_named, &config->software_cap,
                                                  config->software_count + 1, sizeof *config->software_named);
-                struct er_environment *environment = &config->software_named[config->software_count++];
-                *environment = (struct er_environment)ER_ENVIRONMENT_INIT;
+                struct er_declaration *environment = &config->software_named[config->software_count++];
+                *environment = (struct er_declaration)ER_DECLARATION_INIT;
                 environment->name = er_strdup(name);
                 for (size_t k = 0; k < er_yaml_count(value); k++) {
                         const struct er_yaml_node *what = er_yaml_pair(value, k, &inner, &inner_node);
-                        if (er_environment_take(environment, yaml, inner, inner_node, what, err) < 0)
+                        if (er_declaration_take(environment, yaml, inner, inner_node, what, err) < 0)
                                 return -1;
                 }
         }
@@ -286,8 +286,8 @@ static int read_pair(const struct er_yaml *yaml, size_t index, struct er_config 
                         return 0; /* "env:" with nothing after it says nothing */
                 return keys[i].read(yaml, value, &keys[i], config, err);
         }
-        if (er_environment_is_key(name))
-                return er_environment_take(&config->software, yaml, name, name_node, value, err);
+        if (er_declaration_is_key(name))
+                return er_declaration_take(&config->software, yaml, name, name_node, value, err);
         return unknown_key(yaml, name_node, name, err);
 }
 
@@ -360,7 +360,7 @@ void er_config_overlay(struct er_config *config, const struct er_config *over)
         over_list(&config->secrets, &over->secrets);
         over_list(&config->outputs, &over->outputs);
         over_text(&config->workdir, over->workdir);
-        er_environment_overlay(&config->software_options, &over->software_options);
+        er_declaration_overlay(&config->software_options, &over->software_options);
         over_text(&config->environment, over->environment);
         over_list(&config->pip_more, &over->pip_more);
         if (over->sync >= 0)

@@ -3,14 +3,14 @@
  * errors name file:line:column or the option, and the nearest right key.
  *
  * Keys of errand.yaml (every one optional): name, command (text or list), on (text or list), cpus, memory, gpus,
- * time_limit, env (map), env_file, secrets (list), outputs (list), workdir, sync, retries; those of environment.h;
- * environments (a map of names, each with those of environment.h) and environment (which of them).
+ * time_limit, env (map), env_file, secrets (list), outputs (list), workdir, sync, retries; those of declaration.h;
+ * environments (a map of names, each with those of declaration.h) and environment (which of them).
  */
 #ifndef ER_JOB_CONFIG_H
 #define ER_JOB_CONFIG_H
 
 #include "base/err.h"
-#include "environment/environment.h"
+#include "environment/declaration.h"
 #include "proto/spec.h"
 
 /* What was said, by a file or by options; unset members are NULL, empty or negative. */
@@ -27,9 +27,9 @@ struct er_config {
         struct er_strv outputs;
         char *workdir;
         int sync;                               /* -1: not said */
-        struct er_environment software;         /* said at the top level */
-        struct er_environment software_options; /* said by options: they replace what any environment says */
-        struct er_environment *software_named;  /* (owned) `environments:` */
+        struct er_declaration software;         /* said at the top level */
+        struct er_declaration software_options; /* said by options: they replace what any environment says */
+        struct er_declaration *software_named;  /* (owned) `environments:` */
         size_t software_count, software_cap;
         char *environment;       /* which of them */
         struct er_strv pip_more; /* names of packages that a command of ours needs beside what is said: they are added

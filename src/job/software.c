@@ -22,9 +22,9 @@ static int unknown_name(const struct er_config *config, struct er_err *err)
 }
 
 /* A named environment stands for itself, but for where packages come from: that is said once for all. */
-static void inherit(struct er_environment *to, const struct er_environment *from)
+static void inherit(struct er_declaration *to, const struct er_declaration *from)
 {
-        const struct er_environment sources = {
+        const struct er_declaration sources = {
                 .channels = from->channels,
                 .index_url = from->index_url,
                 .extra_index_urls = from->extra_index_urls,
@@ -33,12 +33,12 @@ static void inherit(struct er_environment *to, const struct er_environment *from
                 .python = from->python,
                 .fetch = from->fetch,
         };
-        er_environment_overlay(to, &sources); /* copies */
+        er_declaration_overlay(to, &sources); /* copies */
 }
 
-static int choose(const struct er_config *config, struct er_environment *ret, struct er_err *err)
+static int choose(const struct er_config *config, struct er_declaration *ret, struct er_err *err)
 {
-        const struct er_environment *named = NULL;
+        const struct er_declaration *named = NULL;
         for (size_t i = 0; config->environment && i < config->software_count; i++)
                 if (er_streq(config->software_named[i].name, config->environment))
                         named = &config->software_named[i];
@@ -46,8 +46,8 @@ static int choose(const struct er_config *config, struct er_environment *ret, st
                 return unknown_name(config, err);
         if (named)
                 inherit(ret, &config->software);
-        er_environment_overlay(ret, named ? named : &config->software);
-        er_environment_overlay(ret, &config->software_options);
+        er_declaration_overlay(ret, named ? named : &config->software);
+        er_declaration_overlay(ret, &config->software_options);
         return 0;
 }
 
@@ -66,7 +66,7 @@ static bool is_declared(const struct er_recipe *recipe, const char *package)
 }
 
 /* True when something was missing. An image brings its own packages. */
-static bool add_missing(const struct er_strv *packages, const struct er_recipe *recipe, struct er_environment *chosen)
+static bool add_missing(const struct er_strv *packages, const struct er_recipe *recipe, struct er_declaration *chosen)
 {
         bool added = false;
         for (size_t i = 0; !chosen->container && i < packages->len; i++) {
@@ -83,9 +83,9 @@ static bool add_missing(const struct er_strv *packages, const struct er_recipe *
 int er_config_recipe(const struct er_config *config, const char *project_dir, struct er_spec *spec,
                      struct er_recipe *ret, struct er_err *err)
 {
-        er_auto(er_environment) chosen = ER_ENVIRONMENT_INIT;
+        er_auto(er_declaration) chosen = ER_DECLARATION_INIT;
         bool more = config->pip_more.len > 0;
-        const struct er_env_context context = {
+        const struct er_declaration_context context = {
                 .project_dir = project_dir,
                 .workdir = spec->workdir,
                 .command = more ? NULL : &spec->argv,
@@ -93,12 +93,12 @@ int er_config_recipe(const struct er_config *config, const char *project_dir, st
         };
         if (choose(config, &chosen, err) < 0)
                 return -1;
-        if (more && er_environment_is_empty(&chosen))
+        if (more && er_declaration_is_empty(&chosen))
                 er_strv_add(&chosen.pip, "auto");
-        int rc = er_environment_resolve(&chosen, &context, ret, err);
+        int rc = er_declaration_resolve(&chosen, &context, ret, err);
         if (rc >= 0 && add_missing(&config->pip_more, ret, &chosen)) {
                 er_recipe_release(ret);
-                rc = er_environment_resolve(&chosen, &context, ret, err);
+                rc = er_declaration_resolve(&chosen, &context, ret, err);
         }
         if (rc == 1) {
                 spec->has_environment = true;

@@ -282,7 +282,7 @@ static void submit(struct er_carry *m, struct er_work *work, struct er_conn *con
 {
         struct er_carried *j = work->job;
         struct watching w = {.m = m, .work = work, .conn = conn};
-        er_auto(er_env_request) setup = ER_ENV_REQUEST_INIT;
+        er_auto(er_environment_request) setup = ER_ENVIRONMENT_REQUEST_INIT;
         bool asked = false;
         for (;;) {
                 struct er_strv secrets = ER_STRV_INIT;

@@ -166,10 +166,10 @@ int er_choose_host(struct er_carry *m, struct er_work *work, struct er_host *ret
 /* travel.c: files of the job. Both return -1 with work->outcome, reason and err set. */
 int er_travel_tree(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_err *err);
 /* setup (may be NULL): a build under way, whose progress is told beside that of the files. */
-int er_travel_send(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_env_request *setup,
+int er_travel_send(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_environment_request *setup,
                    struct er_err *err);
 /* Has the host begin with the job's environment. */
-int er_travel_setup(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_env_request *ret,
+int er_travel_setup(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_environment_request *ret,
                     struct er_err *err);
 int er_travel_fetch(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_err *err);
 void er_travel_release(struct er_carry *m);

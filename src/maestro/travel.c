@@ -12,13 +12,13 @@ struct progress {
         struct er_carry *m;
         struct er_carried *job;
         const char *what;
-        struct er_env_request *setup; /* or NULL */
+        struct er_environment_request *setup; /* or NULL */
 };
 
 static void on_progress(void *arg, const struct er_transfer *transfer)
 {
         struct progress *p = arg;
-        if (p->setup && er_env_hear(p->setup))
+        if (p->setup && er_environment_hear(p->setup))
                 er_tell_note(p->m, p->job, "environment: %s", p->setup->progress);
         er_tell_transfer(p->m, p->job, p->what, transfer);
 }
@@ -177,7 +177,7 @@ static bool fell_silent(const struct er_err *err)
         return err->code == ER_TRANSPORT && er_streq(err->provider_code, "silent");
 }
 
-int er_travel_send(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_env_request *setup,
+int er_travel_send(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_environment_request *setup,
                    struct er_err *err)
 {
         struct er_carried *j = work->job;
@@ -239,7 +239,7 @@ static void on_fetching(void *arg, const char *text)
         er_tell_note(p->m, p->job, "environment: %s", text);
 }
 
-int er_travel_setup(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_env_request *ret,
+int er_travel_setup(struct er_carry *m, struct er_work *work, struct er_conn *conn, struct er_environment_request *ret,
                     struct er_err *err)
 {
         struct er_carried *j = work->job;
@@ -250,9 +250,9 @@ int er_travel_setup(struct er_carry *m, struct er_work *work, struct er_conn *co
                 return refuse(work, ER_REASON_ENVIRONMENT);
         er_tell_note(m, j, "setting up the environment");
         er_crashpoint("environment");
-        const struct er_env_ways ways = {
+        const struct er_environment_ways ways = {
                 .transfer = &transfer, .cancel = &conn->cancel, .progress = on_fetching, .arg = &progress};
-        if (er_env_begin(conn->session, &recipe, &ways, ret, err) < 0) {
+        if (er_environment_begin(conn->session, &recipe, &ways, ret, err) < 0) {
                 work->outcome = ER_OUT_BROKEN;
                 if (is_connection(err))
                         return -1;

@@ -23,9 +23,9 @@ static int teardown(void **state)
 static int read_file(const char *name, struct er_requirements *ret, struct er_err *err)
 {
         er_autofree char *path = er_path_join(dir, name);
-        struct er_req_place place = {.project_dir = dir, .dir = dir, .file = "pip"};
+        struct er_req_origin origin = {.project_dir = dir, .dir = dir, .file = "pip"};
 
-        return er_requirements_read(path, &place, ret, err);
+        return er_requirements_read(path, &origin, ret, err);
 }
 
 static void assert_list(const struct er_strv *list, const char *expected)
@@ -158,13 +158,13 @@ static void test_poetry(void **state)
 {
         er_auto(er_requirements) r = ER_REQUIREMENTS_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
-        struct er_req_place place = {.project_dir = dir, .dir = dir, .file = "pip"};
+        struct er_req_origin origin = {.project_dir = dir, .dir = dir, .file = "pip"};
 
         (void)state;
         unit_put(dir, "pyproject.toml",
                  "[tool.poetry.dependencies]\npython = \"^3.8\"\na = \"^1.2.3\"\nb = \"~0.3\"\nc = \"*\"\n"
                  "d = {version = \"^0.0.3\", extras = [\"x\"]}\ne = \"1.5\"\nf = '>=2,<3'\n");
-        if (er_pyproject_read(dir, er_sv(""), true, &place, &r, &err) < 0)
+        if (er_pyproject_read(dir, er_sv(""), true, &origin, &r, &err) < 0)
                 fail_msg("%s", err.message);
         assert_list(&r.items, "a>=1.2.3,<2|b>=0.3,<0.4|c|d>=0.0.3,<0.0.4|e==1.5|f>=2,<3");
         assert_string_equal(r.requires_python, ">=3.8,<4");

@@ -2,7 +2,7 @@
 #include "unit.h"
 
 #include "base/io.h"
-#include "environment/environment.h"
+#include "environment/declaration.h"
 
 static char *dir;
 
@@ -24,10 +24,10 @@ static const struct er_strv *command; /* of the job, for what is found in script
 
 static int resolve(const char *text, struct er_recipe *ret, struct er_err *err)
 {
-        er_auto(er_environment) e = ER_ENVIRONMENT_INIT;
+        er_auto(er_declaration) e = ER_DECLARATION_INIT;
         er_autoptr(er_yaml) yaml = NULL;
         const struct er_yaml_node *root;
-        struct er_env_context context = {.project_dir = dir, .command = command};
+        struct er_declaration_context context = {.project_dir = dir, .command = command};
 
         assert_int_equal(er_yaml_parse(text, strlen(text), "errand.yaml", &yaml, err), 0);
         root = er_yaml_root(yaml);
@@ -36,10 +36,10 @@ static int resolve(const char *text, struct er_recipe *ret, struct er_err *err)
                 const char *key;
 
                 value = er_yaml_pair(root, i, &key, &key_node);
-                assert_int_equal(er_environment_take(&e, yaml, key, key_node, value, err), 0);
+                assert_int_equal(er_declaration_take(&e, yaml, key, key_node, value, err), 0);
         }
         er_recipe_release(ret);
-        return er_environment_resolve(&e, &context, ret, err);
+        return er_declaration_resolve(&e, &context, ret, err);
 }
 
 static void good(const char *text, struct er_recipe *ret)

@@ -3,7 +3,7 @@
 #include <sys/time.h>
 #include "base/hash.h"
 #include "host/files.h"
-#include "host/place.h"
+#include "host/dest.h"
 
 #define BIG (3u * 1024 * 1024)
 
@@ -204,40 +204,40 @@ static void test_evil(void **state)
         unit_remove(dir);
 }
 
-static void test_place_refuses(void **state)
+static void test_dest_refuses(void **state)
 {
         char *dir = unit_temp_dir();
-        struct er_place place = ER_PLACE_INIT;
+        struct er_dest dest = ER_DEST_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
         er_autofree char *fifo = er_path_join(dir, "f.errand-part"), *file = er_path_join(dir, "file");
         uint64_t offset = 1;
         int fd = -1;
 
         (void)state;
-        assert_int_equal(er_place_open(&place, dir, &err), 0);
+        assert_int_equal(er_dest_open(&dest, dir, &err), 0);
         /* Whatever lies where a part should be: never followed, never waited for. */
         assert_int_equal(mkfifo(fifo, 0600), 0);
-        if (er_place_begin(&place, "f", 5, &fd, &offset, &err) == 0)
+        if (er_dest_begin(&dest, "f", 5, &fd, &offset, &err) == 0)
                 close(fd);
         er_err_clear(&err);
         unlink(fifo);
         assert_int_equal(symlink(file, fifo), 0);
-        assert_int_equal(er_place_begin(&place, "f", 5, &fd, &offset, &err), 0);
+        assert_int_equal(er_dest_begin(&dest, "f", 5, &fd, &offset, &err), 0);
         assert_int_equal(offset, 0);
         assert_int_equal(write(fd, "x", 1), 1);
-        assert_int_equal(er_place_finish(&place, "f", fd, 0644, 5, &err), 0);
+        assert_int_equal(er_dest_finish(&dest, "f", fd, 0644, 5, &err), 0);
         close(fd);
         assert_false(er_file_exists(AT_FDCWD, file));
-        assert_true(er_place_has(&place, "f", 1, 5));
-        assert_false(er_place_has(&place, "f", 1, 6));
-        assert_false(er_place_has(&place, "f", 2, 5));
+        assert_true(er_dest_has(&dest, "f", 1, 5));
+        assert_false(er_dest_has(&dest, "f", 1, 6));
+        assert_false(er_dest_has(&dest, "f", 2, 5));
         /* A directory stands where a file should. */
-        assert_int_equal(er_place_mkdir(&place, "d/e", &err), 0);
-        assert_int_equal(er_place_begin(&place, "d", 5, &fd, &offset, &err), 0);
-        assert_int_equal(er_place_finish(&place, "d", fd, 0644, 5, &err), -1);
+        assert_int_equal(er_dest_mkdir(&dest, "d/e", &err), 0);
+        assert_int_equal(er_dest_begin(&dest, "d", 5, &fd, &offset, &err), 0);
+        assert_int_equal(er_dest_finish(&dest, "d", fd, 0644, 5, &err), -1);
         close(fd);
         unit_assert_err(&err, ER_EXISTS, "/d");
-        er_place_release(&place);
+        er_dest_release(&dest);
         unit_remove(dir);
 }
 
@@ -247,7 +247,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_pull_resumes),
                 cmocka_unit_test(test_part_of_another_version),
                 cmocka_unit_test(test_evil),
-                cmocka_unit_test(test_place_refuses),
+                cmocka_unit_test(test_dest_refuses),
         };
 
         if (argc > 2 && er_streq(argv[1], "agent")) {

@@ -1,9 +1,9 @@
 /* The keys of an environment: what is read, what is refused, what lies over what. */
 #include "unit.h"
 
-#include "environment/environment.h"
+#include "environment/declaration.h"
 
-static int take_all(const char *text, struct er_environment *ret, struct er_err *err)
+static int take_all(const char *text, struct er_declaration *ret, struct er_err *err)
 {
         er_autoptr(er_yaml) yaml = NULL;
         const struct er_yaml_node *root;
@@ -16,7 +16,7 @@ static int take_all(const char *text, struct er_environment *ret, struct er_err 
                 const char *key;
 
                 value = er_yaml_pair(root, i, &key, &key_node);
-                if (er_environment_take(ret, yaml, key, key_node, value, err) < 0)
+                if (er_declaration_take(ret, yaml, key, key_node, value, err) < 0)
                         return -1;
         }
         return 0;
@@ -24,7 +24,7 @@ static int take_all(const char *text, struct er_environment *ret, struct er_err 
 
 static void test_all_keys(void **state)
 {
-        er_auto(er_environment) e = ER_ENVIRONMENT_INIT;
+        er_auto(er_declaration) e = ER_DECLARATION_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
 
         (void)state;
@@ -48,12 +48,12 @@ static void test_all_keys(void **state)
         assert_non_null(strstr(e.setup.items[0], "\n  make\n"));
         assert_string_equal(e.python, "3.10");
         assert_int_equal(e.fetch, ER_FETCH_HERE);
-        assert_false(er_environment_is_empty(&e));
+        assert_false(er_declaration_is_empty(&e));
 }
 
 static void refused(const char *text, const char *part, const char *hint)
 {
-        er_auto(er_environment) e = ER_ENVIRONMENT_INIT;
+        er_auto(er_declaration) e = ER_DECLARATION_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
 
         assert_int_equal(take_all(text, &e, &err), -1);
@@ -76,14 +76,14 @@ static void test_refused(void **state)
 
 static void test_overlay(void **state)
 {
-        er_auto(er_environment) e = ER_ENVIRONMENT_INIT;
-        er_auto(er_environment) over = ER_ENVIRONMENT_INIT;
+        er_auto(er_declaration) e = ER_DECLARATION_INIT;
+        er_auto(er_declaration) over = ER_DECLARATION_INIT;
 
         (void)state;
-        assert_true(er_environment_is_empty(&e));
+        assert_true(er_declaration_is_empty(&e));
         assert_int_equal(take_all("pip: [numpy, scipy]\napt: git\npython: '3.9'\n", &e, NULL), 0);
         assert_int_equal(take_all("pip: [torch]\nfetch: host\ncontainer:\n", &over, NULL), 0);
-        er_environment_overlay(&e, &over);
+        er_declaration_overlay(&e, &over);
         assert_int_equal(e.pip.len, 1);
         assert_string_equal(e.pip.items[0], "torch");
         assert_string_equal(e.apt.items[0], "git");
@@ -94,13 +94,13 @@ static void test_overlay(void **state)
 
 static void test_where_from_is_no_package(void **state)
 {
-        er_auto(er_environment) e = ER_ENVIRONMENT_INIT;
+        er_auto(er_declaration) e = ER_DECLARATION_INIT;
 
         (void)state;
         assert_int_equal(take_all("index_url: http://a/\npython: '3.9'\nfetch: host\n", &e, NULL), 0);
-        assert_true(er_environment_is_empty(&e));
-        assert_true(er_environment_is_key("extra_index_urls"));
-        assert_false(er_environment_is_key("name"));
+        assert_true(er_declaration_is_empty(&e));
+        assert_true(er_declaration_is_key("extra_index_urls"));
+        assert_false(er_declaration_is_key("name"));
 }
 
 int main(void)

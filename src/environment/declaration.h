@@ -1,5 +1,5 @@
 /*
- * environment.h - the software a job needs: what was declared (by errand.yaml, by options), and the recipe it becomes.
+ * declaration.h - the software a job needs: what was declared (by errand.yaml, by options), and the recipe it becomes.
  * Local and without network: a host is never asked here.
  *
  * Keys in errand.yaml, the same at the top level and below each name of `environments:`
@@ -10,8 +10,8 @@
  *   julia: [PACKAGE[@VERSION], ...] | Project.toml      setup: LINES      container: IMAGE
  *   python: "3.11"      fetch: auto|host|here
  */
-#ifndef ER_ENVIRONMENT_ENVIRONMENT_H
-#define ER_ENVIRONMENT_ENVIRONMENT_H
+#ifndef ER_ENVIRONMENT_DECLARATION_H
+#define ER_ENVIRONMENT_DECLARATION_H
 
 #include "base/err.h"
 #include "base/str.h"
@@ -27,27 +27,27 @@ enum er_env_fetch {
 };
 
 /* What was said; unset members are empty or NULL. Items of a list may be names of files (see above). */
-struct er_environment {
+struct er_declaration {
         char *name;                                             /* of `environments:`; NULL: the project's own */
         struct er_strv apt, conda, channels, pip, julia, setup; /* setup: shell lines */
         struct er_strv extra_index_urls, find_links;
         char *index_url, *python, *torch_backend, *container;
         enum er_env_fetch fetch;
 };
-#define ER_ENVIRONMENT_INIT {0}
-void er_environment_release(struct er_environment *environment);
+#define ER_DECLARATION_INIT {0}
+void er_declaration_release(struct er_declaration *environment);
 
 /* True when `key` is one of the keys above; then its value is taken. Errors name file:line:column. */
-bool er_environment_is_key(const char *key);
-int er_environment_take(struct er_environment *environment, const struct er_yaml *yaml, const char *key,
+bool er_declaration_is_key(const char *key);
+int er_declaration_take(struct er_declaration *environment, const struct er_yaml *yaml, const char *key,
                         const struct er_yaml_node *key_node, const struct er_yaml_node *value, struct er_err *err);
 /* What `over` says replaces what `environment` says, manager by manager. */
-void er_environment_overlay(struct er_environment *environment, const struct er_environment *over);
+void er_declaration_overlay(struct er_declaration *environment, const struct er_declaration *over);
 
 /* No package of any kind is declared. */
-bool er_environment_is_empty(const struct er_environment *environment);
+bool er_declaration_is_empty(const struct er_declaration *environment);
 
-struct er_env_context {
+struct er_declaration_context {
         const char *project_dir;       /* names of files are relative to it */
         const char *workdir;           /* the command's directory below it, or NULL */
         const struct er_strv *command; /* argv; for `pip: auto` and PEP 723; may be NULL */
@@ -55,7 +55,7 @@ struct er_env_context {
 };
 /* Reads what the declaration names and makes the recipe. 1: made; 0: nothing is needed (no software, or only what
    Python itself has); -1: ER_CONFIG or ER_IO with the file, the line and what to try. */
-int er_environment_resolve(const struct er_environment *environment, const struct er_env_context *context,
+int er_declaration_resolve(const struct er_declaration *environment, const struct er_declaration_context *context,
                            struct er_recipe *ret, struct er_err *err);
 
 #endif

@@ -1,10 +1,10 @@
-/* declare.c - what is said about an environment, in errand.yaml or by options; see environment.h */
-#include "environment/environment.h"
+/* declaration.c - what is said about an environment, in errand.yaml or by options; see declaration.h */
+#include "environment/declaration.h"
 
 #include <strings.h>
 #include "base/parse.h"
 
-void er_environment_release(struct er_environment *environment)
+void er_declaration_release(struct er_declaration *environment)
 {
         struct er_strv *lists[] = {&environment->apt,        &environment->conda,           &environment->channels,
                                    &environment->pip,        &environment->julia,           &environment->setup,
@@ -17,7 +17,7 @@ void er_environment_release(struct er_environment *environment)
         free(environment->python);
         free(environment->torch_backend);
         free(environment->container);
-        *environment = (struct er_environment)ER_ENVIRONMENT_INIT;
+        *environment = (struct er_declaration)ER_DECLARATION_INIT;
 }
 
 /* How a single text becomes the items of a list. */
@@ -142,7 +142,7 @@ static int read_fetch(const struct er_yaml *yaml, const struct er_yaml_node *nod
         return er_err_hint(err, "auto, host (the host downloads) or here (downloaded on this machine and sent)");
 }
 
-#define MEMBER(m) offsetof(struct er_environment, m)
+#define MEMBER(m) offsetof(struct er_declaration, m)
 static const struct key keys[] = {
         {"apt", read_list, MEMBER(apt), BY_WORD},
         {"channels", read_list, MEMBER(channels), BY_WORD},
@@ -167,7 +167,7 @@ static const struct key *find_key(const char *name)
         return NULL;
 }
 
-bool er_environment_is_key(const char *key)
+bool er_declaration_is_key(const char *key)
 {
         return find_key(key);
 }
@@ -190,7 +190,7 @@ static int unknown_key(const struct er_yaml *yaml, const struct er_yaml_node *no
         return er_err_hint(err, "the keys are %s", all.buf);
 }
 
-int er_environment_take(struct er_environment *environment, const struct er_yaml *yaml, const char *key_name,
+int er_declaration_take(struct er_declaration *environment, const struct er_yaml *yaml, const char *key_name,
                         const struct er_yaml_node *key_node, const struct er_yaml_node *value, struct er_err *err)
 {
         const struct key *key = find_key(key_name);
@@ -218,7 +218,7 @@ static void over_text(char **text, const char *over)
         *text = er_strdup(over);
 }
 
-void er_environment_overlay(struct er_environment *environment, const struct er_environment *over)
+void er_declaration_overlay(struct er_declaration *environment, const struct er_declaration *over)
 {
         for (size_t i = 0; i < ER_LEN(keys); i++) {
                 void *mine = (char *)environment + keys[i].offset;
@@ -235,7 +235,7 @@ void er_environment_overlay(struct er_environment *environment, const struct er_
 }
 
 /* Where packages come from is not yet a package. */
-bool er_environment_is_empty(const struct er_environment *environment)
+bool er_declaration_is_empty(const struct er_declaration *environment)
 {
         return !environment->apt.len && !environment->conda.len && !environment->pip.len && !environment->julia.len &&
                !environment->setup.len && !environment->container;

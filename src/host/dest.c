@@ -1,5 +1,5 @@
-/* place.c - see place.h */
-#include "host/place.h"
+/* dest.c - see dest.h */
+#include "host/dest.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
    millisecond added. */
 #define MARK_NS 123000
 
-int er_place_open(struct er_place *place, const char *path, struct er_err *err)
+int er_dest_open(struct er_dest *dest, const char *path, struct er_err *err)
 {
         int fd;
 
@@ -25,29 +25,29 @@ int er_place_open(struct er_place *place, const char *path, struct er_err *err)
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return er_err_errno(err, errno, "open the directory %s", path);
-        place->fd = fd;
-        place->name = er_strdup(path);
+        dest->fd = fd;
+        dest->name = er_strdup(path);
         return 0;
 }
 
-void er_place_release(struct er_place *place)
+void er_dest_release(struct er_dest *dest)
 {
-        er_close(&place->fd);
-        er_close(&place->last_fd);
-        free(place->name);
-        place->name = NULL;
-        er_str_release(&place->last);
+        er_close(&dest->fd);
+        er_close(&dest->last_fd);
+        free(dest->name);
+        dest->name = NULL;
+        er_str_release(&dest->last);
 }
 
-static int fail(const struct er_place *place, const char *path, int errnum, const char *doing, struct er_err *err)
+static int fail(const struct er_dest *dest, const char *path, int errnum, const char *doing, struct er_err *err)
 {
         er_auto(er_str) shown = ER_STR_INIT;
 
         er_quote_show(&shown, path, strlen(path));
         if (errnum == ELOOP || errnum == ENOTDIR)
                 return er_err_set(err, ER_EXISTS, "%s/%s: something that is no directory is in its way here",
-                                  place->name, shown.buf);
-        return er_err_errno(err, errnum, "%s %s/%s", doing, place->name, shown.buf);
+                                  dest->name, shown.buf);
+        return er_err_errno(err, errnum, "%s %s/%s", doing, dest->name, shown.buf);
 }
 
 /* One step down, without following a symlink. -1 with errno. */
@@ -62,28 +62,28 @@ static int step(int at, const char *part)
         return openat(at, part, DIR_FLAGS);
 }
 
-/* Walks to a directory, making what is missing. The descriptor is kept in place->last_fd. -1 with errno. */
-static int walk(struct er_place *place, const char *dir, size_t len)
+/* Walks to a directory, making what is missing. The descriptor is kept in dest->last_fd. -1 with errno. */
+static int walk(struct er_dest *dest, const char *dir, size_t len)
 {
         er_autoclose int fd = -1;
         struct er_sv rest = er_svn(dir, len), part;
 
-        if (place->last_fd >= 0 && place->last.len == len && memcmp(place->last.buf, dir, len) == 0)
-                return place->last_fd;
+        if (dest->last_fd >= 0 && dest->last.len == len && memcmp(dest->last.buf, dir, len) == 0)
+                return dest->last_fd;
         while (er_sv_cut(&rest, '/', &part)) {
                 er_autofree char *name = er_sv_dup(part);
-                int next = step(fd >= 0 ? fd : place->fd, name);
+                int next = step(fd >= 0 ? fd : dest->fd, name);
 
                 if (next < 0)
                         return -1;
                 er_close(&fd);
                 fd = next;
         }
-        er_close(&place->last_fd);
-        place->last_fd = er_take_fd(&fd);
-        er_str_reset(&place->last);
-        er_str_addn(&place->last, dir, len);
-        return place->last_fd;
+        er_close(&dest->last_fd);
+        dest->last_fd = er_take_fd(&fd);
+        er_str_reset(&dest->last);
+        er_str_addn(&dest->last, dir, len);
+        return dest->last_fd;
 }
 
 static int refuse(const char *path, struct er_err *err)
@@ -95,34 +95,34 @@ static int refuse(const char *path, struct er_err *err)
         return -1;
 }
 
-int er_place_parent(struct er_place *place, const char *path, int *ret_fd, const char **ret_base, struct er_err *err)
+int er_dest_parent(struct er_dest *dest, const char *path, int *ret_fd, const char **ret_base, struct er_err *err)
 {
         const char *slash = strrchr(path, '/');
-        int fd = place->fd;
+        int fd = dest->fd;
 
         if (!er_path_is_safe(path, strlen(path)))
                 return refuse(path, err);
         if (slash)
-                fd = walk(place, path, (size_t)(slash - path));
+                fd = walk(dest, path, (size_t)(slash - path));
         if (fd < 0)
-                return fail(place, path, errno, "make the directory of", err);
+                return fail(dest, path, errno, "make the directory of", err);
         *ret_fd = fd;
         *ret_base = slash ? slash + 1 : path;
         return 0;
 }
 
-int er_place_mkdir(struct er_place *place, const char *path, struct er_err *err)
+int er_dest_mkdir(struct er_dest *dest, const char *path, struct er_err *err)
 {
         if (!er_path_is_safe(path, strlen(path)))
                 return refuse(path, err);
-        if (walk(place, path, strlen(path)) < 0)
-                return fail(place, path, errno, "make the directory", err);
+        if (walk(dest, path, strlen(path)) < 0)
+                return fail(dest, path, errno, "make the directory", err);
         return 0;
 }
 
-void er_place_chmod_dir(struct er_place *place, const char *path, unsigned mode)
+void er_dest_chmod_dir(struct er_dest *dest, const char *path, unsigned mode)
 {
-        int fd = er_path_is_safe(path, strlen(path)) ? walk(place, path, strlen(path)) : -1;
+        int fd = er_path_is_safe(path, strlen(path)) ? walk(dest, path, strlen(path)) : -1;
 
         if (fd >= 0)
                 (void)fchmod(fd, mode & MODE_BITS);
@@ -149,15 +149,14 @@ static struct timespec time_of(int64_t ms)
 #define st_mtim st_mtimespec
 #endif
 
-bool er_place_has(struct er_place *place, const char *path, uint64_t size, int64_t mtime_ms)
+bool er_dest_has(struct er_dest *dest, const char *path, uint64_t size, int64_t mtime_ms)
 {
         const char *base;
         struct stat st;
         int fd;
 
-        return er_place_parent(place, path, &fd, &base, NULL) == 0 &&
-               fstatat(fd, base, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-               (uint64_t)st.st_size == size && ms_of(&st.st_mtim) == mtime_ms;
+        return er_dest_parent(dest, path, &fd, &base, NULL) == 0 && fstatat(fd, base, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+               S_ISREG(st.st_mode) && (uint64_t)st.st_size == size && ms_of(&st.st_mtim) == mtime_ms;
 }
 
 static char *part_name(const char *base)
@@ -165,8 +164,8 @@ static char *part_name(const char *base)
         return er_fmt("%s" ER_PART_SUFFIX, base);
 }
 
-int er_place_begin(struct er_place *place, const char *path, int64_t mtime_ms, int *ret_fd, uint64_t *ret_offset,
-                   struct er_err *err)
+int er_dest_begin(struct er_dest *dest, const char *path, int64_t mtime_ms, int *ret_fd, uint64_t *ret_offset,
+                  struct er_err *err)
 {
         er_autofree char *part = NULL;
         er_autoclose int fd = -1;
@@ -176,7 +175,7 @@ int er_place_begin(struct er_place *place, const char *path, int64_t mtime_ms, i
         int dir;
 
         times[0].tv_nsec += MARK_NS;
-        if (er_place_parent(place, path, &dir, &base, err) < 0)
+        if (er_dest_parent(dest, path, &dir, &base, err) < 0)
                 return -1;
         part = part_name(base);
         fd = openat(dir, part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
@@ -186,12 +185,12 @@ int er_place_begin(struct er_place *place, const char *path, int64_t mtime_ms, i
                 fd = openat(dir, part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         }
         if (fd < 0)
-                return fail(place, path, errno, "write", err);
+                return fail(dest, path, errno, "write", err);
         if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-                return fail(place, path, EEXIST, "write", err);
+                return fail(dest, path, EEXIST, "write", err);
         if (st.st_size > 0 && (st.st_atim.tv_sec != times[0].tv_sec || st.st_atim.tv_nsec != times[0].tv_nsec)) {
                 if (ftruncate(fd, 0) < 0)
-                        return fail(place, path, errno, "write", err);
+                        return fail(dest, path, errno, "write", err);
                 st.st_size = 0;
         }
         (void)futimens(fd, times); /* where times are coarser, a part is simply never continued */
@@ -200,37 +199,36 @@ int er_place_begin(struct er_place *place, const char *path, int64_t mtime_ms, i
         return 0;
 }
 
-int er_place_finish(struct er_place *place, const char *path, int fd, unsigned mode, int64_t mtime_ms,
-                    struct er_err *err)
+int er_dest_finish(struct er_dest *dest, const char *path, int fd, unsigned mode, int64_t mtime_ms, struct er_err *err)
 {
         struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, time_of(mtime_ms)};
         er_autofree char *part = NULL;
         const char *base;
         int dir;
 
-        if (er_place_parent(place, path, &dir, &base, err) < 0)
+        if (er_dest_parent(dest, path, &dir, &base, err) < 0)
                 return -1;
         part = part_name(base);
         (void)fchmod(fd, mode & MODE_BITS); /* FAT and such know no modes */
         (void)futimens(fd, times);
         if (renameat(dir, part, dir, base) < 0)
-                return fail(place, path, errno == EISDIR ? EEXIST : errno, "put in place", err);
+                return fail(dest, path, errno == EISDIR ? EEXIST : errno, "put in place", err);
         return 0;
 }
 
-void er_place_discard(struct er_place *place, const char *path)
+void er_dest_discard(struct er_dest *dest, const char *path)
 {
         er_autofree char *part = NULL;
         const char *base;
         int dir;
 
-        if (er_place_parent(place, path, &dir, &base, NULL) < 0)
+        if (er_dest_parent(dest, path, &dir, &base, NULL) < 0)
                 return;
         part = part_name(base);
         unlinkat(dir, part, 0);
 }
 
-int er_place_symlink(struct er_place *place, const char *path, const char *target, struct er_err *err)
+int er_dest_symlink(struct er_dest *dest, const char *path, const char *target, struct er_err *err)
 {
         er_autofree char *part = NULL;
         char there[4096];
@@ -238,7 +236,7 @@ int er_place_symlink(struct er_place *place, const char *path, const char *targe
         ssize_t len;
         int dir;
 
-        if (er_place_parent(place, path, &dir, &base, err) < 0)
+        if (er_dest_parent(dest, path, &dir, &base, err) < 0)
                 return -1;
         len = readlinkat(dir, base, there, sizeof there);
         if (len >= 0 && (size_t)len == strlen(target) && memcmp(there, target, (size_t)len) == 0)
@@ -246,12 +244,12 @@ int er_place_symlink(struct er_place *place, const char *path, const char *targe
         part = part_name(base);
         unlinkat(dir, part, 0);
         if (symlinkat(target, dir, part) < 0)
-                return fail(place, path, errno, "make the link", err);
+                return fail(dest, path, errno, "make the link", err);
         if (renameat(dir, part, dir, base) < 0) {
                 int errnum = errno;
 
                 unlinkat(dir, part, 0);
-                return fail(place, path, errnum, "make the link", err);
+                return fail(dest, path, errnum, "make the link", err);
         }
         return 0;
 }
