@@ -7,6 +7,8 @@ FUZZ_SECONDS ?= 60
 # How many end-to-end tests at once: most of their time is waiting for ssh.
 TEST_JOBS ?= 4
 
+NINJA = . scripts/cache-dirs && ninja
+
 ASAN_SETUP = -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true
 FUZZ_SETUP = -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true \
 	-Dx86_64_agent=disabled -Daarch64_agent=disabled
@@ -14,7 +16,7 @@ FUZZ_SETUP = -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Doptim
 .PHONY: all help run test fresh asan lint fmt fuzz bench install clean deps
 
 all: $(BUILD)/build.ninja ## build errand into build/ (the default)
-	ninja -C $(BUILD) product
+	@$(NINJA) -C $(BUILD) product
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +32,7 @@ run: ## install what is needed, build, and train the example on this machine
 test: ## install what is needed, build, and run the unit and end-to-end tests
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory all
-	ninja -C $(BUILD) installed
+	@$(NINJA) -C $(BUILD) installed
 	@scripts/run-tests $(BUILD) $(TEST_JOBS)
 
 fresh: ## make run and make test as a stranger meets them: in new minimal Debians, as an ordinary user
@@ -39,10 +41,10 @@ fresh: ## make run and make test as a stranger meets them: in new minimal Debian
 asan: ## the same tests against a build with AddressSanitizer and UBSan
 	@scripts/install-deps test
 	@test -f build-asan/build.ninja || meson setup build-asan $(ASAN_SETUP)
-	ninja -C build-asan
+	@$(NINJA) -C build-asan
 	@scripts/run-tests build-asan $(TEST_JOBS)
 
-lint: ## warnings of gcc and clang as errors, clang-tidy, shellcheck, headers, file lengths
+lint: ## layout, clang's warnings as errors, clang-tidy, shellcheck, headers, file lengths
 	@scripts/install-deps lint
 	@scripts/lint
 
@@ -52,7 +54,7 @@ fmt: ## lay out all of our C as .clang-format says
 fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
 	@scripts/install-deps lint
 	@test -f build-fuzz/build.ninja || CC=clang meson setup build-fuzz $(FUZZ_SETUP)
-	ninja -C build-fuzz fuzzers
+	@$(NINJA) -C build-fuzz fuzzers
 	@scripts/run-fuzz build-fuzz $(FUZZ_SECONDS)
 
 bench: ## speed, side by side with rsync, ssh and GNU parallel
@@ -62,11 +64,11 @@ bench: ## speed, side by side with rsync, ssh and GNU parallel
 
 install: $(BUILD)/build.ninja ## program, library, header, manual pages, completions: PREFIX (/usr/local), DESTDIR
 	@meson configure $(BUILD) -Dprefix=$(PREFIX) >/dev/null
-	ninja -C $(BUILD) installed
+	@$(NINJA) -C $(BUILD) installed
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --quiet --no-rebuild
 
 clean: ## remove all build directories
-	rm -rf $(BUILD) build-asan build-fuzz build-lint-gcc build-lint-clang
+	rm -rf $(BUILD) build-asan build-fuzz build-lint build-tsan
 
 $(BUILD)/build.ninja:
 	@command -v meson >/dev/null || { echo "meson is missing: type 'make deps'" >&2; exit 1; }
