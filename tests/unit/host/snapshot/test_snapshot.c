@@ -198,8 +198,8 @@ static void test_git_configuration(void **state)
                 ": >.git/info/exclude",
                 "git config --global core.excludesFile '~/mine'; echo x.log >$HOME/mine",
                 "echo >$HOME/mine",
-                "mkdir -p $HOME/.config/git; git config --global --unset core.excludesFile; echo x.log "
-                ">$HOME/.config/git/ignore",
+                ("mkdir -p $HOME/.config/git; git config --global --unset core.excludesFile; echo x.log "
+                 ">$HOME/.config/git/ignore"),
                 "git add -f x.log",
                 "git rm -q --cached x.log",
                 "rm $HOME/.config/git/ignore",
