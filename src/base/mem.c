@@ -44,7 +44,7 @@ void *er_realloc(void *ptr, size_t size)
 
 char *er_strdup(const char *text)
 {
-        return er_memdup(text, strlen(text) + 1);
+        return text ? er_memdup(text, strlen(text) + 1) : NULL;
 }
 
 char *er_strndup(const char *text, size_t len)

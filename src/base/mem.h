@@ -14,7 +14,7 @@
 void *er_malloc(size_t size);
 void *er_calloc(size_t count, size_t size);
 void *er_realloc(void *ptr, size_t size);
-char *er_strdup(const char *text);
+char *er_strdup(const char *text); /* NULL gives NULL */
 char *er_strndup(const char *text, size_t len);
 void *er_memdup(const void *data, size_t len);
 

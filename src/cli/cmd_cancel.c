@@ -83,7 +83,7 @@ static int wish(const struct er_cli *cli, const struct cancel_opts *opts, const 
 
                 if (er_job_state_ended(job->state) || has_begun(job) != begun)
                         continue;
-                if (er_maestro_cancel(cli->store, job->id, err) < 0)
+                if (er_maestro_cancel(cli->store, &job->id, 1, err) < 0)
                         return -1;
                 ++*asked;
                 if (opts->grace_ms >= 0) {

@@ -81,13 +81,14 @@ static void command_words(const struct notebook_opts *opts, struct er_strv *ret)
 }
 
 /* What errand.yaml says of the project's runs holds, but not what is about their end. */
-static int make_spec(const struct notebook_opts *opts, const char *dir, struct er_spec *ret,
-                     struct er_recipe *ret_recipe, struct er_err *err)
+static int make_request(const struct er_cli *cli, const struct notebook_opts *opts, struct er_request *ret,
+                        struct er_err *err)
 {
         er_auto(er_config) config = ER_CONFIG_INIT;
         er_auto(er_config) over = ER_CONFIG_INIT;
+        er_autofree char *dir = NULL;
 
-        if (er_config_load(dir, &config, err) < 0)
+        if (er_target_project(&dir, err) < 0 || er_config_load(dir, &config, err) < 0)
                 return -1;
         er_strv_release(&config.outputs);
         config.time_limit_ms = -1;
@@ -106,9 +107,9 @@ static int make_spec(const struct notebook_opts *opts, const char *dir, struct e
         er_config_overlay(&config, &over);
         if (!er_strv_has(&config.secrets, TOKEN))
                 er_strv_add(&config.secrets, TOKEN);
-        if (er_config_to_spec(&config, dir, "", ret, err) < 0)
+        if (er_request_make(&config, dir, "", NULL, ret, err) < 0)
                 return -1;
-        return er_config_recipe(&config, dir, ret, ret_recipe, err);
+        return er_request_check_hosts(cli->store, ret, err);
 }
 
 /* Into our environment, from where the maestro hands it over as a secret. One that is there is the user's own. */
@@ -142,42 +143,26 @@ static int first_job(void *arg, const struct er_job *job, struct er_err *err)
 static int submit(struct notebook *n, struct er_err *err)
 {
         const struct notebook_opts *opts = n->opts;
-        er_auto(er_spec) spec = ER_SPEC_INIT;
-        er_auto(er_recipe) recipe = ER_RECIPE_INIT;
+        er_auto(er_request) request = ER_REQUEST_INIT;
         er_autoptr(er_snapshot) snapshot = NULL;
-        er_autofree char *dir = NULL;
+        er_auto(er_run) run = {0};
         struct er_job_filter filter = {.without_spec = true, .limit = 1};
-        struct er_start start;
-        int64_t run_id = 0, job_id = 0;
+        int64_t job_id = 0;
         int rc;
 
-        if (make_token(err) < 0 || er_target_project(&dir, err) < 0 || make_spec(opts, dir, &spec, &recipe, err) < 0)
+        if (make_token(err) < 0 || make_request(n->cli, opts, &request, err) < 0 ||
+            er_follow_secrets(&request.spec.secrets, err) < 0)
                 return -1;
-        for (size_t i = 0; i < spec.hosts.len; i++) {
-                er_auto(er_host) host = ER_HOST_INIT;
-
-                if (!er_streq(spec.hosts.items[i], "any") &&
-                    er_hosts_find(n->cli->store, spec.hosts.items[i], &host, err) < 0)
-                        return -1;
-        }
-        if (er_follow_secrets(&spec.secrets, err) < 0)
+        if (request.spec.sync &&
+            er_travel_take(n->cli, request.project_dir, request.spec.project, !opts->yes, &snapshot, err) < 0)
                 return -1;
-        if (spec.sync) {
-                if (er_travel_take(n->cli, dir, spec.project, !opts->yes, &snapshot, err) < 0)
-                        return -1;
-                spec.has_tree = true;
-                memcpy(spec.tree, er_snapshot_hash(snapshot), ER_TREE_HASH);
-        }
-        start = (struct er_start){.spec = &spec,
-                                  .project_dir = dir,
-                                  .snapshot = snapshot,
-                                  .detach = true,
-                                  .ret_run_id = &run_id,
-                                  .recipe = spec.has_environment ? &recipe : NULL};
-        rc = er_follow_start(n->cli, &start, err);
+        if (er_follow_store(n->cli, &request, snapshot, &run, err) < 0)
+                return -1;
+        rc = er_follow_run(n->cli,
+                           &(struct er_follow){.run = &run, .snapshot = snapshot, .detach = true, .silent = true}, err);
         if (rc != 0)
                 return rc;
-        filter.run_id = run_id;
+        filter.run_id = run.id;
         if (er_store_each_job(n->cli->store, &filter, first_job, &job_id, err) < 0)
                 return -1;
         n->where.is_job = true;
@@ -422,7 +407,7 @@ static int end_server(struct notebook *n, struct er_err *err)
         bool over = false;
 
         fetch_notebooks(n);
-        if (er_maestro_cancel(n->cli->store, n->where.job.id, err) < 0 ||
+        if (er_maestro_cancel(n->cli->store, &n->where.job.id, 1, err) < 0 ||
             er_store_job(n->cli->store, n->where.job.id, &job, err) < 0)
                 return -1;
         er_jobs_add(&jobs, &job);

@@ -40,22 +40,24 @@ static int rerun(struct er_cli *cli, void *arg, char **args, int count, struct e
 {
         const struct rerun_opts *opts = arg;
         er_auto(er_job) job = ER_JOB_INIT;
-        er_auto(er_spec) spec = ER_SPEC_INIT;
-        struct er_start start;
+        er_auto(er_request) request = ER_REQUEST_INIT;
+        struct er_spec *spec = &request.spec;
+        er_auto(er_run) run = {0};
 
         if (er_target_job(cli, count > 0 ? args[0] : NULL, &job, err) < 0)
                 return -1;
-        if (er_spec_decode(er_svn(job.spec.buf, job.spec.len), &spec, err) < 0)
+        if (er_spec_decode(er_svn(job.spec.buf, job.spec.len), spec, err) < 0)
                 return er_err_wrap(err, "reading what %s was", job.name);
+        request.project_dir = er_strdup(job.project_dir);
         if (opts->on.len > 0) {
-                er_strv_release(&spec.hosts);
-                spec.hosts = (struct er_strv)ER_STRV_INIT;
-                er_strv_addall(&spec.hosts, opts->on.items, opts->on.len);
+                er_strv_release(&spec->hosts);
+                spec->hosts = (struct er_strv)ER_STRV_INIT;
+                er_strv_addall(&spec->hosts, opts->on.items, opts->on.len);
         }
-        if (er_follow_secrets(&spec.secrets, err) < 0 || find_secrets(cli, &job, &spec, err) < 0)
+        if (er_follow_secrets(&spec->secrets, err) < 0 || find_secrets(cli, &job, spec, err) < 0 ||
+            er_follow_store(cli, &request, NULL, &run, err) < 0)
                 return -1;
-        start = (struct er_start){.spec = &spec, .project_dir = job.project_dir, .detach = opts->detach};
-        return er_follow_start(cli, &start, err);
+        return er_follow_run(cli, &(struct er_follow){.run = &run, .detach = opts->detach}, err);
 }
 
 const struct er_command er_cmd_rerun = {

@@ -6,9 +6,7 @@
 #include "cli/travel.h"
 #include "cli/words.h"
 #include "job/config.h"
-#include "maestro/maestro.h"
-
-#define NAME_MAX_LEN 100u /* a job's key on its host is made from it, and that is at most 200 bytes */
+#include "maestro/request.h"
 
 struct run_opts {
         struct er_strv on, env, secrets, outputs;
@@ -130,92 +128,45 @@ static int take_software(const struct run_opts *opts, struct er_config *config, 
         return 0;
 }
 
-static int make_spec(const struct run_opts *opts, char **args, int count, const char *dir, struct er_spec *ret,
-                     struct er_recipe *ret_recipe, struct er_err *err)
+/* What the options and errand.yaml say together. */
+static int make_request(const struct er_cli *cli, const struct run_opts *opts, char **args, int count,
+                        struct er_request *ret, struct er_err *err)
 {
         er_auto(er_config) config = ER_CONFIG_INIT;
         er_auto(er_config) over = ER_CONFIG_INIT;
-        er_autofree char *subdir = NULL;
+        er_autofree char *dir = NULL, *subdir = NULL;
 
-        if (find_subdir(dir, &subdir, err) < 0)
-                return -1;
-        if (er_config_load(dir, &config, err) < 0)
+        if (er_target_project(&dir, err) < 0 || find_subdir(dir, &subdir, err) < 0 ||
+            er_config_load(dir, &config, err) < 0)
                 return -1;
         take_options(opts, args, count, &over);
         if (take_software(opts, &over, err) < 0)
                 return -1;
         er_config_overlay(&config, &over);
-        if (er_config_to_spec(&config, dir, subdir, ret, err) < 0)
+        if (er_request_make(&config, dir, subdir, opts->name, ret, err) < 0)
                 return -1;
-        return er_config_recipe(&config, dir, ret, ret_recipe, err);
-}
-
-/* A host that is none is said before anything is touched. */
-static int check_hosts(const struct er_cli *cli, const struct er_spec *spec, struct er_err *err)
-{
-        for (size_t i = 0; i < spec->hosts.len; i++) {
-                er_auto(er_host) host = ER_HOST_INIT;
-
-                if (!er_streq(spec->hosts.items[i], "any") &&
-                    er_hosts_find(cli->store, spec->hosts.items[i], &host, err) < 0)
-                        return -1;
-        }
-        return 0;
-}
-
-/* What may name files on a host, and cannot be mistaken for a job of another run ("mnist-12.0"). */
-static int check_name(const char *name, struct er_err *err)
-{
-        static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-        size_t len = strlen(name), end = len;
-        const char *why = NULL;
-
-        while (end > 0 && name[end - 1] >= '0' && name[end - 1] <= '9')
-                end--;
-        if (len == 0 || name[0] == '-' || name[0] == '.' || strspn(name, allowed) != len)
-                why = "a name has letters, digits, '.', '_' and '-', and begins with a letter or a digit";
-        else if (len > NAME_MAX_LEN)
-                why = "a name has at most 100 characters";
-        else if (end > 0 && end < len && name[end - 1] == '.')
-                why = "a name does not end in a dot and a number: that is how jobs of a run are called";
-        if (!why)
-                return 0;
-        er_err_set(err, ER_USAGE, "--name: \"%s\" cannot be the name of a run", name);
-        return er_err_hint(err, "%s", why);
+        return er_request_check_hosts(cli->store, ret, err);
 }
 
 static int run(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
 {
         const struct run_opts *opts = arg;
-        er_auto(er_spec) spec = ER_SPEC_INIT;
-        er_auto(er_recipe) recipe = ER_RECIPE_INIT;
+        er_auto(er_request) request = ER_REQUEST_INIT;
         er_autoptr(er_snapshot) snapshot = NULL;
-        er_autofree char *dir = NULL;
-        struct er_start start;
+        er_auto(er_run) run = {0};
 
-        if (opts->name && check_name(opts->name, err) < 0)
+        if (make_request(cli, opts, args, count, &request, err) < 0)
                 return -1;
-        if (er_target_project(&dir, err) < 0 || make_spec(opts, args, count, dir, &spec, &recipe, err) < 0 ||
-            check_hosts(cli, &spec, err) < 0)
+        if (!opts->dry_run && er_follow_secrets(&request.spec.secrets, err) < 0)
                 return -1;
-        if (!opts->dry_run && er_follow_secrets(&spec.secrets, err) < 0)
+        if (request.spec.sync && er_travel_take(cli, request.project_dir, request.spec.project,
+                                                !opts->yes && !opts->dry_run, &snapshot, err) < 0)
                 return -1;
-        if (spec.sync) {
-                if (er_travel_take(cli, dir, spec.project, !opts->yes && !opts->dry_run, &snapshot, err) < 0)
-                        return -1;
-                spec.has_tree = true;
-                memcpy(spec.tree, er_snapshot_hash(snapshot), ER_TREE_HASH);
-        }
         if (opts->dry_run)
-                return er_travel_show(cli, &spec, spec.has_environment ? &recipe : NULL, dir, opts->name, snapshot,
-                                      err);
-        start = (struct er_start){.spec = &spec,
-                                  .project_dir = dir,
-                                  .name = opts->name,
-                                  .snapshot = snapshot,
-                                  .recipe = spec.has_environment ? &recipe : NULL,
-                                  .detach = opts->detach};
-        return er_follow_start(cli, &start, err);
+                return er_travel_show(cli, &request, snapshot, err);
+        if (er_follow_store(cli, &request, snapshot, &run, err) < 0)
+                return -1;
+        return er_follow_run(cli, &(struct er_follow){.run = &run, .snapshot = snapshot, .detach = opts->detach}, err);
 }
 
 const struct er_command er_cmd_run = {

@@ -10,7 +10,6 @@
 #include <unistd.h>
 #include "base/io.h"
 #include "base/json.h"
-#include "base/parse.h"
 #include "base/term.h"
 #include "cli/view.h"
 #include "cli/words.h"
@@ -267,7 +266,7 @@ static int cancel_now(struct watcher *w, struct er_jobs *jobs, struct er_err *er
         if (read(w->again.fds[0], &seen, sizeof seen) < 0)
                 return er_err_errno(err, errno, "reading a pipe");
         for (size_t i = 0; i < jobs->len; i++)
-                if (er_maestro_cancel(w->cli->store, jobs->items[i].id, err) < 0)
+                if (er_maestro_cancel(w->cli->store, &jobs->items[i].id, 1, err) < 0)
                         return -1;
         er_live_set(w->live, "waiting for %s to end", subject(jobs));
         if (er_target_wait(w->cli, jobs, ER_NEVER, w->again.fds[0], &ended, err) < 0)
@@ -440,24 +439,6 @@ int er_follow_run(const struct er_cli *cli, const struct er_follow *follow, stru
         return rc;
 }
 
-#define COMMAND_SHOWN 200u /* bytes of it that lists show */
-
-static void shown_command(const struct er_spec *spec, struct er_str *out)
-{
-        if (spec->shell)
-                er_str_add(out, spec->argv.items[0]);
-        else
-                er_quote_argv(out, spec->argv.items, spec->argv.len);
-        if (out->len <= COMMAND_SHOWN)
-                return;
-        er_str_cut(out, COMMAND_SHOWN - 3);
-        while (out->len > 0 && ((unsigned char)out->buf[out->len - 1] & 0xc0u) == 0x80u)
-                er_str_cut(out, out->len - 1); /* no half character at the end */
-        if (out->len > 0 && (unsigned char)out->buf[out->len - 1] >= 0xc0u)
-                er_str_cut(out, out->len - 1);
-        er_str_add(out, "...");
-}
-
 int er_follow_keep(const struct er_strv *values, struct er_err *err)
 {
         for (size_t i = 0; i < values->len; i++) {
@@ -470,33 +451,12 @@ int er_follow_keep(const struct er_strv *values, struct er_err *err)
         return 0;
 }
 
-int er_follow_start(const struct er_cli *cli, const struct er_start *start, struct er_err *err)
+int er_follow_store(const struct er_cli *cli, struct er_request *request, const struct er_snapshot *snapshot,
+                    struct er_run *ret, struct er_err *err)
 {
-        er_auto(er_str) command = ER_STR_INIT;
-        er_auto(er_str) spec = ER_STR_INIT;
-        er_auto(er_str) recipe = ER_STR_INIT;
-        er_auto(er_run) run = {0};
-        struct er_new_job job;
-        struct er_follow follow = {
-                .run = &run, .snapshot = start->snapshot, .detach = start->detach, .silent = start->ret_run_id != NULL};
-
-        shown_command(start->spec, &command);
-        er_spec_encode(start->spec, &spec);
-        job = (struct er_new_job){.spec = er_svn(spec.buf, spec.len), .command = command.buf};
-        if (start->spec->has_environment)
-                job.environment = er_svn((const char *)start->spec->environment, ER_ENV_HASH);
-        if (start->recipe) {
-                if (er_follow_keep(&start->recipe->values, err) < 0)
-                        return -1;
-                er_recipe_encode(start->recipe, &recipe);
-                job.recipe = er_svn(recipe.buf, recipe.len);
-        }
-        if (er_store_add_run(cli->store, start->spec->project, start->project_dir, start->name, &job, 1, er_now_ms(),
-                             &run, err) < 0)
+        if (er_follow_keep(&request->recipe.values, err) < 0)
                 return -1;
-        if (start->ret_run_id)
-                *start->ret_run_id = run.id;
-        return er_follow_run(cli, &follow, err);
+        return er_request_store(cli->store, request, snapshot, ret, err);
 }
 
 /* --- secrets */

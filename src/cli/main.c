@@ -13,6 +13,9 @@
 #include "cli/opts.h"
 #include "cli/words.h"
 #include "er_config.h"
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 /* A program started with a standard descriptor closed would print into whatever file it opens first. */
 static void fill_standard_fds(void)
@@ -110,6 +113,9 @@ int main(int argc, char **argv)
         int rc;
 
         fill_standard_fds();
+#ifdef M_ARENA_MAX
+        mallopt(M_ARENA_MAX, 1); /* our threads mostly wait: an arena for each costs more than sharing one */
+#endif
         signal(SIGPIPE, SIG_IGN);
         rc = dispatch(argc > 0 ? argc : 1, argv, &err);
         if (rc >= 0)

@@ -218,15 +218,15 @@ static json_t *files_json(const struct er_snapshot *snapshot)
         return json;
 }
 
-static int show_json(const struct er_spec *spec, const char *dir, const char *name, const struct er_snapshot *snapshot,
-                     struct er_err *err)
+static int show_json(const struct er_request *request, const struct er_snapshot *snapshot, struct er_err *err)
 {
+        const struct er_spec *spec = &request->spec;
         json_t *json = json_object();
         int rc;
 
-        json_object_set_new(json, "run", er_json_text(name));
+        json_object_set_new(json, "run", er_json_text(request->name));
         json_object_set_new(json, "project", er_json_text(spec->project));
-        json_object_set_new(json, "project_dir", er_json_text(dir));
+        json_object_set_new(json, "project_dir", er_json_text(request->project_dir));
         er_view_spec(json, "command", spec);
         json_object_set_new(json, "file_count", json_integer(snapshot ? (json_int_t)er_snapshot_files(snapshot) : 0));
         json_object_set_new(json, "bytes", json_integer(snapshot ? (json_int_t)er_snapshot_bytes(snapshot) : 0));
@@ -236,14 +236,15 @@ static int show_json(const struct er_spec *spec, const char *dir, const char *na
         return rc;
 }
 
-int er_travel_show(const struct er_cli *cli, const struct er_spec *spec, const struct er_recipe *recipe,
-                   const char *dir, const char *name, const struct er_snapshot *snapshot, struct er_err *err)
+int er_travel_show(const struct er_cli *cli, const struct er_request *request, const struct er_snapshot *snapshot,
+                   struct er_err *err)
 {
+        const struct er_spec *spec = &request->spec;
         er_auto(er_str) out = ER_STR_INIT;
         er_auto(er_str) text = ER_STR_INIT;
 
         if (cli->json)
-                return show_json(spec, dir, name, snapshot, err);
+                return show_json(request, snapshot, err);
         er_say(cli, "with --dry-run nothing is started; this would be:");
         command_text(&text, spec);
         field(&out, "command", "%s%s", text.buf, spec->shell ? "    (by the shell)" : "");
@@ -255,12 +256,12 @@ int er_travel_show(const struct er_cli *cli, const struct er_spec *spec, const s
         er_str_reset(&text);
         needs_text(&text, spec);
         field(&out, "needs", "%s", text.buf);
-        if (recipe)
-                field(&out, "software", "%s", recipe->summary);
+        if (request->has_recipe)
+                field(&out, "software", "%s", request->recipe.summary);
         list_field(&out, "env", &spec->env, true);
         list_field(&out, "secrets", &spec->secrets, false);
         list_field(&out, "outputs", &spec->outputs, false);
-        field(&out, "project", "%s in %s", spec->project ? spec->project : "", dir);
+        field(&out, "project", "%s in %s", spec->project ? spec->project : "", request->project_dir);
         files_text(&out, snapshot);
         return er_out(er_svn(out.buf, out.len), err);
 }

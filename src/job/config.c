@@ -345,8 +345,10 @@ static void over_int(int64_t *value, int64_t over)
 void er_config_overlay(struct er_config *config, const struct er_config *over)
 {
         over_text(&config->name, over->name);
-        if (over->command.len)
+        if (over->command.len) {
                 config->command_is_line = over->command_is_line;
+                config->command_is_argv = over->command_is_argv;
+        }
         over_list(&config->command, &over->command);
         over_list(&config->on, &over->on);
         over_int(&config->cpus, over->cpus);

@@ -18,6 +18,7 @@ struct er_config {
         char *name;
         struct er_strv command;
         bool command_is_line; /* a shell line */
+        bool command_is_argv; /* the words as they are, even if it is a single one with white space in it */
         struct er_strv on;
         int64_t cpus, gpus, retries;   /* -1: not said */
         int64_t memory, time_limit_ms; /* -1: not said */
@@ -43,7 +44,7 @@ int er_config_load(const char *dir, struct er_config *ret, struct er_err *err);
 /* What `over` says replaces what `config` says (lists too); env is merged by name. */
 void er_config_overlay(struct er_config *config, const struct er_config *over);
 /* A checked spec. `subdir` is where the user stands below the project (or ""): the default workdir. Reads env_file.
-   A single argument with white space and no more arguments is a shell line, as for ssh. */
+   A single argument with white space and no more arguments is a shell line, as for ssh, unless command_is_argv. */
 int er_config_to_spec(const struct er_config *config, const char *project_dir, const char *subdir, struct er_spec *ret,
                       struct er_err *err);
 /* The recipe of the job's environment: 1 and the spec names it; 0: it needs none. */

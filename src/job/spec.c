@@ -212,7 +212,8 @@ static int make_command(const struct er_config *config, struct er_spec *spec, st
         if (!*command->items[0])
                 return er_err_set(err, ER_USAGE, "the command's name is empty");
         er_strv_addall(&spec->argv, command->items, command->len);
-        spec->shell = command->len == 1 && (config->command_is_line || strpbrk(command->items[0], " \t\n"));
+        spec->shell = command->len == 1 && !config->command_is_argv &&
+                      (config->command_is_line || strpbrk(command->items[0], " \t\n"));
         return 0;
 }
 

@@ -66,24 +66,31 @@ int er_maestro_adopt(struct er_store *store, const char *program, struct er_err 
         return (int)orphans;
 }
 
-int er_maestro_cancel(struct er_store *store, int64_t job_id, struct er_err *err)
+int er_maestro_cancel(struct er_store *store, const int64_t *job_ids, size_t count, struct er_err *err)
 {
-        er_auto(er_job) job = ER_JOB_INIT;
-        if (er_store_job(store, job_id, &job, err) < 0)
-                return -1;
-        if (er_job_state_ended(job.state))
-                return 0;
-        er_crashpoint("cancel asked");
-        if (er_store_ask_cancel(store, job_id, err) < 0)
-                return -1;
-        if (er_maestro_is_carried(store, job.run_id))
-                return 0;
-        /* Nobody is there to see it: so it is done here, as far as its host can be reached now. Whatever is left, the
-           wish is in the store and the next maestro goes on with it. */
+        er_autofree int64_t *runs = er_calloc(count + 1, sizeof *runs);
         er_auto(er_err) why = ER_ERR_INIT;
         const struct er_maestro_opts opts = {.store = store};
-        size_t skipped = 0;
-        if (er_carry_runs(&opts, &job.run_id, 1, er_deadline_in(CANCEL_MS), &skipped, &why) < 0 &&
+        size_t run_count = 0, skipped = 0;
+
+        for (size_t i = 0; i < count; i++) {
+                er_auto(er_job) job = ER_JOB_INIT;
+
+                if (er_store_job(store, job_ids[i], &job, err) < 0)
+                        return -1;
+                if (er_job_state_ended(job.state))
+                        continue;
+                er_crashpoint("cancel asked");
+                if (er_store_ask_cancel(store, job.id, err) < 0)
+                        return -1;
+                if (!er_maestro_is_carried(store, job.run_id) && (!run_count || runs[run_count - 1] != job.run_id))
+                        runs[run_count++] = job.run_id;
+        }
+        if (run_count == 0)
+                return 0;
+        /* Nobody is there to notice: do it here, as far as the hosts can be reached now. The store has the request; the
+           next maestro goes on with whatever is left. */
+        if (er_carry_runs(&opts, runs, run_count, er_deadline_in(CANCEL_MS), &skipped, &why) < 0 &&
             why.code != ER_TIMEOUT)
                 return er_err_move(err, &why);
         return 0;

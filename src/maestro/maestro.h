@@ -49,10 +49,9 @@ struct er_maestro_opts {
 int er_maestro_carry(const struct er_maestro_opts *opts, const int64_t *run_ids, size_t count, size_t *ret_skipped,
                      struct er_err *err);
 
-/* Marks the job as to be cancelled. Whoever carries its run sees it (it looks at the store at least every 200 ms while
-   anything is open); when nobody does, this process cancels it on its host itself. Returns when the wish is in the
-   store. */
-int er_maestro_cancel(struct er_store *store, int64_t job_id, struct er_err *err);
+/* Asks in the store for the end of these jobs; those of one run must be adjacent. Whoever carries their run notices
+   within 200 ms. If nobody does, this process cancels them on their hosts, for ten seconds at most. */
+int er_maestro_cancel(struct er_store *store, const int64_t *job_ids, size_t count, struct er_err *err);
 
 /* Open runs that nobody carries: starts a detached process (`errand maestro --run ID...`, the running program) that
    does. Returns how many runs it was started for, or -1. `program` is the path of the errand program. */

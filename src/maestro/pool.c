@@ -2,9 +2,6 @@
 #include "maestro/carry.h"
 
 #include <signal.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 struct er_work *er_work_new(enum er_action_kind kind, struct er_carried *job)
 {
@@ -55,9 +52,6 @@ static void *thread_main(void *arg)
 
 int er_pool_open(struct er_carry *m, struct er_err *err)
 {
-#ifdef M_ARENA_MAX
-        mallopt(M_ARENA_MAX, 1); /* threads here mostly wait; an arena for each costs more than sharing one */
-#endif
         m->todo_end = &m->todo;
         int rc = pthread_cond_init(&m->more, NULL);
         return rc ? er_err_errno(err, rc, "making threads") : 0;

@@ -1,4 +1,4 @@
-/* The public API, used as a program would: nothing but errand.h, over the real agent on this machine. */
+/* The public API, used as a program would, over the real agent on this machine. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -9,6 +9,8 @@
 #include "base/io.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "proto/spec.h"
+#include "store/store.h"
 
 static char *root;
 static errand_t *errand;
@@ -194,14 +196,112 @@ static void test_errors(void **state)
         errand_close(NULL);
 }
 
+/* A run of three jobs, as the store of the program may have it. */
+static void add_run(char **ret_run)
+{
+        er_auto(er_spec) spec = ER_SPEC_INIT;
+        er_auto(er_str) encoded = ER_STR_INIT;
+        er_auto(er_run) run = {0};
+        er_autofree char *dir = er_dir_state();
+        struct er_store *store = NULL;
+        struct er_new_job jobs[3];
+
+        er_strv_add(&spec.argv, "sleep");
+        er_strv_add(&spec.argv, "100");
+        er_strv_add(&spec.hosts, "local");
+        spec.cpus = 1;
+        spec.project = er_strdup("many");
+        er_spec_encode(&spec, &encoded);
+        for (size_t i = 0; i < ER_LEN(jobs); i++)
+                jobs[i] = (struct er_new_job){.spec = er_svn(encoded.buf, encoded.len), .command = "sleep 100"};
+        assert_int_equal(er_store_open(dir, &store, NULL), 0);
+        assert_int_equal(er_store_add_run(store, "many", root, NULL, jobs, ER_LEN(jobs), er_now_ms(), &run, NULL), 0);
+        er_store_close(store);
+        *ret_run = er_strdup(run.name);
+}
+
+static int count_stopped(void *arg, const struct errand_job *job)
+{
+        int *count = arg;
+
+        if (job->state == ERRAND_STOPPED)
+                ++*count;
+        return 0;
+}
+
+static void test_a_run_of_several(void **state)
+{
+        struct errand_error error = ERRAND_ERROR_INIT;
+        struct errand_job job = ERRAND_JOB_INIT;
+        er_autofree char *run = NULL, *first = NULL, *single = submit_line("true", NULL, NULL), *single_run = NULL;
+        int calls = 0, stopped = 0;
+
+        (void)state;
+        single_run = er_strndup(single, strlen(single) - 2);
+        assert_int_equal(errand_wait(errand, single_run, 20000, &job, &error), 0);
+        assert_string_equal(job.name, single);
+        errand_job_clear(&job);
+        assert_int_equal(errand_logs(errand, single_run, 0, 0, stop_at_once, &calls, NULL, &error), 0);
+
+        add_run(&run);
+        first = er_fmt("%s.0", run);
+        assert_int_equal(errand_job(errand, run, &job, &error), -1);
+        assert_int_equal(error.code, ERRAND_USAGE);
+        assert_non_null(strstr(error.message, "3 jobs"));
+        assert_non_null(strstr(error.hint, first));
+        assert_int_equal(errand_logs(errand, run, 0, 0, stop_at_once, &calls, NULL, &error), -1);
+        assert_int_equal(error.code, ERRAND_USAGE);
+        assert_int_equal(errand_wait(errand, run, 0, &job, &error), -1);
+        assert_int_equal(error.code, ERRAND_USAGE);
+        assert_int_equal(errand_wait(errand, run, 0, NULL, &error), -1);
+        assert_int_equal(error.code, ERRAND_TIMEOUT);
+        assert_int_equal(errand_job(errand, first, &job, &error), 0);
+        errand_job_clear(&job);
+        assert_int_equal(errand_cancel(errand, run, &error), 0);
+        assert_int_equal(errand_wait(errand, run, 30000, NULL, &error), 0);
+        assert_int_equal(errand_jobs(errand, 0, 0, count_stopped, &stopped, &error), 0);
+        assert_int_equal(stopped, 3);
+        errand_error_clear(&error);
+}
+
+/* A program's words stay words, and a name of a run must not look like a job's. */
+static void test_requests(void **state)
+{
+        struct errand_request request = ERRAND_REQUEST_INIT;
+        struct errand_error error = ERRAND_ERROR_INIT;
+        struct errand_job job = ERRAND_JOB_INIT;
+        const char *const argv[] = {"exit 0", NULL};
+        char *name = NULL;
+
+        (void)state;
+        request.argv = argv;
+        request.project_dir = root;
+        request.sync = 0;
+        request.name = "other-1.0";
+        assert_int_equal(errand_submit(errand, &request, &name, &error), -1);
+        assert_int_equal(error.code, ERRAND_USAGE);
+        request.name = "mine";
+        request.reserved = 1;
+        assert_int_equal(errand_submit(errand, &request, &name, &error), -1);
+        assert_int_equal(error.code, ERRAND_USAGE);
+        assert_int_equal(errand_submit(errand, NULL, &name, &error), -1);
+        assert_int_equal(error.code, ERRAND_USAGE);
+        request.reserved = 0;
+        assert_int_equal(errand_submit(errand, &request, &name, &error), 0);
+        assert_string_equal(name, "mine.0");
+        assert_int_equal(errand_wait(errand, name, 20000, &job, &error), 0);
+        assert_int_equal(job.state, ERRAND_FAILED); /* there is no program of that name; a shell would do it */
+        errand_job_clear(&job);
+        errand_error_clear(&error);
+        errand_free(name);
+}
+
 int main(void)
 {
 #define IN_WORLD(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
-                IN_WORLD(test_to_the_end),
-                IN_WORLD(test_timeout_and_cancel),
-                IN_WORLD(test_left_and_taken_up),
-                IN_WORLD(test_errors),
+                IN_WORLD(test_to_the_end), IN_WORLD(test_timeout_and_cancel), IN_WORLD(test_left_and_taken_up),
+                IN_WORLD(test_errors),     IN_WORLD(test_a_run_of_several),   IN_WORLD(test_requests),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

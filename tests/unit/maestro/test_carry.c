@@ -459,8 +459,9 @@ static pid_t cancel_when_running(int64_t run_id, int64_t job_id)
                 bool running = job.state == ER_JOB_RUNNING;
                 er_job_release(&job);
                 if (running)
-                        _exit(er_maestro_is_carried(other, run_id) && er_maestro_cancel(other, job_id, NULL) == 0 ? 0
-                                                                                                                  : 3);
+                        _exit(er_maestro_is_carried(other, run_id) && er_maestro_cancel(other, &job_id, 1, NULL) == 0
+                                      ? 0
+                                      : 3);
         }
         _exit(4);
 }
@@ -491,7 +492,7 @@ static void test_cancelled_when_nobody_carries(void **state)
         er_auto(er_err) err = ER_ERR_INIT;
         int64_t run = add_run(store, "true", NULL, 1);
         only_job(run, &before);
-        assert_int_equal(er_maestro_cancel(store, before.id, NULL), 0);
+        assert_int_equal(er_maestro_cancel(store, &before.id, 1, NULL), 0);
         only_job(run, &never_placed);
         assert_int_equal(never_placed.state, ER_JOB_CANCELLED);
         assert_int_equal(never_placed.attempt, 0);
@@ -504,7 +505,7 @@ static void test_cancelled_when_nobody_carries(void **state)
         assert_int_equal(carry(run, &h, &err), -1);
         er_job_release(&before);
         only_job(run, &before);
-        assert_int_equal(er_maestro_cancel(store, before.id, NULL), 0);
+        assert_int_equal(er_maestro_cancel(store, &before.id, 1, NULL), 0);
         only_job(run, &running);
         assert_int_equal(running.state, ER_JOB_CANCELLED);
         er_cancel_release(&stop);
