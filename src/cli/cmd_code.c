@@ -8,6 +8,7 @@
 #include "cli/target.h"
 #include "cli/travel.h"
 #include "cli/words.h"
+#include "host/connect/agent_program.h"
 #include "host/connect/ssh.h"
 #include "job/config.h"
 #include "maestro/maestro.h"

@@ -7,6 +7,7 @@
 #include "cli/env_build.h"
 #include "cli/forwarding.h"
 #include "cli/words.h"
+#include "host/connect/agent_program.h"
 #include "host/connect/ssh.h"
 #include "job/config.h"
 #include "maestro/maestro.h"

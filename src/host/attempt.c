@@ -1,7 +1,7 @@
 /* attempt.c - see attempt.h: each request is built from fields, and its answers are given out one by one. */
 #include "host/attempt.h"
 
-#include "host/connect/session_priv.h"
+#include "host/connect/requests.h"
 
 static void add_frame(struct er_str *out, enum er_frame_type type, uint32_t id, const struct er_str *fields)
 {

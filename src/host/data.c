@@ -1,7 +1,7 @@
 /* data.c - see data.h */
 #include "host/data.h"
 
-#include "host/connect/session_priv.h"
+#include "host/connect/requests.h"
 
 static int send(struct er_session *session, enum er_frame_type type, const struct er_str *fields, uint32_t *ret_id,
                 struct er_err *err)

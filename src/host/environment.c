@@ -7,7 +7,7 @@
 #include "base/parse.h"
 #include "base/path.h"
 #include "environment/fetch.h"
-#include "host/connect/session_priv.h"
+#include "host/connect/requests.h"
 
 void er_environment_request_release(struct er_environment_request *request)
 {

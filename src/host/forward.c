@@ -14,8 +14,10 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/parse.h"
-#include "host/connect/ssh.h"
-#include "host/connect/transport.h"
+#include "host/connect/agent_program.h"
+#include "host/connect/control.h"
+#include "host/connect/ssh_explain.h"
+#include "host/connect/ssh_open.h"
 
 #define LISTENERS_MAX 64u
 #define CONNECTIONS_MAX 512u
@@ -171,7 +173,7 @@ static enum er_mux_answer open_slot(struct er_forward *f, const char *path, uint
 static int open_shared(struct er_forward *f, uint16_t port, struct er_link *ret, bool *ret_refused, struct er_err *err)
 {
         for (int slot = 0; slot < ER_SLOTS && !f->dial_only; slot++) {
-                er_autofree char *path = er_master_path(&f->host, slot);
+                er_autofree char *path = er_control_path(&f->host, slot);
                 enum er_mux_answer answer;
 
                 if (!path)
@@ -488,7 +490,7 @@ static void *acceptor_thread(void *arg)
 static bool has_master(const struct er_forward *f)
 {
         for (int slot = 0; slot < ER_SLOTS; slot++) {
-                er_autofree char *path = er_master_path(&f->host, slot);
+                er_autofree char *path = er_control_path(&f->host, slot);
 
                 if (!path)
                         return true; /* none can be: then connections tell */

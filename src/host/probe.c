@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 #include "base/json.h"
+#include "host/connect/requests.h"
 
 #define GPUS_MAX 256u
 

@@ -9,7 +9,7 @@
 #include "base/parse.h"
 #include "base/path.h"
 #include "host/dest.h"
-#include "host/connect/session_priv.h"
+#include "host/connect/requests.h"
 
 #define WINDOW 64u                     /* files under way at once */
 #define ENTRIES_MAX (4u * 1000 * 1000) /* in one pull */

@@ -10,7 +10,7 @@
 #include "base/parse.h"
 #include "base/path.h"
 #include "host/dest.h"
-#include "host/connect/session_priv.h"
+#include "host/connect/requests.h"
 
 #define WINDOW 64u
 #define WHOLE_MAX (16u * 1024) /* a file up to that goes in its PUT, without asking whether it is there */

@@ -9,8 +9,8 @@
 #include "base/map.h"
 #include "base/parse.h"
 #include "host/connect/agent_blob.h"
+#include "host/connect/control.h"
 #include "host/connect/mux.h"
-#include "host/connect/ssh.h"
 
 #define LINGER_MS 3000 /* how long a listener waits for us */
 #define SURE_MS 2500   /* so long after it was used it is there, unless something went wrong */
@@ -87,7 +87,7 @@ static bool read_note(const char *path, struct note *ret)
 
 void er_fast_init(struct er_fast *fast, const struct er_host *host)
 {
-        er_autofree char *master = host->kind == ER_HOST_SSH ? er_master_path(host, 0) : NULL;
+        er_autofree char *master = host->kind == ER_HOST_SSH ? er_control_path(host, 0) : NULL;
         er_auto(er_str) key = ER_STR_INIT;
         er_auto(er_str) suffix = ER_STR_INIT;
         struct note note;
@@ -98,7 +98,7 @@ void er_fast_init(struct er_fast *fast, const struct er_host *host)
                 return;
         er_str_addf(&key, "%s\n%s", er_agent_build, host->root ? host->root : "");
         er_str_addf(&suffix, "fast%08llx", (unsigned long long)er_hash64(key.buf, key.len) & 0xffffffffu);
-        fast->path = er_ssh_state_path(host, suffix.buf);
+        fast->path = er_control_file(host, suffix.buf);
         if (!read_note(fast->path, &note)) {
                 make_name(fast->name);
         } else {
@@ -133,7 +133,7 @@ char *er_fast_socket(const struct er_fast *fast, const struct er_host *host)
 
         er_str_addf(&suffix, "way%d-%08llx", fast->slot,
                     (unsigned long long)er_hash64(fast->socket, strlen(fast->socket)) & 0xffffffffu);
-        path = er_ssh_state_path(host, suffix.buf);
+        path = er_control_file(host, suffix.buf);
         if (strlen(path) < ER_FAST_PATH_MAX - 4) /* 104 elsewhere */
                 return path;
         free(path);
@@ -143,7 +143,7 @@ char *er_fast_socket(const struct er_fast *fast, const struct er_host *host)
 /* A master keeps what it was asked for, so this is done once in its life. */
 static bool lead_there(const struct er_fast *fast, const struct er_host *host)
 {
-        er_autofree char *master = er_master_path(host, fast->slot);
+        er_autofree char *master = er_control_path(host, fast->slot);
         er_autofree char *here = er_fast_socket(fast, host);
         struct er_mux mux = ER_MUX_INIT;
         enum er_mux_answer answer;

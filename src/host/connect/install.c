@@ -1,5 +1,5 @@
 /* install.c - putting errand-agent on a host over ssh: a POSIX shell there, and a stream of bytes, are all it takes. */
-#include "host/connect/transport.h"
+#include "host/connect/install.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -9,7 +9,9 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "host/connect/agent_blob.h"
-#include "host/connect/ssh.h"
+#include "host/connect/agent_program.h"
+#include "host/connect/link.h"
+#include "host/connect/ssh_open.h"
 
 #define ANSWER_MAX (64u * 1024)
 #define STALL_MS 60000 /* no byte moved for so long: it will not get better */
@@ -36,38 +38,6 @@ static const char script[] =
         "$f in ./$n) continue;; esac; ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q -F \"/${f##*/}\" || rm -f \"$f\"; "
         "done";
 
-/* A root given as "~/x" or "x" is below the login directory, where both the shell and the agent start. */
-static const char *remote_root(const struct er_host *host)
-{
-        if (!host->root)
-                return ".errand";
-        return er_starts(host->root, "~/") ? host->root + 2 : host->root;
-}
-
-void er_agent_argv(const struct er_host *host, struct er_strv *ret)
-{
-        er_autofree char *local = host->kind == ER_HOST_LOCAL ? er_local_root(host) : NULL;
-        const char *root = local ? local : remote_root(host);
-
-        er_strv_addf(ret, "%s/bin/errand-agent-%s", root, er_agent_build);
-        if (local || host->root) {
-                er_strv_add(ret, "--root");
-                er_strv_add(ret, root);
-        }
-}
-
-char *er_agent_command(const struct er_host *host)
-{
-        er_auto(er_strv) argv = ER_STRV_INIT;
-        er_auto(er_str) command = ER_STR_INIT;
-
-        er_agent_argv(host, &argv);
-        er_strv_add(&argv, "serve");
-        er_str_add(&command, "exec ");
-        er_quote_argv(&command, argv.items, argv.len);
-        return er_str_detach(&command);
-}
-
 static char *install_command(const struct er_host *host)
 {
         er_auto(er_str) command = ER_STR_INIT;
@@ -75,7 +45,7 @@ static char *install_command(const struct er_host *host)
         er_str_add(&command, "sh -c ");
         er_quote_sh(&command, script);
         er_str_add(&command, " errand-install ");
-        er_quote_sh(&command, remote_root(host));
+        er_quote_sh(&command, er_agent_remote_root(host));
         er_str_addf(&command, " %s", er_agent_build);
         return er_str_detach(&command);
 }

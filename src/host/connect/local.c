@@ -1,5 +1,5 @@
 /* local.c - this machine as a host: the agent is a child of ours, made from the copy in us when it is missing. */
-#include "host/connect/transport.h"
+#include "host/connect/local.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,42 +10,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "host/connect/agent_blob.h"
-
-struct er_sv er_agent_for(const char *arch)
-{
-        const struct {
-                const char *name;
-                const unsigned char *start, *end;
-        } agents[] = {
-                {"x86_64", er_agent_x86_64_start, er_agent_x86_64_end},
-                {"amd64", er_agent_x86_64_start, er_agent_x86_64_end},
-                {"aarch64", er_agent_aarch64_start, er_agent_aarch64_end},
-                {"arm64", er_agent_aarch64_start, er_agent_aarch64_end},
-        };
-
-        for (size_t i = 0; i < ER_LEN(agents); i++)
-                if (er_streq(agents[i].name, arch))
-                        return er_svn(agents[i].start, (size_t)(agents[i].end - agents[i].start));
-        return er_svn("", 0);
-}
-
-char *er_local_root(const struct er_host *host)
-{
-        const char *own = getenv("ERRAND_HOME");
-        er_autofree char *home = NULL;
-
-        if (host->root) {
-                er_autofree char *expanded = er_path_expand(host->root);
-
-                return er_path_abs(expanded);
-        }
-        if (own && own[0]) {
-                home = er_path_abs(own);
-                return er_path_join(home, "agent");
-        }
-        home = er_dir_home();
-        return er_path_join(home, ".errand");
-}
+#include "host/connect/agent_program.h"
 
 static int unpack(const char *program, bool missing, struct er_err *err)
 {

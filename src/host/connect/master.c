@@ -1,5 +1,5 @@
-/* master.c - errand's own control masters: where their sockets are, and starting one. */
-#include "host/connect/ssh.h"
+/* master.c - see master.h */
+#include "host/connect/master.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,14 +10,14 @@
 #include "base/io.h"
 #include "base/lock.h"
 #include "base/log.h"
-#include "base/map.h"
-#include "base/parse.h"
-#include "base/path.h"
+#include "host/connect/control.h"
+#include "host/connect/link.h"
+#include "host/connect/mux.h"
+#include "host/connect/ssh.h"
+#include "host/connect/ssh_explain.h"
 
-#define PERSIST_S 600
 #define EXTRA_PERSIST_S 60 /* of the connections beyond the first, made in a rush */
 #define TURNS 4u           /* logins to one host at once */
-#define SSH_SUFFIX 17u     /* ".<16 characters>", which ssh appends while it makes the socket */
 #define SAID_MAX (64u * 1024)
 
 /* How a start failed; also what lies in the lock's file, followed by ssh's words. */
@@ -26,45 +26,9 @@ struct failure {
         int status;
 };
 
-/* Seconds an idle connection is kept: 0 means that none is to be shared. */
-static uint64_t persist_seconds(void)
-{
-        const char *text = getenv("ERRAND_SSH_PERSIST");
-        uint64_t seconds = PERSIST_S;
-
-        if (text && text[0])
-                er_parse_u64(text, 7 * 24 * 3600, &seconds, NULL);
-        return seconds;
-}
-
-char *er_ssh_state_path(const struct er_host *host, const char *suffix)
-{
-        er_autofree char *dir = er_dir_runtime();
-        er_auto(er_str) key = ER_STR_INIT;
-
-        er_str_addf(&key, "%s\n%d\n%s\n%s", host->target, host->port, host->identity ? host->identity : "",
-                    host->jump ? host->jump : "");
-        return er_fmt("%s/%012llx.%s", dir, (unsigned long long)er_hash64(key.buf, key.len) & 0xffffffffffffu, suffix);
-}
-
-char *er_master_path(const struct er_host *host, int slot)
-{
-        er_autofree char *name = er_fmt("%d", slot);
-        char *path;
-
-        if (persist_seconds() == 0)
-                return NULL;
-        path = er_ssh_state_path(host, name);
-        if (strlen(path) + SSH_SUFFIX >= sizeof((struct sockaddr_un *)0)->sun_path) {
-                free(path);
-                return NULL;
-        }
-        return path;
-}
-
 int er_master_try_turn(const struct er_host *host)
 {
-        er_autofree char *base = er_ssh_state_path(host, "turn");
+        er_autofree char *base = er_control_file(host, "turn");
         uint32_t first = er_random_below(TURNS);
 
         for (uint32_t i = 0; i < TURNS; i++) {
@@ -178,7 +142,7 @@ static enum er_master_result explain(const struct er_connect *connect, const str
 static enum er_master_result run_ssh(const struct er_connect *connect, const char *path, int slot,
                                      struct failure *failure, struct er_str *said, struct er_err *err)
 {
-        uint64_t persist_s = persist_seconds();
+        uint64_t persist_s = er_control_persist_s();
         er_auto(er_strv) extra = ER_STRV_INIT;
         er_auto(er_strv) argv = ER_STRV_INIT;
         er_auto(er_strv) env = ER_STRV_INIT;
@@ -263,7 +227,7 @@ static bool find_failure(int lock, int64_t since_ms, struct failure *ret, struct
 
 enum er_master_result er_master_start(const struct er_connect *connect, int slot, bool has_turn, struct er_err *err)
 {
-        er_autofree char *path = er_master_path(connect->host, slot);
+        er_autofree char *path = er_control_path(connect->host, slot);
         er_auto(er_str) said = ER_STR_INIT;
         er_autoclose int lock = -1;
         er_autoclose int turn = -1;

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/log.h"
+#include "host/connect/ssh_open.h"
 
 #define ROOM_MIN (64u * 1024)          /* below it the buffer is tidied before reading */
 #define READ_MAX (256u * 1024)         /* at one go: what comes through a buffer that stays in the cache comes faster */
@@ -57,30 +58,6 @@ int64_t er_session_our_time(const struct er_session *session, int64_t theirs_ms)
 int64_t er_session_their_time(const struct er_session *session, int64_t ours_ms)
 {
         return ours_ms ? ours_ms + session->hello.clock_skew_ms : 0;
-}
-
-int er_session_break(struct er_session *session, struct er_err *why, struct er_err *err)
-{
-        if (!session->broken) {
-                session->broken = true;
-                er_err_move(&session->why, why);
-        }
-        return er_session_refuse(session, err);
-}
-
-/* What everybody gets who uses a broken session. */
-int er_session_refuse(const struct er_session *session, struct er_err *err)
-{
-        const struct er_err *why = &session->why;
-
-        er_err_set(err, why->code, "%s", why->message ? why->message : "the connection broke");
-        if (err && why->provider_code)
-                err->provider_code = er_strdup(why->provider_code);
-        if (why->hint)
-                er_err_hint(err, "%s", why->hint);
-        if (why->retryable)
-                er_err_retry(err);
-        return -1;
 }
 
 /* The frame given out by the last call is no longer needed. */

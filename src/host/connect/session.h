@@ -52,15 +52,4 @@ int er_session_hello(struct er_session *session, const struct er_hello **ret, st
    boot, hostname and root. */
 char *er_machine(const struct er_hello *hello);
 
-/* The two halves of a request, for the modules of this floor: sending never waits for an answer (but may block on a
-   full pipe, reading answers meanwhile); receiving gives the next frame of that request, payload valid until the next
-   call. An ERROR frame becomes a -1 with its error. */
-uint32_t er_session_next_id(struct er_session *session);
-int er_session_send(struct er_session *session, struct er_sv frames, struct er_err *err);
-int er_session_recv(struct er_session *session, uint32_t id, er_deadline deadline, struct er_frame *ret,
-                    struct er_err *err);
-/* Sends one request built from fields and waits for its OK (or other single answer). */
-int er_session_call(struct er_session *session, enum er_frame_type type, struct er_sv fields, struct er_frame *ret,
-                    struct er_err *err);
-
 #endif

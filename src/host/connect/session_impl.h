@@ -6,8 +6,10 @@
 #define ER_HOST_CONNECT_SESSION_IMPL_H
 
 #include "base/io.h"
-#include "host/connect/session_priv.h"
-#include "host/connect/transport.h"
+#include "host/connect/connect.h"
+#include "host/connect/fast.h"
+#include "host/connect/link.h"
+#include "host/connect/requests.h"
 
 /* What is read at once at most; a whole frame always fits. */
 #define ER_IN_MAX (ER_FRAME_MAX + 512u * 1024)

@@ -9,7 +9,12 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "host/connect/agent_blob.h"
-#include "host/connect/ssh.h"
+#include "host/connect/agent_program.h"
+#include "host/connect/control.h"
+#include "host/connect/install.h"
+#include "host/connect/local.h"
+#include "host/connect/ssh_explain.h"
+#include "host/connect/ssh_open.h"
 
 #define PATIENCE_MS 30000
 #define LOGIN_TIMES 2          /* patience with an ssh process that has still to log in, in connection times */
@@ -48,6 +53,20 @@ static void forget_replay(struct er_session *session)
         er_str_release(&session->replay);
 }
 
+/* Starts `errand-agent serve` on the host. Over ssh only the end of the stream tells that it is not there. */
+static int open_agent(struct er_session *session, struct er_err *err)
+{
+        const struct er_connect *connect = &session->connect;
+        er_autofree char *command = NULL;
+
+        if (connect->host->kind == ER_HOST_LOCAL)
+                return er_local_open_agent(connect, &session->link, err);
+        if (session->fast.socket[0] && er_ssh_open_fast(connect, &session->fast, &session->link))
+                return 0;
+        command = er_agent_command(connect->host);
+        return er_ssh_open(connect, command, &session->link, err);
+}
+
 /* Opens the link and sends all there is to send so far. */
 static int open_link(struct er_session *session, struct er_err *err)
 {
@@ -58,7 +77,7 @@ static int open_link(struct er_session *session, struct er_err *err)
         er_link_release(&session->link);
         er_str_reset(&session->noise);
         session->start = session->end = session->held = 0;
-        if (er_link_open_agent(&session->connect, &session->link, err) < 0)
+        if (open_agent(session, err) < 0)
                 return -1;
         if (session->fast.socket[0] && session->link.transport != &er_transport_fast)
                 er_fast_failed(&session->fast);
@@ -104,7 +123,6 @@ int er_session_open(const struct er_host *host, const struct er_session_opts *op
                 .cancel = opts->cancel,
                 .note = opts->note,
                 .note_arg = opts->note_arg,
-                .fast = &session->fast,
         };
         er_fast_init(&session->fast, &session->host);
         session->link = (struct er_link)ER_LINK_INIT;
@@ -146,6 +164,30 @@ void er_session_free(struct er_session *session)
         er_fast_release(&session->fast);
         er_host_release(&session->host);
         free(session);
+}
+
+/* What everybody gets who uses a broken session. */
+int er_session_refuse(const struct er_session *session, struct er_err *err)
+{
+        const struct er_err *why = &session->why;
+
+        er_err_set(err, why->code, "%s", why->message ? why->message : "the connection broke");
+        if (err && why->provider_code)
+                err->provider_code = er_strdup(why->provider_code);
+        if (why->hint)
+                er_err_hint(err, "%s", why->hint);
+        if (why->retryable)
+                er_err_retry(err);
+        return -1;
+}
+
+int er_session_break(struct er_session *session, struct er_err *why, struct er_err *err)
+{
+        if (!session->broken) {
+                session->broken = true;
+                er_err_move(&session->why, why);
+        }
+        return er_session_refuse(session, err);
 }
 
 static char *text_of(struct er_sv payload, enum er_tag tag)
@@ -251,7 +293,7 @@ static void last_words(struct er_session *session, struct er_str *ret)
 /* Puts the agent on the host, or waits for another process that does. */
 static int install(struct er_session *session, struct er_err *err)
 {
-        er_autofree char *path = er_ssh_state_path(&session->host, "install");
+        er_autofree char *path = er_control_file(&session->host, "install");
         er_deadline deadline = er_deadline_in(INSTALL_WAIT_MS);
         er_autoclose int lock = -1;
 

@@ -1,5 +1,5 @@
 /* ssh_explain.c - what ssh's complaints mean: one table, read from the top; the first pattern that is there decides. */
-#include "host/connect/ssh.h"
+#include "host/connect/ssh_explain.h"
 
 #include "base/parse.h"
 

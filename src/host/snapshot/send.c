@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/parse.h"
-#include "host/connect/session_priv.h"
+#include "host/connect/requests.h"
 #include "host/snapshot/snapshot_private.h"
 #include "host/snapshot/treecache.h"
 

@@ -1,7 +1,7 @@
 #include "host/fake_agent.h"
 
 #include "host/attempt.h"
-#include "host/connect/session_priv.h"
+#include "host/connect/requests.h"
 
 #define HOUR_MS INT64_C(3600000)
 

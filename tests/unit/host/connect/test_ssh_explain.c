@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include "host/connect/ssh.h"
+#include "host/connect/ssh_explain.h"
 
 static const struct {
         const char *said;

@@ -10,7 +10,7 @@
 
 #include "base/hash.h"
 #include "base/map.h"
-#include "host/connect/session_priv.h"
+#include "host/connect/requests.h"
 #include "proto/tree.h"
 
 #define TREES_MAX 16

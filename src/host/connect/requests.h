@@ -1,10 +1,21 @@
 /*
- * session_priv.h - what only the modules of this floor ask of a session, beside session.h.
+ * requests.h - requests and their answers over a session, for the modules of this floor. Private to src/host.
  */
-#ifndef ER_HOST_CONNECT_SESSION_PRIV_H
-#define ER_HOST_CONNECT_SESSION_PRIV_H
+#ifndef ER_HOST_CONNECT_REQUESTS_H
+#define ER_HOST_CONNECT_REQUESTS_H
 
 #include "host/connect/session.h"
+
+/* The two halves of a request: sending never waits for an answer (but may block on a
+   full pipe, reading answers meanwhile); receiving gives the next frame of that request, payload valid until the next
+   call. An ERROR frame becomes a -1 with its error. */
+uint32_t er_session_next_id(struct er_session *session);
+int er_session_send(struct er_session *session, struct er_sv frames, struct er_err *err);
+int er_session_recv(struct er_session *session, uint32_t id, er_deadline deadline, struct er_frame *ret,
+                    struct er_err *err);
+/* Sends one request built from fields and waits for its OK (or other single answer). */
+int er_session_call(struct er_session *session, enum er_frame_type type, struct er_sv fields, struct er_frame *ret,
+                    struct er_err *err);
 
 /* The next frame of any request from first to last; an ERROR frame is given out as it is. For many requests under way.
  */

@@ -1,0 +1,19 @@
+/*
+ * ssh_open.h - a command on a host over ssh: through the socket of a master where one can be had (master.h), else by an
+ * ssh process; and the listener there that answers without a login (fast.h). Private to src/host.
+ */
+#ifndef ER_HOST_CONNECT_SSH_OPEN_H
+#define ER_HOST_CONNECT_SSH_OPEN_H
+
+#include "host/connect/connect.h"
+#include "host/connect/fast.h"
+#include "host/connect/link.h"
+
+extern const struct er_transport er_transport_mux, er_transport_fast, er_transport_process;
+
+/* Runs a line of the login shell there. */
+int er_ssh_open(const struct er_connect *connect, const char *command, struct er_link *ret, struct er_err *err);
+/* Connects to the listener that `fast` knows. False: it cannot be had. */
+bool er_ssh_open_fast(const struct er_connect *connect, const struct er_fast *fast, struct er_link *ret);
+
+#endif
