@@ -77,7 +77,7 @@ static void keep_last_line(const char *program, struct er_str *text, struct er_s
                         last = line;
         }
         er_str_reset(ret);
-        er_str_addf(ret, "its container cannot be ended: %s: %.*s", program,
+        er_str_addf(ret, "its container cannot be stopped: %s: %.*s", program,
                     (int)(last.len > SAID_MAX ? SAID_MAX : last.len), last.ptr);
 }
 

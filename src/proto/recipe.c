@@ -156,7 +156,7 @@ void er_recipe_vars(const struct er_strv *values, struct er_strv *env)
 static int damaged(struct er_recipe *recipe, struct er_err *err, const char *what)
 {
         er_recipe_release(recipe);
-        return er_err_set(err, ER_REMOTE, "a damaged recipe of an environment: %s", what);
+        return er_err_set(err, ER_REMOTE, "a damaged environment recipe: %s", what);
 }
 
 static bool is_text(struct er_sv value)
@@ -211,7 +211,7 @@ int er_recipe_decode(struct er_sv data, struct er_recipe *ret, struct er_err *er
         if (data.len > ER_RECIPE_MAX)
                 return damaged(&recipe, err, "too large");
         if (!er_msg_is_sound(data))
-                return damaged(&recipe, err, "a field is cut");
+                return damaged(&recipe, err, "a field is cut short");
         if (hash.len != ER_ENV_HASH)
                 return damaged(&recipe, err, "no hash");
         memcpy(recipe.hash, hash.ptr, ER_ENV_HASH);
@@ -222,14 +222,14 @@ int er_recipe_decode(struct er_sv data, struct er_recipe *ret, struct er_err *er
 
                 if (text) {
                         if (!is_text(f.value))
-                                return damaged(&recipe, err, "a NUL byte in a text");
+                                return damaged(&recipe, err, "a NUL byte in text");
                         free(*text);
                         *text = er_sv_dup(f.value);
                 } else if (f.tag == R_FILE && !take_file(&recipe, f.value)) {
-                        return damaged(&recipe, err, "a file that cannot be");
+                        return damaged(&recipe, err, "an invalid file");
                 } else if (f.tag == R_SECRET) {
                         if (!is_variable(f.value))
-                                return damaged(&recipe, err, "a variable that cannot be");
+                                return damaged(&recipe, err, "an invalid variable");
                         er_strv_addn(&recipe.secrets, f.value.ptr, f.value.len);
                 }
         }

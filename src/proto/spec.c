@@ -161,7 +161,7 @@ int er_spec_decode(struct er_sv data, struct er_spec *ret, struct er_err *err)
         if (data.len > ER_SPEC_MAX)
                 return damaged(&spec, err, "too large");
         if (!er_msg_is_sound(data))
-                return damaged(&spec, err, "a field is cut");
+                return damaged(&spec, err, "a field is cut short");
         while (er_msg_next(&data, &f)) {
                 if (f.tag == S_TREE && f.value.len == ER_TREE_HASH) {
                         memcpy(spec.tree, f.value.ptr, ER_TREE_HASH);
@@ -172,7 +172,7 @@ int er_spec_decode(struct er_sv data, struct er_spec *ret, struct er_err *err)
                 } else if (f.tag == S_RUN || f.tag == S_PROJECT || f.tag == S_WORKDIR ||
                            (f.tag >= S_ARG && f.tag <= S_HOST && f.tag != S_SHELL)) {
                         if (!is_text(f.value))
-                                return damaged(&spec, err, "a NUL byte in a text");
+                                return damaged(&spec, err, "a NUL byte in text");
                         take_text(&spec, &f);
                 } else {
                         take_number(&spec, &f);
@@ -181,7 +181,7 @@ int er_spec_decode(struct er_sv data, struct er_spec *ret, struct er_err *err)
         if (spec.argv.len == 0)
                 return damaged(&spec, err, "no command");
         if (spec.shell && spec.argv.len != 1)
-                return damaged(&spec, err, "a shell line is one argument");
+                return damaged(&spec, err, "a shell line must be one argument");
         *ret = spec;
         return 0;
 }

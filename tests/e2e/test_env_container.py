@@ -166,9 +166,9 @@ def test_while_the_engine_does_not_answer_the_job_is_not_over(errand, docker_apa
         end_agents(docker_apart_host, *killed)
     else:
         end_process(docker_apart_host.find("docker run")[0])
-    waiting = until(lambda: "cannot be ended" in (errand.job()["detail"] or "") and errand.job(), 20, "word of the container")
+    waiting = until(lambda: "cannot be stopped" in (errand.job()["detail"] or "") and errand.job(), 20, "word of the container")
     assert waiting["state"] == "running" and "Cannot connect" in waiting["detail"], waiting
-    assert "cannot be ended" in errand("show", waiting["job"]).text
+    assert "cannot be stopped" in errand("show", waiting["job"]).text
     assert naps() and running.running()
     engine.hide(False)
     assert running.wait().rc
@@ -181,7 +181,7 @@ def test_who_cancels_need_not_wait_for_an_engine_that_is_gone(errand, docker_apa
     job = errand.job()["job"]
     docker_apart_host.engine.hide()
     cancelling = errand.start("cancel", job)
-    until(lambda: "cannot be ended" in (errand.job()["detail"] or ""), 20, "word of the container")
+    until(lambda: "cannot be stopped" in (errand.job()["detail"] or ""), 20, "word of the container")
     errand("cancel", "--grace", "0.2s", job)
     assert running.wait().rc and cancelling.wait().seconds < 15
     row = errand.job()

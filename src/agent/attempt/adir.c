@@ -58,9 +58,9 @@ int er_adir_named(struct er_sv payload, struct er_sv *ret_key, uint32_t *ret_att
         uint64_t attempt = er_msg_get_u64(payload, ER_T_ATTEMPT, 0);
 
         if (!key.ptr || !er_name_is_safe(key, ER_LINE_OF_JOBS_KEY_MAX))
-                return er_err_set(err, ER_REMOTE, "a request without a proper job key");
+                return er_err_set(err, ER_REMOTE, "a request without a valid job key");
         if (attempt > INT32_MAX)
-                return er_err_set(err, ER_REMOTE, "a request with a strange attempt number");
+                return er_err_set(err, ER_REMOTE, "a request with an invalid attempt number");
         *ret_key = key;
         *ret_attempt = (uint32_t)attempt;
         return 0;

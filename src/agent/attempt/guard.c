@@ -27,7 +27,7 @@ static void write_lost(struct er_charge *charge, bool all_dead, const struct er_
         free(status.detail);
         status.detail = er_strdup(outside    ? outside->buf
                                   : all_dead ? DEAD
-                                             : DEAD ", and processes of the job cannot be ended");
+                                             : DEAD ", and some processes of the job could not be killed");
         status.ended_ms = status.time_ms = er_now_ms();
         if (er_exit_write(&charge->dir, &status, NULL) == 0)
                 er_exit_sync(&charge->dir);

@@ -31,7 +31,7 @@ int er_command_dir(const struct er_adir *dir, const struct er_spec *spec, int *r
         int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         if (fd < 0)
-                return er_err_errno(err, errno, "the directory %s",
+                return er_err_errno(err, errno, "open the working directory %s",
                                     spec->workdir && spec->workdir[0] ? spec->workdir : path);
         *ret_fd = fd;
         if (ret_path)

@@ -87,7 +87,7 @@ int er_capacity_check(const struct er_needs *needs, const struct er_capacity *ca
         } else {
                 return 0;
         }
-        er_err_set(err, ER_CAPACITY, "the job wants %s, and %s has %s", want.buf, hostname, have.buf);
+        er_err_set(err, ER_CAPACITY, "the job needs %s, but %s has %s", want.buf, hostname, have.buf);
         return er_err_hint(err, "ask for less, or choose another host: errand hosts shows what each has");
 }
 

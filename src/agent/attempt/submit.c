@@ -40,7 +40,7 @@ static int read_request(struct er_serve *serve, const struct er_frame *frame, st
         sub->spec = er_msg_get(frame->payload, ER_T_SPEC);
         sub->host_name = er_msg_get(frame->payload, ER_T_NAME);
         if (sub->attempt == 0 || !sub->spec.ptr)
-                return er_err_set(err, ER_REMOTE, "a SUBMIT without attempt number or spec");
+                return er_err_set(err, ER_REMOTE, "a SUBMIT without an attempt number or a spec");
         if (er_spec_decode(sub->spec, &charge->info.spec, err) < 0)
                 return -1;
         while (er_msg_next(&rest, &field)) {
@@ -167,11 +167,11 @@ static int check_same_spec(const struct er_adir *dir, const struct submission *s
         stored = er_msg_get(er_svn(text.buf, text.len), ER_T_SPEC);
         if (!stored.ptr || er_sv_eq(stored, sub->spec))
                 return 0;
-        er_err_set(err, ER_EXISTS, "attempt %u of %s is on this host already, and is another job",
+        er_err_set(err, ER_EXISTS, "attempt %u of %s is already on this host, but it is a different job",
                    (unsigned)dir->attempt, dir->key);
         return er_err_hint(
                 err,
-                "two stores have given the same name, or one was put back to an older state: submit it as a new job");
+                "two stores gave out the same name, or one was restored to an older state: submit it as a new job");
 }
 
 #define GONE 2 /* the directory was removed meanwhile */

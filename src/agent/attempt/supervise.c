@@ -319,7 +319,7 @@ static void end_tree(struct super *s)
         }
         s->kill_at = ER_NEVER;
         if (!er_ptree_kill(er_deadline_in(KILL_PATIENCE_MS), reaped, s))
-                er_str_add(&s->detail, "processes of the job are stuck in the kernel and could not be ended");
+                er_str_add(&s->detail, "some processes of the job are stuck in the kernel and could not be killed");
 }
 
 static void add_detail(struct super *s, const char *text)
@@ -401,7 +401,7 @@ static void judge(struct super *s, struct er_status *status)
         case SHUTDOWN:
                 status->end = ER_END_LOST;
                 status->reason = ER_REASON_KILLED;
-                add_detail(s, "the supervisor was told to end: the host shuts down, or its user was logged out");
+                add_detail(s, "the supervisor was told to end: the host is shutting down, or its user was logged out");
                 return;
         case GO_ON:
                 break;

@@ -105,7 +105,7 @@ static int read_sum(struct coming *c, struct er_err *err)
                 return 0;
         if (!equals || !er_digest_named(sum, (size_t)(equals - sum), &c->kind) ||
             strlen(equals + 1) != 2 * er_digest_size(c->kind))
-                return er_err_set(err, ER_USAGE, "%s is no checksum", sum);
+                return er_err_set(err, ER_USAGE, "%s is not a checksum", sum);
         for (size_t i = 0; equals[1 + i]; i++)
                 c->sum[i] = (char)(equals[1 + i] >= 'A' && equals[1 + i] <= 'F' ? equals[1 + i] + 32 : equals[1 + i]);
         c->has_sum = true;
@@ -144,7 +144,7 @@ static int check_sum(struct coming *c, const char *name, struct er_err *err)
                    er_streq(name, c->name) ? "removed" : "not kept", er_digest_name(c->kind), hex, c->sum);
         if (err)
                 err->provider_code = er_strdup("checksum");
-        return er_err_hint(err, "either what was said is wrong, or somebody has changed the file");
+        return er_err_hint(err, "either the checksum given is wrong, or somebody has changed the file");
 }
 
 /* 1: what is there already is the right one. */
@@ -156,8 +156,9 @@ static int is_there(struct coming *c, struct er_err *err)
         if (fstatat(c->dir_fd, c->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return 0;
         if (!S_ISREG(st.st_mode)) {
-                er_err_set(err, ER_EXISTS, "%s is there already, and is no file", c->name);
-                return er_err_hint(err, "another name: --to NAME; or take it away: errand data --rm %s", c->name);
+                er_err_set(err, ER_EXISTS, "%s is already there and is not a file", c->name);
+                return er_err_hint(err, "choose another name with --to NAME, or remove it: errand data --rm %s",
+                                   c->name);
         }
         if (!c->has_sum)
                 return c->facts.has_size && (uint64_t)st.st_size == c->facts.size;
@@ -179,7 +180,7 @@ static int take_part(struct coming *c, struct er_err *err)
                         return er_agent_fail(c->worker->agent, errno, err, "write %s/%s", c->dir, c->part);
                 if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
                         if (!c->doing)
-                                begin_to(c, "waiting: it is being brought already");
+                                begin_to(c, "waiting: it is already being transferred");
                         c->at = fstat(fd, &ours) == 0 ? (uint64_t)ours.st_size : 0;
                         tell(c, false);
                         poll(NULL, 0, WAIT_MS);
@@ -233,7 +234,7 @@ static int check_room(struct coming *c, uint64_t size, struct er_err *err)
                 return 0;
         er_fmt_size(&need, size - (uint64_t)st.st_size);
         er_fmt_size(&room, free_bytes);
-        er_err_set(err, ER_IO, "%s does not fit: %s to come, and %s free in %s", c->name, need.buf, room.buf,
+        er_err_set(err, ER_IO, "%s does not fit: %s to come, but only %s free in %s", c->name, need.buf, room.buf,
                    c->worker->agent->root);
         return er_err_hint(err, "free some space there: errand data --rm NAME, errand gc; or keep errand's files "
                                 "elsewhere: errand hosts add HOST --root DIR");
@@ -399,9 +400,10 @@ static int unpack(struct coming *c, struct er_err *err)
         int status;
 
         if (!tar && !zip) {
-                er_err_set(err, ER_USAGE, "%s is no archive that errand can unpack", c->name);
+                er_err_set(err, ER_USAGE, "%s is not an archive that errand can unpack", c->name);
                 return er_err_hint(
-                        err, "it is there as it is; .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst and .zip are unpacked");
+                        err,
+                        "it was kept as it is; errand unpacks .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst and .zip");
         }
         if (tar) {
                 er_strv_add(&argv, "tar");
@@ -442,7 +444,7 @@ static int open_dir(struct coming *c, bool make, struct er_err *err)
         er_autofree char *project = er_msg_dup(c->worker->payload, ER_T_PROJECT);
 
         if (!root && (!project || !project[0]))
-                return er_err_set(err, ER_REMOTE, "a request about data without its project");
+                return er_err_set(err, ER_REMOTE, "a request about data without a project");
         c->dir = root ? er_take(root) : er_datadir_path(c->worker->agent, project);
         return er_agent_dir(c->worker->agent, c->dir, make, &c->dir_fd, err);
 }
@@ -452,10 +454,9 @@ static int take_name(struct coming *c, struct er_err *err)
         struct er_sv name = er_msg_get(c->worker->payload, ER_T_NAME);
 
         if (!er_name_is_safe(name, NAME_MAX_LEN)) {
-                er_err_set(err, ER_USAGE, "\"%.*s\" cannot be the name of data", (int)(name.len < 200 ? name.len : 200),
-                           name.ptr ? name.ptr : "");
-                return er_err_hint(err,
-                                   "give another one with --to: without '/', not beginning with '.', at most %u bytes",
+                er_err_set(err, ER_USAGE, "\"%.*s\" is not a valid name for data",
+                           (int)(name.len < 200 ? name.len : 200), name.ptr ? name.ptr : "");
+                return er_err_hint(err, "choose another with --to: no '/', no leading '.', at most %u bytes",
                                    NAME_MAX_LEN);
         }
         c->name = er_sv_dup(name);
@@ -569,13 +570,13 @@ static int drop(struct er_worker *worker, struct er_err *err)
         if (take_name(&c, err) < 0)
                 return -1;
         if (open_dir(&c, false, NULL) < 0)
-                return er_err_set(err, ER_NOT_FOUND, "there is no %s among the data", c.name);
+                return er_err_set(err, ER_NOT_FOUND, "the data of this project has no %s", c.name);
         c.part_fd = openat(c.dir_fd, c.part, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
         if (c.part_fd >= 0 && flock(c.part_fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-                return er_err_set(err, ER_STATE, "%s is being brought at the moment", c.name);
+                return er_err_set(err, ER_STATE, "%s is being transferred at the moment", c.name);
         there = fstatat(c.dir_fd, c.name, &st, AT_SYMLINK_NOFOLLOW) == 0;
         if (!there && c.part_fd < 0)
-                return er_err_set(err, ER_NOT_FOUND, "there is no %s among the data", c.name);
+                return er_err_set(err, ER_NOT_FOUND, "the data of this project has no %s", c.name);
         if (er_rmtree(c.dir_fd, c.name, &freed, err) < 0 || er_rmtree(c.dir_fd, c.part, &freed, err) < 0)
                 return -1;
         drop_part(&c);

@@ -280,10 +280,10 @@ static const struct tool *choose(const struct er_download *download)
 
 static int no_tool(struct er_err *err)
 {
-        er_err_set(err, ER_NET, "there is neither curl nor wget nor python3 on this host");
+        er_err_set(err, ER_NET, "this host has none of curl, wget and python3");
         if (err)
                 err->provider_code = er_strdup("tool");
-        return er_err_hint(err, "install one of them there: curl");
+        return er_err_hint(err, "install one of them there, for example curl");
 }
 
 static int run(const struct er_download *download, const struct tool *tool, const char *const *words, const char *part,
@@ -406,13 +406,13 @@ static int refused(const struct er_download *download, int http, const struct er
         show(download->url, &url);
         if (http == 404 || http == 410) {
                 er_err_set(err, ER_NOT_FOUND, "there is nothing at %s (%d)", url.buf, http);
-                er_err_hint(err, "look at the address");
+                er_err_hint(err, "check the address");
         } else if (http == 401 || http == 403) {
-                er_err_set(err, ER_AUTH, "the server refuses %s (%d)", url.buf, http);
-                er_err_hint(err, "does it need a login or a token? A ~/.netrc on the host is read; what has been "
-                                 "downloaded here can be sent: errand data PATH");
+                er_err_set(err, ER_AUTH, "the server denies access to %s (%d)", url.buf, http);
+                er_err_hint(err, "does it need a login or a token? errand reads ~/.netrc on the host; or download it "
+                                 "here and send it: errand data PATH");
         } else if (http)
-                er_err_set(err, ER_REMOTE, "the server answers %d to %s", http, url.buf);
+                er_err_set(err, ER_REMOTE, "the server answered %d to the request for %s", http, url.buf);
         else
                 er_err_set(err, ER_REMOTE, "%s: %.*s", url.buf, (int)words.len, words.ptr);
         if (err) {

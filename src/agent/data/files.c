@@ -233,7 +233,7 @@ static int take_frame(struct er_stream *stream, const struct er_frame *frame, st
         if (frame->type == ER_F_DATA_IN) {
                 if (er_msg_get_u64(frame->payload, ER_T_OFFSET, UINT64_MAX) != put->offset || put->fd < 0 ||
                     data.len > put->facts.size - put->offset) {
-                        er_err_set(err, ER_STATE, "data of %s came for another place than the next", put->path);
+                        er_err_set(err, ER_STATE, "data of %s arrived at the wrong offset", put->path);
                         if (err)
                                 err->provider_code = er_strdup("offset");
                         return -1;
@@ -246,7 +246,7 @@ static int take_frame(struct er_stream *stream, const struct er_frame *frame, st
         if (frame->type != ER_F_PUT_END)
                 return er_err_set(err, ER_REMOTE, "a frame of type %u in the middle of a file", (unsigned)frame->type);
         if (put->offset != put->facts.size)
-                return er_err_set(err, ER_STATE, "%s: %llu of %llu bytes came", put->path,
+                return er_err_set(err, ER_STATE, "%s: only %llu of %llu bytes arrived", put->path,
                                   (unsigned long long)put->offset, (unsigned long long)put->facts.size);
         if (put->fd >= 0 &&
             place_part(stream->serve->agent, put->dir, put->fd, put->part, put->path, &put->facts, err) < 0)
@@ -353,7 +353,7 @@ int er_do_put(struct er_serve *serve, const struct er_frame *frame, struct er_er
             er_files_dir_open(serve->agent, frame->payload, true, &dir, err) < 0)
                 return -1;
         if (!er_msg_get_u64(frame->payload, ER_T_OVERWRITE, 1) && er_file_exists(dir, path))
-                return er_err_set(err, ER_EXISTS, "%s is there already", path);
+                return er_err_set(err, ER_EXISTS, "%s already exists", path);
         if (type == 'd')
                 return put_dir(serve, frame, dir, path, facts.mode, err);
         if (make_parents(dir, path, err) < 0)

@@ -57,7 +57,7 @@ int er_files_dir_path(struct er_sv payload, char **ret, struct er_err *err)
                         !er_msg_get(payload, ER_T_KEY).ptr;
 
         if (!path.ptr || path.len > 4096 || !(absolute || er_path_is_safe(path.ptr, path.len)))
-                return er_err_set(err, ER_USAGE, "%.*s: not a path below the directory",
+                return er_err_set(err, ER_USAGE, "%.*s is not a path below the directory",
                                   (int)(path.len > 200 ? 200 : path.len), path.ptr ? path.ptr : "");
         *ret = er_sv_dup(path);
         return 0;

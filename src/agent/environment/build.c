@@ -301,11 +301,12 @@ static int run_script(struct build *b, const char *what, int out_fd)
                 return 0;
         if (status == -1) {
                 b->unwanted = true;
-                keep_text(&b->failure.message, er_sv("the build was ended, because nobody waited for it any more"));
+                keep_text(&b->failure.message,
+                          er_sv("the build was stopped because nobody was waiting for it any more"));
         } else if (!b->failure.message) {
                 er_autofree char *text = WIFSIGNALED(status)
-                                                 ? er_fmt("the build was ended by signal %d", WTERMSIG(status))
-                                                 : er_fmt("the build ended with status %d", WEXITSTATUS(status));
+                                                 ? er_fmt("the build was killed by signal %d", WTERMSIG(status))
+                                                 : er_fmt("the build exited with status %d", WEXITSTATUS(status));
 
                 keep_text(&b->failure.message, er_sv(text));
         }
@@ -452,12 +453,12 @@ static int have_secrets(const struct er_envdir *env, const struct er_strv *secre
 
                 if (secrets && er_strv_value(secrets, name))
                         continue;
-                er_err_set(err, ER_CONFIG, "the value of %s, which building the environment takes, is not at hand",
+                er_err_set(err, ER_CONFIG, "building the environment needs the value of %s, which is not available",
                            name);
                 if (err)
                         err->provider_code = er_strdup("secret");
-                return er_err_hint(
-                        err, "export %s, or submit the job anew from where its package addresses are declared", name);
+                return er_err_hint(err, "export %s, or submit the job again where its package addresses are declared",
+                                   name);
         }
         return 0;
 }

@@ -75,7 +75,7 @@ enum er_build_news er_build_wait_look(struct er_build_wait *wait)
                 return look_at_progress(wait);
         }
         if (wait->starts == STARTS_MAX)
-                return give_up(wait, "the build ended without a word: is the disk full?");
+                return give_up(wait, "the build ended without saying why: is the disk full?");
         rc = er_build_start(wait->env, wait->secrets, &err);
         if (rc < 0)
                 return cannot_start(wait, &err);

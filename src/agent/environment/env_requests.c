@@ -96,7 +96,7 @@ static int keep_recipe(const struct er_envdir *env, struct er_sv bytes, const un
         if (er_recipe_decode(bytes, &recipe, err) < 0)
                 return -1;
         if (memcmp(recipe.hash, hash, ER_ENV_HASH) != 0)
-                return er_err_set(err, ER_REMOTE, "the recipe of another environment");
+                return er_err_set(err, ER_REMOTE, "the recipe of a different environment");
         if (er_file_write(env->fd, "recipe", bytes.ptr, bytes.len, 0600, true, err) < 0)
                 return -1;
         return 0;

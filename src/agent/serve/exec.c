@@ -46,17 +46,18 @@ static int read_wish(char **args, int count, struct wish *ret, struct er_err *er
                         if (er_parse_u64(args[++i], UINT32_MAX, &ret->attempt, err) < 0)
                                 return -1;
                 } else
-                        return er_err_set(err, ER_USAGE, "errand-agent exec: %s is not understood", args[i]);
+                        return er_err_set(err, ER_USAGE, "errand-agent exec: unknown option %s", args[i]);
         }
         ret->argv = args + i + 1;
         ret->count = count - i - 1;
-        return ret->count > 0 ? 0 : er_err_set(err, ER_USAGE, "errand-agent exec: there is no command");
+        return ret->count > 0 ? 0 : er_err_set(err, ER_USAGE, "errand-agent exec: no command was given");
 }
 
 static int read_hex(const char *text, unsigned char ret[ER_ENV_HASH], struct er_err *err)
 {
-        return er_parse_hex(er_sv(text), ret, ER_ENV_HASH) ? 0
-                                                           : er_err_set(err, ER_USAGE, "%s is no environment", text);
+        return er_parse_hex(er_sv(text), ret, ER_ENV_HASH)
+                       ? 0
+                       : er_err_set(err, ER_USAGE, "%s is not an environment", text);
 }
 
 /* The activation of the environment that was asked for, or of the job's own. */
@@ -67,7 +68,7 @@ static int take_environment(struct er_charge *charge, struct er_err *err)
         if (!spec->has_environment)
                 return 0;
         if (er_envdir_open(charge->agent, spec->environment, ER_ENVDIR_WANT, &charge->env, err) < 0)
-                return er_err_hint(err, "it has been removed: a new run, or errand exec HOST, builds it again");
+                return er_err_hint(err, "it was removed: a new run, or errand exec HOST, builds it again");
         if (!er_activation_read(charge->agent, charge->env.fd, &charge->activation)) {
                 er_err_set(err, ER_STATE, "environment %.12s is not ready%s", charge->env.hex,
                            er_envdir_is_building(&charge->env) ? ": it is still being built" : "");

@@ -48,11 +48,11 @@ static int checkout(const struct er_agent *agent, const char *name, const char *
         if (er_streq(hex, "-"))
                 return answer(agent, there ? "kept" : "none", name);
         if (!er_parse_hex(er_sv(hex), hash, ER_TREE_HASH))
-                return er_err_set(err, ER_USAGE, "%s is no snapshot", hex);
+                return er_err_set(err, ER_USAGE, "%s is not a snapshot", hex);
         if (there && !fresh)
                 return answer(agent, "kept", name);
         if (there && renameat(at, name, at, aside) < 0)
-                return er_agent_fail(agent, errno, err, "putting %s/projects/%s aside", agent->root, name);
+                return er_agent_fail(agent, errno, err, "rename %s/projects/%s", agent->root, name);
         if (make(agent, name, hash, at, err) < 0) {
                 if (there && renameat(at, aside, at, name) < 0)
                         return er_err_hint(err, "the old files are in %s/projects/%s", agent->root, aside);

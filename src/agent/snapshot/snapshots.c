@@ -86,7 +86,7 @@ int er_snapshots_hold(int root, const char *project, struct er_err *err)
 
 static int absent(struct er_err *err, const char *hex)
 {
-        er_err_set(err, ER_NOT_FOUND, "the snapshot %.12s is not on this host", hex);
+        er_err_set(err, ER_NOT_FOUND, "snapshot %.12s is not on this host", hex);
         if (err)
                 err->provider_code = er_strdup("snapshot");
         return -1;
@@ -438,7 +438,7 @@ int er_snapshots_collect(int root, bool (*needed)(void *arg, const char *dir, co
         struct dirent *entry;
 
         if (!dir)
-                return errno == ENOENT ? 0 : er_err_errno(err, errno, "look into snapshots");
+                return errno == ENOENT ? 0 : er_err_errno(err, errno, "read the snapshots");
         while ((entry = readdir(dir))) {
                 er_autofree char *path = er_fmt("snapshots/%s", entry->d_name);
 

@@ -108,7 +108,7 @@ static int look_again(struct er_stream *stream, struct er_err *err)
                 return 0;
         }
         /* What has come is kept (er_upload_free), so that the next TREE_PUT goes on there. */
-        er_err_set(err, ER_TRANSPORT, "nothing more came of the snapshot");
+        er_err_set(err, ER_TRANSPORT, "the client stopped sending the snapshot");
         if (err) {
                 err->retryable = true;
                 err->provider_code = er_strdup("silent");

@@ -32,7 +32,7 @@ int er_upload_begin(int root, struct er_sv fields, struct er_upload **ret, struc
         up->list = up->gone = up->packs = up->pending = (struct er_str)ER_STR_INIT;
         up->project = er_msg_dup(fields, ER_T_PROJECT);
         if (!up->project || tree.len != ER_TREE_HASH || (base.ptr && base.len != ER_TREE_HASH))
-                return er_err_set(err, ER_REMOTE, "a damaged request to take a snapshot");
+                return er_err_set(err, ER_REMOTE, "a damaged request to store a snapshot");
         memcpy(up->hash, tree.ptr, ER_TREE_HASH);
         er_tree_hex(up->hash, up->hex);
         up->dir = er_snapshots_dir(up->project);
@@ -281,7 +281,7 @@ static int take_back(struct er_upload *up, struct er_err *err)
             (ftruncate(up->part, (off_t)up->open_at) < 0 || lseek(up->part, (off_t)up->open_at, SEEK_SET) < 0))
                 return fail_io(up, errno, "shorten", err);
         up->failed = true;
-        return er_err_set(err, ER_STATE, "a file changed while it was sent");
+        return er_err_set(err, ER_STATE, "a file changed while it was being sent");
 }
 
 static void begin_content(struct er_upload *up, uint32_t index, const struct er_tree_entry *entry)
@@ -317,7 +317,7 @@ int er_upload_blob(struct er_upload *up, struct er_sv fields, struct er_err *err
                 begin_content(up, (uint32_t)index, &entry);
         if (up->open_item != index || up->open_done != offset || data.len > entry.size - offset) {
                 up->failed = true;
-                er_err_set(err, ER_STATE, "data of %.*s came for another place than the next", (int)entry.path.len,
+                er_err_set(err, ER_STATE, "data of %.*s arrived at the wrong offset", (int)entry.path.len,
                            entry.path.ptr);
                 if (err)
                         err->provider_code = er_strdup("offset");
@@ -341,11 +341,11 @@ int er_upload_finish(struct er_upload *up, struct er_err *err)
         int result;
 
         if (!up->listed || up->failed)
-                return er_err_set(err, ER_REMOTE, "a snapshot that was not sent whole");
+                return er_err_set(err, ER_REMOTE, "a snapshot that was not sent completely");
         if (up->present)
                 return 0;
         if (up->resolved != up->wanted)
-                return er_err_set(err, ER_REMOTE, "a snapshot with %zu contents missing", up->wanted - up->resolved);
+                return er_err_set(err, ER_REMOTE, "a snapshot with %zu missing contents", up->wanted - up->resolved);
         if (er_merge_make(up, &merge, err) < 0)
                 return -1;
         result = up->part >= 0 ? flush(up, err) : 0;

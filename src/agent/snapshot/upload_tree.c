@@ -132,7 +132,7 @@ int er_merge_make(const struct er_upload *up, struct er_merge *ret, struct er_er
                 return -1;
         if (ret->count == up->count && ret->sum == up->checksum)
                 return 0;
-        er_err_set(err, ER_NOT_FOUND, "the difference does not fit the snapshot it was made for");
+        er_err_set(err, ER_NOT_FOUND, "the difference does not match the snapshot it was made for");
         if (err)
                 err->provider_code = er_strdup("snapshot");
         return -1;

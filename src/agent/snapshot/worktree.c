@@ -123,7 +123,7 @@ static int trail_enter(struct trail *trail, struct er_sv dir, int *ret_fd, struc
                 while (to < dir.len && dir.ptr[to] != '/')
                         to++;
                 if (to - from >= sizeof name || trail->depth + 1 >= DEPTH_MAX)
-                        return er_err_set(err, ER_IO, "a directory name is too long or nested too deep: %.*s",
+                        return er_err_set(err, ER_IO, "a directory name is too long or nested too deeply: %.*s",
                                           (int)dir.len, dir.ptr);
                 memcpy(name, dir.ptr + from, to - from);
                 name[to - from] = '\0';
@@ -232,7 +232,8 @@ static int ask(struct asker *asker, const struct er_tree_entry *entry, struct er
         if (!asker->go_on || (++asker->entries < ASK_ENTRIES && asker->bytes < ASK_BYTES))
                 return 0;
         asker->entries = asker->bytes = 0;
-        return asker->go_on(asker->arg) ? 0 : er_err_set(err, ER_CANCELLED, "cancelled while its files were written");
+        return asker->go_on(asker->arg) ? 0
+                                        : er_err_set(err, ER_CANCELLED, "cancelled while its files were being written");
 }
 
 static int write_all(int root, const char *dir, const struct er_tree_file *tree, int work, struct asker *asker,
