@@ -31,8 +31,8 @@ ssize_t er_read_small(int at, const char *path, char *buf, size_t size)
         return n;
 }
 
-/* Field `wanted` (from 0) of our line in /etc/passwd, whose field 2 is the uid (owned), or NULL. A static program has
- * no NSS. */
+/* Field `wanted` (from 0) of our line in /etc/passwd (owned), or NULL. A static program has no NSS, so it is found by
+   its uid (field 2). */
 static char *from_passwd(unsigned wanted)
 {
         er_auto(er_str) text = ER_STR_INIT;
@@ -64,8 +64,8 @@ static char *from_environment(const char *name)
 
 int er_agent_init(struct er_agent *agent, const char *root, struct er_err *err)
 {
-        const char *pretended = getenv("ERRAND_BOOT_ID"); /* for the tests of what a reboot does */
-        const char *hostname = getenv("ERRAND_HOSTNAME"); /* and of homes that several machines share */
+        const char *pretended = getenv("ERRAND_BOOT_ID"); /* for tests of reboots */
+        const char *hostname = getenv("ERRAND_HOSTNAME"); /* and of homes shared by several machines */
 
         agent->user = from_environment("USER");
         if (!agent->user)
@@ -148,7 +148,7 @@ int er_agent_fail(const struct er_agent *agent, int errnum, struct er_err *err, 
         return -1;
 }
 
-/* mkdir -p that keeps the reason of its failure. 0, or -1 with errno. */
+/* mkdir -p that keeps the reason for its failure. 0, or -1 with errno. */
 static int make_dirs(const char *path)
 {
         er_autofree char *part = NULL;
@@ -192,7 +192,7 @@ void er_random_hex(char ret[ER_RANDOM_HEX])
         uint64_t words[2];
 
         if (getrandom(words, sizeof words, 0) != (ssize_t)sizeof words) {
-                /* A kernel without it: unique, which is all that is needed. */
+                /* The kernel does not have it: unique will do. */
                 struct {
                         int64_t now, mono, pid, counter;
                 } seed = {er_now_ms(), er_mono_us(), getpid(), 0};

@@ -1,6 +1,6 @@
 /*
- * agent.h - what every part of errand-agent knows: where its files are and on which machine it runs. Plain data, filled
- * once at the start; nothing on the host is made or changed by that.
+ * agent.h - what every part of errand-agent knows: where its files are and which machine it runs on. Plain data, filled
+ * in once at the start, which makes or changes nothing on the host.
  */
 #ifndef ER_AGENT_AGENT_H
 #define ER_AGENT_AGENT_H
@@ -23,20 +23,21 @@ struct er_agent {
 int er_agent_init(struct er_agent *agent, const char *root, struct er_err *err);
 void er_agent_release(struct er_agent *agent);
 
-/* Opens (and makes, when asked) a directory below the root. Errors say what is wrong with the root and what to try. */
+/* Opens (and with `make` creates) a directory below the root. Errors say what is wrong with the root and what to
+   try. */
 int er_agent_dir(const struct er_agent *agent, const char *path, bool make, int *ret_fd, struct er_err *err);
-/* After a failed call below the root: the error with the free space or the hint that helps. Returns -1. */
+/* Reports a failed call below the root, with the free space or a hint where that helps. Returns -1. */
 int er_agent_fail(const struct er_agent *agent, int errnum, struct er_err *err, const char *fmt, ...) ER_PRINTF(4, 5);
 
 #define ER_RANDOM_HEX 33 /* 128 bits and the NUL */
 void er_random_hex(char ret[ER_RANDOM_HEX]);
-/* A small text file of the kernel's, NUL-terminated, without its last newline. Length, or -1. */
+/* Reads a small text file of the kernel's: NUL-terminated, without its last newline. Returns the length, or -1. */
 ssize_t er_read_small(int at, const char *path, char *buf, size_t size);
-/* Closes every descriptor from 3 on but these (negative ones are ignored). */
+/* Closes every descriptor from 3 on except these (negative ones are ignored). */
 void er_close_all_but(const int *keep, size_t count);
-/* Standard input, output and error become /dev/null. */
+/* Connects standard input, output and error to /dev/null. */
 void er_null_stdio(void);
-/* True for a name that can be one part of a path below the root: no slash, no control byte, no leading dot. */
+/* True for a name that may be one component of a path below the root: no slash, no control byte, no leading dot. */
 bool er_name_is_safe(struct er_sv name, size_t max);
 
 #endif

@@ -10,7 +10,7 @@
 
 #define PIECE ((size_t)1 << 20)
 
-/* The constants of SHA-512; the first 64, by their upper halves, are those of SHA-256. */
+/* The constants of SHA-512; the upper halves of the first 64 are those of SHA-256. */
 static const uint64_t k512[80] = {
         0x428a2f98d728ae22ull, 0x7137449123ef65cdull, 0xb5c0fbcfec4d3b2full, 0xe9b5dba58189dbbcull,
         0x3956c25bf348b538ull, 0x59f111f1b605d019ull, 0x923f82a4af194f9bull, 0xab1c5ed5da6d8118ull,
@@ -101,7 +101,7 @@ static uint32_t le32(const unsigned char *p)
         return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 }
 
-/* A round; what was a..h is then h, a..g: the caller turns the names instead of moving eight values. */
+/* One round. Afterwards what was a..h is h, a..g: the caller rotates the names instead of moving eight values. */
 #define ROUND256(a, b, c, d, e, f, g, h, i)                                                                            \
         do {                                                                                                           \
                 uint32_t t = h + (ror32(e, 6) ^ ror32(e, 11) ^ ror32(e, 25)) + (g ^ (e & (f ^ g))) +                   \

@@ -1,6 +1,6 @@
 /*
  * digest.h - SHA-256, SHA-512 (FIPS 180-4) and MD5 (RFC 1321) of a file: the agent links no library that has them, and
- * a host need not have sha256sum. For checksums that a person was given, not for secrets.
+ * a host may lack sha256sum. For published checksums, not for secrets.
  */
 #ifndef ER_AGENT_DIGEST_H
 #define ER_AGENT_DIGEST_H
@@ -31,7 +31,7 @@ size_t er_digest_size(enum er_digest_kind kind); /* bytes */
 void er_digest_begin(struct er_digest *digest, enum er_digest_kind kind);
 void er_digest_add(struct er_digest *digest, const void *data, size_t len);
 void er_digest_end(struct er_digest *digest, char ret_hex[ER_DIGEST_HEX]);
-/* Of a file (no link); read (may be NULL) is told how many bytes more were read. */
+/* Of a file (symlinks are refused); `read` (may be NULL) is called with the number of bytes just read. */
 int er_digest_file(int dir_fd, const char *name, enum er_digest_kind kind, void (*read)(void *arg, size_t more),
                    void *arg, char ret_hex[ER_DIGEST_HEX], struct er_err *err);
 

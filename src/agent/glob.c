@@ -47,7 +47,7 @@ static bool match_set(const char **p, char c, bool *ret_matched)
         return true;
 }
 
-/* With one point to go back to, so that no pattern takes more than length times length. */
+/* With a single point to backtrack to, so that no pattern takes more than length times length steps. */
 bool er_glob_match(const char *pattern, const char *name)
 {
         const char *p = pattern, *star = NULL, *retry = NULL;
@@ -113,7 +113,7 @@ int er_open_beneath(int dir_fd, const char *path, int flags)
         }
         if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
                 return (int)fd;
-        /* Before Linux 5.6: a step at a time, through no symlink at all. */
+        /* Before Linux 5.6: one component at a time, following no symlinks. */
         rest = er_sv(path);
         while (er_sv_cut(&rest, '/', &part)) {
                 int next;
@@ -187,7 +187,7 @@ static int below_step(int dir_fd, const char *path, int depth, er_glob_fn fn, vo
         return rc;
 }
 
-/* A name that fits part number `part`. */
+/* A name that matches component number `part`. */
 static int enter(const struct walk *walk, int dir_fd, const char *path, const char *name, size_t part, int depth,
                  bool plain, struct er_err *err)
 {

@@ -1,7 +1,7 @@
 /*
- * glob.h - patterns of output files: `*`, `?`, `[a-z]`, `[!a-z]`, a backslash takes the next byte as it is, `**` as a
- * whole part crosses directories. Bytes are compared, a leading dot is nothing special. A name that exists exactly as
- * the pattern is written matches too.
+ * glob.h - patterns of output files: `*`, `?`, `[a-z]`, `[!a-z]`, a backslash makes the next byte literal, `**` as a
+ * whole component crosses directories. Matching is by bytes, and a leading dot is nothing special. A name that is
+ * exactly the pattern's text matches too.
  */
 #ifndef ER_AGENT_GLOB_H
 #define ER_AGENT_GLOB_H
@@ -11,16 +11,16 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* One part (no slashes in either). */
+/* Matches one component (no slashes in either). */
 bool er_glob_match(const char *pattern, const char *name);
 
-/* Calls fn for each path below dir_fd that matches, and for all below a directory that matches; path is relative to
-   dir_fd. With `**` before the last part a path may come twice. -1 from fn stops. Symlinks are followed only where the
-   pattern names them in plain, and never out of the directory. Returns -1 when fn did. */
+/* Calls fn for each path below dir_fd that matches, and for everything below a directory that matches; path is relative
+   to dir_fd. With `**` before the last component a path may come twice. Symlinks are followed only where the pattern
+   names them literally, and never out of the directory. When fn returns -1, the walk stops and returns -1. */
 typedef int (*er_glob_fn)(void *arg, int dir_fd, const char *name, const char *path, const struct stat *st,
                           struct er_err *err);
 int er_glob_walk(int dir_fd, const char *pattern, er_glob_fn fn, void *arg, struct er_err *err);
-/* All below a directory (itself not). */
+/* The same for everything below a directory, without the directory itself. */
 int er_glob_below(int dir_fd, const char *path, er_glob_fn fn, void *arg, struct er_err *err);
 bool er_glob_any(int dir_fd, const char *pattern);
 /* Opens a path without leaving dir_fd; symlinks that stay inside are followed. -1 with errno. */

@@ -1,4 +1,4 @@
-/* main.c - errand-agent: carries out on a host what errand asks for. */
+/* main.c - errand-agent: does on a host what errand asks for. */
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,14 +25,14 @@ static int usage(void)
                       "errand starts this program on a host; it is not meant to be started by hand.\n");
 }
 
-/* listener: the words after `listen`, or NULL: the client is at standard input and output already. */
+/* listener: the arguments after `listen`; NULL when the client is already on standard input and output. */
 static int serve(const char *root, char **listener, int count)
 {
         struct er_agent agent = ER_AGENT_INIT;
         struct er_err err = ER_ERR_INIT;
         int rc;
 
-        umask(022 | umask(0)); /* never more open than that; the user's own may be stricter */
+        umask(022 | umask(0)); /* never more permissive than that; the user's own may be stricter */
         if (er_agent_init(&agent, root, &err) < 0) {
                 er_autofree char *line = er_fmt("errand-agent: %s\n", err.message);
 

@@ -32,7 +32,7 @@ static _Noreturn void become(const struct er_strv *words, int out_fd)
         sigset_t none;
 
         for (int sig = 1; sig < NSIG; sig++)
-                signal(sig, SIG_DFL); /* those that cannot be set stay */
+                signal(sig, SIG_DFL); /* those that cannot be set stay as they are */
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         er_null_stdio();
@@ -42,7 +42,7 @@ static _Noreturn void become(const struct er_strv *words, int out_fd)
         _exit(127);
 }
 
-/* What comes until the command ends, or the deadline. Its wait status, or -1. */
+/* Reads what the command prints until it ends, or until the deadline. Returns its wait status, or -1. */
 static int hear_out(pid_t pid, int fd, er_deadline deadline, struct er_str *ret)
 {
         char bytes[512];

@@ -51,7 +51,7 @@ static bool parse_pid(const char *name, pid_t *ret)
         return true;
 }
 
-/* The children file of one thread: numbers and spaces. False when this kernel has no such files. */
+/* Reads the `children` file of one thread: numbers and spaces. False when this kernel has no such files. */
 static bool add_children_of_task(int task_fd, const char *tid, struct pids *pids)
 {
         char path[64], buf[4096];
@@ -95,7 +95,7 @@ static bool add_children(pid_t pid, struct pids *pids)
         return works;
 }
 
-/* What is between the last ')' and the field: a name may hold spaces and parentheses. */
+/* The text after the last ')': a process name may contain spaces and parentheses. */
 static bool read_stat(pid_t pid, char *buf, size_t size, const char **ret_rest)
 {
         char path[64];
@@ -111,7 +111,7 @@ static bool read_stat(pid_t pid, char *buf, size_t size, const char **ret_rest)
         return true;
 }
 
-/* Field `number` (from 3, as in proc(5)) of what read_stat gave. */
+/* Field `number` (from 3, as in proc(5)) of what read_stat returned. */
 static uint64_t stat_field(const char *rest, unsigned number)
 {
         uint64_t value = 0;
@@ -127,7 +127,7 @@ static uint64_t stat_field(const char *rest, unsigned number)
         return value;
 }
 
-/* For kernels without children files: one pass over all processes, parents before or after, until nothing is added. */
+/* For kernels without `children` files: passes over all processes, until one adds nothing. */
 static void list_by_parent(pid_t root, struct pids *ret)
 {
         struct pair {
@@ -163,7 +163,7 @@ static void list_by_parent(pid_t root, struct pids *ret)
         free(pairs);
 }
 
-/* All descendants of root, itself not. */
+/* All descendants of root, without root itself. */
 static void list_below(pid_t root, struct pids *ret)
 {
         struct pids found = PIDS_INIT;
@@ -210,7 +210,7 @@ static bool reap(void (*reaped)(void *arg, pid_t pid, int status), void *arg)
         }
 }
 
-/* Stopped processes cannot fork, so once a look finds nothing new, all of them are caught. */
+/* Stopped processes cannot fork, so once a pass finds nothing new, all of them are caught. */
 static void stop_all(struct pids *stopped)
 {
         for (int round = 0; round < 1000; round++) {
@@ -322,7 +322,7 @@ static bool is_our_users(pid_t pid)
         return stat(path, &st) == 0 && st.st_uid == geteuid();
 }
 
-/* The clock's time in ticks since the boot. */
+/* Converts clock time into ticks since boot. */
 static uint64_t ticks_of(int64_t time_ms)
 {
         struct timespec since_boot;
@@ -334,8 +334,8 @@ static uint64_t ticks_of(int64_t time_ms)
         return ms <= 0 ? 0 : (uint64_t)ms * (uint64_t)(hz > 0 ? hz : 100) / 1000;
 }
 
-/* The number of a session is given out again only when none of its processes is left. So it is still the job's when the
-   first process is, or when one of the others is as old as our last sight of it. */
+/* The kernel reuses a session's number only when none of its processes is left. So the session is still the job's if
+   its first process is, or if one of its other processes existed when we last saw it. */
 struct session_look {
         bool is_another, is_ours;
         uint64_t limit; /* ticks */
@@ -349,8 +349,8 @@ static void look_at_member(const struct er_traces *traces, struct session_look *
                 look->is_ours = true;
 }
 
-/* One look at all processes. Those known by themselves are killed, those of the session collected. True: some were
- * killed. */
+/* One pass over all processes: kills those that their own traces identify, and collects those of the session. True:
+   some were killed. */
 static bool kill_known(const struct er_traces *traces, const char *mark, struct session_look *look,
                        struct pids *members)
 {
@@ -389,7 +389,7 @@ void er_ptree_kill_traces(const struct er_traces *traces)
         struct session_look look = {.limit = ticks_of(traces->session_seen_ms)};
         er_deadline deadline = er_deadline_in(5000);
 
-        /* Again until a look finds none: one that forks while we look may escape the first. */
+        /* Repeats until a pass finds none: a process that forks during a pass may escape it. */
         for (bool any = true; any && er_deadline_poll_ms(deadline) != 0;) {
                 struct pids members = PIDS_INIT;
 

@@ -1,6 +1,6 @@
 /*
- * ptree.h - a tree of processes seen through /proc: what is below us, what it uses, and its end. Whoever kills a tree
- * is a "child subreaper", so nothing leaves it by forking twice or by setsid.
+ * ptree.h - process trees, seen through /proc: what is below us, what it uses, and how it is killed. Whoever kills a
+ * tree is a "child subreaper", so nothing escapes by forking twice or by setsid.
  */
 #ifndef ER_AGENT_PTREE_H
 #define ER_AGENT_PTREE_H
@@ -13,30 +13,30 @@
 
 /* Sends a signal to all descendants; returns how many there were. */
 size_t er_ptree_signal(pid_t root, int sig);
-/* Stops, then kills all of ours until none is left (also fork bombs), reaping them. reaped (may be NULL) is told of
-   each. False when some are left at the deadline (stuck in the kernel). */
+/* Stops, then kills all our descendants (fork bombs too) and reaps them, until none is left. `reaped` (may be NULL) is
+   called for each. False when some are left at the deadline, stuck in the kernel. */
 bool er_ptree_kill(er_deadline deadline, void (*reaped)(void *arg, pid_t pid, int status), void *arg);
 
 struct er_ptree_use {
-        uint64_t cpu_ms; /* of those alive now, with their waited-for children */
-        uint64_t rss;    /* bytes, the sum */
+        uint64_t cpu_ms; /* of those alive now and of their reaped children */
+        uint64_t rss;    /* bytes, summed */
         size_t count;
 };
 void er_ptree_measure(pid_t root, struct er_ptree_use *ret);
 
-/* When a process started, in the kernel's ticks since the boot; 0: there is none. */
+/* When a process started, in kernel ticks since boot; 0: no such process. */
 uint64_t er_process_start(pid_t pid);
 
-/* By what a process of an attempt is known when nobody is left who started it. */
+/* What identifies a process of an attempt when whoever started it is gone. */
 struct er_traces {
         const char *id;  /* ERRAND_ATTEMPT_ID in its environment */
-        const char *dir; /* its directory is this or below, and it has no terminal (that would be a person's shell); or
-                            NULL */
-        pid_t session;   /* its session or process group, that of the job's first process; 0: not known */
+        const char *dir; /* its working directory is this or below, and it has no terminal (a person's shell has one);
+                            or NULL */
+        pid_t session;   /* its session or process group: that of the job's first process; 0: not known */
         uint64_t session_start;  /* er_process_start of that one */
-        int64_t session_seen_ms; /* clock: till then its number cannot have become another's */
+        int64_t session_seen_ms; /* by the clock: until then the number cannot have been reused */
 };
-/* Kills every process of ours that has one of them, wherever it is. */
+/* Kills every process of ours that shows one of these traces, wherever it is in the tree. */
 void er_ptree_kill_traces(const struct er_traces *traces);
 
 #endif

@@ -12,7 +12,7 @@
 
 #define USAGE_MAX (64u * 1024)
 
-/* Guard and supervisor have been killed: so nobody holds the job's processes together any more. */
+/* Guard and supervisor were killed, so nothing holds the job's processes together any more. */
 static void kill_what_is_left(const struct er_adir *dir, const char *id, const struct er_status *last)
 {
         er_auto(er_status) usage = ER_STATUS_INIT;
@@ -23,9 +23,9 @@ static void kill_what_is_left(const struct er_adir *dir, const char *id, const s
 
         if (er_file_read(dir->fd, "usage", USAGE_MAX, &text, NULL) == 0)
                 er_status_decode(er_svn(text.buf, text.len), &usage);
-        /* The supervisor looked every 2 s; nor are all the numbers given out in so short a time. */
+        /* The supervisor looked every 2 s, and process numbers are not reused that fast. */
         traces.session_seen_ms = (usage.time_ms > last->time_ms ? usage.time_ms : last->time_ms) + 3000;
-        snprintf(link, sizeof link, "/proc/self/fd/%d", dir->fd); /* as the kernel calls it: no symlinks */
+        snprintf(link, sizeof link, "/proc/self/fd/%d", dir->fd); /* as the kernel names it: without symlinks */
         len = readlink(link, path, sizeof path - 6);
         if (len > 0) {
                 memcpy(path + len, "/work", 6);
@@ -34,8 +34,8 @@ static void kill_what_is_left(const struct er_adir *dir, const char *id, const s
         er_ptree_kill_traces(&traces);
 }
 
-/* A process that ends the container, and then writes the record `end`. It has the attempt's lock until then, so the
-   attempt counts as alive. */
+/* Starts a process that stops the container and then writes `end` as the record. It holds the attempt's lock until
+   then, so the attempt counts as alive. */
 static int settle_later(const struct er_adir *dir, int lock_fd, struct er_status *end, struct er_err *err)
 {
         const int keep[] = {dir->fd, lock_fd};

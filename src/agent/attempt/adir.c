@@ -14,8 +14,8 @@
 #include "base/path.h"
 #include "proto/msg.h"
 
-#define RECORD_MAX (64u * 1024) /* an event or a record; DETAIL is cut long before */
-#define LEAVE_MS 10000          /* a disk that takes longer for an fsync is not waited for */
+#define RECORD_MAX (64u * 1024) /* an event or a record; DETAIL is cut much shorter */
+#define LEAVE_MS 10000          /* the longest wait for a slow fsync */
 #define RESERVE 4096            /* bytes kept for events and for the record */
 
 void er_adir_release(struct er_adir *dir)
@@ -207,7 +207,7 @@ void er_events_last(const struct er_adir *dir, struct er_status *ret)
                 er_events_read(fd, &offset, keep_last, ret);
 }
 
-/* Counts events, and finds where the last whole one ends: a torn one is written over. */
+/* Finds the number of the last complete event; a torn one after it is overwritten. */
 struct count {
         uint64_t seq;
 };
@@ -242,7 +242,7 @@ int er_events_append(const struct er_adir *dir, struct er_status *event, struct 
         return 0;
 }
 
-/* --- the record of the end */
+/* --- the record */
 
 int er_exit_reserve(int dir_fd)
 {
@@ -268,7 +268,7 @@ int er_exit_write(const struct er_adir *dir, struct er_status *status, struct er
                 return er_err_errno(err, errno, "create %s/exit.tmp", dir->path);
         er_events_last(dir, &last);
         if (status->detail && strlen(status->detail) > 1500)
-                status->detail[1500] = '\0'; /* what was reserved must suffice */
+                status->detail[1500] = '\0'; /* it must fit into the room reserved */
         status->state = ER_STATE_ENDED;
         status->seq = last.seq + 1;
         if (status->time_ms == 0)
@@ -340,7 +340,7 @@ void er_adir_status(const struct er_adir *dir, struct er_status *ret)
         ret->attempt = dir->attempt;
 }
 
-/* --- the lock: of `events`, as every file more is dear to make */
+/* --- the lock: on `events`, because each additional file costs time */
 
 int er_alock_take(int dir_fd, int *ret_fd)
 {

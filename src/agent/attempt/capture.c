@@ -11,7 +11,7 @@
 
 #define PIPE_LARGE (1 << 20) /* for a job that fills the usual 64 KiB */
 #define PIPE_USUAL (64 * 1024)
-#define MOVE_MAX (8u << 20) /* at one go, so that others get their turn */
+#define MOVE_MAX (8u << 20) /* at a time, so that others get their turn */
 #define COPY_SIZE (64u * 1024)
 #define SAME_RECORD_MS 50
 
@@ -20,7 +20,7 @@ void er_capture_open(struct er_capture *c, int dir_fd)
         c->dir_fd = dir_fd;
 }
 
-/* Not before there is something for it: much of the time of a short job goes into making files. */
+/* Only once there is output: creating files is much of the cost of a short job. */
 static void make_log(struct er_capture *c)
 {
         c->log_fd = openat(c->dir_fd, "log", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -52,7 +52,7 @@ static void put_record(struct er_capture *c, unsigned stream)
         } record;
 
         _Static_assert(sizeof record == ER_LOG_RECORD, "the index's layout");
-        /* What nobody described (a full disk) belongs to no record. */
+        /* Bytes whose record could not be written (a full disk) belong to no later record. */
         if (c->records == 0 || stream != c->record_stream || now - c->record_ms >= SAME_RECORD_MS ||
             now < c->record_ms) {
                 number++;
@@ -66,7 +66,7 @@ static void put_record(struct er_capture *c, unsigned stream)
                 c->idx_fd = openat(c->dir_fd, "log.idx", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         if (c->idx_fd < 0 ||
             er_pwrite_full(c->idx_fd, &record, sizeof record, (off_t)((number - 1) * sizeof record)) < 0)
-                return; /* nothing was said: the next record is as if this had not been */
+                return; /* the record is not there: the next one starts as if this had not happened */
         c->records = number;
         c->record_stream = stream;
         c->record_ms = time;
@@ -126,7 +126,7 @@ static ssize_t move_some(struct er_capture *c, int fd)
         int waiting = 0;
 
         if (c->log_fd < 0 && c->lost_errno == 0 &&
-            (ioctl(fd, FIONREAD, &waiting) < 0 || waiting > 0)) /* else the end of the stream */
+            (ioctl(fd, FIONREAD, &waiting) < 0 || waiting > 0)) /* otherwise the end of the stream */
                 make_log(c);
         if (c->no_splice || c->log_fd < 0 || c->lost_errno)
                 return copy_some(c, fd);
@@ -137,8 +137,8 @@ static ssize_t move_some(struct er_capture *c, int fd)
                 c->no_splice = true;
                 return copy_some(c, fd);
         } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-                /* The disk is full, or broken. The job goes on, its output is counted. A log with a hole in it would
-                   lie about what is where, so nothing more is written to it. */
+                /* The disk is full, or broken. The job goes on and its output is only counted. A log with a gap would
+                   be misleading, so nothing more is written to it. */
                 c->lost_errno = errno;
                 return copy_some(c, fd);
         }
@@ -160,7 +160,7 @@ bool er_capture_move(struct er_capture *c, int i)
                         if (c->size > size)
                                 put_record(c, i == 0 ? ER_STDOUT : ER_STDERR);
                         if (n < PIPE_USUAL)
-                                break; /* most likely that was all: poll tells */
+                                break; /* probably all there was: poll will tell */
                         if (!c->enlarged[i]) {
                                 c->enlarged[i] = true;
                                 fcntl(c->pipes[i], F_SETPIPE_SZ, PIPE_LARGE);

@@ -1,6 +1,6 @@
 /*
- * capture.h - both streams of a job, in order of arrival, into `log` and its index (PROTOCOL.md, section 9). The bytes
- * go from the pipes to the file without passing through us where the kernel can do that.
+ * capture.h - writes both streams of a job, in order of arrival, to `log` and its index (PROTOCOL.md, section 9). Where
+ * the kernel can splice, the bytes go from the pipes to the file without passing through us.
  */
 #ifndef ER_AGENT_ATTEMPT_CAPTURE_H
 #define ER_AGENT_ATTEMPT_CAPTURE_H
@@ -16,30 +16,29 @@
 struct er_capture {
         int dir_fd; /* (borrowed) */
         int log_fd, idx_fd;
-        int pipes[2];  /* read ends; -1 at their end */
+        int pipes[2];  /* read ends; -1 after end of file */
         uint64_t size; /* of the log */
         uint64_t records;
         uint64_t record_end;
         int64_t record_ms;
         unsigned record_stream;
-        uint64_t dropped; /* bytes that found no room on the disk */
+        uint64_t dropped; /* bytes lost because they could not be written */
         int lost_errno;   /* why */
         bool no_splice;
         bool enlarged[2];
-        char *buf; /* (owned) for what cannot be spliced */
+        char *buf; /* (owned) for output that cannot be spliced */
 };
 #define ER_CAPTURE_INIT {.dir_fd = -1, .log_fd = -1, .idx_fd = -1, .pipes = {-1, -1}}
-/* The log is made when the first output comes. A disk without room for it is not an error: then everything is dropped.
- */
+/* The log is created with the first output. A full disk is not an error: output is then dropped. */
 void er_capture_open(struct er_capture *capture, int dir_fd);
-/* The ends for the job: [0] stdout, [1] stderr. 0, or -1 with errno. */
+/* Makes the pipes; the write ends are for the job: [0] stdout, [1] stderr. 0, or -1 with errno. */
 int er_capture_pipes(struct er_capture *capture, int ret_write[2]);
-/* Takes what is in pipe i now. True when the log grew. */
+/* Moves what is in pipe i now to the log. True when the log grew. */
 bool er_capture_move(struct er_capture *capture, int i);
-/* Text of our own, or what a file holds, as if the job had written it. */
+/* Adds text of our own, or the content of a file, as if the job had written it. */
 void er_capture_text(struct er_capture *capture, unsigned stream, const char *text, size_t len);
 void er_capture_file(struct er_capture *capture, unsigned stream, int fd);
-/* Takes all that is left, without waiting for writers; closes and frees. */
+/* Moves all that is left, without waiting for writers; then closes and frees. */
 void er_capture_finish(struct er_capture *capture);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * charge.h - all that guard and supervisor are handed about the attempt they look after.
+ * charge.h - everything that guard and supervisor are given about the attempt they look after.
  */
 #ifndef ER_AGENT_ATTEMPT_CHARGE_H
 #define ER_AGENT_ATTEMPT_CHARGE_H
@@ -15,8 +15,8 @@ struct er_charge {
         struct er_ainfo info;
         struct er_strv secrets; /* "NAME=value" */
         struct er_ticket ticket;
-        struct er_envdir env;  /* of the spec, if it names one: wanted until the end */
-        uint64_t env_failures; /* of its builds before this attempt, which are not its own */
+        struct er_envdir env;  /* the one the spec names, if any: wanted until the end */
+        uint64_t env_failures; /* of its builds before this attempt, which do not count against it */
         struct er_activation activation;
         int lock_fd;
         int ctl_fd; /* listening; -1 where there are no sockets */

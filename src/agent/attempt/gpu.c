@@ -101,7 +101,7 @@ static void parse_nvidia(struct er_sv text, struct er_gpus *ret)
                         continue;
                 field = er_sv_trim(fields[0]);
                 if (field.len == 0 || field.ptr[0] < '0' || field.ptr[0] > '9' || number_of(field) >= ER_GPUS_MAX)
-                        continue; /* "No devices were found" and other talk */
+                        continue; /* "No devices were found" and other messages */
                 gpu.index = (unsigned)number_of(field);
                 copy_name(&gpu, fields[1]);
                 gpu.memory = number_of(fields[2]) << 20; /* MiB */
@@ -178,7 +178,7 @@ void er_gpu_parse(struct er_sv text, bool amd, struct er_gpus *ret)
                 parse_nvidia(text, ret);
 }
 
-/* Runs it with /dev/null as stdin and stderr; its output, or false when it failed or took too long. */
+/* Runs it with /dev/null as stdin and stderr, and reads its output. False when it failed or took too long. */
 static bool ask(char *const argv[], struct er_str *out)
 {
         posix_spawn_file_actions_t actions;
@@ -257,7 +257,7 @@ static char *cache_path(const struct er_agent *agent)
         return dir ? er_fmt("%s/gpus.%u", dir, (unsigned)getuid()) : NULL;
 }
 
-/* What the answer depends on: this boot, and which tool said it. */
+/* What the answer depends on: this boot, and the tool that gave it. */
 static void cache_key(const struct er_agent *agent, struct er_str *out)
 {
         char *argv[ER_GPU_ARGV] = {NULL};
@@ -273,7 +273,7 @@ static void cache_key(const struct er_agent *agent, struct er_str *out)
         er_str_addc(out, '\n');
 }
 
-/* The part after the key, when the file is ours and the key fits. */
+/* Reads the part after the key, if the file is ours and the key matches. */
 static bool read_cache(const char *path, const struct er_str *key, uint64_t *ret_mask)
 {
         er_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -303,7 +303,7 @@ uint64_t er_gpu_mask(const struct er_agent *agent)
         er_gpu_query(&gpus);
         for (size_t i = 0; i < gpus.len; i++)
                 mask |= (uint64_t)1 << gpus.items[i].index;
-        if (path && mask) { /* a driver that is not up yet must be asked again */
+        if (path && mask) { /* no GPUs may mean that the driver is not up yet: ask again next time */
                 er_str_addf(&key, "%llu", (unsigned long long)mask);
                 er_file_write(AT_FDCWD, path, key.buf, key.len, 0600, false, NULL);
         }

@@ -1,6 +1,6 @@
 /*
- * gpu.h - the GPUs of this machine, as nvidia-smi or rocm-smi tells. Indices are those CUDA_VISIBLE_DEVICES takes with
- * CUDA_DEVICE_ORDER=PCI_BUS_ID; up to 64 of them.
+ * gpu.h - the GPUs of this machine, as reported by nvidia-smi or rocm-smi; which of them a job gets is decided in
+ * ledger.c. Indices are those of CUDA_VISIBLE_DEVICES with CUDA_DEVICE_ORDER=PCI_BUS_ID; at most 64 GPUs.
  */
 #ifndef ER_AGENT_ATTEMPT_GPU_H
 #define ER_AGENT_ATTEMPT_GPU_H
@@ -21,16 +21,16 @@ struct er_gpus {
         bool amd;
 };
 
-/* Asks the tool, with patience of 10 s. None found: len 0. */
+/* Asks the tool, and waits 10 s at most. None found: len 0. */
 void er_gpu_query(struct er_gpus *ret);
-/* The indices there are; the answer is kept for this boot beside the ledger. */
+/* The indices that exist. The answer is cached beside the ledger until the next reboot. */
 uint64_t er_gpu_mask(const struct er_agent *agent);
-/* Without running anything: does it look as if this machine had GPUs? */
+/* Does this machine seem to have GPUs? Runs no program. */
 bool er_gpu_likely(const struct er_agent *agent);
 bool er_gpu_is_amd(void);
 
-/* The command that is asked, for a supervisor that samples: argv of 5 at most, NULL-terminated; false when there is no
-   tool. er_gpu_parse reads what it prints. */
+/* The tool's command, for a supervisor that samples: a NULL-terminated argv; false when there is no tool. er_gpu_parse
+   reads what it prints. */
 #define ER_GPU_ARGV 8
 bool er_gpu_command(char *ret_argv[ER_GPU_ARGV], bool *ret_amd); /* argv[0] is (owned) */
 void er_gpu_parse(struct er_sv text, bool amd, struct er_gpus *ret);

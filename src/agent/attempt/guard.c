@@ -13,7 +13,7 @@
 #include "agent/ptree.h"
 #include "base/io.h"
 
-/* What cannot be killed in this time is stuck in the kernel; the record says so. */
+/* What cannot be killed in this time is stuck in the kernel, and the record says so. */
 #define KILL_PATIENCE_MS 20000
 #define DEAD "the supervisor on the host was killed"
 
@@ -40,7 +40,7 @@ static _Noreturn void guard(struct er_charge *charge, pid_t supervisor)
         bool dead = true, told;
 
         prctl(PR_SET_NAME, "errand-guard");
-        /* The supervisor sees to an orderly end; we are the one who stays. */
+        /* The supervisor handles these signals and ends in order; the guard stays. */
         signal(SIGTERM, SIG_IGN);
         signal(SIGINT, SIG_IGN);
         signal(SIGHUP, SIG_IGN);
@@ -54,8 +54,8 @@ static _Noreturn void guard(struct er_charge *charge, pid_t supervisor)
                         break;
         }
         told = er_exit_read(&charge->dir, &status);
-        /* Also when there is a record: it may have been killed between writing that and its last breath. But a job that
-           never began has left nothing, and a builder that was started for it is for others too. */
+        /* Even when there is a record: the supervisor may have been killed after writing it. But a job that never began
+           has left nothing, and a builder started for it may serve others too. */
         if (!told || status.started_ms > 0)
                 dead = er_ptree_kill(er_deadline_in(KILL_PATIENCE_MS), NULL, NULL);
         if (!told) {
@@ -85,7 +85,7 @@ int er_guard_start(struct er_charge *charge, void (*forget)(void *arg), void *ar
                 return 0;
         setsid();
         if (chdir("/") < 0) {
-                /* then it stays where it is */
+                /* it stays where it is */
         }
         er_close_all_but(keep, ER_LEN(keep));
         er_null_stdio();

@@ -39,7 +39,7 @@ int er_command_dir(const struct er_adir *dir, const struct er_spec *spec, int *r
         return 0;
 }
 
-/* Sets or replaces one "K=V". */
+/* Sets or replaces one variable, "K=V". */
 static void set(struct er_strv *vars, const char *item)
 {
         const char *equals = strchr(item, '=');
@@ -84,7 +84,7 @@ static void set_gpus(struct er_strv *vars, const struct er_charge *charge, uint6
         }
 }
 
-/* The job's name is the run's and a number; what follows in the key is the client's own. */
+/* The job's name is the run's name and a number; the rest of the key belongs to the client. */
 static size_t job_name_len(const char *key, const char *run)
 {
         const char *last = strrchr(key, '.');
@@ -103,7 +103,7 @@ static void make_vars(const struct er_charge *charge, const char *cwd, uint64_t 
         char *const *item;
 
         for (item = environ; *item; item++)
-                if (!er_starts(*item, ER_RECIPE_AUTH)) /* on this very machine: of the client that started us */
+                if (!er_starts(*item, ER_RECIPE_AUTH)) /* on the client's own machine, we inherit its variables */
                         er_strv_add(vars, *item);
         if (!er_strv_value(vars, "PATH"))
                 set(vars, "PATH=" DEFAULT_PATH);
@@ -111,8 +111,8 @@ static void make_vars(const struct er_charge *charge, const char *cwd, uint64_t 
                 setf(vars, "HOME=%s", charge->agent->home);
         er_activation_apply(&charge->activation, vars);
         if (!er_strv_value(vars, "PYTHONUNBUFFERED"))
-                set(vars, "PYTHONUNBUFFERED=1"); /* output is a pipe, and is to be seen live */
-        if (key)                                 /* else nothing is kept from it */
+                set(vars, "PYTHONUNBUFFERED=1"); /* output goes to a pipe, and should be seen live */
+        if (key)                                 /* otherwise no GPU is hidden from it */
                 set_gpus(vars, charge, gpu_mask);
         for (size_t i = 0; i < spec->env.len; i++)
                 set(vars, spec->env.items[i]);
@@ -148,7 +148,7 @@ static bool is_executable_file(int dir_fd, const char *path, int *why)
         return true;
 }
 
-/* As execvp would look, but in the job's PATH and from the job's directory. */
+/* Searches as execvp does, but in the job's PATH and from the job's directory. */
 static char *find_program(const char *name, const struct er_strv *vars, int dir_fd, int *why)
 {
         struct er_sv rest = er_sv(er_strv_value(vars, "PATH")), dir;
@@ -168,20 +168,20 @@ static char *find_program(const char *name, const struct er_strv *vars, int dir_
         return NULL;
 }
 
-/* In the new process. What goes wrong is told through the pipe, which a successful exec closes. */
+/* Runs in the new process. Errors are reported through the pipe, which a successful exec closes. */
 static _Noreturn void become(const struct er_job_start *start, pid_t parent, int dir_fd, int tell_fd, const char *path,
                              char *const argv[], char *const vars[])
 {
         sigset_t none;
         int why;
 
-        /* Should the supervisor be killed, nobody is left to end the job: it goes too (and if the guard is there, all
-         * it started). */
+        /* If the supervisor is killed, nobody is left to end the job, so its first process dies too (and everything it
+           started, if the guard is there). */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
                 _exit(NOT_EXECUTABLE);
         for (int sig = 1; sig < NSIG; sig++)
-                signal(sig, SIG_DFL); /* those that cannot be set stay */
+                signal(sig, SIG_DFL); /* those that cannot be set stay as they are */
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         setsid();
@@ -192,7 +192,7 @@ static _Noreturn void become(const struct er_job_start *start, pid_t parent, int
         _exit(NOT_EXECUTABLE);
 }
 
-/* 0, or what went wrong. */
+/* 0, or an errno. */
 static int spawn(const struct er_job_start *start, int dir_fd, const char *path, char *const argv[], char *const vars[],
                  pid_t *ret_pid)
 {
@@ -227,7 +227,7 @@ static int cannot(int errnum, const char *name, int *ret_exit_code, struct er_er
         return er_err_errno(err, errnum, "cannot execute %s", shown.buf);
 }
 
-/* Names of what the job sees and the host does not: what a container is to be told. */
+/* The names of variables that the job has and the host does not: those that a container must be given. */
 static void list_names(const struct er_charge *charge, const struct er_strv *vars, struct er_strv *ret)
 {
         static const char *const ours[] = {"ERRAND_", "CUDA_", "ROCR_", "HIP_", "PYTHONUNBUFFERED="};
@@ -265,7 +265,7 @@ void er_job_list_end(const struct er_charge *charge, struct er_strv *ret)
         fill_words(charge, &charge->activation.end, "/", &vars, 0, ret);
 }
 
-/* All words of what is executed: the job's own, behind those of its environment. */
+/* All words of the command line: those of the environment, then the job's own. */
 static void list_words(const struct er_job_start *start, const char *cwd, const struct er_strv *vars,
                        struct er_strv *ret)
 {
@@ -299,17 +299,17 @@ int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit
         if (program)
                 rc = spawn(start, dir_fd, program, argv.items, vars.items, ret_pid);
         if (program && rc == ENOEXEC) {
-                /* A script without "#!": as every shell does. */
+                /* A script without "#!": run it with sh, as every shell does. */
                 er_strv_add(&script, "/bin/sh");
                 er_strv_add(&script, program);
                 er_strv_addall(&script, argv.items + 1, argv.len - 1);
                 rc = spawn(start, dir_fd, "/bin/sh", script.items, vars.items, ret_pid);
         }
-        er_strv_wipe(&vars); /* copies of the secrets' values are in it */
+        er_strv_wipe(&vars); /* it holds copies of the secrets */
         return rc ? cannot(rc, argv.items[0], ret_exit_code, err) : 0;
 }
 
-/* Takes "NAME=..." away. */
+/* Removes "NAME=...". */
 static void drop(struct er_strv *vars, const char *name)
 {
         size_t len = strlen(name), kept = 0;

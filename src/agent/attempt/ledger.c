@@ -46,7 +46,7 @@ struct book {
 
 void er_capacity_read(const struct er_agent *agent, bool with_gpus, struct er_capacity *ret)
 {
-        const char *pretended = getenv("ERRAND_CPUS"); /* for tests, and for those who want to leave some alone */
+        const char *pretended = getenv("ERRAND_CPUS"); /* for tests, and for users who want to leave some cpus alone */
         long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
         uint64_t number;
         cpu_set_t set;
@@ -104,7 +104,8 @@ static int lock_byte(int fd, int command, short type, off_t byte)
         return command == F_OFD_GETLK && rc == 0 ? lock.l_type : rc;
 }
 
-/* The alien who stops while it holds the lock must not stop the whole machine: after some seconds we go on without. */
+/* Somebody else's process that stops while it holds the lock must not stop the whole machine: after some seconds we
+   give up. */
 static bool lock_book(int fd)
 {
         er_deadline deadline = er_deadline_in(5000);
@@ -122,8 +123,8 @@ static void unlock_book(int fd)
         lock_byte(fd, F_OFD_SETLK, F_UNLCK, 0);
 }
 
-/* Reads it, under the lock. A file that is not ours begins anew. `own`: our slot, whose lock we do not see ourselves.
- */
+/* Reads the ledger, under the lock. A file of another format is started afresh. `own`: our slot, whose lock we cannot
+   see because it is ours. */
 static void read_book(struct book *book, int fd, int64_t own)
 {
         struct header header = {0};
@@ -186,7 +187,7 @@ struct left {
         int64_t cpus;
         int64_t memory;
         uint64_t gpu_mask; /* free ones */
-        int64_t gpus;      /* free, less those that earlier ones wait for */
+        int64_t gpus;      /* free, without those that earlier tickets wait for */
 };
 
 static int by_number(const void *a, const void *b)
@@ -201,7 +202,7 @@ static void take_from(int64_t *left, uint64_t amount)
         *left = amount > (uint64_t)INT64_MAX || (int64_t)amount > *left ? 0 : *left - (int64_t)amount;
 }
 
-/* Goes through those who wait, in order, and tells fn of each that may start now; fn returns false to stop. */
+/* Goes through the waiting tickets in order and calls fn for each that may start now; fn returns false to stop. */
 static void walk(const struct book *book, const struct er_capacity *capacity,
                  bool (*fn)(void *arg, const struct slot *slot, bool fits, bool first, const struct left *left),
                  void *arg)
@@ -231,7 +232,8 @@ static void walk(const struct book *book, const struct er_capacity *capacity,
 
                 if (!fn(arg, s, fits, i == 0, &left))
                         break;
-                /* One that starts takes it; one that cannot yet keeps later ones from taking what it waits for. */
+                /* A ticket that can start takes its needs; one that cannot keeps later ones from taking what it waits
+                   for. */
                 take_from(&left.cpus, s->cpus);
                 take_from(&left.memory, s->memory);
                 take_from(&left.gpus, s->gpus);
@@ -257,7 +259,7 @@ static bool find_mine(void *arg, const struct slot *slot, bool fits, bool first,
         return false;
 }
 
-/* The abstract address (no file, no permissions) that the owner of a slot listens on while it waits. */
+/* The abstract socket address (no file, no permissions) that the owner of a slot listens on while it waits. */
 static socklen_t poke_address(int fd, uint32_t slot, uint64_t number, struct sockaddr_un *ret)
 {
         struct stat st;
@@ -302,7 +304,7 @@ static void poke_all(const struct book *book, const struct er_capacity *capacity
         struct er_capacity all = *capacity;
 
         all.gpu_mask = ~UINT64_C(
-                0); /* who asked for no GPU does not know how many there are; who is poked looks itself */
+                0); /* a ticket without GPUs does not know how many there are; one that is poked looks for itself */
         walk(book, &all, poke, &poking);
         er_close(&poking.socket);
 }
@@ -381,7 +383,7 @@ int er_ticket_try(struct er_ticket *ticket, uint64_t *ret_gpu_mask, int *ret_ret
         }
         read_book(&book, ticket->fd, ticket->slot);
         if (ticket->slot >= book.len || book.slots[ticket->slot].number != ticket->number) {
-                /* Somebody emptied the file: our place is gone, and with it all others. */
+                /* Somebody emptied the file: our slot is gone, and so are all others. */
                 mine.fits = true;
                 mine.free_gpus = ticket->capacity.gpu_mask;
         } else {

@@ -1,14 +1,15 @@
 /*
- * ledger.h - who uses what of this machine: cpus, memory and GPUs shared by all attempts on it, whoever submitted them.
+ * ledger.h - who uses what on this machine: the cpus, memory and GPUs shared by all attempts on it, whoever submitted
+ * them. Here an attempt waits its turn and is given its GPUs (er_ticket_try).
  *
- * A file in memory, open to all users of the machine: $ERRAND_LEDGER, /dev/shm/errand/ledger, /tmp/errand/ledger or
- * <root>/ledger, the first that works. 64 bytes of header { u64 magic | u64 next number | u64 slots | zeros }, then
- * slots of 64 bytes { u64 number | u32 state | u32 cpus | u64 memory | u64 GPU mask | u32 gpus | u32 pid | zeros }. All
- * little-endian. Whoever reads or writes it holds a write lock (F_OFD_SETLKW) on byte 0; the owner of slot n holds one
- * on byte 4096 + n as long as it lives, so the kernel frees what a killed process had.
+ * A file in memory, open to all users of the machine: the first that works of $ERRAND_LEDGER, /dev/shm/errand/ledger,
+ * /tmp/errand/ledger and <root>/ledger (machine_dir.h). 64 bytes of header { u64 magic | u64 next number | u64 slots |
+ * zeros }, then slots of 64 bytes { u64 number | u32 state | u32 cpus | u64 memory | u64 GPU mask | u32 gpus | u32 pid
+ * | zeros }. All little-endian. Whoever reads or writes it holds a write lock (F_OFD_SETLK) on byte 0. The owner of
+ * slot n holds one on byte 4096 + n for as long as it lives, so what a killed process had becomes free.
  *
- * Order: a ticket starts when its needs fit into what is left after all running ones, and after all that came earlier
- * and wait. So none is overtaken by one that takes what it waits for.
+ * Order: a ticket starts when its needs fit into what is left after all that run and all that came earlier and still
+ * wait. So no ticket is overtaken by one that takes what it waits for.
  */
 #ifndef ER_AGENT_ATTEMPT_LEDGER_H
 #define ER_AGENT_ATTEMPT_LEDGER_H
@@ -25,36 +26,36 @@ struct er_capacity {
         uint64_t memory;
         uint64_t gpu_mask; /* bit n: index n is there */
 };
-/* What this machine has. with_gpus: runs nvidia-smi when nobody has done so since the boot. */
+/* What this machine has. with_gpus: runs nvidia-smi if nobody has since the last boot. */
 void er_capacity_read(const struct er_agent *agent, bool with_gpus, struct er_capacity *ret);
-/* ER_CAPACITY, saying what the host has, when it could never fit. */
+/* ER_CAPACITY, with what the host has, when the needs could never fit. */
 int er_capacity_check(const struct er_needs *needs, const struct er_capacity *capacity, const char *hostname,
                       struct er_err *err);
 
 struct er_ticket {
         int fd;      /* shared by guard and supervisor */
-        int poke_fd; /* becomes readable when it is worth another try; -1 until er_ticket_listen */
+        int poke_fd; /* readable when another try is worthwhile; -1 until er_ticket_listen */
         uint32_t slot;
         uint64_t number;
         struct er_needs needs;
         struct er_capacity capacity;
 };
 #define ER_TICKET_INIT {.fd = -1, .poke_fd = -1}
-/* Takes a place in the line. Without a usable ledger the ticket has fd -1 and everything starts at once. */
+/* Joins the queue. Without a usable ledger the ticket has fd -1 and everything starts at once. */
 int er_ticket_enter(const struct er_agent *agent, const struct er_needs *needs, const struct er_capacity *capacity,
                     struct er_ticket *ret, struct er_err *err);
-/* 1: may start, *ret_gpu_mask is ours; 0: wait, and ask again after *ret_retry_ms or a poke. */
+/* 1: may start, and the GPUs in *ret_gpu_mask are ours; 0: wait, and ask again after *ret_retry_ms or a poke. */
 int er_ticket_try(struct er_ticket *ticket, uint64_t *ret_gpu_mask, int *ret_retry_ms);
 void er_ticket_listen(struct er_ticket *ticket);
-void er_ticket_hear(struct er_ticket *ticket); /* takes the pokes in */
-/* Gives everything back, and pokes those who may start now. */
+void er_ticket_hear(struct er_ticket *ticket); /* reads the pokes */
+/* Gives everything back, and pokes the tickets that may start now. */
 void er_ticket_leave(struct er_ticket *ticket);
-/* Closes our copy only: the other process that has it keeps the place. */
+/* Closes only our copy: the other process that has the ticket keeps it. */
 void er_ticket_close(struct er_ticket *ticket);
 
 struct er_ledger_use {
         unsigned running, queued;
-        uint64_t cpus, memory, gpu_mask; /* taken by those running */
+        uint64_t cpus, memory, gpu_mask; /* taken by those that run */
 };
 void er_ledger_look(const struct er_agent *agent, struct er_ledger_use *ret);
 

@@ -64,8 +64,8 @@ static void decode(const unsigned char *p, struct record *ret)
                                le32toh(stream) == ER_STDERR ? ER_STDERR : ER_STDOUT};
 }
 
-/* Every record of the block but the last is final: the last one of a log grows in place until there is another one. So
-   they are read a second time, now that those after them are known to be there. */
+/* Every record but the last of a log is final; the last one grows in place until another follows. So the block is read
+   a second time, now that there are records after it. */
 static bool load(struct er_logread *log, uint64_t number)
 {
         off_t at = (off_t)(number * ER_LOG_RECORD);
@@ -96,7 +96,7 @@ static bool get_record(struct er_logread *log, uint64_t number, struct record *r
         return true;
 }
 
-/* The first record that `after` says yes to, among ordered ones. */
+/* Binary search: the first record for which `after` is true. */
 static uint64_t find_record(struct er_logread *log, bool (*after)(const struct record *record, uint64_t value),
                             uint64_t value)
 {
@@ -137,7 +137,7 @@ bool er_logread_next(struct er_logread *log, bool complete, size_t max, struct e
         if (log->record == 0 && log->offset > 0) {
                 log->record = find_record(log, ends_after, log->offset);
                 if (log->record > 0)
-                        log->record--; /* it may have been the last, and grow to cover the offset */
+                        log->record--; /* it may have been the last one, and grow to cover the offset */
         }
         for (;; log->record++) {
                 bool there = get_record(log, log->record, &record);
@@ -152,7 +152,7 @@ bool er_logread_next(struct er_logread *log, bool complete, size_t max, struct e
                         break;
                 }
         }
-        /* An index that promises more than there is (after a crash of the host) is not believed. */
+        /* Do not trust an index that describes more than the log holds (after a crash of the host). */
         end = record.end;
         if (complete && end > (size = file_size(log->log_fd)))
                 end = size;
@@ -198,7 +198,7 @@ uint64_t er_logread_tail(struct er_logread *log, uint64_t end, uint64_t lines)
                         bool last_byte = first;
 
                         first = false;
-                        /* A newline at the very end closes the last line and begins none. */
+                        /* A newline at the very end closes the last line and does not begin another. */
                         if (block[i] != '\n' || last_byte || ++found < lines)
                                 continue;
                         at = at - len + i + 1;

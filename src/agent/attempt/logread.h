@@ -1,5 +1,5 @@
 /*
- * logread.h - an attempt's log from any offset on, in pieces of one stream each.
+ * logread.h - reads an attempt's log from any offset on, and cuts it into pieces of one stream each.
  */
 #ifndef ER_AGENT_ATTEMPT_LOGREAD_H
 #define ER_AGENT_ATTEMPT_LOGREAD_H
@@ -11,8 +11,8 @@
 struct er_logread {
         int dir_fd; /* (borrowed) */
         int log_fd, idx_fd;
-        uint64_t offset;              /* next byte to be given out */
-        uint64_t record;              /* the first that may cover it */
+        uint64_t offset;              /* the next byte to return */
+        uint64_t record;              /* the first record that may cover it */
         unsigned char block[64 * 24]; /* records from block_first on */
         uint64_t block_first;
         size_t block_len;
@@ -26,15 +26,16 @@ struct er_logpiece {
         unsigned stream;
         int64_t time_ms;
 };
-/* The next piece, at most max bytes. complete: nobody writes to the log any more, so what the index does not describe
-   counts too. False: nothing now. Does not move; er_logread_took does. */
+/* The next piece, at most max bytes. complete: nobody writes to the log any more, so bytes that the index does not
+   describe count too. False: nothing now. The position stays; er_logread_took moves it. */
 bool er_logread_next(struct er_logread *log, bool complete, size_t max, struct er_logpiece *ret);
 static inline void er_logread_took(struct er_logread *log, size_t len)
 {
         log->offset += len;
 }
 uint64_t er_logread_size(struct er_logread *log);
-/* The offset of the first byte written at or after a time; of the last so many lines before `end`. */
+/* The offset of the first byte written at or after a time; the offset where the last `lines` lines before `end`
+   begin. */
 uint64_t er_logread_since(struct er_logread *log, int64_t time_ms);
 uint64_t er_logread_tail(struct er_logread *log, uint64_t end, uint64_t lines);
 

@@ -18,7 +18,8 @@ static int open_in(const char *dir, const char *name)
                 (void)!chmod(dir, 01777); /* whatever the umask */
         if (lstat(dir, &st) < 0 || !S_ISDIR(st.st_mode))
                 return -1;
-        /* Not O_CREAT at once: in a sticky directory that refuses a file of another user (fs.protected_regular). */
+        /* Without O_CREAT first: in a sticky directory, O_CREAT is refused for another user's file
+           (fs.protected_regular). */
         fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
         if (fd < 0 && errno == ENOENT) {
                 fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);

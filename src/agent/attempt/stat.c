@@ -1,4 +1,4 @@
-/* stat.c - STAT, CANCEL, REMOVE: what an attempt is, and its end. */
+/* stat.c - STAT, CANCEL and REMOVE: the requests about attempts that exist. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -40,7 +40,7 @@ static int add_status(void *arg, const struct er_adir *dir, struct er_err *err)
         if (er_abandoned_settle(listing->worker->agent, dir, &never_began, err) < 0)
                 return -1;
         if (never_began)
-                return 0; /* a SUBMIT that was killed half way: the next one starts it */
+                return 0; /* a SUBMIT that was killed halfway: the next one starts it */
         er_adir_status(dir, &status);
         start = er_frame_begin(out, ER_F_STATUS, listing->worker->id);
         er_status_encode(&status, out);
@@ -65,7 +65,7 @@ static int stat_all(struct er_worker *worker, struct er_err *err)
         return 0;
 }
 
-/* Of one job it is quick: no child is needed. */
+/* For a single job this is quick: no child process is needed. */
 int er_do_stat(struct er_serve *serve, const struct er_frame *frame, struct er_err *err)
 {
         struct er_worker here = {.agent = serve->agent, .id = frame->id, .fd = -1, .out = ER_STR_INIT};
@@ -173,7 +173,7 @@ static int remove_one(void *arg, const struct er_adir *dir, struct er_err *err)
                 return 0;
         if (!never_began)
                 er_adir_wait_left(dir);
-        /* Out of sight in one step; a removal that is cut off leaves something that errand gc finds. */
+        /* It disappears in one step; errand gc finds what an interrupted removal leaves. */
         er_random_hex(id);
         aside = er_fmt("%s/jobs/%s/.gone-%s", removal->agent->root, dir->key, id);
         if (rename(dir->path, aside) < 0)
@@ -192,7 +192,7 @@ static int remove_job(struct er_worker *worker, struct er_err *err)
 
         if (er_adir_named(worker->payload, &key, &attempt, err) < 0)
                 return -1;
-        /* All or nothing: looked at first, then removed. */
+        /* All or nothing: look at all of them first, then remove. */
         for (int pass = 0; pass < 2; pass++) {
                 removal.really = pass == 1;
                 if (attempt == 0) {
@@ -205,7 +205,7 @@ static int remove_job(struct er_worker *worker, struct er_err *err)
                 }
         }
         parent = er_fmt("%s/jobs/%.*s", worker->agent->root, (int)key.len, key.ptr);
-        rmdir(parent); /* fails while another attempt is there */
+        rmdir(parent); /* fails while there is another attempt */
         start = er_frame_begin(&worker->out, ER_F_OK, worker->id);
         er_msg_u64(&worker->out, ER_T_FREED, removal.freed);
         er_frame_end(&worker->out, start);

@@ -1,6 +1,6 @@
 /*
- * submit.c - SUBMIT: an attempt's directory is made aside and renamed into place. The rename decides who starts it;
- * when it fails, the attempt is there, and is started only if nobody ever began it.
+ * submit.c - SUBMIT: makes an attempt's directory under a temporary name and renames it into place. The rename decides
+ * who starts the attempt. When it fails, the attempt exists, and is started only if nobody ever began it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -61,7 +61,7 @@ static int read_request(struct er_serve *serve, const struct er_frame *frame, st
         return er_capacity_check(&sub->needs, &sub->capacity, serve->agent->hostname, err);
 }
 
-/* A try before this one has failed. */
+/* An earlier try failed. */
 static void forget_try(struct er_ainfo *info)
 {
         free(info->id);
@@ -91,7 +91,7 @@ static int write_spec(const struct er_agent *agent, int dir_fd, const struct sub
         return fd < 0 ? -1 : er_write_full(fd, text.buf, text.len);
 }
 
-/* Bound through the current directory, because a socket's path has 108 bytes at most. */
+/* Binds in the current directory, because a socket's path has 108 bytes at most. */
 static int make_ctl(int dir_fd)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "ctl"};
@@ -104,7 +104,7 @@ static int make_ctl(int dir_fd)
         if (fd >= 0 && (bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 64) < 0))
                 er_close(&fd);
         if (chdir("/") < 0) {
-                /* then we stay here; nothing depends on it */
+                /* we stay here; nothing depends on it */
         }
         return er_take_fd(&fd);
 }
@@ -120,7 +120,7 @@ static int fill(const struct er_agent *agent, const struct submission *sub, stru
         return 0;
 }
 
-/* 1: the attempt is ours to start; 0: it is there already; -1. */
+/* 1: the attempt is ours to start; 0: it already exists; -1. */
 static int make_new(const struct er_agent *agent, const struct submission *sub, struct er_charge *charge,
                     struct er_err *err)
 {
@@ -156,14 +156,14 @@ static int make_new(const struct er_agent *agent, const struct submission *sub, 
         return er_agent_fail(agent, saved, err, "write to %s/%s", agent->root, jobs);
 }
 
-/* The same name for another job would be answered with that one's results. */
+/* Otherwise a different job under the same name would get the results of this one. */
 static int check_same_spec(const struct er_adir *dir, const struct submission *sub, struct er_err *err)
 {
         er_auto(er_str) text = ER_STR_INIT;
         struct er_sv stored;
 
         if (er_file_read(dir->fd, "spec", ER_SPEC_MAX + 64u * 1024, &text, NULL) < 0)
-                return 0; /* what is there of it is judged by others */
+                return 0; /* what is there is for others to judge */
         stored = er_msg_get(er_svn(text.buf, text.len), ER_T_SPEC);
         if (!stored.ptr || er_sv_eq(stored, sub->spec))
                 return 0;
@@ -176,7 +176,7 @@ static int check_same_spec(const struct er_adir *dir, const struct submission *s
 
 #define GONE 2 /* the directory was removed meanwhile */
 
-/* It was there: 1 when nobody looks after it and the command cannot have been started; else 0, or GONE. */
+/* The attempt existed: 1 when nobody looks after it and its command cannot have been started; otherwise 0, or GONE. */
 static int take_over(const struct er_agent *agent, const struct submission *sub, struct er_charge *charge,
                      struct er_err *err)
 {
@@ -223,22 +223,21 @@ static int hold_snapshot(const struct er_agent *agent, const struct er_spec *spe
 
         if (er_agent_dir(agent, ".", true, &root, err) < 0)
                 return -1;
-        if (er_tree_file_open(root, project, spec->tree, &tree, err) <
-            0) /* the usual case first: no directory is made */
+        if (er_tree_file_open(root, project, spec->tree, &tree, err) < 0) /* the usual case first */
                 return -1;
         er_tree_file_release(&tree);
         *ret_hold = er_snapshots_hold(root, project, err);
         if (*ret_hold < 0)
                 return -1;
-        /* It may have gone before we held it. */
+        /* It may have been removed before we held the lock. */
         if (er_tree_file_open(root, project, spec->tree, &tree, err) < 0)
                 return -1;
         er_tree_file_release(&tree);
         return 0;
 }
 
-/* From here on the environment is wanted. What failed before this attempt was heard of is not its own failure: COUNT
-   says how many that were when its client asked for it first. */
+/* From here on the environment is wanted. Builds that failed before this attempt do not count against it: COUNT says
+   how many those were when its client first asked for the environment. */
 static int want_environment(const struct er_agent *agent, const struct er_frame *frame, struct er_charge *charge,
                             struct er_err *err)
 {
@@ -247,8 +246,9 @@ static int want_environment(const struct er_agent *agent, const struct er_frame 
         if (er_envdir_open(agent, charge->info.spec.environment, ER_ENVDIR_WANT, &charge->env, err) < 0)
                 return -1;
         if (!er_msg_get(frame->payload, ER_T_COUNT).ptr && !er_envdir_is_ready(&charge->env))
-                return er_envdir_missing(charge->env.hex,
-                                         err); /* it is to be asked for first: then it is made while files travel */
+                return er_envdir_missing(
+                        charge->env.hex,
+                        err); /* the client must ask for it first: it is then built while files travel */
         er_build_failure_read(&charge->env, &failure);
         charge->env_failures = er_msg_get_u64(frame->payload, ER_T_COUNT, failure.count);
         er_build_failure_release(&failure);
@@ -288,16 +288,16 @@ int er_do_submit(struct er_serve *serve, const struct er_frame *frame, struct er
                            (int)sub.key.len, sub.key.ptr);
         if (mine < 0 || mine == GONE)
                 return -1;
-        er_serve_wipe(serve, frame); /* its secrets are in the charge now; the guard needs no second copy */
+        er_serve_wipe(serve, frame); /* the charge has its secrets now; the guard needs no second copy */
         if (mine > 0) {
-                /* One whose environment is still to be made does not stand in the way of others. */
+                /* An attempt whose environment is not built yet must not block others in the queue. */
                 bool may_queue = !charge.info.spec.has_environment || er_envdir_is_ready(&charge.env);
 
                 if (may_queue && er_ticket_enter(serve->agent, &sub.needs, &sub.capacity, &charge.ticket, err) < 0)
                         return -1;
                 if (er_guard_start(&charge, forget_session, serve, err) < 0) {
                         er_ticket_leave(&charge.ticket);
-                        return -1; /* never began: the next SUBMIT starts it */
+                        return -1; /* it never began: the next SUBMIT starts it */
                 }
         }
         er_msg_text(&answer, ER_T_PATH, charge.dir.path);

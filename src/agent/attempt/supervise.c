@@ -25,12 +25,12 @@
 #include "base/log.h"
 #include "base/parse.h"
 
-#define GRACE_MS 10000         /* TERM to KILL, when the spec says nothing */
+#define GRACE_MS 10000         /* from TERM to KILL, when the spec says nothing */
 #define LEFTOVER_GRACE_MS 2000 /* the same for what a job left behind */
 #define KILL_PATIENCE_MS 20000
 #define NO_CTL_LOOK_MS 100
 #define LOOK_MS 2000
-#define NEWS_MS 10 /* a change of state waits so long for the next: a short job's all arrive in one piece */
+#define NEWS_MS 10 /* a change of state waits this long for the next, so that those of a short job arrive together */
 #define WATCHERS_MAX 64
 #define CANCEL_LEN 9 /* 'c' and an i64 */
 
@@ -38,7 +38,7 @@ enum why { GO_ON, CANCEL, TIME_UP, SHUTDOWN, VANISHED };
 
 struct watcher {
         int fd;
-        unsigned char buf[CANCEL_LEN]; /* a cancel that came in parts */
+        unsigned char buf[CANCEL_LEN]; /* a cancel that arrives in parts */
         size_t len;
 };
 
@@ -47,18 +47,18 @@ struct super {
         int signal_fd;
         struct watcher watchers[WATCHERS_MAX];
         size_t watcher_count;
-        bool news;            /* watchers are to be told */
-        er_deadline news_due; /* ... then, at the latest */
-        bool hurry;           /* one of them wants to hear everything at once */
+        bool news;            /* watchers must be told */
+        er_deadline news_due; /* ... by then at the latest */
+        bool hurry;           /* a watcher wants to be told everything at once */
         struct er_capture capture;
         struct er_usage usage;
         bool poked;           /* its turn may have come */
-        er_deadline look_due; /* into the directory */
+        er_deadline look_due; /* at the directory */
         pid_t job;
         bool job_ended;
         int job_status;
         bool childless; /* nothing of the job is left */
-        enum why why;   /* it is to end before its time */
+        enum why why;   /* why the job must end early */
         int64_t grace_ms;
         er_deadline time_up, kill_at;
         int64_t started_ms;
@@ -68,7 +68,7 @@ struct super {
 
 /* --- what comes in */
 
-/* News that somebody may be waiting for: output, the end. */
+/* For news that somebody may be waiting for: output, the end. */
 static void tell_now(struct super *s)
 {
         s->news = true;
@@ -91,7 +91,8 @@ static void tell_watchers(struct super *s)
         s->news = false;
         s->news_due = ER_NEVER;
         for (size_t i = 0; i < s->watcher_count; i++)
-                send(s->watchers[i].fd, "n", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* full: it has enough to wake up for */
+                send(s->watchers[i].fd, "n", 1,
+                     MSG_DONTWAIT | MSG_NOSIGNAL); /* full: the watcher has enough to wake it */
 }
 
 static void add_event_with(struct super *s, enum er_state state, char *detail)
@@ -117,11 +118,11 @@ static void add_event(struct super *s, enum er_state state)
 
 static void begin_end(struct super *s, enum why why, int64_t grace_ms)
 {
-        if (s->why == GO_ON && !s->job_ended) /* what comes too late only hurries the rest */
+        if (s->why == GO_ON && !s->job_ended) /* a reason that comes too late only speeds up the rest */
                 s->why = why;
         if (grace_ms < 0)
                 grace_ms = s->charge->info.spec.grace_ms > 0 ? s->charge->info.spec.grace_ms : GRACE_MS;
-        /* A second, more impatient wish counts. */
+        /* A second request counts if it is more impatient. */
         if (s->kill_at == ER_NEVER || er_deadline_in(grace_ms) < s->kill_at)
                 s->kill_at = er_deadline_in(grace_ms);
         if (s->job > 0)
@@ -175,9 +176,9 @@ static void accept_watcher(struct super *s)
         if (fd < 0)
                 return;
         if (s->watcher_count == WATCHERS_MAX)
-                drop_watcher(s, 0); /* it will see EOF, find us alive and connect again */
+                drop_watcher(s, 0); /* it will see EOF, find us alive and reconnect */
         s->watchers[s->watcher_count++] = (struct watcher){.fd = fd};
-        /* It looked when it connected, and we may have written since. */
+        /* It read the files when it connected, and we may have written since. */
         if (s->capture.size > 0)
                 tell_now(s);
         else
@@ -185,8 +186,8 @@ static void accept_watcher(struct super *s)
         hear_watcher(s, s->watcher_count - 1);
 }
 
-/* A cancel from where our socket cannot be reached (no sockets, another machine with the same home). And is the
-   directory still there? When it is not, nobody can ever hear of the attempt. */
+/* Looks for a cancel from somebody who cannot reach our socket (no sockets, or another machine with the same home), and
+   whether the directory still exists. Without it, nobody can ever learn of the attempt. */
 static void look_into_dir(struct super *s)
 {
         unsigned char bytes[8];
@@ -246,7 +247,7 @@ static void hear_signals(struct super *s)
                 reap_all(s);
 }
 
-/* Waits until something happens, at most until the deadline, and deals with it. */
+/* Waits until something happens, until the deadline at most, and deals with it. */
 static void turn(struct super *s, er_deadline deadline)
 {
         struct pollfd p[6 + WATCHERS_MAX];
@@ -288,7 +289,7 @@ static void turn(struct super *s, er_deadline deadline)
         look_into_dir(s);
 }
 
-/* Between two steps of something long. */
+/* Called between two steps of something long. */
 static bool still_wanted(void *arg)
 {
         struct super *s = arg;
@@ -299,7 +300,7 @@ static bool still_wanted(void *arg)
 
 /* --- the end */
 
-/* All that is left goes away before the end is told. `kill_at` in the past: at once. */
+/* Everything that is left is killed before the end is reported; at once when `kill_at` has passed. */
 static void end_tree(struct super *s)
 {
         er_usage_end(&s->usage);
@@ -307,7 +308,7 @@ static void end_tree(struct super *s)
         reap_all(s);
         if (s->childless)
                 return;
-        if (s->kill_at == ER_NEVER) { /* the job is done, and left something behind */
+        if (s->kill_at == ER_NEVER) { /* the job has ended and left processes behind */
                 int64_t grace = s->charge->info.spec.grace_ms;
 
                 s->kill_at = er_deadline_in(grace > 0 && grace < LEFTOVER_GRACE_MS ? grace : LEFTOVER_GRACE_MS);
@@ -327,8 +328,8 @@ static void add_detail(struct super *s, const char *text)
         er_str_addf(&s->detail, "%s%s", s->detail.len ? "; " : "", text);
 }
 
-/* A container goes on without the program that started it. Who cancels does not wait for ever for an engine that is
- * gone. */
+/* A container keeps running without the program that started it. A cancel does not wait for ever for an engine that is
+   gone. */
 static void end_outside(struct super *s)
 {
         er_auto(er_strv) words = ER_STRV_INIT;
@@ -374,7 +375,7 @@ static bool check_outputs(struct super *s)
         return true;
 }
 
-/* How the end of the process is to be understood. */
+/* Decides what the end of the process means for the job. */
 static void judge(struct super *s, struct er_status *status)
 {
         bool killed = WIFSIGNALED(s->job_status);
@@ -394,7 +395,7 @@ static void judge(struct super *s, struct er_status *status)
         case TIME_UP:
                 status->reason = ER_REASON_TIME_LIMIT;
                 return;
-        case VANISHED: /* there is no place for a record any more */
+        case VANISHED: /* there is nowhere to write a record */
                 status->end = ER_END_LOST;
                 status->reason = ER_REASON_GONE;
                 return;
@@ -424,7 +425,8 @@ static _Noreturn void finish(struct super *s, struct er_status *status)
 {
         struct er_err err = ER_ERR_INIT;
 
-        er_ticket_leave(&s->charge->ticket); /* before the end is told: who hears it may submit the next at once */
+        er_ticket_leave(&s->charge->ticket); /* before the end is reported: whoever hears of it may submit the next job
+                                                at once */
         if (s->capture.dropped > 0) {
                 er_auto(er_str) note = ER_STR_INIT;
 
@@ -450,7 +452,7 @@ static _Noreturn void finish(struct super *s, struct er_status *status)
         _exit(0);
 }
 
-/* It never got as far as running the command. */
+/* The attempt never got as far as running its command. */
 static _Noreturn void finish_early(struct super *s, enum er_reason reason, int exit_code, struct er_err *err)
 {
         struct er_status status = ER_STATUS_INIT;
@@ -469,7 +471,7 @@ static _Noreturn void finish_early(struct super *s, enum er_reason reason, int e
 
 /* --- the life */
 
-/* The build's log becomes the attempt's, below the line that says what failed. */
+/* The attempt's log becomes the line that says what failed, followed by the build's log. */
 static _Noreturn void fail_for_environment(struct super *s, const struct er_build_failure *failure)
 {
         struct er_err err = ER_ERR_INIT;
@@ -501,7 +503,7 @@ static void enter_queue(struct super *s)
                 finish_early(s, ER_REASON_ROOM, -1, &err);
 }
 
-/* Ready is the usual case, and costs one look. */
+/* Usually it is ready, which costs one look. */
 static void wait_for_environment(struct super *s)
 {
         struct er_charge *charge = s->charge;
@@ -537,7 +539,7 @@ static void wait_for_turn(struct super *s)
                 if (s->charge->ticket.poke_fd < 0) {
                         er_ticket_listen(&s->charge->ticket);
                         if (s->charge->ticket.poke_fd >= 0)
-                                continue; /* somebody may have poked before we listened */
+                                continue; /* somebody may have poked us before we listened */
                 }
                 due = er_deadline_in(retry_ms);
                 s->poked = false;
@@ -602,7 +604,7 @@ static void run(struct super *s)
 
 _Noreturn void er_supervise(struct er_charge *charge)
 {
-        static struct super state; /* zeroed, and not on the stack: its pages are touched as needed */
+        static struct super state; /* zeroed, and not on the stack: pages are used only as needed */
         struct super *s = &state;
         struct er_status status = ER_STATUS_INIT;
         sigset_t set;

@@ -1,6 +1,6 @@
 /*
  * supervise.h - the process that looks after one attempt: it waits for the environment and for the attempt's turn,
- * starts the job, keeps its output and records its end. Above it is its guard (guard.h).
+ * starts the job, captures its output and records how it ended. Its parent is the guard (guard.h).
  */
 #ifndef ER_AGENT_ATTEMPT_SUPERVISE_H
 #define ER_AGENT_ATTEMPT_SUPERVISE_H

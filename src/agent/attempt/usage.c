@@ -84,7 +84,7 @@ static void write_usage(const struct er_usage *usage, const struct er_adir *dir,
         status.time_ms = status.used_ms = er_now_ms();
         er_status_encode(&status, &text);
         if (fd >= 0 && er_pwrite_full(fd, text.buf, text.len, 0) < 0) {
-                /* a full disk: the next look may have more luck */
+                /* the disk may be full: the next sample tries again */
         }
 }
 

@@ -1,6 +1,6 @@
 /*
- * usage.h - what a running job uses, looked at now and then: cpu and memory of its tree; for a job with GPUs what the
- * GPUs do, by nvidia-smi in a child process that must answer in time.
+ * usage.h - what a running job uses, sampled now and then: the cpu time and memory of its tree, and for a job with GPUs
+ * their load, by nvidia-smi in a child process that must answer in time.
  */
 #ifndef ER_AGENT_ATTEMPT_USAGE_H
 #define ER_AGENT_ATTEMPT_USAGE_H
@@ -14,9 +14,9 @@ struct er_usage {
         uint64_t gpu_mem; /* peak of the sum, bytes */
         uint64_t gpu_util_sum;
         unsigned gpu_samples;
-        er_deadline due; /* of the next look */
+        er_deadline due; /* of the next sample */
         er_deadline gpu_due;
-        pid_t gpu_pid; /* nvidia-smi under way; 0: none */
+        pid_t gpu_pid; /* running nvidia-smi; 0: none */
         int gpu_fd;    /* its output */
         bool gpu_amd;
         struct er_str gpu_text;
@@ -24,15 +24,15 @@ struct er_usage {
 };
 #define ER_USAGE_INIT {.due = ER_NEVER, .gpu_due = ER_NEVER, .gpu_fd = -1, .gpu_text = ER_STR_INIT}
 void er_usage_begin(struct er_usage *usage, uint64_t gpu_mask);
-/* Does what is due, and writes the `usage` file. */
+/* Takes the samples that are due, and writes the `usage` file. */
 void er_usage_tick(struct er_usage *usage, const struct er_adir *dir);
 er_deadline er_usage_due(const struct er_usage *usage);
 void er_usage_gpu_ready(struct er_usage *usage); /* gpu_fd is readable */
-/* Ends a sampling under way. */
+/* Stops a sample in progress. */
 void er_usage_end(struct er_usage *usage);
-/* Facts so far, into a status; with the children that have been waited for. */
+/* Puts the facts so far into a status, including reaped children. */
 void er_usage_fill(const struct er_usage *usage, struct er_status *status);
-/* The kernel killed something for want of memory since the beginning. */
+/* The kernel has killed something for lack of memory since the job began. */
 bool er_usage_oom(const struct er_usage *usage);
 
 #endif

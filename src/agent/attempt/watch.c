@@ -1,4 +1,4 @@
-/* watch.c - WATCH and LOG: events and output to the client, at the speed it reads. */
+/* watch.c - WATCH and LOG: send events and output to the client, as fast as it reads them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -10,10 +10,12 @@
 #include "base/io.h"
 
 #define LOOK_MS 100   /* where nobody wakes us */
-#define END_LOOK_MS 5 /* the supervisor is gone: its record, or its guard's, is near */
-#define END_LOOKS 400 /* ... unless it waits for something */
-#define HOLD_MS 10    /* the answers to SUBMIT and WATCH wait so long for the first news: of a short job, all in one */
-#define BACKSTOP_MS 10000 /* though somebody should wake us */
+#define END_LOOK_MS 5 /* the supervisor is gone: its record, or its guard's, will come soon */
+#define END_LOOKS 400 /* ... unless the guard waits for something */
+#define HOLD_MS                                                                                                        \
+        10 /* the answers to SUBMIT and WATCH wait this long for the first news, so that those of a short job go out   \
+              together */
+#define BACKSTOP_MS 10000 /* even though somebody should wake us */
 #define PIECE_MAX (256u * 1024)
 #define INLINE_MAX (16u * 1024) /* smaller pieces are copied: cheaper than a call of their own */
 
@@ -22,15 +24,15 @@ struct watch {
         struct er_adir dir;
         struct er_logread log;
         bool follow;    /* send the log */
-        bool only_log;  /* LOG: what there is now, no events */
+        bool only_log;  /* LOG: what is there now, without events */
         uint64_t limit; /* LOG: not beyond this offset */
         uint64_t seq;   /* last event sent */
         int events_fd;
         uint64_t events_at;
         int ctl_fd;
         bool had_ctl;
-        int end_looks;        /* how often since the supervisor is gone */
-        bool ended;           /* nobody writes any more */
+        int end_looks;        /* number of looks since the supervisor went away */
+        bool ended;           /* nobody writes to the log any more */
         struct er_status end; /* the last event, sent after the log */
 };
 
@@ -84,7 +86,7 @@ static void read_events(struct watch *w)
                 er_events_read(w->events_fd, &w->events_at, take_event, w);
 }
 
-/* The supervisor is gone, or never was to be heard: is there an end? */
+/* The supervisor is gone, or was never reachable: has the attempt ended? */
 static int look_for_end(struct watch *w, struct er_err *err)
 {
         bool never_began = false;
@@ -100,7 +102,7 @@ static int look_for_end(struct watch *w, struct er_err *err)
         if (rc == 0)
                 return 0;
         read_events(w);
-        if (!w->ended) { /* a record whose event found no room */
+        if (!w->ended) { /* the record is there, but there was no room for its event */
                 er_status_release(&w->end);
                 er_adir_status(&w->dir, &w->end);
                 if (w->end.seq <= w->seq)
@@ -135,7 +137,7 @@ static int look(struct er_stream *stream, struct er_err *err)
         if (gone && look_for_end(w, err) < 0)
                 return -1;
         if (gone && !w->ended)
-                connect_ctl(w); /* too many watchers: we were sent away */
+                connect_ctl(w); /* too many watchers: we were dropped */
         if (w->ended)
                 stream->due = ER_NEVER;
         else
@@ -162,7 +164,8 @@ static void send_piece(struct watch *w, const struct er_logpiece *piece)
 
                 er_str_reserve(buf, piece->len);
                 n = er_pread_full(w->log.log_fd, buf->buf + buf->len, piece->len, (off_t)piece->offset);
-                if (n < (ssize_t)piece->len) /* cannot be: a log does not shrink; but the length is announced */
+                if (n < (ssize_t)piece
+                                ->len) /* should not happen: a log does not shrink; but the length has been announced */
                         memset(buf->buf + buf->len + (n > 0 ? n : 0), 0, piece->len - (size_t)(n > 0 ? n : 0));
                 buf->len += piece->len;
         } else {
@@ -209,7 +212,7 @@ static void stop(struct er_stream *stream)
 {
         struct watch *w = (struct watch *)stream;
 
-        w->ended = false; /* the end is not told before all of the log */
+        w->ended = false; /* the end is not reported before the whole log */
         finish(w);
 }
 
@@ -269,8 +272,9 @@ int er_do_watch(struct er_serve *serve, const struct er_frame *frame, struct er_
                 serve->hold = er_deadline_in(HOLD_MS);
         else if (w->ctl_fd >= 0)
                 send(w->ctl_fd, "h", 1,
-                     MSG_DONTWAIT | MSG_NOSIGNAL); /* who wants no output wants to know when it has begun */
-        w->stream.due = 0;                         /* the first look is at once */
+                     MSG_DONTWAIT |
+                             MSG_NOSIGNAL); /* a client that wants no output wants to know when the job has begun */
+        w->stream.due = 0;                  /* take the first look at once */
         return 0;
 }
 
@@ -294,7 +298,7 @@ int er_do_log(struct er_serve *serve, const struct er_frame *frame, struct er_er
         since = er_logread_since(&w->log, er_msg_get_i64(frame->payload, ER_T_SINCE, 0));
         if (since > w->log.offset)
                 w->log.offset = since;
-        /* What is written from now on belongs to the next request. */
+        /* Whatever is written from now on belongs to the next request. */
         w->limit = limit > 0 && limit < size && w->log.offset < size - limit ? w->log.offset + limit : size;
         w->stream.wants_out = true;
         er_stream_add(serve, &w->stream, &watch_ops, frame->id);

@@ -6,12 +6,12 @@
 
 #include "agent/attempt/adir.h"
 
-/* Makes dir/work from the spec's snapshot, or empty. `busy` (may be NULL) is called now and then; when it returns false
-   the work stops: ER_CANCELLED. */
+/* Makes dir/work from the spec's snapshot, or empty when it has none. `busy` (may be NULL) is called now and then; when
+   it returns false, the work stops with ER_CANCELLED. */
 int er_work_make(const struct er_agent *agent, const struct er_adir *dir, const struct er_spec *spec,
                  bool (*busy)(void *arg), void *arg, struct er_err *err);
-/* For the guard, when all is over: makes a spare directory for the next run of the project, if that took long. At idle
- * priority. */
+/* For the guard, when all is over: makes a spare work directory for the project's next run, if that is worthwhile. At
+   idle priority. */
 void er_work_make_spare(const struct er_agent *agent, const struct er_adir *dir);
 
 #endif

@@ -34,8 +34,7 @@ int er_envdir_open(const struct er_agent *agent, const unsigned char hash[ER_ENV
                    struct er_envdir *ret, struct er_err *err);
 /* That error. Returns -1. */
 int er_envdir_missing(const char *hex, struct er_err *err);
-/* Its files are whole: for good, or (right after the build, until they are on the disk) as long as the machine is up.
- */
+/* Its files are complete: for good, or (right after the build, until they are on the disk) while the machine is up. */
 bool er_envdir_is_ready(const struct er_envdir *env);
 /* Now is the time of its last use. */
 void er_envdir_mark_used(const struct er_envdir *env);
