@@ -33,7 +33,7 @@ test: ## install what is needed, build, and run the unit and end-to-end tests
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory all
 	@$(NINJA) -C $(BUILD) installed
-	@scripts/run-tests $(BUILD) $(TEST_JOBS)
+	@scripts/run-tests $(BUILD) --jobs $(TEST_JOBS)
 
 fresh: ## make run and make test as a stranger meets them: in new minimal Debians, as an ordinary user
 	@scripts/fresh
@@ -42,7 +42,7 @@ asan: ## the same tests against a build with AddressSanitizer and UBSan
 	@scripts/install-deps test
 	@test -f build-asan/build.ninja || meson setup build-asan $(ASAN_SETUP)
 	@$(NINJA) -C build-asan
-	@scripts/run-tests build-asan $(TEST_JOBS)
+	@scripts/run-tests build-asan --jobs $(TEST_JOBS)
 
 lint: ## layout, clang's warnings as errors, clang-tidy, shellcheck, headers, file lengths
 	@scripts/install-deps lint

@@ -15,6 +15,14 @@ import hosts
 
 def pytest_configure(config):
     helpers.own_shm()
+    config.addinivalue_line("markers", "release: for the release build alone: it measures time or memory, is killed at every "
+                            "step, or runs the agent where only a static one runs; CI runs all others under ASan and UBSan")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from longest_first import LongestFirst  # xdist is not there for who runs one test at a time
+    return LongestFirst(config, log)
 
 
 @pytest.fixture(scope="session")

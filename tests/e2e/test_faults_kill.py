@@ -8,6 +8,7 @@ from helpers import PROGRAM, command_of, end_process, until
 
 # What the job does: appends to a file on the host (so that a second execution shows), prints, makes an output.
 JOB = "echo ran >> ~/times; seq 1 2000; cp input out.txt; sleep 0.05; echo last"
+PARTS = 4  # of the loops over every step, each a test: several run at once
 LOG = "".join(f"{i}\n" for i in range(1, 2001)).encode() + b"last\n"
 
 
@@ -29,15 +30,17 @@ def crash_points(errand, *args):
     return path.read_text().splitlines()
 
 
+@pytest.mark.release
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("place", ["local", "ssh"])
-def test_errand_killed_at_every_step(errand, request, place):
+def test_errand_killed_at_every_step(errand, request, place, part):
     host = request.getfixturevalue("host") if place == "ssh" else None
     on = ["--on", host.name] if host else []
     home = host.home if host else errand.home
     errand.project("work", {"input": "the input\n"})
     points = crash_points(errand, *on)
     assert len(points) >= 5
-    for n in range(1, len(points) + 1):
+    for n in range(1 + part, len(points) + 1, PARTS):
         errand.cwd = errand.project(f"p{n}", {"input": "the input\n"})
         (home / "times").unlink(missing_ok=True)
         for row in errand.jobs():
@@ -56,11 +59,13 @@ def test_errand_killed_at_every_step(errand, request, place):
             raise AssertionError(f"killed at {n}, {points[n - 1]}: {error}") from error
 
 
-def test_errand_killed_at_every_step_of_the_take_over(errand, host):
+@pytest.mark.release
+@pytest.mark.parametrize("part", range(PARTS))
+def test_errand_killed_at_every_step_of_the_take_over(errand, host, part):
     """The process that takes over is killed as well, the next one finishes."""
     errand.project("work", {"input": "the input\n"})
     points = crash_points(errand, "--on", host.name)
-    for n in range(1, len(points) + 1, 2):
+    for n in range(1 + 2 * part, len(points) + 1, 2 * PARTS):
         errand.cwd = errand.project(f"p{n}", {"input": "the input\n"})
         (host.home / "times").unlink(missing_ok=True)
         for row in errand.jobs():
