@@ -48,6 +48,7 @@ void *er_grow(void *items, size_t *cap, size_t need, size_t size);
 static inline int er_take_fd(int *fd)
 {
         int taken = *fd;
+
         *fd = -1;
         return taken;
 }
@@ -55,6 +56,7 @@ static inline int er_take_fd(int *fd)
 static inline void er_freep(void *p)
 {
         void *victim;
+
         memcpy(&victim, p, sizeof victim);
         free(victim);
 }

@@ -50,6 +50,7 @@ static const char *plain_text(const struct er_yaml *yaml, const struct er_yaml_n
 {
         size_t len = 0;
         const char *text = er_yaml_text(node, &len);
+
         if (!text) {
                 er_yaml_err(yaml, node, err, "%s must be a single value", key->name);
                 return NULL;
@@ -66,6 +67,7 @@ static int read_text(const struct er_yaml *yaml, const struct er_yaml_node *node
 {
         char **ret = member(config, key);
         const char *text = plain_text(yaml, node, key, err);
+
         if (!text)
                 return -1;
         if (!*text)
@@ -78,8 +80,10 @@ static int read_list(const struct er_yaml *yaml, const struct er_yaml_node *node
                      struct er_config *config, struct er_err *err)
 {
         struct er_strv *ret = member(config, key);
+
         if (er_yaml_type(node) == ER_YAML_SCALAR) {
                 const char *text = plain_text(yaml, node, key, err);
+
                 if (!text)
                         return -1;
                 er_strv_add(ret, text);
@@ -90,6 +94,7 @@ static int read_list(const struct er_yaml *yaml, const struct er_yaml_node *node
         for (size_t i = 0; i < er_yaml_count(node); i++) {
                 const struct er_yaml_node *item = er_yaml_item(node, i);
                 const char *text = plain_text(yaml, item, key, err);
+
                 if (!text)
                         return -1;
                 er_strv_add(ret, text);
@@ -124,6 +129,7 @@ static int read_count(const struct er_yaml *yaml, const struct er_yaml_node *nod
         er_auto(er_err) why = ER_ERR_INIT;
         int64_t *ret = member(config, key);
         const char *text = plain_text(yaml, node, key, err);
+
         if (!text)
                 return -1;
         return er_parse_int(text, 0, 1000000, ret, &why) < 0 ? at_node(yaml, node, key, &why, err) : 0;
@@ -135,6 +141,7 @@ static int read_size(const struct er_yaml *yaml, const struct er_yaml_node *node
         er_auto(er_err) why = ER_ERR_INIT;
         uint64_t bytes;
         const char *text = plain_text(yaml, node, key, err);
+
         if (!text)
                 return -1;
         if (er_parse_size(text, &bytes, &why) < 0)
@@ -151,6 +158,7 @@ static int read_duration(const struct er_yaml *yaml, const struct er_yaml_node *
         er_auto(er_err) why = ER_ERR_INIT;
         int64_t *ret = member(config, key);
         const char *text = plain_text(yaml, node, key, err);
+
         if (!text)
                 return -1;
         return er_parse_duration(text, ret, &why) < 0 ? at_node(yaml, node, key, &why, err) : 0;
@@ -164,6 +172,7 @@ static int read_bool(const struct er_yaml *yaml, const struct er_yaml_node *node
                 int value;
         } words[] = {{"true", 1}, {"false", 0}, {"yes", 1}, {"no", 0}, {"on", 1}, {"off", 0}};
         const char *text = plain_text(yaml, node, key, err);
+
         if (!text)
                 return -1;
         for (size_t i = 0; i < ER_LEN(words); i++)
@@ -188,6 +197,7 @@ static int read_env(const struct er_yaml *yaml, const struct er_yaml_node *node,
                     struct er_config *config, struct er_err *err)
 {
         struct er_strv *ret = member(config, key);
+
         if (er_yaml_type(node) == ER_YAML_LIST)
                 return read_list(yaml, node, key, config, err);
         if (er_yaml_type(node) != ER_YAML_MAP)
@@ -196,13 +206,15 @@ static int read_env(const struct er_yaml *yaml, const struct er_yaml_node *node,
                 const char *name;
                 const struct er_yaml_node *name_node;
                 const struct er_yaml_node *value = er_yaml_pair(node, i, &name, &name_node);
+                const char *text;
+
                 if (!is_env_name(name, strlen(name)))
                         return er_yaml_err(yaml, name_node, err, "\"%s\" is no name for an environment variable", name);
                 if (er_yaml_type(value) == ER_YAML_NULL) {
                         er_strv_add(ret, name);
                         continue;
                 }
-                const char *text = plain_text(yaml, value, key, err);
+                text = plain_text(yaml, value, key, err);
                 if (!text)
                         return -1;
                 er_strv_addf(ret, "%s=%s", name, text);
@@ -220,15 +232,18 @@ static int read_environments(const struct er_yaml *yaml, const struct er_yaml_no
                 const char *name, *inner;
                 const struct er_yaml_node *name_node, *inner_node;
                 const struct er_yaml_node *value = er_yaml_pair(node, i, &name, &name_node);
+                struct er_declaration *environment;
+
                 if (er_yaml_type(value) != ER_YAML_MAP)
                         return er_yaml_err(yaml, value, err, "%s must be a map, for instance \"pip: [numpy]\"", name);
                 config->software_named = er_grow(config->software_named, &config->software_cap,
                                                  config->software_count + 1, sizeof *config->software_named);
-                struct er_declaration *environment = &config->software_named[config->software_count++];
+                environment = &config->software_named[config->software_count++];
                 *environment = (struct er_declaration)ER_DECLARATION_INIT;
                 environment->name = er_strdup(name);
                 for (size_t k = 0; k < er_yaml_count(value); k++) {
                         const struct er_yaml_node *what = er_yaml_pair(value, k, &inner, &inner_node);
+
                         if (er_declaration_take(environment, yaml, inner, inner_node, what, err) < 0)
                                 return -1;
                 }
@@ -262,11 +277,12 @@ static int unknown_key(const struct er_yaml *yaml, const struct er_yaml_node *no
         const char *names[ER_LEN(keys)];
         const char *near[1];
         er_auto(er_str) all = ER_STR_INIT;
+        er_auto(er_str) shown = ER_STR_INIT;
+
         for (size_t i = 0; i < ER_LEN(keys); i++) {
                 names[i] = keys[i].name;
                 er_str_addf(&all, "%s%s", i ? ", " : "", keys[i].name);
         }
-        er_auto(er_str) shown = ER_STR_INIT;
         er_quote_show(&shown, name, strlen(name));
         er_yaml_err(yaml, node, err, "unknown key \"%s\"", shown.buf);
         if (er_nearest(name, names, ER_LEN(names), near, 1))
@@ -279,6 +295,7 @@ static int read_pair(const struct er_yaml *yaml, size_t index, struct er_config 
         const char *name;
         const struct er_yaml_node *name_node;
         const struct er_yaml_node *value = er_yaml_pair(er_yaml_root(yaml), index, &name, &name_node);
+
         for (size_t i = 0; i < ER_LEN(keys); i++) {
                 if (!er_streq(keys[i].name, name))
                         continue;
@@ -303,9 +320,11 @@ int er_config_load(const char *dir, struct er_config *ret, struct er_err *err)
                 if (why.code != ER_NOT_FOUND)
                         return er_err_move(err, &why);
         } else {
+                const struct er_yaml_node *root;
+
                 if (er_yaml_parse(text.buf, text.len, FILE_NAME, &yaml, err) < 0)
                         return -1;
-                const struct er_yaml_node *root = er_yaml_root(yaml);
+                root = er_yaml_root(yaml);
                 if (root && er_yaml_type(root) != ER_YAML_MAP) {
                         er_yaml_err(yaml, root, err, "expected keys and values");
                         return er_err_hint(err, "for instance \"command: python train.py\"");

@@ -8,6 +8,7 @@ static int unknown_name(const struct er_config *config, struct er_err *err)
         er_auto(er_strv) names = ER_STRV_INIT;
         er_auto(er_str) all = ER_STR_INIT;
         const char *near[1];
+
         for (size_t i = 0; i < config->software_count; i++) {
                 er_strv_add(&names, config->software_named[i].name);
                 er_str_addf(&all, "%s%s", i ? ", " : "", config->software_named[i].name);
@@ -33,12 +34,14 @@ static void inherit(struct er_declaration *to, const struct er_declaration *from
                 .python = from->python,
                 .fetch = from->fetch,
         };
+
         er_declaration_overlay(to, &sources); /* copies */
 }
 
 static int choose(const struct er_config *config, struct er_declaration *ret, struct er_err *err)
 {
         const struct er_declaration *named = NULL;
+
         for (size_t i = 0; config->environment && i < config->software_count; i++)
                 if (er_streq(config->software_named[i].name, config->environment))
                         named = &config->software_named[i];
@@ -55,9 +58,11 @@ static bool is_declared(const struct er_recipe *recipe, const char *package)
 {
         struct er_sv rest = er_sv(recipe->declaration), line;
         size_t len = strlen(package);
+
         while (er_sv_cut(&rest, '\n', &line)) {
                 const char *space = memchr(line.ptr, ' ', line.len);
                 size_t left = space ? line.len - (size_t)(space + 1 - line.ptr) : 0;
+
                 if (space && left >= len && strncmp(space + 1, package, len) == 0 &&
                     (left == len || strchr(" =<>!~[;@", space[1 + len])))
                         return true;
@@ -69,6 +74,7 @@ static bool is_declared(const struct er_recipe *recipe, const char *package)
 static bool add_missing(const struct er_strv *packages, const struct er_recipe *recipe, struct er_declaration *chosen)
 {
         bool added = false;
+
         for (size_t i = 0; !chosen->container && i < packages->len; i++) {
                 if (is_declared(recipe, packages->items[i]))
                         continue;
@@ -91,11 +97,13 @@ int er_config_recipe(const struct er_config *config, const char *project_dir, st
                 .command = more ? NULL : &spec->argv,
                 .shell = spec->shell,
         };
+        int rc;
+
         if (choose(config, &chosen, err) < 0)
                 return -1;
         if (more && er_declaration_is_empty(&chosen))
                 er_strv_add(&chosen.pip, "auto");
-        int rc = er_declaration_resolve(&chosen, &context, ret, err);
+        rc = er_declaration_resolve(&chosen, &context, ret, err);
         if (rc >= 0 && add_missing(&config->pip_more, ret, &chosen)) {
                 er_recipe_release(ret);
                 rc = er_declaration_resolve(&chosen, &context, ret, err);

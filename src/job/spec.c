@@ -18,10 +18,12 @@ static int check_name(const char *name, struct er_err *err)
 {
         size_t len = strlen(name);
         bool good = len > 0 && name[0] != '-' && name[0] != '.';
+
         for (size_t i = 0; i < len; i++)
                 good = good && is_name_char(name[i]);
         if (!good) {
                 er_auto(er_str) shown = ER_STR_INIT;
+
                 er_quote_show(&shown, name, len);
                 er_err_set(err, ER_CONFIG, "name: \"%s\" cannot be the name of a run", shown.buf);
                 return er_err_hint(err, "letters, digits, '.', '_' and '-', beginning with a letter or a digit");
@@ -35,6 +37,7 @@ char *er_config_project(const struct er_config *config, const char *project_dir)
 {
         const char *from = config->name ? config->name : er_path_base(project_dir);
         er_auto(er_str) name = ER_STR_INIT;
+
         for (const char *c = from; *c && name.len < NAME_MAX_LEN - 20; c++) {
                 if (is_name_char(*c) && !(name.len == 0 && (*c == '.' || *c == '-')))
                         er_str_addc(&name, *c);
@@ -51,6 +54,7 @@ char *er_config_project(const struct er_config *config, const char *project_dir)
 static size_t env_name_len(const char *entry)
 {
         size_t n = 0;
+
         while ((entry[n] >= 'A' && entry[n] <= 'Z') || (entry[n] >= 'a' && entry[n] <= 'z') || entry[n] == '_' ||
                (n && entry[n] >= '0' && entry[n] <= '9'))
                 n++;
@@ -73,8 +77,12 @@ static int add_env(struct er_strv *env, const struct er_strv *from, struct er_er
         for (size_t i = 0; i < from->len; i++) {
                 const char *entry = from->items[i];
                 size_t len = env_name_len(entry);
+                const char *value;
+                er_autofree char *own = NULL;
+
                 if (len == 0 || (entry[len] != '=' && entry[len] != '\0')) {
                         er_auto(er_str) shown = ER_STR_INIT;
+
                         er_quote_show(&shown, entry, strcspn(entry, "="));
                         er_err_set(err, ER_CONFIG, "env: \"%s\" is no name for an environment variable", shown.buf);
                         return er_err_hint(err, "NAME=VALUE, or NAME alone for the value it has here");
@@ -83,12 +91,12 @@ static int add_env(struct er_strv *env, const struct er_strv *from, struct er_er
                         set_env(env, entry, len);
                         continue;
                 }
-                const char *value = getenv(entry);
+                value = getenv(entry);
                 if (!value) {
                         er_err_set(err, ER_CONFIG, "env: %s is not set here", entry);
                         return er_err_hint(err, "give it a value: %s=VALUE", entry);
                 }
-                er_autofree char *own = er_fmt("%s=%s", entry, value);
+                own = er_fmt("%s=%s", entry, value);
                 set_env(env, own, len);
         }
         return 0;
@@ -100,6 +108,7 @@ static int make_env(const struct er_config *config, const char *project_dir, str
                 er_autofree char *path = er_path_expand(config->env_file);
                 er_autofree char *full = er_path_join(project_dir, path);
                 er_auto(er_strv) entries = ER_STRV_INIT;
+
                 if (er_env_file_load(full, &entries, err) < 0 || add_env(&spec->env, &entries, err) < 0)
                         return -1;
         }
@@ -108,6 +117,7 @@ static int make_env(const struct er_config *config, const char *project_dir, str
         for (size_t i = 0; i < config->secrets.len; i++) {
                 const char *name = config->secrets.items[i];
                 size_t len = env_name_len(name);
+
                 if (len == 0 || name[len]) {
                         /* "NAME=VALUE" by mistake: the value must not be repeated in a message. */
                         er_err_set(err, ER_CONFIG,
@@ -133,8 +143,10 @@ static int check_hosts(const struct er_strv *on, struct er_err *err)
 {
         for (size_t i = 0; i < on->len; i++) {
                 const char *name = on->items[i];
+
                 if (!*name || name[0] == '-' || has_control(name) || strchr(name, ' ')) {
                         er_auto(er_str) shown = ER_STR_INIT;
+
                         er_quote_show(&shown, name, strlen(name));
                         er_err_set(err, ER_CONFIG, "on: \"%s\" cannot be a host", shown.buf);
                         return er_err_hint(err, "local, any, a name from `errand hosts`, or [user@]host[:port]");
@@ -148,12 +160,14 @@ static int check_outputs(const struct er_strv *outputs, struct er_err *err)
         for (size_t i = 0; i < outputs->len; i++) {
                 const char *path = outputs->items[i];
                 size_t len = strlen(path);
+
                 while (len > 1 && path[len - 1] == '/') /* "out/" is how a directory is often written */
                         len--;
                 while (len > 2 && path[0] == '.' && path[1] == '/')
                         path += 2, len -= 2;
                 if (!er_path_is_safe(path, len)) {
                         er_auto(er_str) shown = ER_STR_INIT;
+
                         er_quote_show(&shown, outputs->items[i], strlen(outputs->items[i]));
                         er_err_set(err, ER_CONFIG, "output: \"%s\" is not a path below the job's directory", shown.buf);
                         return er_err_hint(err, "outputs are relative to where the command runs, without \"..\"; "
@@ -169,11 +183,13 @@ static void add_outputs(struct er_strv *outputs, const struct er_strv *from)
         for (size_t i = 0; i < from->len; i++) {
                 const char *path = from->items[i];
                 size_t len = strlen(path);
+                er_autofree char *clean = NULL;
+
                 while (len > 1 && path[len - 1] == '/')
                         len--;
                 while (len > 2 && path[0] == '.' && path[1] == '/')
                         path += 2, len -= 2;
-                er_autofree char *clean = er_strndup(path, len);
+                clean = er_strndup(path, len);
                 if (!er_strv_has(outputs, clean))
                         er_strv_add(outputs, clean);
         }
@@ -182,13 +198,15 @@ static void add_outputs(struct er_strv *outputs, const struct er_strv *from)
 static int make_workdir(const struct er_config *config, const char *subdir, struct er_spec *spec, struct er_err *err)
 {
         const char *dir = config->workdir ? config->workdir : subdir;
+        size_t len;
+
         if (!dir || !*dir || er_streq(dir, "."))
                 return 0;
         if (dir[0] == '/') {
                 spec->workdir = er_strdup(dir);
                 return 0;
         }
-        size_t len = strlen(dir);
+        len = strlen(dir);
         while (len > 1 && dir[len - 1] == '/')
                 len--;
         while (len > 2 && dir[0] == '.' && dir[1] == '/')
@@ -204,6 +222,7 @@ static int make_workdir(const struct er_config *config, const char *subdir, stru
 static int make_command(const struct er_config *config, struct er_spec *spec, struct er_err *err)
 {
         const struct er_strv *command = &config->command;
+
         if (command->len == 0 || (command->len == 1 && !*command->items[0])) {
                 er_err_set(err, ER_USAGE, "no command to run");
                 return er_err_hint(
@@ -242,6 +261,8 @@ int er_config_to_spec(const struct er_config *config, const char *project_dir, c
                       struct er_err *err)
 {
         er_auto(er_spec) spec = ER_SPEC_INIT;
+        er_auto(er_str) encoded = ER_STR_INIT;
+
         if (config->name && check_name(config->name, err) < 0)
                 return -1;
         if (make_command(config, &spec, err) < 0 || make_needs(config, &spec, err) < 0 ||
@@ -255,7 +276,6 @@ int er_config_to_spec(const struct er_config *config, const char *project_dir, c
         er_strv_addall(&spec.hosts, config->on.items, config->on.len);
         spec.project = er_config_project(config, project_dir);
 
-        er_auto(er_str) encoded = ER_STR_INIT;
         er_spec_encode(&spec, &encoded);
         if (encoded.len > ER_SPEC_MAX - 1024) {
                 er_err_set(err, ER_CONFIG, "command and environment together are %zu bytes; at most %u travel",

@@ -15,6 +15,8 @@ static int add_in_tx(struct er_store *store, int64_t job_id, uint32_t number, co
                      int64_t *ret_id, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+        int64_t id;
+
         if (er_db_stmt(store, "INSERT INTO attempt(job_id, number, host, state, created_ms) VALUES(?1, ?2, ?3, ?4, ?5)",
                        &stmt, err) < 0)
                 return -1;
@@ -25,7 +27,7 @@ static int add_in_tx(struct er_store *store, int64_t job_id, uint32_t number, co
         er_db_bind_int(stmt, 5, now_ms);
         if (er_db_run(store, stmt, err) < 0)
                 return -1;
-        int64_t id = sqlite3_last_insert_rowid(store->db);
+        id = sqlite3_last_insert_rowid(store->db);
         if (er_db_stmt(store, "UPDATE job SET host = ?2, attempt = ?3 WHERE id = ?1 AND state < 5", &stmt, err) < 0)
                 return -1;
         er_db_bind_int(stmt, 1, job_id);
@@ -48,9 +50,10 @@ static int add_in_tx(struct er_store *store, int64_t job_id, uint32_t number, co
 int er_store_add_attempt(struct er_store *store, int64_t job_id, uint32_t number, const char *host, int64_t now_ms,
                          int64_t *ret_id, struct er_err *err)
 {
+        int64_t id = 0;
+
         if (er_db_begin(store, err) < 0)
                 return -1;
-        int64_t id = 0;
         if (add_in_tx(store, job_id, number, host, now_ms, &id, err) < 0) {
                 er_db_rollback(store);
                 return er_err_wrap(err, "storing attempt %u", (unsigned)number);
@@ -66,6 +69,10 @@ int er_store_attempts(struct er_store *store, int64_t job_id, struct er_attempt 
                       struct er_err *err)
 {
         sqlite3_stmt *stmt;
+        struct er_attempt *list = NULL;
+        size_t count = 0, cap = 0;
+        int rc;
+
         if (er_db_stmt(store,
                        "SELECT id, number, host, boot_id, dir, submitted, state, \"end\", reason, exit_code, signal, "
                        "detail,"
@@ -74,9 +81,6 @@ int er_store_attempts(struct er_store *store, int64_t job_id, struct er_attempt 
                        &stmt, err) < 0)
                 return -1;
         er_db_bind_int(stmt, 1, job_id);
-        struct er_attempt *list = NULL;
-        size_t count = 0, cap = 0;
-        int rc;
         while ((rc = er_db_step(store, stmt, err)) == 1) {
                 list = er_grow(list, &cap, count + 1, sizeof *list);
                 list[count++] = (struct er_attempt){
@@ -119,6 +123,7 @@ int er_store_attempts(struct er_store *store, int64_t job_id, struct er_attempt 
 static int update_attempt(struct er_store *store, const struct er_attempt *attempt, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+
         /* An attempt that has ended stays so. */
         if (er_db_stmt(store,
                        "UPDATE attempt SET host=?2, boot_id=?3, dir=?4, submitted=?5, state=?6, \"end\"=?7, reason=?8,"
@@ -154,6 +159,7 @@ static int update_attempt(struct er_store *store, const struct er_attempt *attem
 static int update_job(struct er_store *store, const struct er_job *job, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+
         /* Others may have asked for a cancel, or fetched outputs, since this was read: those are never taken back. A
            job that has ended stays so. */
         if (er_db_stmt(store,
@@ -181,6 +187,7 @@ int er_store_update(struct er_store *store, const struct er_job *job, const stru
                     struct er_err *err)
 {
         bool both = job && attempt;
+
         er_crashpoint_named("store update");
         if (both && er_db_begin(store, err) < 0)
                 return -1;

@@ -11,24 +11,28 @@
 static char *set_aside(struct er_store *store)
 {
         struct stat st;
+        time_t now;
+        struct tm tm;
+        char stamp[32];
+        er_autofree char *aside = NULL;
+        static const char *const companions[] = {"-wal", "-shm"};
+
         if (stat(store->path, &st) < 0 || st.st_dev != store->dev || st.st_ino != store->ino)
                 return NULL;
-        time_t now = (time_t)(er_now_ms() / 1000);
-        struct tm tm;
+        now = (time_t)(er_now_ms() / 1000);
         gmtime_r(&now, &tm);
-        char stamp[32];
         strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &tm);
-        er_autofree char *aside = er_fmt("%s.corrupt-%s", store->path, stamp);
+        aside = er_fmt("%s.corrupt-%s", store->path, stamp);
         for (int n = 2; access(aside, F_OK) == 0 && n < 100; n++) {
                 free(aside);
                 aside = er_fmt("%s.corrupt-%s-%d", store->path, stamp, n);
         }
         if (rename(store->path, aside) < 0)
                 return NULL;
-        static const char *const companions[] = {"-wal", "-shm"};
         for (size_t i = 0; i < ER_LEN(companions); i++) {
                 er_autofree char *from = er_fmt("%s%s", store->path, companions[i]);
                 er_autofree char *to = er_fmt("%s%s", aside, companions[i]);
+
                 rename(from, to);
         }
         return er_take(aside);
@@ -37,6 +41,7 @@ static char *set_aside(struct er_store *store)
 static int fail_corrupt(struct er_store *store, struct er_err *err)
 {
         er_autofree char *aside = set_aside(store);
+
         if (!aside) {
                 er_err_set(err, ER_STATE, "the store %s is damaged", store->path);
                 return er_err_hint(err,
@@ -55,6 +60,7 @@ static int fail_corrupt(struct er_store *store, struct er_err *err)
 int er_db_fail(struct er_store *store, int rc, const char *what, struct er_err *err)
 {
         int sys = store->db ? sqlite3_system_errno(store->db) : 0;
+
         switch (rc & 0xff) {
         case SQLITE_CORRUPT:
         case SQLITE_NOTADB:
@@ -101,11 +107,15 @@ int er_db_fail(struct er_store *store, int rc, const char *what, struct er_err *
 int er_db_exec(struct er_store *store, const char *sql, struct er_err *err)
 {
         int rc = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
+
         return rc == SQLITE_OK ? 0 : er_db_fail(store, rc, "setting up the store", err);
 }
 
 int er_db_stmt(struct er_store *store, const char *sql, sqlite3_stmt **ret, struct er_err *err)
 {
+        sqlite3_stmt *stmt = NULL;
+        int rc;
+
         for (size_t i = 0; i < store->stmt_count; i++)
                 if (store->stmts[i].sql == sql) {
                         sqlite3_reset(store->stmts[i].stmt);
@@ -115,8 +125,7 @@ int er_db_stmt(struct er_store *store, const char *sql, sqlite3_stmt **ret, stru
                 }
         if (store->stmt_count == ER_LEN(store->stmts))
                 return er_err_set(err, ER_INTERNAL, "the store's cache of statements is too small");
-        sqlite3_stmt *stmt = NULL;
-        int rc = sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
+        rc = sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
         if (rc != SQLITE_OK)
                 return er_db_fail(store, rc, "asking the store", err);
         store->stmts[store->stmt_count++] = (struct er_db_stmt){sql, stmt};
@@ -127,9 +136,11 @@ int er_db_stmt(struct er_store *store, const char *sql, sqlite3_stmt **ret, stru
 int er_db_step(struct er_store *store, sqlite3_stmt *stmt, struct er_err *err)
 {
         int rc = sqlite3_step(stmt);
+        int result;
+
         if (rc == SQLITE_ROW)
                 return 1;
-        int result = rc == SQLITE_DONE ? 0 : er_db_fail(store, rc, "asking the store", err);
+        result = rc == SQLITE_DONE ? 0 : er_db_fail(store, rc, "asking the store", err);
         sqlite3_reset(stmt);
         return result;
 }
@@ -138,6 +149,7 @@ int er_db_run(struct er_store *store, sqlite3_stmt *stmt, struct er_err *err)
 {
         int rc = sqlite3_step(stmt);
         int result = rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : er_db_fail(store, rc, "writing to the store", err);
+
         sqlite3_reset(stmt);
         return result;
 }
@@ -145,6 +157,7 @@ int er_db_run(struct er_store *store, sqlite3_stmt *stmt, struct er_err *err)
 static int control(struct er_store *store, const char *sql, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+
         if (er_db_stmt(store, sql, &stmt, err) < 0)
                 return -1;
         return er_db_run(store, stmt, err);
@@ -204,6 +217,7 @@ void er_db_bind_blob(sqlite3_stmt *stmt, int index, struct er_sv data)
 char *er_db_text(sqlite3_stmt *stmt, int column)
 {
         const unsigned char *text = sqlite3_column_text(stmt, column);
+
         return text ? er_strdup((const char *)text) : NULL;
 }
 

@@ -7,6 +7,7 @@ int er_store_put_environment(struct er_store *store, struct er_sv hash, struct e
                              struct er_err *err)
 {
         sqlite3_stmt *stmt;
+
         if (er_db_stmt(store,
                        "INSERT INTO environment(hash, recipe, stored_ms) VALUES(?1, ?2, ?3)"
                        " ON CONFLICT(hash) DO UPDATE SET recipe = ?2, stored_ms = ?3",
@@ -21,10 +22,12 @@ int er_store_put_environment(struct er_store *store, struct er_sv hash, struct e
 int er_store_environment(struct er_store *store, struct er_sv hash, struct er_str *ret, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+        int rc;
+
         if (er_db_stmt(store, "SELECT recipe FROM environment WHERE hash = ?1", &stmt, err) < 0)
                 return -1;
         er_db_bind_blob(stmt, 1, hash);
-        int rc = er_db_step(store, stmt, err);
+        rc = er_db_step(store, stmt, err);
         if (rc < 0)
                 return -1;
         if (rc == 0)
@@ -37,6 +40,7 @@ int er_store_environment(struct er_store *store, struct er_sv hash, struct er_st
 int er_store_forget_environments(struct er_store *store, int64_t now_ms, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+
         if (er_db_stmt(store,
                        "DELETE FROM environment WHERE stored_ms < ?1"
                        " AND hash NOT IN (SELECT environment FROM spec WHERE environment IS NOT NULL)",

@@ -36,11 +36,12 @@ static void read_row(sqlite3_stmt *stmt, struct er_host_row *ret)
 int er_store_hosts(struct er_store *store, struct er_host_row **ret, size_t *ret_count, struct er_err *err)
 {
         sqlite3_stmt *stmt;
-        if (er_db_stmt(store, "SELECT " HOST_COLUMNS " FROM host ORDER BY added DESC, name", &stmt, err) < 0)
-                return -1;
         struct er_host_row *rows = NULL;
         size_t count = 0, cap = 0;
         int rc;
+
+        if (er_db_stmt(store, "SELECT " HOST_COLUMNS " FROM host ORDER BY added DESC, name", &stmt, err) < 0)
+                return -1;
         while ((rc = er_db_step(store, stmt, err)) == 1) {
                 rows = er_grow(rows, &cap, count + 1, sizeof *rows);
                 read_row(stmt, &rows[count++]);
@@ -60,16 +61,17 @@ static int not_found(struct er_store *store, const char *name, struct er_err *er
 {
         struct er_host_row *rows = NULL;
         size_t count = 0;
+        er_auto(er_strv) names = ER_STRV_INIT;
+        const char *near[1];
+
         er_err_set(err, ER_NOT_FOUND, "no host is called %s", name);
         if (er_store_hosts(store, &rows, &count, NULL) < 0)
                 return -1;
-        er_auto(er_strv) names = ER_STRV_INIT;
         for (size_t i = 0; i < count; i++) {
                 er_strv_add(&names, rows[i].name);
                 er_host_row_release(&rows[i]);
         }
         free(rows);
-        const char *near[1];
         if (names.len && er_nearest(name, (const char *const *)names.items, names.len, near, 1))
                 er_err_hint(err, "did you mean %s?", near[0]);
         else
@@ -80,10 +82,12 @@ static int not_found(struct er_store *store, const char *name, struct er_err *er
 int er_store_host(struct er_store *store, const char *name, struct er_host_row *ret, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+        int rc;
+
         if (er_db_stmt(store, "SELECT " HOST_COLUMNS " FROM host WHERE name = ?1", &stmt, err) < 0)
                 return -1;
         er_db_bind_text(stmt, 1, name);
-        int rc = er_db_step(store, stmt, err);
+        rc = er_db_step(store, stmt, err);
         if (rc < 0)
                 return -1;
         if (rc == 0)
@@ -96,6 +100,7 @@ int er_store_host(struct er_store *store, const char *name, struct er_host_row *
 int er_store_put_host(struct er_store *store, const struct er_host_row *row, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+
         if (er_db_stmt(store,
                        "INSERT OR REPLACE INTO host(" HOST_COLUMNS ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
                        &stmt, err) < 0)
@@ -117,6 +122,7 @@ int er_store_put_host(struct er_store *store, const struct er_host_row *row, str
 int er_store_remove_host(struct er_store *store, const char *name, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+
         if (er_db_stmt(store, "DELETE FROM host WHERE name = ?1", &stmt, err) < 0)
                 return -1;
         er_db_bind_text(stmt, 1, name);
@@ -131,6 +137,7 @@ int er_store_set_probe(struct er_store *store, const char *name, const char *pro
                        struct er_err *err)
 {
         sqlite3_stmt *stmt;
+
         if (er_db_stmt(
                     store,
                     probe ? "INSERT INTO host(name, probe, error, probed_ms) VALUES(?1, ?2, ?3, ?4) ON CONFLICT(name) "

@@ -33,6 +33,8 @@ static int insert_job(struct er_store *store, const struct er_run *run, size_t i
 {
         sqlite3_stmt *stmt;
         er_autofree char *name = er_fmt("%s.%zu", run->name, index);
+        int64_t id;
+
         if (er_db_stmt(store,
                        "INSERT INTO job(run_id, idx, name, state, command, created_ms) VALUES(?1,?2,?3,?4,?5,?6)",
                        &stmt, err) < 0)
@@ -45,7 +47,7 @@ static int insert_job(struct er_store *store, const struct er_run *run, size_t i
         er_db_bind_int(stmt, 6, run->created_ms);
         if (er_db_run(store, stmt, err) < 0)
                 return -1;
-        int64_t id = sqlite3_last_insert_rowid(store->db);
+        id = sqlite3_last_insert_rowid(store->db);
         if (job->recipe.ptr && er_store_put_environment(store, job->environment, job->recipe, run->created_ms, err) < 0)
                 return -1;
         if (er_db_stmt(store, "INSERT INTO spec(job_id, data, environment) VALUES(?1, ?2, ?3)", &stmt, err) < 0)
@@ -63,6 +65,7 @@ static int insert_run(struct er_store *store, struct er_run *run, const char *na
                       size_t count, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+
         if (er_store_next_name(store, run->project, name, &run->name, &run->number, err) < 0)
                 return -1;
         if (er_db_stmt(store,
@@ -113,10 +116,12 @@ int er_store_run_creator(struct er_store *store, int64_t id, pid_t *ret_pid, int
                          struct er_err *err)
 {
         sqlite3_stmt *stmt;
+        int rc;
+
         if (er_db_stmt(store, "SELECT creator, created_ms FROM run WHERE id = ?1", &stmt, err) < 0)
                 return -1;
         er_db_bind_int(stmt, 1, id);
-        int rc = er_db_step(store, stmt, err);
+        rc = er_db_step(store, stmt, err);
         if (rc < 0)
                 return -1;
         *ret_pid = rc == 1 ? (pid_t)er_db_int(stmt, 0) : 0;
@@ -160,6 +165,7 @@ static void read_job(sqlite3_stmt *stmt, bool with_spec, struct er_job *ret)
         if (with_spec) {
                 const void *data = sqlite3_column_blob(stmt, JOB_SPEC_COLUMN);
                 int len = sqlite3_column_bytes(stmt, JOB_SPEC_COLUMN);
+
                 if (data && len > 0)
                         er_str_addn(&ret->spec, data, (size_t)len);
         }
@@ -168,13 +174,15 @@ static void read_job(sqlite3_stmt *stmt, bool with_spec, struct er_job *ret)
 int er_store_job(struct er_store *store, int64_t id, struct er_job *ret, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+        int rc;
+
         if (er_db_stmt(store,
                        "SELECT " JOB_COLUMNS ", spec.data FROM job JOIN run ON run.id = job.run_id"
                        " LEFT JOIN spec ON spec.job_id = job.id WHERE job.id = ?1",
                        &stmt, err) < 0)
                 return -1;
         er_db_bind_int(stmt, 1, id);
-        int rc = er_db_step(store, stmt, err);
+        rc = er_db_step(store, stmt, err);
         if (rc < 0)
                 return -1;
         if (rc == 0)
@@ -187,8 +195,10 @@ int er_store_job(struct er_store *store, int64_t id, struct er_job *ret, struct 
 /* The ways a list is asked for differ in which index they should walk, so the statement is put together. */
 static void list_sql(const struct er_job_filter *filter, struct er_str *sql)
 {
+        bool by_run = filter->project && !filter->run_id;
+        bool recent = !filter->active_only && filter->ended_since_ms;
+
         er_str_addf(sql, "SELECT " JOB_COLUMNS "%s FROM ", filter->without_spec ? "" : ", spec.data");
-        bool by_run = filter->project && !filter->run_id, recent = !filter->active_only && filter->ended_since_ms;
         if (recent)
                 er_str_add(sql,
                            "(SELECT id AS wanted FROM job INDEXED BY job_open WHERE state < 5 OR outputs_fetched = 0"
@@ -223,17 +233,21 @@ int er_store_each_job(struct er_store *store, const struct er_job_filter *filter
                       struct er_err *err)
 {
         er_auto(er_str) sql = ER_STR_INIT;
-        list_sql(filter, &sql);
         sqlite3_stmt *stmt = NULL; /* its own statement: fn may ask the store for more */
-        int rc = sqlite3_prepare_v2(store->db, sql.buf, -1, &stmt, NULL);
+        int rc;
+        int result = 0;
+
+        list_sql(filter, &sql);
+        rc = sqlite3_prepare_v2(store->db, sql.buf, -1, &stmt, NULL);
         if (rc != SQLITE_OK)
                 return er_db_fail(store, rc, "listing jobs", err);
         er_db_bind_int(stmt, 1, filter->run_id);
         er_db_bind_text(stmt, 2, filter->project);
         er_db_bind_int(stmt, 3, filter->ended_since_ms);
         er_db_bind_int(stmt, 4, (int64_t)filter->limit);
-        int result = 0;
         while (result == 0) {
+                er_auto(er_job) job = {.spec = ER_STR_INIT};
+
                 rc = sqlite3_step(stmt);
                 if (rc == SQLITE_DONE)
                         break;
@@ -241,7 +255,6 @@ int er_store_each_job(struct er_store *store, const struct er_job_filter *filter
                         result = er_db_fail(store, rc, "listing jobs", err);
                         break;
                 }
-                er_auto(er_job) job = {.spec = ER_STR_INIT};
                 read_job(stmt, !filter->without_spec, &job);
                 result = fn(arg, &job, err) < 0 ? -1 : 0;
         }
@@ -255,6 +268,7 @@ static int collect_ids(struct er_store *store, sqlite3_stmt *stmt, int64_t **ret
         er_autofree int64_t *ids = NULL;
         size_t count = 0, cap = 0;
         int rc;
+
         while ((rc = er_db_step(store, stmt, err)) == 1) {
                 ids = er_grow(ids, &cap, count + 1, sizeof *ids);
                 ids[count++] = er_db_int(stmt, 0);
@@ -269,6 +283,7 @@ static int collect_ids(struct er_store *store, sqlite3_stmt *stmt, int64_t **ret
 int er_store_open_runs(struct er_store *store, int64_t **ret_ids, size_t *ret_count, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+
         if (er_db_stmt(store,
                        "SELECT DISTINCT run_id FROM job INDEXED BY job_open WHERE state < 5 OR outputs_fetched = 0"
                        " ORDER BY run_id",
@@ -280,6 +295,7 @@ int er_store_open_runs(struct er_store *store, int64_t **ret_ids, size_t *ret_co
 int er_store_cancels(struct er_store *store, int64_t **ret_ids, size_t *ret_count, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+
         if (er_db_stmt(store,
                        "SELECT id FROM job INDEXED BY job_open WHERE (state < 5 OR outputs_fetched = 0) AND state < 5"
                        " AND cancel_asked = 1 ORDER BY id",
@@ -291,6 +307,9 @@ int er_store_cancels(struct er_store *store, int64_t **ret_ids, size_t *ret_coun
 int er_store_job_names(struct er_store *store, size_t max, struct er_strv *ret, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+        int rc;
+        size_t added = 0;
+
         if (er_db_stmt(store,
                        "SELECT run.name, job.name, job.idx FROM job JOIN run ON run.id = job.run_id ORDER BY "
                        "job.run_id DESC,"
@@ -298,8 +317,6 @@ int er_store_job_names(struct er_store *store, size_t max, struct er_strv *ret, 
                        &stmt, err) < 0)
                 return -1;
         er_db_bind_int(stmt, 1, (int64_t)max);
-        int rc;
-        size_t added = 0;
         while ((rc = er_db_step(store, stmt, err)) == 1 && added < max) {
                 if (er_db_int(stmt, 2) == 0) {
                         er_strv_add(ret, (const char *)sqlite3_column_text(stmt, 0));
@@ -319,12 +336,13 @@ static int not_found(struct er_store *store, const char *name, struct er_err *er
         er_auto(er_strv) names = ER_STRV_INIT;
         const char *near[3];
         size_t count = 0;
+        er_auto(er_str) hint = ER_STR_INIT;
+
         if (er_store_job_names(store, 1000, &names, NULL) == 0 && names.len)
                 count = er_nearest(name, (const char *const *)names.items, names.len, near, ER_LEN(near));
         er_err_set(err, ER_NOT_FOUND, "no job or run is called %s", name);
         if (count == 0)
                 return er_err_hint(err, names.len ? "`errand jobs --all` lists them" : "nothing has been run yet");
-        er_auto(er_str) hint = ER_STR_INIT;
         er_str_add(&hint, "did you mean ");
         for (size_t i = 0; i < count; i++)
                 er_str_addf(&hint, "%s%s", i == 0 ? "" : i + 1 == count ? " or " : ", ", near[i]);
@@ -338,6 +356,7 @@ int er_store_resolve(struct er_store *store, const char *name, const char *proje
         sqlite3_stmt *stmt;
         er_autofree int64_t *ids = NULL;
         size_t count = 0;
+
         if (!name) {
                 if (er_db_stmt(store,
                                "SELECT id FROM job WHERE run_id = (SELECT max(id) FROM run WHERE project_dir = ?1)"
@@ -378,6 +397,7 @@ int er_store_resolve(struct er_store *store, const char *name, const char *proje
 int er_store_ask_cancel(struct er_store *store, int64_t job_id, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+
         if (er_db_stmt(store, "UPDATE job SET cancel_asked = 1 WHERE id = ?1", &stmt, err) < 0)
                 return -1;
         er_db_bind_int(stmt, 1, job_id);
@@ -387,6 +407,7 @@ int er_store_ask_cancel(struct er_store *store, int64_t job_id, struct er_err *e
 int er_store_set_tree(struct er_store *store, int64_t job_id, struct er_sv spec, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+
         if (er_db_stmt(store, "UPDATE spec SET data = ?2 WHERE job_id = ?1", &stmt, err) < 0)
                 return -1;
         er_db_bind_int(stmt, 1, job_id);
@@ -397,17 +418,22 @@ int er_store_set_tree(struct er_store *store, int64_t job_id, struct er_sv spec,
 static int remove_in_tx(struct er_store *store, int64_t job_id, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+        int rc;
+        enum er_job_state state;
+        int64_t run_id;
+        er_autofree char *name = NULL;
+
         if (er_db_stmt(store, "SELECT state, run_id, name FROM job WHERE id = ?1", &stmt, err) < 0)
                 return -1;
         er_db_bind_int(stmt, 1, job_id);
-        int rc = er_db_step(store, stmt, err);
+        rc = er_db_step(store, stmt, err);
         if (rc < 0)
                 return -1;
         if (rc == 0)
                 return er_err_set(err, ER_NOT_FOUND, "the job is no longer in the store");
-        enum er_job_state state = (enum er_job_state)er_db_int(stmt, 0);
-        int64_t run_id = er_db_int(stmt, 1);
-        er_autofree char *name = er_db_text(stmt, 2);
+        state = (enum er_job_state)er_db_int(stmt, 0);
+        run_id = er_db_int(stmt, 1);
+        name = er_db_text(stmt, 2);
         sqlite3_reset(stmt);
         if (!er_job_state_ended(state)) {
                 er_err_set(err, ER_STATE, "%s has not ended: it is %s", name, er_job_state_name(state));

@@ -9,6 +9,7 @@
 static int bump(struct er_store *store, const char *base, int64_t least, bool taken, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+
         if (er_db_stmt(store,
                        "INSERT INTO counter(base, last, taken) VALUES(?1, ?2, ?3) ON CONFLICT(base) DO UPDATE SET"
                        " last = max(last, excluded.last), taken = max(taken, excluded.taken)",
@@ -23,10 +24,12 @@ static int bump(struct er_store *store, const char *base, int64_t least, bool ta
 static int look_up(struct er_store *store, const char *base, int64_t *ret_last, bool *ret_taken, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+        int rc;
+
         if (er_db_stmt(store, "SELECT last, taken FROM counter WHERE base = ?1", &stmt, err) < 0)
                 return -1;
         er_db_bind_text(stmt, 1, base);
-        int rc = er_db_step(store, stmt, err);
+        rc = er_db_step(store, stmt, err);
         if (rc < 0)
                 return -1;
         *ret_last = rc == 1 ? er_db_int(stmt, 0) : 0;
@@ -40,6 +43,7 @@ static bool split_number(const char *name, char **ret_base, int64_t *ret_number)
 {
         const char *dash = strrchr(name, '-');
         uint64_t number;
+
         if (!dash || dash == name || dash[1] == '0' || er_parse_u64(dash + 1, 1000000000, &number, NULL) < 0)
                 return false;
         *ret_base = er_strndup(name, (size_t)(dash - name));
@@ -52,27 +56,32 @@ int er_store_next_name(struct er_store *store, const char *project, const char *
 {
         int64_t last;
         bool taken;
+        const char *base;
+        int64_t number;
+
         if (name) {
-                er_autofree char *base = NULL;
-                int64_t number = 0, base_last = 0;
-                bool base_taken;
+                er_autofree char *stem = NULL;
+                int64_t stem_number = 0, stem_last = 0;
+                bool stem_taken;
+
                 if (look_up(store, name, &last, &taken, err) < 0)
                         return -1;
-                if (split_number(name, &base, &number) && look_up(store, base, &base_last, &base_taken, err) < 0)
+                if (split_number(name, &stem, &stem_number) && look_up(store, stem, &stem_last, &stem_taken, err) < 0)
                         return -1;
-                if (!taken && (!base || number > base_last)) {
-                        if (bump(store, name, 0, true, err) < 0 || (base && bump(store, base, number, false, err) < 0))
+                if (!taken && (!stem || stem_number > stem_last)) {
+                        if (bump(store, name, 0, true, err) < 0 ||
+                            (stem && bump(store, stem, stem_number, false, err) < 0))
                                 return -1;
                         *ret_name = er_strdup(name);
                         *ret_number = 0;
                         return 0;
                 }
         }
-        const char *base = name ? name : project;
+        base = name ? name : project;
         if (look_up(store, base, &last, &taken, err) < 0)
                 return -1;
         /* "<name>-2" reads better than "<name>-1" for the second of that name. */
-        int64_t number = name && last == 0 ? 2 : last + 1;
+        number = name && last == 0 ? 2 : last + 1;
         if (bump(store, base, number, false, err) < 0)
                 return -1;
         *ret_name = er_fmt("%s-%lld", base, (long long)number);

@@ -68,9 +68,11 @@ const int er_schema_version = (int)ER_LEN(migrations);
 static int read_version(struct er_store *store, int *ret, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+        int rc;
+
         if (er_db_stmt(store, "PRAGMA user_version", &stmt, err) < 0)
                 return -1;
-        int rc = er_db_step(store, stmt, err);
+        rc = er_db_step(store, stmt, err);
         if (rc < 0)
                 return -1;
         *ret = rc == 1 ? (int)er_db_int(stmt, 0) : 0;
@@ -81,6 +83,7 @@ static int read_version(struct er_store *store, int *ret, struct er_err *err)
 static int apply(struct er_store *store, const struct migration *migration, struct er_err *err)
 {
         er_autofree char *version = er_fmt("PRAGMA user_version=%d", migration->version);
+
         if (er_db_begin(store, err) < 0)
                 return -1;
         er_crashpoint_named("store migrate");
@@ -94,6 +97,9 @@ static int apply(struct er_store *store, const struct migration *migration, stru
 int er_schema_update(struct er_store *store, struct er_err *err)
 {
         int version;
+        er_autofree char *lock_path = NULL;
+        er_autoclose int lock = -1;
+
         if (read_version(store, &version, err) < 0)
                 return -1;
         if (version == er_schema_version)
@@ -105,8 +111,7 @@ int er_schema_update(struct er_store *store, struct er_err *err)
                         err, "a newer errand has used it: update this one, or give another place with --state-dir");
         }
         /* One process migrates; going over to WAL needs the file for itself. */
-        er_autofree char *lock_path = er_fmt("%s/store.lock", store->dir);
-        er_autoclose int lock = -1;
+        lock_path = er_fmt("%s/store.lock", store->dir);
         if (er_lock_file(lock_path, er_deadline_in(ER_STORE_BUSY_MS), &lock, err) < 0)
                 return er_err_wrap(err, "waiting for another errand that sets up the store");
         if (read_version(store, &version, err) < 0)

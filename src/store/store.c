@@ -15,6 +15,8 @@ static int on_busy(void *arg, int count)
 {
         struct er_store *store = arg;
         int64_t now = er_mono_ms();
+        long most_us, us;
+
         if (count == 0)
                 store->busy_since_ms = now;
         if (now - store->busy_since_ms >= ER_STORE_BUSY_MS)
@@ -22,8 +24,8 @@ static int on_busy(void *arg, int count)
         store->jitter ^= store->jitter << 13;
         store->jitter ^= store->jitter >> 7;
         store->jitter ^= store->jitter << 17;
-        long most_us = count < 6 ? 100L << count : 5000L;
-        long us = 50 + (long)(store->jitter % (uint64_t)most_us);
+        most_us = count < 6 ? 100L << count : 5000L;
+        us = 50 + (long)(store->jitter % (uint64_t)most_us);
         nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
         return 1;
 }
@@ -40,6 +42,7 @@ static int on_busy(void *arg, int count)
 static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
 {
         struct er_store *store = arg;
+
         store->log_pages = pages;
         if (pages >= COMMIT_PAGES)
                 sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
@@ -65,11 +68,13 @@ void er_store_tidy(struct er_store *store)
 
 static int make_file(struct er_store *store, struct er_err *err)
 {
+        er_autoclose int fd = -1;
+
         if (er_mkdir_p(AT_FDCWD, store->dir, 0700, err) < 0) {
                 er_err_wrap(err, "making the state directory");
                 return er_err_hint(err, "give another place with --state-dir, or set ERRAND_HOME");
         }
-        er_autoclose int fd = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        fd = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (fd < 0) {
                 er_err_errno(err, errno, "open the store %s", store->path);
                 if (errno == EROFS || errno == EACCES)
@@ -82,8 +87,10 @@ static int make_file(struct er_store *store, struct er_err *err)
 static int open_db(struct er_store *store, struct er_err *err)
 {
         int rc = SQLITE_OK;
+
         for (int tries = 0; tries < 2; tries++) {
                 struct stat st;
+
                 if (stat(store->path, &st) < 0) {
                         if (make_file(store, err) < 0)
                                 return -1;
@@ -115,12 +122,15 @@ static int open_db(struct er_store *store, struct er_err *err)
 static int read_id(struct er_store *store, struct er_err *err)
 {
         sqlite3_stmt *stmt;
+        int rc;
+        const unsigned char *id;
+
         if (er_db_stmt(store, "SELECT value FROM meta WHERE key = 'id'", &stmt, err) < 0)
                 return -1;
-        int rc = er_db_step(store, stmt, err);
+        rc = er_db_step(store, stmt, err);
         if (rc < 0)
                 return -1;
-        const unsigned char *id = rc == 1 ? sqlite3_column_text(stmt, 0) : NULL;
+        id = rc == 1 ? sqlite3_column_text(stmt, 0) : NULL;
         if (!id || strlen((const char *)id) != 6) {
                 sqlite3_reset(stmt);
                 return er_db_fail(store, SQLITE_CORRUPT, "reading the store's id", err);
@@ -133,6 +143,7 @@ static int read_id(struct er_store *store, struct er_err *err)
 int er_store_open(const char *dir, struct er_store **ret, struct er_err *err)
 {
         struct er_store *store = er_new(struct er_store);
+
         store->dir = er_path_abs(dir);
         store->path = er_fmt("%s/store.db", store->dir);
         store->jitter = (uint64_t)er_mono_us() * 2654435761u + (uint64_t)getpid() + 1;
@@ -173,6 +184,7 @@ int64_t er_store_version(struct er_store *store)
 {
         sqlite3_stmt *stmt;
         int64_t version = -1;
+
         if (er_db_stmt(store, "PRAGMA data_version", &stmt, NULL) == 0 && er_db_step(store, stmt, NULL) == 1) {
                 version = er_db_int(stmt, 0);
                 sqlite3_reset(stmt);
@@ -187,5 +199,6 @@ const char *er_job_state_name(enum er_job_state state)
                 [ER_JOB_RUNNING] = "running",     [ER_JOB_DONE] = "done",     [ER_JOB_FAILED] = "failed",
                 [ER_JOB_CANCELLED] = "cancelled",
         };
+
         return (size_t)state < ER_LEN(names) && names[state] ? names[state] : "unknown";
 }

@@ -13,6 +13,7 @@ static char *dir;
 static int setup(void **state)
 {
         char path[] = "/tmp/er-config-XXXXXX";
+
         (void)state;
         assert_non_null(mkdtemp(path));
         dir = er_strdup(path);
@@ -30,6 +31,7 @@ static int teardown(void **state)
 static void put(const char *name, const char *text)
 {
         er_autofree char *path = er_path_join(dir, name);
+
         assert_int_equal(er_file_write(AT_FDCWD, path, text, strlen(text), 0644, false, NULL), 0);
 }
 
@@ -41,9 +43,10 @@ static int load(const char *yaml, struct er_config *ret, struct er_err *err)
 
 static void test_all_keys(void **state)
 {
-        (void)state;
         er_auto(er_config) c = ER_CONFIG_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
+
+        (void)state;
         if (load("name: mnist\ncommand: [python, train.py, '--lr', 0.1]\non: [gpu-box, any]\ncpus: 4\nmemory: "
                  "16G\ngpus: 1\n"
                  "time_limit: 1h30m\nenv:\n  A: 1\n  B: 'two words'\n  HOME:\nenv_file: .env\nsecrets: [TOKEN]\n"
@@ -67,8 +70,9 @@ static void test_all_keys(void **state)
 
 static void test_absent_and_empty(void **state)
 {
-        (void)state;
         er_auto(er_config) c = ER_CONFIG_INIT;
+
+        (void)state;
         assert_int_equal(er_config_load("/nonexistent", &c, NULL), 0);
         assert_int_equal(c.cpus, -1);
         assert_int_equal(load("", &c, NULL), 0);
@@ -80,7 +84,6 @@ static void test_absent_and_empty(void **state)
 
 static void test_refusals(void **state)
 {
-        (void)state;
         static const struct {
                 const char *yaml, *message, *hint;
         } cases[] = {
@@ -102,9 +105,12 @@ static void test_refusals(void **state)
                 {"env: &x {A: 1}\nsecrets: *x\n", "alias", NULL},
                 {"a: [", "errand.yaml:", NULL},
         };
+
+        (void)state;
         for (size_t i = 0; i < ER_LEN(cases); i++) {
                 er_auto(er_config) c = ER_CONFIG_INIT;
                 er_auto(er_err) err = ER_ERR_INIT;
+
                 assert_int_equal(load(cases[i].yaml, &c, &err), -1);
                 assert_int_equal(err.code, ER_CONFIG);
                 if (!strstr(err.message, cases[i].message))
@@ -116,10 +122,11 @@ static void test_refusals(void **state)
 
 static void test_alias_bomb(void **state)
 {
-        (void)state;
         er_auto(er_str) bomb = ER_STR_INIT;
         er_auto(er_config) c = ER_CONFIG_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
+
+        (void)state;
         er_str_add(&bomb, "a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
         for (int i = 1; i < 10; i++) {
                 er_str_addf(&bomb, "a%d: &a%d [", i, i);
@@ -133,10 +140,11 @@ static void test_alias_bomb(void **state)
 
 static void test_overlay(void **state)
 {
-        (void)state;
         er_auto(er_config) file = ER_CONFIG_INIT, over = ER_CONFIG_INIT;
         er_auto(er_spec) spec = ER_SPEC_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
+
+        (void)state;
         assert_int_equal(
                 load("command: python a.py\non: [a, b]\ncpus: 4\nenv: {A: 1, B: 2}\noutputs: [x]\n", &file, NULL), 0);
         er_strv_add(&over.command, "python");
@@ -163,6 +171,7 @@ static void one_spec(const char *command, const char *subdir, struct er_spec *sp
 {
         er_auto(er_config) c = ER_CONFIG_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
+
         er_strv_add(&c.command, command);
         er_strv_add(&c.outputs, "./out/");
         er_strv_add(&c.outputs, "out");
@@ -172,8 +181,9 @@ static void one_spec(const char *command, const char *subdir, struct er_spec *sp
 
 static void test_spec_defaults(void **state)
 {
-        (void)state;
         er_auto(er_spec) line = ER_SPEC_INIT, word = ER_SPEC_INIT;
+
+        (void)state;
         one_spec("echo a b", "src/deep", &line);
         assert_true(line.shell);
         assert_string_equal(line.workdir, "src/deep");
@@ -192,6 +202,7 @@ static void refuse_spec(void (*change)(struct er_config *), enum er_code code, c
         er_auto(er_config) c = ER_CONFIG_INIT;
         er_auto(er_spec) spec = ER_SPEC_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
+
         er_strv_add(&c.command, "true");
         change(&c);
         assert_int_equal(er_config_to_spec(&c, dir, "", &spec, &err), -1);
@@ -249,6 +260,7 @@ static void no_env_file(struct er_config *c)
 static void huge(struct er_config *c)
 {
         er_autofree char *big = er_malloc(900000);
+
         memset(big, 'x', 899999);
         big[899999] = '\0';
         er_strv_add(&c->command, big);
@@ -273,10 +285,12 @@ static void test_spec_refusals(void **state)
 
 static void test_env_file(void **state)
 {
-        (void)state;
         er_auto(er_strv) env = ER_STRV_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
         er_autofree char *path = er_path_join(dir, ".env");
+        static const char *const expected[] = {"A=1", "B=x # y", "C=a\n\"b\" $HOME", "D=", "E=a=b#c", "HOME"};
+
+        (void)state;
         put(".env", "# comment\n\nA=1\nexport B = no\n");
         assert_int_equal(er_env_file_load(path, &env, &err), -1);
         assert_non_null(strstr(err.message, ".env:4:"));
@@ -291,7 +305,6 @@ static void test_env_file(void **state)
         er_err_clear(&err);
         if (er_env_file_load(path, &env, &err) < 0)
                 fail_msg("%s", err.message);
-        static const char *const expected[] = {"A=1", "B=x # y", "C=a\n\"b\" $HOME", "D=", "E=a=b#c", "HOME"};
         assert_int_equal(env.len, ER_LEN(expected));
         for (size_t i = 0; i < env.len; i++)
                 assert_string_equal(env.items[i], expected[i]);
@@ -305,14 +318,17 @@ static void test_env_file(void **state)
 
 static void test_project_names(void **state)
 {
-        (void)state;
         er_auto(er_config) c = ER_CONFIG_INIT;
+
         static const struct {
                 const char *dir, *name;
         } cases[] = {{"/a/mnist", "mnist"},    {"/a/My Work (2)", "My-Work-2"}, {"/", "job"},
                      {"/a/.hidden", "hidden"}, {"/a/\xc3\xa9t\xc3\xa9", "t"},   {"/a/-x-", "x"}};
+
+        (void)state;
         for (size_t i = 0; i < ER_LEN(cases); i++) {
                 er_autofree char *name = er_config_project(&c, cases[i].dir);
+
                 assert_string_equal(name, cases[i].name);
         }
 }

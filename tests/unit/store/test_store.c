@@ -23,6 +23,7 @@ static int setup(void **state)
 {
         struct world *w = er_new(struct world);
         char path[] = "/tmp/er-store-XXXXXX";
+
         assert_non_null(mkdtemp(path));
         w->dir = er_fmt("%s/state", path);
         assert_int_equal(er_store_open(w->dir, &w->store, NULL), 0);
@@ -34,6 +35,7 @@ static int teardown(void **state)
 {
         struct world *w = *state;
         er_autofree char *parent = er_path_dir(w->dir);
+
         er_store_close(w->store);
         assert_int_equal(er_rmtree(AT_FDCWD, parent, NULL, NULL), 0);
         free(w->dir);
@@ -45,10 +47,11 @@ static int64_t add(struct er_store *store, const char *project, const char *dir,
                    char **ret_name)
 {
         struct er_new_job jobs[8];
-        for (size_t i = 0; i < count; i++)
-                jobs[i] = (struct er_new_job){.spec = ER_SV("spec"), .command = "true"};
         er_auto(er_run) run = {0};
         er_auto(er_err) err = ER_ERR_INIT;
+
+        for (size_t i = 0; i < count; i++)
+                jobs[i] = (struct er_new_job){.spec = ER_SV("spec"), .command = "true"};
         if (er_store_add_run(store, project, dir, name, jobs, count, 1000, &run, &err) < 0)
                 fail_msg("%s", err.message);
         if (ret_name)
@@ -59,6 +62,7 @@ static int64_t add(struct er_store *store, const char *project, const char *dir,
 static void add_named(struct er_store *store, const char *project, const char *name, const char *expected)
 {
         er_autofree char *got = NULL;
+
         add(store, project, "/p", name, 1, &got);
         assert_string_equal(got, expected);
 }
@@ -67,6 +71,7 @@ static int64_t job_id(struct er_store *store, const char *name)
 {
         er_autofree int64_t *ids = NULL;
         size_t count = 0;
+
         assert_int_equal(er_store_resolve(store, name, NULL, &ids, &count, NULL), 0);
         assert_true(count >= 1);
         return ids[0];
@@ -75,6 +80,7 @@ static int64_t job_id(struct er_store *store, const char *name)
 static void end_job(struct er_store *store, int64_t id, enum er_job_state state)
 {
         er_auto(er_job) job = ER_JOB_INIT;
+
         assert_int_equal(er_store_job(store, id, &job, NULL), 0);
         job.state = state;
         job.ended_ms = 2000;
@@ -117,6 +123,7 @@ static bool run_exists(struct er_store *store, int64_t id)
 static void test_names(void **state)
 {
         struct er_store *s = ((struct world *)*state)->store;
+
         add_named(s, "mnist", NULL, "mnist-1");
         add_named(s, "mnist", NULL, "mnist-2");
         add_named(s, "other", NULL, "other-1");
@@ -133,12 +140,15 @@ static void test_names(void **state)
 static void test_names_are_never_given_out_again(void **state)
 {
         struct er_store *s = ((struct world *)*state)->store;
+        static const char *const names[] = {"a-1.0", "x.0"};
+
         add_named(s, "a", NULL, "a-1");
         add_named(s, "a", "x", "x");
-        int64_t ids[] = {job_id(s, "a-1.0"), job_id(s, "x.0")};
-        for (size_t i = 0; i < 2; i++) {
-                end_job(s, ids[i], ER_JOB_DONE);
-                assert_int_equal(er_store_remove_job(s, ids[i], NULL), 0);
+        for (size_t i = 0; i < ER_LEN(names); i++) {
+                int64_t id = job_id(s, names[i]);
+
+                end_job(s, id, ER_JOB_DONE);
+                assert_int_equal(er_store_remove_job(s, id, NULL), 0);
         }
         add_named(s, "a", NULL, "a-2");
         add_named(s, "a", "x", "x-2");
@@ -147,9 +157,12 @@ static void test_names_are_never_given_out_again(void **state)
 static void test_job_round_trip(void **state)
 {
         struct er_store *s = ((struct world *)*state)->store;
-        add(s, "p", "/dir", NULL, 2, NULL);
         er_auto(er_job) job = ER_JOB_INIT;
-        int64_t id = job_id(s, "p-1.1");
+        int64_t id;
+        er_auto(er_job) again = ER_JOB_INIT;
+
+        add(s, "p", "/dir", NULL, 2, NULL);
+        id = job_id(s, "p-1.1");
         assert_int_equal(er_store_job(s, id, &job, NULL), 0);
         assert_string_equal(job.name, "p-1.1");
         assert_string_equal(job.run, "p-1");
@@ -164,7 +177,6 @@ static void test_job_round_trip(void **state)
         assert_false(job.outputs_fetched);
 
         assert_int_equal(er_store_set_tree(s, id, er_svn("a\0b", 3), NULL), 0);
-        er_auto(er_job) again = ER_JOB_INIT;
         assert_int_equal(er_store_job(s, id, &again, NULL), 0);
         assert_int_equal(again.spec.len, 3);
         assert_memory_equal(again.spec.buf, "a\0b", 3);
@@ -173,19 +185,23 @@ static void test_job_round_trip(void **state)
 static void test_attempts(void **state)
 {
         struct er_store *s = ((struct world *)*state)->store;
-        add(s, "p", "/dir", NULL, 1, NULL);
-        int64_t id = job_id(s, "p-1"), first = 0, second = 0;
-        assert_int_equal(er_store_add_attempt(s, id, 1, "gpu-box", 5, &first, NULL), 0);
+        int64_t id, first = 0, second = 0;
         er_auto(er_err) err = ER_ERR_INIT;
-        assert_int_equal(er_store_add_attempt(s, id, 1, "gpu-box", 5, &second, &err), -1);
-
         struct er_attempt *list = NULL;
         size_t count = 0;
+        struct er_attempt *a;
+        er_auto(er_job) job = ER_JOB_INIT;
+
+        add(s, "p", "/dir", NULL, 1, NULL);
+        id = job_id(s, "p-1");
+        assert_int_equal(er_store_add_attempt(s, id, 1, "gpu-box", 5, &first, NULL), 0);
+        assert_int_equal(er_store_add_attempt(s, id, 1, "gpu-box", 5, &second, &err), -1);
+
         assert_int_equal(er_store_attempts(s, id, &list, &count, NULL), 0);
         assert_int_equal(count, 1);
         assert_false(list[0].submitted);
         assert_int_equal(list[0].state, ER_STATE_WAITING);
-        struct er_attempt *a = &list[0];
+        a = &list[0];
         a->submitted = true;
         a->state = ER_STATE_ENDED;
         a->end = ER_END_LOST;
@@ -219,7 +235,6 @@ static void test_attempts(void **state)
         for (size_t i = 0; i < count; i++)
                 er_attempt_release(&list[i]);
         free(list);
-        er_auto(er_job) job = ER_JOB_INIT;
         assert_int_equal(er_store_job(s, id, &job, NULL), 0);
         assert_string_equal(job.host, "other");
         assert_int_equal(job.attempt, 2);
@@ -228,18 +243,20 @@ static void test_attempts(void **state)
 static void test_an_ended_job_stays_ended(void **state)
 {
         struct er_store *s = ((struct world *)*state)->store;
-        add(s, "p", "/dir", NULL, 1, NULL);
-        int64_t id = job_id(s, "p-1"), attempt;
+        int64_t id, attempt;
         er_auto(er_job) before = ER_JOB_INIT;
+        er_auto(er_job) after = ER_JOB_INIT;
+        er_auto(er_err) err = ER_ERR_INIT;
+
+        add(s, "p", "/dir", NULL, 1, NULL);
+        id = job_id(s, "p-1");
         assert_int_equal(er_store_job(s, id, &before, NULL), 0);
         end_job(s, id, ER_JOB_DONE);
         before.state = ER_JOB_RUNNING;
         assert_int_equal(er_store_update(s, &before, NULL, NULL), 0);
-        er_auto(er_job) after = ER_JOB_INIT;
         assert_int_equal(er_store_job(s, id, &after, NULL), 0);
         assert_int_equal(after.state, ER_JOB_DONE);
         assert_true(after.outputs_fetched);
-        er_auto(er_err) err = ER_ERR_INIT;
         assert_int_equal(er_store_add_attempt(s, id, 1, "h", 1, &attempt, &err), -1);
         assert_int_equal(err.code, ER_STATE);
 }
@@ -247,15 +264,17 @@ static void test_an_ended_job_stays_ended(void **state)
 static void test_cancel_wish_survives_an_older_view(void **state)
 {
         struct er_store *s = ((struct world *)*state)->store;
-        add(s, "p", "/dir", NULL, 2, NULL);
-        int64_t id = job_id(s, "p-1.1");
+        int64_t id;
         er_auto(er_job) job = ER_JOB_INIT;
+        er_autofree int64_t *ids = NULL;
+        size_t count = 0;
+
+        add(s, "p", "/dir", NULL, 2, NULL);
+        id = job_id(s, "p-1.1");
         assert_int_equal(er_store_job(s, id, &job, NULL), 0);
         assert_int_equal(er_store_ask_cancel(s, id, NULL), 0);
         job.state = ER_JOB_RUNNING;
         assert_int_equal(er_store_update(s, &job, NULL, NULL), 0);
-        er_autofree int64_t *ids = NULL;
-        size_t count = 0;
         assert_int_equal(er_store_cancels(s, &ids, &count, NULL), 0);
         assert_int_equal(count, 1);
         assert_int_equal(ids[0], id);
@@ -267,6 +286,7 @@ static void test_resolve(void **state)
         er_auto(er_err) err = ER_ERR_INIT;
         er_autofree int64_t *ids = NULL;
         size_t count = 0;
+
         assert_int_equal(er_store_resolve(s, NULL, "/a", &ids, &count, &err), -1);
         assert_int_equal(err.code, ER_NOT_FOUND);
         add(s, "mnist", "/a", NULL, 3, NULL);
@@ -293,6 +313,7 @@ struct seen {
 static int see(void *arg, const struct er_job *job, struct er_err *err)
 {
         struct seen *seen = arg;
+
         assert_true(seen->count < 20);
         snprintf(seen->names[seen->count++], 32, "%s", job->name);
         if (seen->stop_after && seen->count == seen->stop_after)
@@ -302,18 +323,6 @@ static int see(void *arg, const struct er_job *job, struct er_err *err)
 
 static void test_lists(void **state)
 {
-        struct er_store *s = ((struct world *)*state)->store;
-        add(s, "a", "/a", NULL, 2, NULL);
-        add(s, "b", "/b", NULL, 1, NULL);
-        add(s, "a", "/a", NULL, 1, NULL);
-        end_job(s, job_id(s, "a-1.0"), ER_JOB_DONE);
-        struct er_job ended = ER_JOB_INIT;
-        assert_int_equal(er_store_job(s, job_id(s, "b-1.0"), &ended, NULL), 0);
-        ended.state = ER_JOB_FAILED;
-        ended.ended_ms = 9000; /* its outputs are not here yet */
-        assert_int_equal(er_store_update(s, &ended, NULL, NULL), 0);
-        er_job_release(&ended);
-
         static const struct {
                 struct er_job_filter filter;
                 const char *expected[5];
@@ -329,18 +338,35 @@ static void test_lists(void **state)
                 {{.run_id = 1}, {"a-1.1", "a-1.0"}},
                 {{.run_id = 1, .active_only = true}, {"a-1.1"}},
         };
+        struct er_store *s = ((struct world *)*state)->store;
+        struct er_job ended = ER_JOB_INIT;
+        struct seen stop = {.stop_after = 2};
+        er_auto(er_err) err = ER_ERR_INIT;
+        er_autofree int64_t *runs = NULL;
+        size_t run_count = 0;
+        er_auto(er_strv) names = ER_STRV_INIT;
+
+        add(s, "a", "/a", NULL, 2, NULL);
+        add(s, "b", "/b", NULL, 1, NULL);
+        add(s, "a", "/a", NULL, 1, NULL);
+        end_job(s, job_id(s, "a-1.0"), ER_JOB_DONE);
+        assert_int_equal(er_store_job(s, job_id(s, "b-1.0"), &ended, NULL), 0);
+        ended.state = ER_JOB_FAILED;
+        ended.ended_ms = 9000; /* its outputs are not here yet */
+        assert_int_equal(er_store_update(s, &ended, NULL, NULL), 0);
+        er_job_release(&ended);
+
         for (size_t i = 0; i < ER_LEN(cases); i++) {
                 struct seen seen = {0};
-                assert_int_equal(er_store_each_job(s, &cases[i].filter, see, &seen, NULL), 0);
                 size_t n = 0;
+
+                assert_int_equal(er_store_each_job(s, &cases[i].filter, see, &seen, NULL), 0);
                 for (; cases[i].expected[n]; n++) {
                         assert_true(n < seen.count);
                         assert_string_equal(seen.names[n], cases[i].expected[n]);
                 }
                 assert_int_equal(seen.count, n);
         }
-        struct seen stop = {.stop_after = 2};
-        er_auto(er_err) err = ER_ERR_INIT;
         assert_int_equal(er_store_each_job(s, &(struct er_job_filter){0}, see, &stop, &err), -1);
         assert_int_equal(err.code, ER_CANCELLED);
 
@@ -348,11 +374,8 @@ static void test_lists(void **state)
         assert_int_equal(count_jobs(s, ER_JOB_DONE), 1);
         assert_int_equal(count_jobs(s, ER_JOB_FAILED), 1);
 
-        er_autofree int64_t *runs = NULL;
-        size_t run_count = 0;
         assert_int_equal(er_store_open_runs(s, &runs, &run_count, NULL), 0);
         assert_int_equal(run_count, 3);
-        er_auto(er_strv) names = ER_STRV_INIT;
         assert_int_equal(er_store_job_names(s, 4, &names, NULL), 0);
         assert_int_equal(names.len, 4);
         assert_string_equal(names.items[0], "a-2");
@@ -365,6 +388,9 @@ static void test_remove(void **state)
         er_auto(er_err) err = ER_ERR_INIT;
         int64_t run_id = add(s, "p", "/d", NULL, 2, NULL), attempt;
         int64_t first = job_id(s, "p-1.0"), second = job_id(s, "p-1.1");
+        struct er_attempt *list = NULL;
+        size_t count = 1;
+
         assert_int_equal(er_store_add_attempt(s, first, 1, "h", 1, &attempt, NULL), 0);
         assert_int_equal(er_store_remove_job(s, first, &err), -1);
         assert_int_equal(err.code, ER_STATE);
@@ -374,8 +400,6 @@ static void test_remove(void **state)
         assert_true(run_exists(s, run_id));
         assert_int_equal(er_store_remove_job(s, second, NULL), 0);
         assert_false(run_exists(s, run_id));
-        struct er_attempt *list = NULL;
-        size_t count = 1;
         assert_int_equal(er_store_attempts(s, first, &list, &count, NULL), 0);
         assert_int_equal(count, 0);
 }
@@ -387,6 +411,10 @@ static void test_hosts(void **state)
         int64_t attempt = 0;
         char name[] = "gpu-box", target[] = "me@10.0.0.1", jump[] = "door";
         struct er_host_row row = {.name = name, .target = target, .jump = jump, .port = 2222, .added = true};
+        struct er_host_row got = {0};
+        struct er_host_row *rows = NULL;
+        size_t count = 0;
+
         assert_int_equal(er_store_put_host(s, &row, NULL), 0);
         assert_int_equal(er_store_set_probe(s, "gpu-box", "{}", NULL, 5, NULL), 0);
         assert_int_equal(er_store_set_probe(s, "gpu-box", NULL, "refused", 6, NULL), 0);
@@ -394,7 +422,6 @@ static void test_hosts(void **state)
         assert_int_equal(er_store_add_attempt(s, job_id(s, "user-of-it"), 1, "gpu-box", 77, &attempt, NULL), 0);
         assert_int_equal(er_store_set_probe(s, "elsewhere", "{}", NULL, 5, NULL), 0);
         assert_int_equal(er_store_set_probe(s, "elsewher", NULL, "no such name", 5, NULL), 0);
-        struct er_host_row got = {0};
         assert_int_equal(er_store_host(s, "gpu-box", &got, NULL), 0);
         assert_string_equal(got.target, target);
         assert_string_equal(got.jump, jump);
@@ -409,8 +436,6 @@ static void test_hosts(void **state)
         assert_int_equal(er_store_host(s, "gpu-bos", &got, &err), -1);
         assert_int_equal(err.code, ER_NOT_FOUND);
         assert_non_null(strstr(err.hint, "gpu-box"));
-        struct er_host_row *rows = NULL;
-        size_t count = 0;
         assert_int_equal(er_store_hosts(s, &rows, &count, NULL), 0);
         assert_int_equal(count, 2);
         assert_string_equal(rows[0].name, "gpu-box");
@@ -426,17 +451,20 @@ static void test_opening(void **state)
 {
         struct world *w = *state;
         struct stat st;
+        er_autofree char *db = NULL;
+        struct er_store *other = NULL;
+        int64_t version;
+
         assert_int_equal(strlen(er_store_id(w->store)), 6);
         assert_string_equal(er_store_dir(w->store), w->dir);
         assert_int_equal(stat(w->dir, &st), 0);
         assert_int_equal(st.st_mode & 0777, 0700);
-        er_autofree char *db = er_fmt("%s/store.db", w->dir);
+        db = er_fmt("%s/store.db", w->dir);
         assert_int_equal(stat(db, &st), 0);
         assert_int_equal(st.st_mode & 0777, 0600);
-        struct er_store *other = NULL;
         assert_int_equal(er_store_open(w->dir, &other, NULL), 0);
         assert_string_equal(er_store_id(other), er_store_id(w->store));
-        int64_t version = er_store_version(w->store);
+        version = er_store_version(w->store);
         assert_int_equal(er_store_version(w->store), version);
         add(other, "p", "/", NULL, 1, NULL);
         assert_int_not_equal(er_store_version(w->store), version);
@@ -449,6 +477,7 @@ static void test_the_log_stays_short(void **state)
         struct world *w = *state;
         struct stat st;
         er_autofree char *wal = er_fmt("%s/store.db-wal", w->dir);
+
         for (int i = 0; i < 20; i++)
                 add(w->store, "p", "/p", NULL, 1, NULL);
         assert_int_equal(stat(wal, &st), 0);
@@ -470,6 +499,7 @@ static void reopen_raw(struct world *w, const char *sql)
 {
         sqlite3 *db;
         er_autofree char *path = er_fmt("%s/store.db", w->dir);
+
         er_store_close(w->store);
         w->store = NULL;
         assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
@@ -481,6 +511,7 @@ static void test_newer_is_refused(void **state)
 {
         struct world *w = *state;
         er_auto(er_err) err = ER_ERR_INIT;
+
         reopen_raw(w, "PRAGMA user_version=999");
         assert_int_equal(er_store_open(w->dir, &w->store, &err), -1);
         assert_int_equal(err.code, ER_STATE);
@@ -491,9 +522,11 @@ static void test_newer_is_refused(void **state)
 static void expect_set_aside(struct world *w)
 {
         er_auto(er_err) err = ER_ERR_INIT;
+        const char *aside;
+
         assert_int_equal(er_store_open(w->dir, &w->store, &err), -1);
         assert_int_equal(err.code, ER_STATE);
-        const char *aside = strstr(err.message, "kept aside as ");
+        aside = strstr(err.message, "kept aside as ");
         assert_non_null(aside);
         assert_true(er_file_exists(AT_FDCWD, aside + strlen("kept aside as ")));
         assert_non_null(err.hint);
@@ -505,12 +538,14 @@ static void test_garbage_is_set_aside(void **state)
 {
         struct world *w = *state;
         er_autofree char *db = er_fmt("%s/store.db", w->dir);
+        er_autofree char *wal = NULL;
+        char garbage[8192];
+
         add(w->store, "p", "/", NULL, 1, NULL);
         er_store_close(w->store);
         w->store = NULL;
-        er_autofree char *wal = er_fmt("%s-wal", db);
+        wal = er_fmt("%s-wal", db);
         unlink(wal);
-        char garbage[8192];
         memset(garbage, 'x', sizeof garbage);
         assert_int_equal(er_file_write(AT_FDCWD, db, garbage, sizeof garbage, 0600, false, NULL), 0);
         expect_set_aside(w);
@@ -520,10 +555,12 @@ static void test_damaged_page_is_set_aside(void **state)
 {
         struct world *w = *state;
         er_autofree char *db = er_fmt("%s/store.db", w->dir);
+        int fd;
+        char zeros[3000];
+
         add(w->store, "p", "/", NULL, 1, NULL);
         reopen_raw(w, "PRAGMA wal_checkpoint(TRUNCATE)");
-        int fd = open(db, O_RDWR);
-        char zeros[3000];
+        fd = open(db, O_RDWR);
         memset(zeros, 0xff, sizeof zeros);
         assert_int_equal(pwrite(fd, zeros, sizeof zeros, 100), (ssize_t)sizeof zeros); /* the schema's page */
         close(fd);
@@ -534,14 +571,18 @@ static void test_damaged_page_is_set_aside(void **state)
 static void test_a_full_disk_is_said_so(void **state)
 {
         struct world *w = *state;
+        pid_t pid;
+        int status = 0;
+
         add(w->store, "p", "/", NULL, 1, NULL);
-        pid_t pid = fork();
+        pid = fork();
         if (pid == 0) {
                 er_auto(er_err) err = ER_ERR_INIT;
                 er_auto(er_run) run = {0};
                 struct er_store *s = NULL;
                 er_autofree char *spec = er_calloc(1, 700000);
                 struct er_new_job job = {.spec = er_svn(spec, 700000), .command = "x"};
+
                 signal(SIGXFSZ, SIG_IGN);
                 if (er_store_open(w->dir, &s, &err) < 0)
                         _exit(1);
@@ -550,7 +591,6 @@ static void test_a_full_disk_is_said_so(void **state)
                         _exit(2);
                 _exit(err.code == ER_IO && err.message ? 0 : 3);
         }
-        int status = 0;
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
         /* The others see nothing of the half run, and go on. */
@@ -566,16 +606,19 @@ static void test_many_writers_at_once(void **state)
         struct world *w = *state;
         pid_t pids[WRITERS];
         int64_t began = er_mono_ms();
+
         for (int i = 0; i < WRITERS; i++) {
                 pids[i] = fork();
                 if (pids[i] == 0) {
                         struct er_store *s = NULL;
+
                         if (er_store_open(w->dir, &s, NULL) < 0)
                                 _exit(1);
                         for (int k = 0; k < RUNS_EACH; k++) {
                                 struct er_new_job job = {.spec = ER_SV("spec"), .command = "true"};
                                 er_auto(er_run) run = {0};
                                 int64_t attempt;
+
                                 if (er_store_add_run(s, "p", "/p", NULL, &job, 1, 1, &run, NULL) < 0)
                                         _exit(2);
                                 if (er_store_add_attempt(s, run.id, 1, "local", 1, &attempt, NULL) < 0)
@@ -587,6 +630,7 @@ static void test_many_writers_at_once(void **state)
         }
         for (int i = 0; i < WRITERS; i++) {
                 int status = -1;
+
                 assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
                 assert_int_equal(status, 0);
         }
@@ -600,15 +644,18 @@ static void test_first_opening_by_many_at_once(void **state)
         struct world *w = *state;
         er_autofree char *dir = er_fmt("%s/fresh", w->dir);
         pid_t pids[WRITERS];
+
         for (int i = 0; i < WRITERS; i++) {
                 pids[i] = fork();
                 if (pids[i] == 0) {
                         struct er_store *s = NULL;
+
                         _exit(er_store_open(dir, &s, NULL) < 0);
                 }
         }
         for (int i = 0; i < WRITERS; i++) {
                 int status = -1;
+
                 assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
                 assert_int_equal(status, 0);
         }
