@@ -60,8 +60,9 @@ extern const int er_schema_version;
 int er_store_next_name(struct er_store *store, const char *project, const char *name, char **ret_name,
                        int64_t *ret_number, struct er_err *err);
 
-/* environments.c; in the transaction that adds a job */
-int er_store_put_environment(struct er_store *store, struct er_sv hash, struct er_sv recipe, int64_t now_ms,
-                             struct er_err *err);
+/* In the transaction that adds a job: stores its recipe; where the caller has none, ER_NOT_FOUND unless it is there. */
+int er_store_keep_environment(struct er_store *store, const struct er_new_job *job, int64_t now_ms, struct er_err *err);
+/* In the transaction that removes a job, before that: drops its recipe unless another job names it. */
+int er_store_drop_environment(struct er_store *store, int64_t job_id, struct er_err *err);
 
 #endif

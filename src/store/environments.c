@@ -1,22 +1,51 @@
-/* environments.c - recipes of environments that jobs name; see store.h and db.h. */
+/*
+ * environments.c - the recipes of the environments that jobs name; see store.h and db.h.
+ *
+ * A recipe is here exactly as long as a job names it: it comes with the first such job and goes with the last, each in
+ * one transaction with the job.
+ */
 #include "store/db.h"
 
-#define FRESH_MS (24 * 3600 * 1000LL) /* the job that names it may not be stored yet */
-
-int er_store_put_environment(struct er_store *store, struct er_sv hash, struct er_sv recipe, int64_t now_ms,
-                             struct er_err *err)
+static int put(struct er_store *store, const struct er_new_job *job, int64_t now_ms, struct er_err *err)
 {
         sqlite3_stmt *stmt;
 
+        /* The newest is the one to keep: the same declaration may be built differently by a newer errand. */
         if (er_db_stmt(store,
                        "INSERT INTO environment(hash, recipe, stored_ms) VALUES(?1, ?2, ?3)"
                        " ON CONFLICT(hash) DO UPDATE SET recipe = ?2, stored_ms = ?3",
                        &stmt, err) < 0)
                 return -1;
-        er_db_bind_blob(stmt, 1, hash);
-        er_db_bind_blob(stmt, 2, recipe);
+        er_db_bind_blob(stmt, 1, job->environment);
+        er_db_bind_blob(stmt, 2, job->recipe);
         er_db_bind_int(stmt, 3, now_ms);
         return er_db_run(store, stmt, err);
+}
+
+/* That of another job, which somebody may have removed since our caller looked. */
+static int expect(struct er_store *store, struct er_sv hash, struct er_err *err)
+{
+        sqlite3_stmt *stmt;
+        int rc;
+
+        if (er_db_stmt(store, "SELECT 1 FROM environment WHERE hash = ?1", &stmt, err) < 0)
+                return -1;
+        er_db_bind_blob(stmt, 1, hash);
+        rc = er_db_step(store, stmt, err);
+        if (rc < 0)
+                return -1;
+        sqlite3_reset(stmt);
+        if (rc == 1)
+                return 0;
+        er_err_set(err, ER_NOT_FOUND, "its environment was removed together with the job it comes from");
+        return er_err_hint(err, "errand run it from the project again");
+}
+
+int er_store_keep_environment(struct er_store *store, const struct er_new_job *job, int64_t now_ms, struct er_err *err)
+{
+        if (!job->environment.ptr)
+                return 0;
+        return job->recipe.ptr ? put(store, job, now_ms, err) : expect(store, job->environment, err);
 }
 
 int er_store_environment(struct er_store *store, struct er_sv hash, struct er_str *ret, struct er_err *err)
@@ -31,21 +60,21 @@ int er_store_environment(struct er_store *store, struct er_sv hash, struct er_st
         if (rc < 0)
                 return -1;
         if (rc == 0)
-                return er_err_set(err, ER_NOT_FOUND, "the recipe of the job's environment is no longer in the store");
+                return er_err_set(err, ER_NOT_FOUND, "the recipe of the job's environment is not in the store");
         er_str_addn(ret, sqlite3_column_blob(stmt, 0), (size_t)sqlite3_column_bytes(stmt, 0));
         sqlite3_reset(stmt);
         return 0;
 }
 
-int er_store_forget_environments(struct er_store *store, int64_t now_ms, struct er_err *err)
+int er_store_drop_environment(struct er_store *store, int64_t job_id, struct er_err *err)
 {
         sqlite3_stmt *stmt;
 
         if (er_db_stmt(store,
-                       "DELETE FROM environment WHERE stored_ms < ?1"
-                       " AND hash NOT IN (SELECT environment FROM spec WHERE environment IS NOT NULL)",
+                       "DELETE FROM environment WHERE hash = (SELECT environment FROM spec WHERE job_id = ?1)"
+                       " AND NOT EXISTS (SELECT 1 FROM spec WHERE environment = hash AND job_id <> ?1)",
                        &stmt, err) < 0)
                 return -1;
-        er_db_bind_int(stmt, 1, now_ms - FRESH_MS);
+        er_db_bind_int(stmt, 1, job_id);
         return er_db_run(store, stmt, err);
 }

@@ -48,7 +48,7 @@ static int insert_job(struct er_store *store, const struct er_run *run, size_t i
         if (er_db_run(store, stmt, err) < 0)
                 return -1;
         id = sqlite3_last_insert_rowid(store->db);
-        if (job->recipe.ptr && er_store_put_environment(store, job->environment, job->recipe, run->created_ms, err) < 0)
+        if (er_store_keep_environment(store, job, run->created_ms, err) < 0)
                 return -1;
         if (er_db_stmt(store, "INSERT INTO spec(job_id, data, environment) VALUES(?1, ?2, ?3)", &stmt, err) < 0)
                 return -1;
@@ -439,7 +439,8 @@ static int remove_in_tx(struct er_store *store, int64_t job_id, struct er_err *e
                 er_err_set(err, ER_STATE, "%s has not ended: it is %s", name, er_job_state_name(state));
                 return er_err_hint(err, "`errand cancel %s` ends it", name);
         }
-        if (er_db_stmt(store, "DELETE FROM job WHERE id = ?1", &stmt, err) < 0)
+        if (er_store_drop_environment(store, job_id, err) < 0 ||
+            er_db_stmt(store, "DELETE FROM job WHERE id = ?1", &stmt, err) < 0)
                 return -1;
         er_db_bind_int(stmt, 1, job_id);
         if (er_db_run(store, stmt, err) < 0)

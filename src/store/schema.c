@@ -61,6 +61,9 @@ static const struct migration migrations[] = {
          "INSERT INTO meta VALUES('id', substr(lower(hex(randomblob(3))), 1, 6));"},
         {2, "CREATE TABLE environment(hash BLOB PRIMARY KEY, recipe BLOB NOT NULL, stored_ms INTEGER NOT NULL) STRICT;"
             "ALTER TABLE spec ADD COLUMN environment BLOB;"},
+        /* Recipes used to stay for ever. The index answers whether a job still names one. */
+        {3, "CREATE INDEX spec_environment ON spec(environment) WHERE environment IS NOT NULL;"
+            "DELETE FROM environment WHERE hash NOT IN (SELECT environment FROM spec WHERE environment IS NOT NULL);"},
 };
 
 const int er_schema_version = (int)ER_LEN(migrations);

@@ -99,7 +99,7 @@ struct er_new_job {
         struct er_sv spec;
         const char *command;
         struct er_sv environment; /* the hash in spec; ptr NULL: none */
-        struct er_sv recipe;      /* of it; ptr NULL: it is stored already */
+        struct er_sv recipe;      /* of it; ptr NULL: that of an earlier job (ER_NOT_FOUND if it has gone) */
 };
 int er_store_add_run(struct er_store *store, const char *project, const char *project_dir,
                      const char *name /* NULL: "<project>-<n>" */, const struct er_new_job *jobs, size_t count,
@@ -146,13 +146,11 @@ int er_store_update(struct er_store *store, const struct er_job *job, const stru
 int er_store_cancels(struct er_store *store, int64_t **ret_ids, size_t *ret_count, struct er_err *err);
 int er_store_ask_cancel(struct er_store *store, int64_t job_id, struct er_err *err);
 int er_store_set_tree(struct er_store *store, int64_t job_id, struct er_sv spec, struct er_err *err);
-/* The recipe of an environment, stored with the job that names it: what a maestro that takes the job over sends to its
- * host. */
-int er_store_environment(struct er_store *store, struct er_sv hash, struct er_str *ret,
-                         struct er_err *err); /* appends; ER_NOT_FOUND */
-/* Those that no job names any more. */
-int er_store_forget_environments(struct er_store *store, int64_t now_ms, struct er_err *err);
-/* Forgets ended jobs (ER_STATE else); a run goes with its last job. */
+/* Appends the recipe of an environment. It is stored with the jobs that name it, so that whoever takes over such a job
+ * can send it to a host. ER_NOT_FOUND. */
+int er_store_environment(struct er_store *store, struct er_sv hash, struct er_str *ret, struct er_err *err);
+/* Forgets a job that has ended (else ER_STATE). Its run goes with its last job, and so does the recipe of its
+ * environment. */
 int er_store_remove_job(struct er_store *store, int64_t job_id, struct er_err *err);
 /* A counter that changes with every write of another connection: cheap check for --watch (PRAGMA data_version). */
 int64_t er_store_version(struct er_store *store);

@@ -91,3 +91,30 @@ def test_many_processes_write_at_once(errand):
         proc.wait().ok()
     until(lambda: [r["state"] for r in errand.jobs()] == ["done"] * 16, 60, "all to be done")
     assert len({r["job"] for r in errand.jobs()}) == 16
+
+
+def test_a_recipe_goes_with_the_last_job_that_needs_it(errand):
+    def recipes():
+        with sqlite3.connect(db(errand)) as connection:
+            count = connection.execute("SELECT count(*) FROM environment").fetchone()[0]
+        connection.close()
+        return count
+
+    def run(*command):
+        errand("run", "--quiet", "--name", command[0], "--", *command).ok()
+
+    errand.project("work", {"errand.yaml": "setup: 'true'\n"})
+    run("true")
+    run("echo", "again")
+    errand.project("work", {"errand.yaml": "setup: ':'\n"})
+    run("pwd")
+    assert recipes() == 2
+    errand("rm", "true").ok()
+    assert recipes() == 2
+    errand("rerun", "echo").ok()
+    errand("rm", "echo").ok()
+    assert recipes() == 2, "the rerun job needs it"
+    errand("rm", "pwd").ok()
+    assert recipes() == 1
+    errand("rm", *[job["job"] for job in errand("jobs", "--all", "--json").ok().json()]).ok()
+    assert recipes() == 0

@@ -404,6 +404,106 @@ static void test_remove(void **state)
         assert_int_equal(count, 0);
 }
 
+/* A job of its own run that needs software; 0 when it is not there. has_recipe: as `errand run`, else as `errand
+ * rerun`.
+ */
+static int64_t add_with_environment(struct er_store *store, char which, bool has_recipe, struct er_err *err)
+{
+        char hash[32];
+        struct er_new_job job = {.spec = ER_SV("spec"), .command = "true", .environment = er_svn(hash, sizeof hash)};
+        er_auto(er_run) run = {0};
+        er_autofree char *name = NULL;
+
+        memset(hash, which, sizeof hash);
+        if (has_recipe)
+                job.recipe = ER_SV("recipe");
+        if (er_store_add_run(store, "p", "/p", NULL, &job, 1, 1000, &run, err) < 0)
+                return 0;
+        name = er_fmt("%s.0", run.name);
+        return job_id(store, name);
+}
+
+static bool has_environment(struct er_store *store, char which)
+{
+        char hash[32];
+        er_auto(er_str) recipe = ER_STR_INIT;
+        er_auto(er_err) err = ER_ERR_INIT;
+
+        memset(hash, which, sizeof hash);
+        if (er_store_environment(store, er_svn(hash, sizeof hash), &recipe, &err) == 0) {
+                assert_string_equal(recipe.buf, "recipe");
+                return true;
+        }
+        assert_int_equal(err.code, ER_NOT_FOUND);
+        return false;
+}
+
+static void remove_job(struct er_store *store, int64_t id)
+{
+        end_job(store, id, ER_JOB_DONE);
+        assert_int_equal(er_store_remove_job(store, id, NULL), 0);
+}
+
+static void test_a_recipe_goes_with_its_last_job(void **state)
+{
+        struct er_store *s = ((struct world *)*state)->store;
+        er_auto(er_err) err = ER_ERR_INIT;
+        int64_t first = add_with_environment(s, 'a', true, NULL), again = add_with_environment(s, 'a', true, NULL);
+        int64_t rerun = add_with_environment(s, 'a', false, NULL), other = add_with_environment(s, 'b', true, NULL);
+
+        assert_true(first && again && rerun && other);
+        remove_job(s, first);
+        remove_job(s, again);
+        assert_true(has_environment(s, 'a'));
+        assert_int_equal(er_store_remove_job(s, rerun, NULL), -1); /* it is open */
+        assert_true(has_environment(s, 'a'));
+        remove_job(s, rerun);
+        assert_false(has_environment(s, 'a'));
+        assert_true(has_environment(s, 'b'));
+        /* Nothing of a run is stored that needs what is no longer there. */
+        assert_int_equal(add_with_environment(s, 'a', false, &err), 0);
+        assert_int_equal(err.code, ER_NOT_FOUND);
+        assert_int_equal(count_jobs(s, ER_JOB_WAITING), 1);
+        assert_true(add_with_environment(s, 'a', true, NULL) > 0);
+        assert_true(has_environment(s, 'a'));
+}
+
+/* One adds and removes the job that brings the recipe, the other adds jobs that count on it. */
+static void test_a_recipe_does_not_go_under_a_new_job(void **state)
+{
+        struct world *w = *state;
+        size_t added = 0;
+        int status = -1;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                struct er_store *s = NULL;
+
+                if (er_store_open(w->dir, &s, NULL) < 0)
+                        _exit(1);
+                for (int i = 0; i < 300; i++) {
+                        int64_t id = add_with_environment(s, 'a', true, NULL);
+                        struct er_job job = {.id = id, .state = ER_JOB_DONE, .outputs_fetched = true};
+
+                        if (!id || er_store_update(s, &job, NULL, NULL) < 0 || er_store_remove_job(s, id, NULL) < 0)
+                                _exit(2);
+                }
+                _exit(0);
+        }
+        while (waitpid(pid, &status, WNOHANG) == 0) {
+                int64_t id = add_with_environment(w->store, 'a', false, NULL);
+
+                if (id) {
+                        assert_true(has_environment(w->store, 'a'));
+                        remove_job(w->store, id);
+                        added++;
+                }
+        }
+        assert_int_equal(status, 0);
+        assert_true(added > 0);
+        assert_false(has_environment(w->store, 'a'));
+}
+
 static void test_hosts(void **state)
 {
         struct er_store *s = ((struct world *)*state)->store;
@@ -532,6 +632,19 @@ static void expect_set_aside(struct world *w)
         assert_non_null(err.hint);
         assert_int_equal(er_store_open(w->dir, &w->store, NULL), 0);
         assert_int_equal(count_jobs(w->store, ER_JOB_WAITING), 0);
+}
+
+static void test_recipes_left_by_version_2_go(void **state)
+{
+        struct world *w = *state;
+
+        assert_true(add_with_environment(w->store, 'a', true, NULL) > 0);
+        reopen_raw(w, "DROP INDEX spec_environment;"
+                      "INSERT INTO environment SELECT zeroblob(32), recipe, stored_ms FROM environment;"
+                      "PRAGMA user_version=2");
+        assert_int_equal(er_store_open(w->dir, &w->store, NULL), 0);
+        assert_true(has_environment(w->store, 'a'));
+        assert_false(has_environment(w->store, '\0'));
 }
 
 static void test_garbage_is_set_aside(void **state)
@@ -674,10 +787,13 @@ int main(void)
                 WITH_STORE(test_resolve),
                 WITH_STORE(test_lists),
                 WITH_STORE(test_remove),
+                WITH_STORE(test_a_recipe_goes_with_its_last_job),
+                WITH_STORE(test_a_recipe_does_not_go_under_a_new_job),
                 WITH_STORE(test_hosts),
                 WITH_STORE(test_opening),
                 WITH_STORE(test_the_log_stays_short),
                 WITH_STORE(test_newer_is_refused),
+                WITH_STORE(test_recipes_left_by_version_2_go),
                 WITH_STORE(test_garbage_is_set_aside),
                 WITH_STORE(test_damaged_page_is_set_aside),
                 WITH_STORE(test_a_full_disk_is_said_so),
