@@ -6,6 +6,7 @@
 #define ER_CLI_TOP_WATCH_H
 
 #include "host/probe.h"
+#include "proto/status.h"
 
 struct er_top_job {
         struct er_status status; /* (owned) */

@@ -6,6 +6,7 @@
 #define ER_HOST_ATTEMPT_H
 
 #include "host/connect/session.h"
+#include "proto/status.h"
 
 struct er_submit {
         const char *key;  /* job key: "<run>.<n>.<when>.<store id>" */

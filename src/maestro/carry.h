@@ -15,6 +15,7 @@
 #include "host/probe.h"
 #include "maestro/maestro.h"
 #include "maestro/plan.h"
+#include "proto/status.h"
 
 #define ER_WORKERS_MAX 64  /* threads */
 #define ER_WORKERS_SPARE 8 /* of them never used for watching, so that cancels and results always get through */

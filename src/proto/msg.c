@@ -28,7 +28,7 @@ static uint32_t get_u32(const unsigned char *p)
         return get_u16(p) | get_u16(p + 2) << 16;
 }
 
-static void add_field_header(struct er_str *out, enum er_tag tag, size_t len)
+static void add_field_header(struct er_str *out, unsigned tag, size_t len)
 {
         unsigned char header[FIELD_HEADER];
 
@@ -37,7 +37,7 @@ static void add_field_header(struct er_str *out, enum er_tag tag, size_t len)
         er_str_addn(out, header, sizeof header);
 }
 
-void er_msg_u64(struct er_str *out, enum er_tag tag, uint64_t value)
+void er_msg_u64(struct er_str *out, unsigned tag, uint64_t value)
 {
         unsigned char bytes[8];
 
@@ -46,18 +46,18 @@ void er_msg_u64(struct er_str *out, enum er_tag tag, uint64_t value)
         er_msg_bytes(out, tag, bytes, sizeof bytes);
 }
 
-void er_msg_i64(struct er_str *out, enum er_tag tag, int64_t value)
+void er_msg_i64(struct er_str *out, unsigned tag, int64_t value)
 {
         er_msg_u64(out, tag, (uint64_t)value);
 }
 
-void er_msg_bytes(struct er_str *out, enum er_tag tag, const void *data, size_t len)
+void er_msg_bytes(struct er_str *out, unsigned tag, const void *data, size_t len)
 {
         add_field_header(out, tag, len);
         er_str_addn(out, data, len);
 }
 
-void er_msg_text(struct er_str *out, enum er_tag tag, const char *text)
+void er_msg_text(struct er_str *out, unsigned tag, const char *text)
 {
         if (text)
                 er_msg_bytes(out, tag, text, strlen(text));
@@ -86,7 +86,7 @@ void er_frame_end(struct er_str *out, size_t start)
         put_u32((unsigned char *)out->buf + start, (uint32_t)(out->len - start - 4));
 }
 
-void er_frame_head(struct er_str *out, enum er_frame_type type, uint32_t id, struct er_sv fields, enum er_tag tag,
+void er_frame_head(struct er_str *out, enum er_frame_type type, uint32_t id, struct er_sv fields, unsigned tag,
                    size_t data_len)
 {
         add_frame_header(out, type, id, fields.len + FIELD_HEADER + data_len);
@@ -157,7 +157,7 @@ bool er_msg_is_sound(struct er_sv payload)
         return payload.len == 0;
 }
 
-struct er_sv er_msg_get(struct er_sv payload, enum er_tag tag)
+struct er_sv er_msg_get(struct er_sv payload, unsigned tag)
 {
         struct er_field field;
 
@@ -181,19 +181,19 @@ int64_t er_field_i64(const struct er_field *field)
         return (int64_t)er_field_u64(field);
 }
 
-uint64_t er_msg_get_u64(struct er_sv payload, enum er_tag tag, uint64_t otherwise)
+uint64_t er_msg_get_u64(struct er_sv payload, unsigned tag, uint64_t otherwise)
 {
         struct er_field field = {.value = er_msg_get(payload, tag)};
 
         return field.value.ptr && field.value.len == 8 ? er_field_u64(&field) : otherwise;
 }
 
-int64_t er_msg_get_i64(struct er_sv payload, enum er_tag tag, int64_t otherwise)
+int64_t er_msg_get_i64(struct er_sv payload, unsigned tag, int64_t otherwise)
 {
         return (int64_t)er_msg_get_u64(payload, tag, (uint64_t)otherwise);
 }
 
-char *er_msg_dup(struct er_sv payload, enum er_tag tag)
+char *er_msg_dup(struct er_sv payload, unsigned tag)
 {
         struct er_sv value = er_msg_get(payload, tag);
 

@@ -15,16 +15,17 @@
 
 #define ER_FRAME_HEADER 12u
 
-/* Writing: fields are appended to any er_str. */
-void er_msg_u64(struct er_str *out, enum er_tag tag, uint64_t value);
-void er_msg_i64(struct er_str *out, enum er_tag tag, int64_t value);
-void er_msg_bytes(struct er_str *out, enum er_tag tag, const void *data, size_t len);
-void er_msg_text(struct er_str *out, enum er_tag tag, const char *text); /* NULL: nothing is written */
+/* Writing: fields are appended to any er_str. A tag is one of enum er_tag, but inside a spec or a recipe, whose fields
+ * have numbers of their own. */
+void er_msg_u64(struct er_str *out, unsigned tag, uint64_t value);
+void er_msg_i64(struct er_str *out, unsigned tag, int64_t value);
+void er_msg_bytes(struct er_str *out, unsigned tag, const void *data, size_t len);
+void er_msg_text(struct er_str *out, unsigned tag, const char *text); /* NULL: nothing is written */
 /* Begins a frame and returns its start for er_frame_end, which fills in the length. */
 size_t er_frame_begin(struct er_str *out, enum er_frame_type type, uint32_t id);
 void er_frame_end(struct er_str *out, size_t start);
 /* A frame whose last field is `tag` with data that stays where it is: writes only the bytes before it. */
-void er_frame_head(struct er_str *out, enum er_frame_type type, uint32_t id, struct er_sv fields, enum er_tag tag,
+void er_frame_head(struct er_str *out, enum er_frame_type type, uint32_t id, struct er_sv fields, unsigned tag,
                    size_t data_len);
 /* An ERROR frame from an error object. */
 void er_frame_error(struct er_str *out, uint32_t id, const struct er_err *err);
@@ -47,10 +48,10 @@ struct er_field {
 };
 bool er_msg_next(struct er_sv *rest, struct er_field *ret);
 /* Fields that are missing or of a wrong size give the default. */
-uint64_t er_msg_get_u64(struct er_sv payload, enum er_tag tag, uint64_t otherwise);
-int64_t er_msg_get_i64(struct er_sv payload, enum er_tag tag, int64_t otherwise);
-struct er_sv er_msg_get(struct er_sv payload, enum er_tag tag); /* ptr NULL when missing */
-char *er_msg_dup(struct er_sv payload, enum er_tag tag);        /* (owned) or NULL */
+uint64_t er_msg_get_u64(struct er_sv payload, unsigned tag, uint64_t otherwise);
+int64_t er_msg_get_i64(struct er_sv payload, unsigned tag, int64_t otherwise);
+struct er_sv er_msg_get(struct er_sv payload, unsigned tag); /* ptr NULL when missing */
+char *er_msg_dup(struct er_sv payload, unsigned tag);        /* (owned) or NULL */
 uint64_t er_field_u64(const struct er_field *field);
 int64_t er_field_i64(const struct er_field *field);
 bool er_msg_is_sound(struct er_sv payload); /* every field is whole */

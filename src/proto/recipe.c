@@ -1,9 +1,10 @@
-/* recipe.c - see recipe.h. A recipe's fields have numbers of their own; they are for ever too. */
+/* recipe.c - see recipe.h */
 #include "proto/recipe.h"
 
 #include "base/mem.h"
 #include "proto/msg.h"
 
+/* On hosts' disks and in stores: never change a number or use it again. Types as in wire.h. */
 enum recipe_tag {
         R_HASH = 1,        /* s: ER_ENV_HASH bytes */
         R_SUMMARY = 2,     /* s */
@@ -50,25 +51,25 @@ void er_recipe_encode(const struct er_recipe *recipe, struct er_str *out)
 {
         er_auto(er_str) inner = ER_STR_INIT;
 
-        er_msg_bytes(out, (enum er_tag)R_HASH, recipe->hash, ER_ENV_HASH);
-        er_msg_text(out, (enum er_tag)R_SUMMARY, recipe->summary);
-        er_msg_text(out, (enum er_tag)R_DECLARATION, recipe->declaration);
+        er_msg_bytes(out, R_HASH, recipe->hash, ER_ENV_HASH);
+        er_msg_text(out, R_SUMMARY, recipe->summary);
+        er_msg_text(out, R_DECLARATION, recipe->declaration);
         for (size_t i = 0; i < recipe->secrets.len; i++)
-                er_msg_text(out, (enum er_tag)R_SECRET, recipe->secrets.items[i]);
+                er_msg_text(out, R_SECRET, recipe->secrets.items[i]);
         for (size_t i = 0; i < recipe->file_count; i++) {
                 const struct er_recipe_file *file = &recipe->files[i];
 
                 er_str_reset(&inner);
-                er_msg_text(&inner, (enum er_tag)R_NAME, file->name);
-                er_msg_u64(&inner, (enum er_tag)R_MODE, file->mode);
+                er_msg_text(&inner, R_NAME, file->name);
+                er_msg_u64(&inner, R_MODE, file->mode);
                 if (file->path) {
-                        er_msg_text(&inner, (enum er_tag)R_PATH, file->path);
-                        er_msg_u64(&inner, (enum er_tag)R_SIZE, file->size);
-                        er_msg_bytes(&inner, (enum er_tag)R_CONTENT, file->hash, ER_ENV_HASH);
+                        er_msg_text(&inner, R_PATH, file->path);
+                        er_msg_u64(&inner, R_SIZE, file->size);
+                        er_msg_bytes(&inner, R_CONTENT, file->hash, ER_ENV_HASH);
                 } else {
-                        er_msg_bytes(&inner, (enum er_tag)R_DATA, file->data.buf, file->data.len);
+                        er_msg_bytes(&inner, R_DATA, file->data.buf, file->data.len);
                 }
-                er_msg_bytes(out, (enum er_tag)R_FILE, inner.buf, inner.len);
+                er_msg_bytes(out, R_FILE, inner.buf, inner.len);
         }
 }
 
@@ -182,9 +183,9 @@ static bool is_variable(struct er_sv value)
 
 static bool take_file(struct er_recipe *recipe, struct er_sv fields)
 {
-        struct er_sv name = er_msg_get(fields, (enum er_tag)R_NAME);
-        struct er_sv path = er_msg_get(fields, (enum er_tag)R_PATH);
-        struct er_sv content = er_msg_get(fields, (enum er_tag)R_CONTENT);
+        struct er_sv name = er_msg_get(fields, R_NAME);
+        struct er_sv path = er_msg_get(fields, R_PATH);
+        struct er_sv content = er_msg_get(fields, R_CONTENT);
         struct er_recipe_file *file;
         er_autofree char *text = NULL;
 
@@ -192,11 +193,11 @@ static bool take_file(struct er_recipe *recipe, struct er_sv fields)
             (path.ptr && (!is_text(path) || content.len != ER_ENV_HASH)))
                 return false;
         text = er_sv_dup(name);
-        file = er_recipe_add(recipe, text, er_msg_get(fields, (enum er_tag)R_DATA),
-                             (uint32_t)er_msg_get_u64(fields, (enum er_tag)R_MODE, 0600) & 0777u);
+        file = er_recipe_add(recipe, text, er_msg_get(fields, R_DATA),
+                             (uint32_t)er_msg_get_u64(fields, R_MODE, 0600) & 0777u);
         if (path.ptr) {
                 file->path = er_sv_dup(path);
-                file->size = er_msg_get_u64(fields, (enum er_tag)R_SIZE, 0);
+                file->size = er_msg_get_u64(fields, R_SIZE, 0);
                 memcpy(file->hash, content.ptr, ER_ENV_HASH);
         }
         return true;
@@ -205,7 +206,7 @@ static bool take_file(struct er_recipe *recipe, struct er_sv fields)
 int er_recipe_decode(struct er_sv data, struct er_recipe *ret, struct er_err *err)
 {
         struct er_recipe recipe = ER_RECIPE_INIT;
-        struct er_sv hash = er_msg_get(data, (enum er_tag)R_HASH);
+        struct er_sv hash = er_msg_get(data, R_HASH);
         struct er_field f;
 
         if (data.len > ER_RECIPE_MAX)

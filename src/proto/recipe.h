@@ -1,6 +1,8 @@
 /*
- * recipe.h - how an environment is made, to both sides: the same bytes travel in ENV, lie in `recipe` on the host and
- * in our store. Made by src/environment/resolve.c; carried out by src/agent/environment/build.c.
+ * recipe.h - how an environment is built, to both sides. The same bytes travel in ENV and are stored on the host (in
+ * the file `recipe`) and in our store. src/environment makes recipes, src/agent/environment follows them.
+ *
+ * Its fields are packed as those of messages are (msg.h), but have numbers of their own: see recipe.c.
  */
 #ifndef ER_PROTO_RECIPE_H
 #define ER_PROTO_RECIPE_H

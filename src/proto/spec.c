@@ -1,8 +1,9 @@
-/* spec.c - see spec.h. A spec's fields have numbers of their own; they are for ever too. */
+/* spec.c - see spec.h */
 #include "proto/spec.h"
 
 #include "proto/msg.h"
 
+/* On hosts' disks and in stores: never change a number or use it again. Types as in wire.h. */
 enum spec_tag {
         S_RUN = 1,          /* s */
         S_PROJECT = 2,      /* s */
@@ -66,25 +67,25 @@ void er_spec_encode(const struct er_spec *spec, struct er_str *out)
         struct er_spec s = *spec; /* a shallow copy: only read */
 
         for (size_t i = 0; i < ER_LEN(texts); i++)
-                er_msg_text(out, (enum er_tag)texts[i].tag, *text_of(&s, &texts[i]));
+                er_msg_text(out, texts[i].tag, *text_of(&s, &texts[i]));
         for (size_t i = 0; i < ER_LEN(lists); i++) {
                 const struct er_strv *list = list_of(&s, &lists[i]);
 
                 for (size_t k = 0; k < list->len; k++)
-                        er_msg_text(out, (enum er_tag)lists[i].tag, list->items[k]);
+                        er_msg_text(out, lists[i].tag, list->items[k]);
         }
-        er_msg_u64(out, (enum er_tag)S_SHELL, s.shell);
-        er_msg_u64(out, (enum er_tag)S_CPUS, s.cpus);
-        er_msg_u64(out, (enum er_tag)S_MEMORY, s.memory);
-        er_msg_u64(out, (enum er_tag)S_GPUS, s.gpus);
-        er_msg_i64(out, (enum er_tag)S_TIME_LIMIT, s.time_limit_ms);
-        er_msg_i64(out, (enum er_tag)S_GRACE, s.grace_ms);
-        er_msg_u64(out, (enum er_tag)S_RETRIES, s.retries);
-        er_msg_u64(out, (enum er_tag)S_SYNC, s.sync);
+        er_msg_u64(out, S_SHELL, s.shell);
+        er_msg_u64(out, S_CPUS, s.cpus);
+        er_msg_u64(out, S_MEMORY, s.memory);
+        er_msg_u64(out, S_GPUS, s.gpus);
+        er_msg_i64(out, S_TIME_LIMIT, s.time_limit_ms);
+        er_msg_i64(out, S_GRACE, s.grace_ms);
+        er_msg_u64(out, S_RETRIES, s.retries);
+        er_msg_u64(out, S_SYNC, s.sync);
         if (s.has_tree)
-                er_msg_bytes(out, (enum er_tag)S_TREE, s.tree, ER_TREE_HASH);
+                er_msg_bytes(out, S_TREE, s.tree, ER_TREE_HASH);
         if (s.has_environment)
-                er_msg_bytes(out, (enum er_tag)S_ENVIRONMENT, s.environment, ER_TREE_HASH);
+                er_msg_bytes(out, S_ENVIRONMENT, s.environment, ER_TREE_HASH);
 }
 
 static int damaged(struct er_spec *spec, struct er_err *err, const char *what)
@@ -102,14 +103,14 @@ static bool is_text(struct er_sv value)
 static bool take_text(struct er_spec *spec, const struct er_field *f)
 {
         for (size_t i = 0; i < ER_LEN(texts); i++) {
-                if (f->tag != (unsigned)texts[i].tag)
+                if (f->tag != texts[i].tag)
                         continue;
                 free(*text_of(spec, &texts[i]));
                 *text_of(spec, &texts[i]) = er_sv_dup(f->value);
                 return true;
         }
         for (size_t i = 0; i < ER_LEN(lists); i++) {
-                if (f->tag != (unsigned)lists[i].tag)
+                if (f->tag != lists[i].tag)
                         continue;
                 er_strv_addn(list_of(spec, &lists[i]), f->value.ptr, f->value.len);
                 return true;

@@ -1,6 +1,8 @@
 /*
- * spec.h - what a job is, to both sides: the same bytes travel in SUBMIT, lie in `spec` on the host and in the store.
- * No secret's value is in it.
+ * spec.h - what a job is, to both sides. The same bytes travel in SUBMIT and are stored on the host (in the file
+ * `spec`) and in our store. They hold no secret's value.
+ *
+ * Its fields are packed as those of messages are (msg.h), but have numbers of their own: see spec.c.
  */
 #ifndef ER_PROTO_SPEC_H
 #define ER_PROTO_SPEC_H
@@ -39,35 +41,5 @@ void er_spec_release(struct er_spec *spec);
 void er_spec_encode(const struct er_spec *spec, struct er_str *out);
 /* Fills a released or fresh spec. ER_REMOTE when damaged. */
 int er_spec_decode(struct er_sv data, struct er_spec *ret, struct er_err *err);
-
-/* The facts of an attempt as the host tells them (EVENT, STATUS, and the `exit` file). */
-struct er_status {
-        char *key; /* job key; NULL in an event */
-        uint32_t attempt;
-        uint64_t seq;    /* of an event; else the last event's */
-        unsigned state;  /* enum er_state */
-        unsigned end;    /* enum er_end */
-        unsigned reason; /* enum er_reason */
-        int exit_code;   /* -1: none */
-        int signal;      /* 0: none */
-        char *detail;
-        int64_t time_ms;              /* of the event */
-        int64_t started_ms, ended_ms; /* 0: not yet */
-        uint64_t cpu_ms, max_rss, gpu_mem;
-        uint64_t rss; /* of one that runs: at used_ms, when cpu_ms was taken too; 0: not known */
-        int64_t used_ms;
-        int gpu_util;      /* percent, -1: not known */
-        uint64_t gpu_mask; /* GPUs given, bit n = index n */
-        uint64_t log_size;
-        int64_t pid;        /* of the job's first process */
-        uint64_t pid_start; /* when it started, in the kernel's ticks since the boot; 0: not known */
-};
-#define ER_STATUS_INIT {.exit_code = -1, .gpu_util = -1}
-void er_status_release(struct er_status *status);
-void er_status_encode(const struct er_status *status, struct er_str *out);
-void er_status_decode(struct er_sv data, struct er_status *ret);
-/* Exit status of `errand run` for it: the job's, 128+n, 124 for the time limit, 137 for OOM, 220 missing output, 221
- * lost, 222 others. */
-int er_status_exit(const struct er_status *status);
 
 #endif

@@ -1,6 +1,7 @@
-/* status.c - the facts of an attempt, see spec.h */
+/* status.c - see status.h */
+#include "proto/status.h"
+
 #include "proto/msg.h"
-#include "proto/spec.h"
 
 void er_status_release(struct er_status *status)
 {

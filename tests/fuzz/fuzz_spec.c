@@ -2,6 +2,7 @@
 #include "fuzz.h"
 
 #include "proto/spec.h"
+#include "proto/status.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -7,7 +7,7 @@
 
 #include "agent/agent.h"
 #include "proto/spec.h"
-#include "proto/wire.h"
+#include "proto/status.h"
 
 struct er_adir {
         int fd;

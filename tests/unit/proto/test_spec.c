@@ -7,6 +7,7 @@
 
 #include "proto/msg.h"
 #include "proto/spec.h"
+#include "proto/status.h"
 
 static void a_spec_comes_back(void **state)
 {
@@ -57,27 +58,27 @@ static int decode(void (*fill)(struct er_str *out))
 
 static void no_command(struct er_str *out)
 {
-        er_msg_text(out, (enum er_tag)1, "run");
+        er_msg_text(out, 1, "run");
 }
 static void nul_in_argument(struct er_str *out)
 {
-        er_msg_bytes(out, (enum er_tag)3, "a\0b", 3);
+        er_msg_bytes(out, 3, "a\0b", 3);
 }
 static void shell_of_two(struct er_str *out)
 {
-        er_msg_text(out, (enum er_tag)3, "a");
-        er_msg_text(out, (enum er_tag)3, "b");
-        er_msg_u64(out, (enum er_tag)4, 1);
+        er_msg_text(out, 3, "a");
+        er_msg_text(out, 3, "b");
+        er_msg_u64(out, 4, 1);
 }
 static void cut_field(struct er_str *out)
 {
-        er_msg_text(out, (enum er_tag)3, "abc");
+        er_msg_text(out, 3, "abc");
         er_str_cut(out, out->len - 1);
 }
 static void from_the_future(struct er_str *out)
 {
-        er_msg_text(out, (enum er_tag)3, "true");
-        er_msg_text(out, (enum er_tag)999, "whatever that is");
+        er_msg_text(out, 3, "true");
+        er_msg_text(out, 999, "whatever that is");
 }
 
 static void damaged_specs_are_refused(void **state)
