@@ -38,13 +38,13 @@ static int choose(const struct er_cli *cli, const struct cancel_opts *opts, char
         if (!opts->all)
                 return er_target_jobs(cli, args, count, jobs, err);
         if (count > 0)
-                return er_err_set(err, ER_USAGE, "--all and names of jobs do not go together");
+                return er_err_set(err, ER_USAGE, "--all cannot be used with the names of jobs");
         if (er_store_each_job(cli->store, &active, add_open, &names, err) < 0)
                 return -1;
         if (names.len == 0)
                 return 0;
         if (!opts->yes && er_can_ask()) {
-                er_say(cli, "these are not over:");
+                er_say(cli, "these jobs have not ended:");
                 for (size_t i = 0; i < names.len; i++)
                         er_say_more(cli, "%s", names.items[i]);
                 if (!er_ask("Cancel %s?", names.len == 1 ? "it" : "them all"))
@@ -131,13 +131,13 @@ static int cancel(struct er_cli *cli, void *arg, char **args, int count, struct 
                 return -1;
         for (size_t i = 0; i < jobs.len; i++)
                 if (er_job_state_ended(jobs.items[i].state))
-                        er_say(cli, "%s is over already: %s", jobs.items[i].name,
+                        er_say(cli, "%s has already ended: %s", jobs.items[i].name,
                                er_job_state_name(jobs.items[i].state));
         if (wish_all(cli, opts, &jobs, &asked, err) < 0)
                 return -1;
         if (asked == 0) {
                 if (jobs.len == 0)
-                        er_say(cli, "no job is open");
+                        er_say(cli, "no jobs are open");
                 return 0;
         }
         er_target_adopt(cli); /* somebody has to see to it */
@@ -156,10 +156,11 @@ static int cancel(struct er_cli *cli, void *arg, char **args, int count, struct 
                         er_live_say(live, "%s", line.buf);
                         continue;
                 }
-                er_err_set(err, ER_TIMEOUT, "%s has not ended yet: %s gives no answer", job->name,
+                er_err_set(err, ER_TIMEOUT, "%s has not ended yet: %s does not answer", job->name,
                            job->host ? job->host : "its host");
                 return er_err_hint(
-                        err, "the wish is noted and goes through as soon as the host can be reached; errand show %s",
+                        err,
+                        "the request is stored and takes effect as soon as the host can be reached; see errand show %s",
                         job->name);
         }
         return 0;

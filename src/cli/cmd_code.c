@@ -47,10 +47,10 @@ static int find_host(struct code *c, const struct er_config *config, struct er_e
                 if (!er_streq(config->on.items[i], "any"))
                         name = config->on.items[i];
         if (!name) {
-                er_err_set(err, ER_USAGE, "on which host?");
+                er_err_set(err, ER_USAGE, "no host given");
                 return er_err_hint(
                         err,
-                        "errand code --on HOST, or on: HOST in errand.yaml; errand hosts lists those that are known");
+                        "use errand code --on HOST, or on: HOST in errand.yaml; errand hosts lists the known hosts");
         }
         return er_hosts_find(c->cli->store, name, &c->host, err);
 }
@@ -84,13 +84,13 @@ static int ask_agent(struct code *c, const char *hash, char **ret_word, char **r
         er_str_rtrim(&why);
         er_str_rtrim(&said);
         if (status != 0)
-                return er_err_set(err, ER_REMOTE, "%s: %s", c->host.name,
-                                  why.len ? why.buf : "errand-agent failed there");
+                return er_err_set(err, ER_REMOTE, "%s: %s", c->host.name, why.len ? why.buf : "errand-agent failed");
         const char *last = strrchr(said.buf, '\n'); /* what a login shell says comes before */
 
         rest = er_sv(last ? last + 1 : said.buf);
         if (!er_sv_cut(&rest, ' ', &word) || !rest.ptr)
-                return er_err_set(err, ER_REMOTE, "%s: errand-agent said \"%s\"", c->host.name, said.buf);
+                return er_err_set(err, ER_REMOTE, "%s: unexpected answer from errand-agent: \"%s\"", c->host.name,
+                                  said.buf);
         *ret_word = er_sv_dup(word);
         *ret_dir = er_sv_dup(rest);
         return 0;
@@ -134,7 +134,7 @@ static int ensure_files(struct code *c, char **ret_dir, struct er_err *err)
                         return -1;
                 er_say(c->cli, "the files of %s are in %s:%s", c->project, c->host.name, dir);
         } else {
-                er_say(c->cli, "%s:%s, as it was left there (--fresh begins anew)", c->host.name, dir);
+                er_say(c->cli, "%s:%s, as you left it (--fresh starts again)", c->host.name, dir);
         }
         *ret_dir = er_take(dir);
         return 0;
@@ -156,15 +156,14 @@ static int finish(struct code *c, const struct er_strv *argv, const char *missin
                 return start_code(argv, err);
         er_quote_argv(&line, argv->items, argv->len);
         if (missing) {
-                er_say(c->cli, "ssh does not know that name yet: ~/.ssh/config has to include a file of errand's; put "
-                               "this line first in it:");
+                er_say(c->cli, "ssh does not know this host by name yet; put this line at the top of ~/.ssh/config:");
                 er_say_more(c->cli, "%s", missing);
         }
         if (!program)
-                er_say(c->cli, "VS Code (its command code) is not on this machine's PATH; where it is, with the Remote "
-                               "- SSH extension:");
+                er_say(c->cli,
+                       "VS Code's command, code, is not in PATH; where it is, with the Remote - SSH extension, run:");
         else
-                er_say(c->cli, "after that:");
+                er_say(c->cli, "then run:");
         if (er_out_line(err, "%s", line.buf) < 0)
                 return -1;
         return program ? er_code_exit_status(ER_CONFIG) : 0;

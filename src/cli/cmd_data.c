@@ -61,8 +61,8 @@ static int take_place(const struct er_cli *cli, const struct er_strv *on, struct
         if (names->len == 0)
                 names = &config.on;
         if (er_strv_has(names, "any")) {
-                er_err_set(err, ER_USAGE, "data goes to hosts that are named, not to any");
-                return er_err_hint(err, "--on HOST, once for each");
+                er_err_set(err, ER_USAGE, "errand data needs the names of hosts, not any");
+                return er_err_hint(err, "use --on HOST, once for each host");
         }
         ret->hosts = er_calloc(names->len + 1, sizeof *ret->hosts);
         if (er_hosts_find(cli->store, "local", &ret->local, err) < 0)
@@ -152,7 +152,7 @@ static void say_result(struct bringing *b, const struct er_data_task *task)
         }
         er_fmt_size(&size, task->result.size);
         er_live_say(b->live, "%s: data/%s, %s%s", task->host->name, task->source->name, size.buf,
-                    task->result.was_there ? " (it was there already)" : "");
+                    task->result.was_there ? " (already there)" : "");
 }
 
 static void work(void *arg, size_t index)
@@ -208,7 +208,7 @@ static int report(const struct er_cli *cli, const struct bringing *b, struct er_
                 if (why->code == ER_OK)
                         continue;
                 if (failed > 1)
-                        return er_err_set(err, why->code, "%zu of %zu did not come", failed, b->count);
+                        return er_err_set(err, why->code, "%zu of %zu transfers failed", failed, b->count);
                 er_err_move(err, why);
                 return host && b->count == 1 && err && !strstr(err->message, host) ? er_err_wrap(err, "%s", host) : -1;
         }
@@ -283,7 +283,7 @@ static int take_sources(const struct er_cli *cli, const struct data_opts *opts, 
         er_auto(er_strv) names = ER_STRV_INIT;
 
         if (opts->to && count > 1)
-                return er_err_set(err, ER_USAGE, "--to gives a name to one thing, and there are %zu", count);
+                return er_err_set(err, ER_USAGE, "--to gives one name, but there are %zu things to transfer", count);
         known_names(cli, &names);
         for (size_t i = 0; i < count; i++) {
                 if (er_data_source_parse(args[i], &names, opts->to, &sources[i], err) < 0)
@@ -294,7 +294,7 @@ static int take_sources(const struct er_cli *cli, const struct data_opts *opts, 
                         if (er_streq(sources[k].name, sources[i].name)) {
                                 er_err_set(err, ER_USAGE, "%s and %s would both be called %s", args[k], args[i],
                                            sources[i].name);
-                                return er_err_hint(err, "bring them one by one, with --to NAME");
+                                return er_err_hint(err, "transfer them one by one, with --to NAME");
                         }
         }
         return 0;
@@ -370,7 +370,7 @@ static int list(const struct er_cli *cli, const struct place *place, struct er_e
                 }
         }
         er_live_clear(live);
-        return er_out_table(cli, table, "no data is there yet; errand data URL brings some", err);
+        return er_out_table(cli, table, "no data there yet; errand data URL adds some", err);
 }
 
 static int take_away(const struct er_cli *cli, const struct place *place, const struct er_strv *names,
@@ -404,10 +404,10 @@ static int data(struct er_cli *cli, void *arg, char **args, int count, struct er
         __attribute__((cleanup(place_release))) struct place place = PLACE_INIT;
 
         if ((opts->list || opts->rm.len > 0) && count > 0)
-                return er_err_set(err, ER_USAGE, "--list and --rm bring nothing: leave %s out", args[0]);
+                return er_err_set(err, ER_USAGE, "--list and --rm transfer nothing: leave out %s", args[0]);
         if (!opts->list && opts->rm.len == 0 && count == 0) {
-                er_err_set(err, ER_USAGE, "what is to be brought?");
-                return er_err_hint(err, "an address or a file; --list shows what is there");
+                er_err_set(err, ER_USAGE, "nothing to transfer");
+                return er_err_hint(err, "give an address or a file; --list shows what is there");
         }
         if (take_place(cli, &opts->on, &place, err) < 0)
                 return -1;

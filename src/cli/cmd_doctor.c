@@ -116,7 +116,7 @@ static void check_agents(struct report *r)
                 say(r, VERDICT_OK, "agent", NULL, "build %s, for x86-64 and aarch64", er_agent_build);
         else
                 say(r, x86 + arm > 0 ? VERDICT_WARN : VERDICT_FAIL, "agent",
-                    "build errand with both compilers, see CONTRIBUTING.md", "only for %s",
+                    "build errand with a compiler for each architecture; see CONTRIBUTING.md", "only for %s",
                     x86 > 0   ? "x86-64"
                     : arm > 0 ? "aarch64"
                               : "nothing");
@@ -150,15 +150,14 @@ static void check_state(struct report *r)
         if (stat(dir, &st) == 0 && (st.st_mode & 077) != 0) {
                 er_autofree char *mend = er_fmt("chmod 700 '%s'", dir);
 
-                say(r, VERDICT_WARN, "store", mend, "%s can be read by others", dir);
+                say(r, VERDICT_WARN, "store", mend, "other users can read %s", dir);
         } else if (st.st_uid != geteuid())
-                say(r, VERDICT_WARN, "store", "use --state-dir or ERRAND_HOME for a directory of your own",
+                say(r, VERDICT_WARN, "store", "set --state-dir or ERRAND_HOME to a directory of your own",
                     "%s belongs to another user", dir);
         else
                 say(r, VERDICT_OK, "store", NULL, "%s", dir);
         if (statvfs(dir, &fs) == 0)
-                check_disk(r, (uint64_t)fs.f_bavail * fs.f_frsize,
-                           "free some space here: results and the store need it");
+                check_disk(r, (uint64_t)fs.f_bavail * fs.f_frsize, "free some space here for results and the store");
 }
 
 /* ssh adds a random end of 17 bytes to a control socket's name while it makes it. */
@@ -172,7 +171,7 @@ static void check_runtime(struct report *r)
 
         if (len >= sizeof address.sun_path) {
                 say(r, VERDICT_WARN, "sockets",
-                    "set XDG_RUNTIME_DIR to a short path: without sockets every connection is made anew, which is "
+                    "set XDG_RUNTIME_DIR to a short path; without sockets, no connection can be shared, which is "
                     "slower",
                     "%s is too long for a control socket", dir);
                 return;
@@ -181,9 +180,9 @@ static void check_runtime(struct report *r)
         unlink(path);
         if (fd < 0 || bind(fd, (const struct sockaddr *)(const void *)&address, sizeof address) < 0) {
                 say(r, VERDICT_WARN, "sockets",
-                    "set XDG_RUNTIME_DIR to a directory of yours: without sockets every connection is made anew, which "
-                    "is slower",
-                    "no socket can be made in %s: %s", dir, strerror(errno));
+                    "set XDG_RUNTIME_DIR to a directory of your own; without sockets, no connection can be shared, "
+                    "which is slower",
+                    "cannot make a socket in %s: %s", dir, strerror(errno));
                 return;
         }
         unlink(path);
@@ -197,17 +196,17 @@ static void check_ssh_dir(struct report *r)
 
         if (stat(dir, &st) < 0)
                 say(r, VERDICT_OK, "ssh keys", NULL,
-                    "no ~/.ssh; for hosts without a password: ssh-keygen, then ssh-copy-id HOST");
+                    "no ~/.ssh; to log in without a password, run ssh-keygen, then ssh-copy-id HOST");
         else if ((st.st_mode & 022) != 0)
                 say(r, VERDICT_WARN, "ssh keys", "chmod go-w ~/.ssh",
-                    "others may write to ~/.ssh; ssh may refuse its keys");
+                    "other users can write to ~/.ssh, so ssh may refuse your keys");
         else
                 say(r, VERDICT_OK, "ssh keys", NULL, "~/.ssh%s", getenv("SSH_AUTH_SOCK") ? ", and an ssh-agent" : "");
 }
 
 static void check_here(struct report *r)
 {
-        section(r, NULL, "this machine, as errand's own");
+        section(r, NULL, "this machine: errand's own setup");
         check_agents(r);
         check_program(r, "ssh", "-V", VERDICT_WARN, "install it to reach other hosts: apt install openssh-client");
         check_ssh_dir(r);
@@ -229,8 +228,8 @@ static void check_clock(struct report *r, int64_t skew_ms)
                 say(r, VERDICT_OK, "clock", NULL, "agrees");
         else
                 say(r, size > SKEW_WARN_MS ? VERDICT_WARN : VERDICT_OK, "clock",
-                    size > SKEW_WARN_MS ? "switch time synchronisation on there (timedatectl set-ntp true); errand "
-                                          "corrects for it, your files' times are off"
+                    size > SKEW_WARN_MS ? "turn on time synchronisation there (timedatectl set-ntp true); errand "
+                                          "allows for the difference, but the times of your files are off"
                                         : NULL,
                     "%s %s", text.buf, skew_ms > 0 ? "ahead" : "behind");
 }
@@ -240,17 +239,17 @@ static void check_tools(struct report *r, const struct er_probe *probe)
         static const struct {
                 const char *name, *mend;
         } tools[] = {
-                {"python3", "only jobs in Python need it: apt install python3"},
-                {"git", "only jobs that call it need it: apt install git"},
-                {"rsync", "errand does without; you may want it: apt install rsync"},
+                {"python3", "needed only by jobs in Python: apt install python3"},
+                {"git", "needed only by jobs that call it: apt install git"},
+                {"rsync", "not needed by errand, but you may want it: apt install rsync"},
         };
 
         for (size_t i = 0; i < ER_LEN(tools); i++)
                 if (er_strv_has(&probe->absent, tools[i].name))
                         say(r, er_streq(tools[i].name, "python3") ? VERDICT_WARN : VERDICT_OK, tools[i].name,
-                            tools[i].mend, "not there");
+                            tools[i].mend, "not installed");
                 else
-                        say(r, VERDICT_OK, tools[i].name, NULL, "there");
+                        say(r, VERDICT_OK, tools[i].name, NULL, "installed");
 }
 
 static void check_gpus(struct report *r, const struct er_probe *probe)
@@ -258,7 +257,7 @@ static void check_gpus(struct report *r, const struct er_probe *probe)
         er_auto(er_str) text = ER_STR_INIT;
 
         if (probe->gpu_count == 0) {
-                say(r, VERDICT_OK, "GPUs", NULL, "none seen (neither nvidia-smi nor rocm-smi tells of any)");
+                say(r, VERDICT_OK, "GPUs", NULL, "none found (nvidia-smi and rocm-smi report none)");
                 return;
         }
         for (size_t i = 0; i < probe->gpu_count; i++) {
@@ -340,9 +339,9 @@ static void check_logout(struct report *r, struct er_session *session, const str
                 read_all_logind(there, &logind);
         if (logind.kills && !strstr(logind.spared.buf, user))
                 say(r, VERDICT_WARN, "logout",
-                    "in /etc/systemd/logind.conf there: KillUserProcesses=no (or your name in KillExcludeUsers=), then "
-                    "systemctl restart systemd-logind",
-                    "systemd ends all of %s's processes when its last login ends, and so the jobs that are to go on "
+                    "set KillUserProcesses=no (or add your name to KillExcludeUsers=) in /etc/systemd/logind.conf "
+                    "there, then run systemctl restart systemd-logind",
+                    "systemd kills all processes of %s, jobs included, when the last login ends "
                     "(KillUserProcesses=yes)",
                     probe->user ? probe->user : "the user");
         (void)er_rmtree(AT_FDCWD, dir, NULL, NULL);
@@ -358,16 +357,16 @@ static void check_probe(struct report *r, const struct er_probe *probe)
             text.buf);
         if (!probe->writable)
                 say(r, VERDICT_FAIL, "home",
-                    "make it writable, or give another place: errand hosts add NAME TARGET --root DIR",
-                    "%s cannot be written to", probe->root);
+                    "make it writable, or use another directory: errand hosts add NAME TARGET --root DIR",
+                    "%s is not writable", probe->root);
         else if (probe->noexec)
                 say(r, VERDICT_WARN, "home",
-                    "programs in your project cannot be executed there; another place: errand hosts add NAME TARGET "
-                    "--root DIR",
+                    "programs in your project cannot be executed there; use another directory: errand hosts add NAME "
+                    "TARGET --root DIR",
                     "%s is on a file system mounted noexec", probe->root);
         else
                 say(r, VERDICT_OK, "home", NULL, "%s", probe->root);
-        check_disk(r, probe->disk_free, "errand gc removes what nothing needs; errand rm JOB the directories of jobs");
+        check_disk(r, probe->disk_free, "errand gc removes what nothing needs, errand rm JOB the directories of jobs");
         check_clock(r, probe->clock_skew_ms);
         check_tools(r, probe);
         check_gpus(r, probe);

@@ -61,7 +61,7 @@ static int take_command(struct look *look, char **args, int count, struct er_err
         if (er_target_project(&look->project, err) < 0)
                 return -1;
         if (!getcwd(cwd, sizeof cwd))
-                return er_err_errno(err, errno, "finding out the current directory");
+                return er_err_errno(err, errno, "finding the current directory");
         if (er_config_load(look->project, &config, err) < 0)
                 return -1;
         if (count > 0) {
@@ -114,9 +114,9 @@ static int find(struct look *look, char **args, int count, struct er_err *err)
                 er_auto(er_str) shown = ER_STR_INIT;
 
                 er_quote_argv(&shown, look->command.items, look->command.len);
-                er_err_set(err, ER_USAGE, "no Python or Julia script in: %s",
+                er_err_set(err, ER_USAGE, "the command runs no Python or Julia script: %s",
                            look->shell ? look->command.items[0] : shown.buf);
-                return er_err_hint(err, "what errand cannot see is declared in errand.yaml (pip:, conda:, apt:)");
+                return er_err_hint(err, "declare what it needs in errand.yaml (pip:, conda:, apt:)");
         }
         for (size_t i = 0; i < look->scripts.len; i++) {
                 er_autofree char *path = er_path_join(look->project, look->scripts.items[i]);
@@ -166,7 +166,7 @@ static int say_inline(const struct er_cli *cli, const struct look *look, struct 
                         continue;
                 for (size_t k = 0; k < script.requirements.len; k++)
                         er_str_addf(&list, "%s%s", k > 0 ? ", " : "", script.requirements.items[k]);
-                er_say(cli, "%s declares by itself (# /// script): %s", look->scripts.items[i],
+                er_say(cli, "%s declares its own packages (# /// script): %s", look->scripts.items[i],
                        list.len ? list.buf : "nothing");
         }
         return 0;
@@ -192,7 +192,7 @@ static int show_found(struct er_cli *cli, char **args, int count, struct er_err 
                 return -1;
         add_rows(table, &look.python, "pip");
         add_rows(table, &look.julia, "julia");
-        if (er_out_table(cli, table, "nothing but the standard library is imported", err) < 0)
+        if (er_out_table(cli, table, "only the standard library is imported", err) < 0)
                 return -1;
         for (size_t i = 0; i < look.python.count; i++)
                 if (look.python.items[i].note)
@@ -204,7 +204,7 @@ static int show_found(struct er_cli *cli, char **args, int count, struct er_err 
 
 static void requirements_text(const struct er_found_list *list, struct er_str *out)
 {
-        er_str_add(out, "# Found in the imports by `errand env freeze`.\n");
+        er_str_add(out, "# Found in imports by `errand env freeze`.\n");
         for (size_t i = 0; i < list->count; i++) {
                 const struct er_found *found = &list->items[i];
                 er_auto(er_str) line = ER_STR_INIT;
@@ -235,11 +235,12 @@ static int freeze(struct er_cli *cli, const struct env_opts *opts, char **args, 
         shown = er_view_path(path);
         if (!opts->yes && lstat(path, &st) == 0) {
                 if (!er_can_ask()) {
-                        er_err_set(err, ER_EXISTS, "%s is there already", shown);
-                        return er_err_hint(err, "--yes writes over it; another name: errand env freeze FILE");
+                        er_err_set(err, ER_EXISTS, "%s already exists", shown);
+                        return er_err_hint(err,
+                                           "use --yes to overwrite it, or errand env freeze FILE for another name");
                 }
-                if (!er_ask("%s is there already. Write over it?", shown))
-                        return er_err_set(err, ER_CANCELLED, "%s is left as it is", shown);
+                if (!er_ask("%s already exists. Overwrite it?", shown))
+                        return er_err_set(err, ER_CANCELLED, "%s was not changed", shown);
         }
         requirements_text(&look.python, &text);
         if (er_file_write(AT_FDCWD, path, text.buf, text.len, 0644, false, err) < 0)
@@ -318,8 +319,8 @@ static int run_sub(struct er_cli *cli, const struct sub *sub, const struct env_o
         with.quiet = with.quiet || common.quiet;
         if (words_count < sub->min_args || (sub->max_args >= 0 && words_count > sub->max_args)) {
                 er_err_set(err, ER_USAGE, "errand env %s: %s", sub->name,
-                           words_count < sub->min_args ? "an argument is missing" : "too many arguments");
-                rc = er_err_hint(err, "errand env --help");
+                           words_count < sub->min_args ? "missing argument" : "too many arguments");
+                rc = er_err_hint(err, "see errand env --help");
         } else
                 rc = sub->run(&with, &opts, words, words_count, err);
         free(words);

@@ -123,12 +123,12 @@ static int exec_command(struct er_cli *cli, void *arg, char **args, int count, s
                 count--;
         }
         if (count == 0) {
-                er_err_set(err, ER_USAGE, "no command");
-                return er_err_hint(err, "for a shell there: errand ssh %s",
+                er_err_set(err, ER_USAGE, "no command given");
+                return er_err_hint(err, "for a shell there, use errand ssh %s",
                                    where.is_job ? where.job.name : where.host.name);
         }
         if (where.is_job && (!where.job.host || where.job.attempt == 0))
-                return er_err_set(err, ER_STATE, "%s is on no host yet", where.job.name);
+                return er_err_set(err, ER_STATE, "%s is not on a host yet", where.job.name);
         /* A job has its own, unless another one is named. */
         if (!where.is_job || opts->environment)
                 has_recipe = find_recipe(opts, args, count, &recipe, err);

@@ -138,7 +138,7 @@ static int forward(struct er_cli *cli, void *arg, char **args, int count, struct
 
                 er_target_result(&line, &where.job);
                 er_err_set(err, ER_STATE, "%s", line.buf);
-                return er_err_hint(err, "a port of the host itself: errand forward %s %s",
+                return er_err_hint(err, "to forward a port of the host itself, use errand forward %s %s",
                                    where.job.host ? where.job.host : "HOST", args[1]);
         }
         if (!opts->detach)

@@ -201,7 +201,7 @@ static int report(const struct er_cli *cli, const struct sweep *sweep, struct er
         er_fetch_collect(WHEELS_MS, sweep->dry, &freed);
         er_fmt_size(&size, freed);
         er_say(cli, "%s %s%s", size.buf, sweep->dry ? "would be freed" : "freed",
-               failed ? "; not every host could be reached" : "");
+               failed ? "; some hosts could not be reached" : "");
         return 0;
 }
 

@@ -112,14 +112,14 @@ static int offer(const struct er_cli *cli, const struct hosts_opts *opts, struct
                 if (view->items[i].alias && view->items[i].answered && !view->items[i].error)
                         er_str_addf(&names, "%s%s", count++ ? ", " : "", view->items[i].host.name);
         if (count == 0) {
-                er_say(cli, "~/.ssh/config names no further host that answers");
+                er_say(cli, "no other host in ~/.ssh/config answers");
                 return 0;
         }
         if (!opts->yes && !er_can_ask()) {
-                er_say(cli, "to be added with --yes, or one by one with errand hosts add NAME: %s", names.buf);
+                er_say(cli, "add these with --yes, or one by one with errand hosts add NAME: %s", names.buf);
                 return 0;
         }
-        if (!opts->yes && !er_ask("add %s?", names.buf))
+        if (!opts->yes && !er_ask("Add %s?", names.buf))
                 return 0;
         for (size_t i = 0; i < view->count; i++) {
                 struct er_host_view *item = &view->items[i];
@@ -161,10 +161,11 @@ static int list(const struct er_cli *cli, const struct hosts_opts *opts, struct 
 static int check_name(const char *name, struct er_err *err)
 {
         if (er_streq(name, "local") || er_streq(name, "any"))
-                return er_err_set(err, ER_USAGE, "the name %s is taken: it means %s", name,
+                return er_err_set(err, ER_USAGE, "%s cannot be the name of a host: it means %s", name,
                                   name[0] == 'l' ? "this machine" : "all known hosts");
         if (name[0] == '\0' || name[0] == '-' || strpbrk(name, "/@: \t\n"))
-                return er_err_set(err, ER_USAGE, "a host's name has letters, digits, dots and dashes");
+                return er_err_set(err, ER_USAGE,
+                                  "\"%s\" cannot be the name of a host: use letters, digits, dots and dashes", name);
         return 0;
 }
 
@@ -180,7 +181,7 @@ static int probe_new(const struct er_cli *cli, const struct er_host *host, struc
         er_live_still(live, "connecting to %s", host->name);
         if (er_session_open(host, &opts, &session, err) < 0 || er_host_probe(session, &probe, err) < 0) {
                 if (!err->hint)
-                        er_err_hint(err, "not added; with --no-check it is added all the same");
+                        er_err_hint(err, "not added; --no-check adds it anyway");
                 return -1;
         }
         er_live_clear(live);
@@ -219,7 +220,7 @@ static int refuse_while_used(const struct er_cli *cli, const char *host, struct 
         if (rc < 0 || open.count == 0)
                 return rc;
         er_err_set(err, ER_STATE, "%s has %zu open job%s: %s", host, open.count, open.count == 1 ? "" : "s", job);
-        return er_err_hint(err, "wait for %s, or end %s with errand cancel", open.count == 1 ? "it" : "them",
+        return er_err_hint(err, "wait for %s, or cancel %s with errand cancel", open.count == 1 ? "it" : "them",
                            open.count == 1 ? "it" : "them");
 }
 
@@ -239,13 +240,15 @@ static int add(const struct er_cli *cli, const struct hosts_opts *opts, char **a
         er_auto(er_host) host = ER_HOST_INIT;
 
         if (count < 1 || count > 2)
-                return er_err_set(err, ER_USAGE, "errand hosts add NAME [user@]host");
+                return er_err_set(
+                        err, ER_USAGE,
+                        "errand hosts add takes a name and [user@]host[:port], or an alias from ~/.ssh/config");
         if (check_name(args[0], err) < 0 || er_host_parse(args[count - 1], &host, err) < 0)
                 return -1;
         if (host.kind == ER_HOST_LOCAL)
-                return er_err_set(err, ER_USAGE, "this machine is known already, as local");
+                return er_err_set(err, ER_USAGE, "this machine is already known, as local");
         if (opts->port == 0 || opts->port > 65535)
-                return er_err_set(err, ER_USAGE, "--port: from 1 to 65535");
+                return er_err_set(err, ER_USAGE, "--port: %lld is not a port from 1 to 65535", (long long)opts->port);
         free(host.name);
         host.name = er_strdup(args[0]);
         if (opts->port > 0)
@@ -270,7 +273,7 @@ static int add(const struct er_cli *cli, const struct hosts_opts *opts, char **a
 static int rm(const struct er_cli *cli, char **args, int count, struct er_err *err)
 {
         if (count == 0)
-                return er_err_set(err, ER_USAGE, "errand hosts rm NAME...");
+                return er_err_set(err, ER_USAGE, "errand hosts rm: missing argument: errand hosts rm NAME...");
         for (int i = 0; i < count; i++) {
                 if (er_streq(args[i], "local"))
                         return er_err_set(err, ER_USAGE, "this machine cannot be removed");
@@ -293,8 +296,8 @@ static int hosts(struct er_cli *cli, void *arg, char **args, int count, struct e
                 return add(cli, opts, args + 1, count - 1, err);
         if (er_streq(args[0], "rm"))
                 return rm(cli, args + 1, count - 1, err);
-        er_err_set(err, ER_USAGE, "errand hosts has list, add and rm, not %s", args[0]);
-        return er_err_hint(err, "see errand hosts --help");
+        er_err_set(err, ER_USAGE, "errand hosts has no subcommand %s", args[0]);
+        return er_err_hint(err, "use list, add or rm; see errand hosts --help");
 }
 
 const struct er_command er_cmd_hosts = {

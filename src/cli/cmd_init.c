@@ -275,7 +275,7 @@ static void yaml_text(struct er_str *out, const char *text)
 
 static void write_command(const struct found *f, struct er_str *out)
 {
-        er_str_add(out, "\n# What `errand run` runs when it is given no command: a line for the shell.\n");
+        er_str_add(out, "\n# What `errand run` runs if no command is given: a line for the shell.\n");
         if (f->command.len > 0) {
                 er_auto(er_str) line = ER_STR_INIT;
 
@@ -288,7 +288,7 @@ static void write_command(const struct found *f, struct er_str *out)
         for (size_t i = 0, any = 0; i < f->scripts.len && any < 5; i++) {
                 if (f->command.len == 2 && er_streq(f->command.items[1], f->scripts.items[i]))
                         continue;
-                er_str_add(out, any++ == 0 ? "# Also here: " : ", ");
+                er_str_add(out, any++ == 0 ? "# Other scripts: " : ", ");
                 er_quote_show(out, f->scripts.items[i], strlen(f->scripts.items[i]));
                 if (any == 5 || i + 1 == f->scripts.len ||
                     (i + 2 == f->scripts.len && f->command.len == 2 &&
@@ -301,18 +301,17 @@ static void write_software(const struct found *f, struct er_str *out)
 {
         size_t shown = 0;
 
-        er_str_add(out,
-                   "\n# Software. It is set up once on each host, and used again by every job that needs the same.\n");
+        er_str_add(out, "\n# Software. It is installed once on each host and used by every job that needs the same.\n");
         if (f->key) {
                 er_str_addf(out, "%s: %s\n", f->key, f->file);
         } else {
-                er_str_add(out, "# auto: what the script and the modules it reaches import");
+                er_str_add(out, "# auto: what the script and the modules it uses import");
                 for (size_t i = 0; i < f->packages.count && shown < PACKAGES_MAX; i++) {
                         const struct er_found *package = &f->packages.items[i];
 
                         if (package->optional)
                                 continue;
-                        er_str_add(out, shown++ == 0 ? "; now that is\n" : "");
+                        er_str_add(out, shown++ == 0 ? "; at present:\n" : "");
                         er_str_addf(out, "#   %s%s%s (", package->distribution, package->version ? "==" : "",
                                     package->version ? package->version : "");
                         er_quote_show(out, package->file, strlen(package->file));
@@ -326,30 +325,28 @@ static void write_software(const struct found *f, struct er_str *out)
 static void write_yaml(const struct found *f, struct er_str *out)
 {
         er_str_add(out,
-                   "# How errand runs this project. Every key may be left out; errand.yaml(5) has them all.\n\nname: ");
+                   "# How errand runs this project. All keys are optional; errand.yaml(5) describes them.\n\nname: ");
         yaml_text(out, f->name);
         er_str_addc(out, '\n');
         write_command(f, out);
-        er_str_add(out, "\n# Where: hosts to choose from, in this order (`errand hosts` knows them), or any. Without "
-                        "it, this machine.\n"
+        er_str_add(out, "\n# Where it runs: hosts to try in this order (`errand hosts` lists them), or any. Default: "
+                        "this machine.\n"
                         "# on: [gpu-box, any]\n"
-                        "\n# What it needs. The job sees exactly the GPUs it is given.\n"
+                        "\n# What it needs. The job sees exactly the GPUs it gets.\n"
                         "# cpus: 4\n# memory: 16G\n# gpus: 1\n# time_limit: 4h\n");
         write_software(f, out);
-        er_str_add(out, "\n# What comes back into results/JOB/ at the end; a pattern that matches nothing then makes "
-                        "the job failed.\n");
+        er_str_add(out, "\n# What is brought back into results/JOB/ at the end. If a pattern matches nothing, the job "
+                        "has failed.\n");
         if (f->outputs.len == 0)
                 er_str_add(out, "# outputs:\n#   - out/*.pt\n");
         else {
-                er_str_add(
-                        out,
-                        "# (These names are in the script; take the # away from those that you want.)\n# outputs:\n");
+                er_str_add(out, "# (The script mentions these files; uncomment the ones you want.)\n# outputs:\n");
                 for (size_t i = 0; i < f->outputs.len; i++)
                         er_str_addf(out, "#   - %s\n", f->outputs.items[i]);
         }
         er_str_add(
                 out,
-                "\n# Variables, and names of those whose values come from your environment and are written nowhere.\n"
+                "\n# Variables, and secrets: variables whose values come from your environment and are never stored.\n"
                 "# env: {OMP_NUM_THREADS: 4}\n# secrets: [WANDB_API_KEY]\n");
 }
 
@@ -370,21 +367,20 @@ static void write_ignore(const struct found *f, struct er_str *out)
 {
         static const char *const runs[] = {"wandb", "mlruns", "lightning_logs", "runs", NULL};
 
-        er_str_add(out, "# What does not travel to hosts, written like .gitignore.");
-        er_str_add(out, f->git ? " What git ignores stays anyway.\n" : "\n");
-        er_str_add(out, "\n# What errand brings back.\n/results/\n");
+        er_str_add(out, "# Files that do not travel to hosts, in the syntax of .gitignore.");
+        er_str_add(out, f->git ? " Files that git ignores never do.\n" : "\n");
+        er_str_add(out, "\n# Results that errand brings back.\n/results/\n");
         for (size_t i = 0, any = 0; runs[i]; i++)
                 if (is_there(f, runs[i], true)) {
-                        er_str_add(out, any++ == 0 ? "\n# What earlier runs have left.\n" : "");
+                        er_str_add(out, any++ == 0 ? "\n# Left by earlier runs.\n" : "");
                         ignore_name(out, runs[i], true);
                 }
         if (f->large.len == 0) {
-                er_str_add(out,
-                           "\n# Large data is better brought to a host once: errand data PATH --on HOST\n# /data/\n");
+                er_str_add(out, "\n# Copy large data to a host once instead: errand data PATH --on HOST\n# /data/\n");
                 return;
         }
-        er_str_add(out, "\n# More than 100 MB. To have it on a host, bring it there once: errand data PATH --on "
-                        "HOST;\n# jobs find it as data/NAME. Or take the line away, and it travels with every run.\n");
+        er_str_add(out, "\n# Larger than 100 MB. Copy it to a host once with errand data PATH --on HOST, and jobs find "
+                        "it as\n# data/NAME. Or remove the line here, and it travels with every run.\n");
         for (size_t i = 0; i < f->large.len; i++)
                 ignore_name(out, f->large.items[i], is_there(f, f->large.items[i], true));
 }
@@ -400,15 +396,15 @@ static int write_new(const struct er_cli *cli, const struct found *f, const char
         int why = errno;
 
         if (fd < 0 && why == EEXIST) {
-                er_say(cli, "%s is there already and stays as it is", name);
+                er_say(cli, "%s already exists and was not changed", name);
                 return 0;
         }
         if (fd < 0)
-                return er_err_errno(err, why, "write %s", path);
+                return er_err_errno(err, why, "writing %s", path);
         if (er_write_full(fd, text->buf, text->len) < 0) {
                 why = errno;
                 unlink(path);
-                return er_err_errno(err, why, "write %s", path);
+                return er_err_errno(err, why, "writing %s", path);
         }
         return 1;
 }
@@ -439,12 +435,12 @@ static int ask_first(const struct init_opts *opts, const char *dir, struct er_er
 
         if (opts->yes || !(is_home || er_streq(dir, "/")))
                 return 0;
-        if (er_can_ask() && er_ask("%s is %s. Is it to be a project, with all that is in it?", dir,
-                                   is_home ? "your home" : "the whole machine"))
+        if (er_can_ask() &&
+            er_ask("%s is %s. Make all of it a project?", dir, is_home ? "your home directory" : "the root directory"))
                 return 0;
-        er_err_set(err, er_can_ask() ? ER_CANCELLED : ER_CONFIG, "%s is %s, hardly a project", dir,
-                   is_home ? "your home" : "the whole machine");
-        return er_err_hint(err, "go to the directory of your code; --yes does it all the same");
+        er_err_set(err, er_can_ask() ? ER_CANCELLED : ER_CONFIG, "%s is %s, not a project", dir,
+                   is_home ? "your home directory" : "the root directory");
+        return er_err_hint(err, "change to the directory of your code, or use --yes");
 }
 
 static void say_next(const struct er_cli *cli, const struct found *f)
@@ -454,15 +450,15 @@ static void say_next(const struct er_cli *cli, const struct found *f)
         er_quote_argv(&line, f->command.items, f->command.len);
         if (f->command.len > 0) {
                 er_say(cli, "errand.yaml: the command is %s", line.buf);
-                er_say_more(cli, "errand run --dry-run shows what would happen, errand run does it here, errand run "
+                er_say_more(cli, "errand run --dry-run shows what would happen; errand run runs it here, errand run "
                                  "--on HOST there");
         } else
-                er_say(cli, "errand.yaml: no script is plainly the one to run; write command: into it, or errand run "
-                            "COMMAND");
+                er_say(cli, "errand.yaml has no command, since no script is clearly the main one; add command: to it, "
+                            "or use errand run COMMAND");
         for (size_t i = 0; i < f->large.len; i++)
-                er_say_more(cli, "%s is large and stays here; errand data %s --on HOST brings it to a host",
+                er_say_more(cli, "%s is large and does not travel; errand data %s --on HOST copies it to a host",
                             f->large.items[i], f->large.items[i]);
-        er_say_more(cli, "errand hosts add NAME user@host makes a host known");
+        er_say_more(cli, "errand hosts add NAME user@host adds a host");
 }
 
 static int init(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
@@ -479,7 +475,7 @@ static int init(struct er_cli *cli, void *arg, char **args, int count, struct er
         (void)args;
         (void)count;
         if (!getcwd(cwd, sizeof cwd))
-                return er_err_errno(err, errno, "finding out the current directory");
+                return er_err_errno(err, errno, "finding the current directory");
         f.dir = cwd;
         if (ask_first(arg, cwd, err) < 0)
                 return -1;
@@ -499,7 +495,7 @@ static int init(struct er_cli *cli, void *arg, char **args, int count, struct er
         if (rc <= 0)
                 return rc;
         if (check(&f, err) < 0) {
-                er_say(cli, "errand.yaml is written, but something in the project is in its way:");
+                er_say(cli, "errand.yaml was written, but this stands in the way of a run:");
                 return -1;
         }
         say_next(cli, &f);

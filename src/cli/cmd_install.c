@@ -144,7 +144,7 @@ static int by_hand(const struct adding *a, const char *file, const char *how, st
         er_auto(er_str) items = ER_STR_INIT;
 
         show_items(a->items, " ", &items);
-        er_err_set(err, ER_CONFIG, "%s is not written so that errand could add to it", file);
+        er_err_set(err, ER_CONFIG, "errand cannot edit %s", file);
         return er_err_hint(err, "%s: %s", how, items.buf);
 }
 
@@ -201,9 +201,9 @@ static int edit_file(struct adding *a, const char *file, struct er_str *text, st
         dir = er_path_dir(a->path);
         lock = er_path_join(dir, "uv.lock");
         if (er_ends(file, "Project.toml"))
-                return by_hand(a, file, "Pkg.add() in Julia does it", err);
+                return by_hand(a, file, "use Pkg.add() in Julia", err);
         if (er_ends(file, "uv.lock") || (er_ends(file, "pyproject.toml") && er_file_exists(AT_FDCWD, lock)))
-                return by_hand(a, file, "the versions are locked; uv does it: uv add", err);
+                return by_hand(a, file, "its versions are locked; use uv add", err);
         if (er_file_read(AT_FDCWD, a->path, FILE_MAX_BYTES, text, err) < 0)
                 return -1;
         if (er_ends(file, "pyproject.toml"))
@@ -213,7 +213,7 @@ static int edit_file(struct adding *a, const char *file, struct er_str *text, st
                 return er_edit_yaml(text, dependencies, ER_EDIT_CONDA, NULL, a->items)
                                ? 0
                                : by_hand(a, file, "add to dependencies", err);
-        return er_edit_requirements(text, a->items) ? 0 : by_hand(a, file, "add with its hash", err);
+        return er_edit_requirements(text, a->items) ? 0 : by_hand(a, file, "add the package with its hash", err);
 }
 
 /* True when all that is to be there is there once, and nothing else has gone. */
@@ -322,9 +322,10 @@ static int check_items(const struct er_strv *items, enum er_edit_kind kind, stru
 
                 if (!item[0] || strpbrk(item, "\n\r\t") || item[0] == '-' || er_streq(item, "auto") ||
                     er_streq(item, "none"))
-                        return er_err_set(err, ER_USAGE, "\"%s\" is no package", item);
+                        return er_err_set(err, ER_USAGE, "\"%s\" is not a package", item);
                 if (kind == ER_EDIT_PIP && file_of(items, kind))
-                        return er_err_set(err, ER_USAGE, "%s is a file: name it in errand.yaml (pip: %s)", item, item);
+                        return er_err_set(err, ER_USAGE,
+                                          "%s is a file, not a package: name it in errand.yaml (pip: %s)", item, item);
         }
         return 0;
 }
@@ -335,8 +336,8 @@ static int take_hosts(const struct er_cli *cli, const struct install_opts *opts,
         const struct er_strv *names = opts->on.len ? &opts->on : &config->on;
 
         if (!opts->no_build && er_strv_has(names, "any")) {
-                er_err_set(err, ER_USAGE, "errand.yaml says any: on which host is it to be set up?");
-                return er_err_hint(err, "--on HOST, once for each; or --no-build: the next job has it set up");
+                er_err_set(err, ER_USAGE, "the host is any, but errand install needs the name of one");
+                return er_err_hint(err, "use --on HOST, once for each host, or --no-build to leave it to the next job");
         }
         for (size_t i = 0; i < names->len; i++) {
                 er_auto(er_host) host = ER_HOST_INIT;
@@ -380,7 +381,7 @@ static int install(struct er_cli *cli, void *arg, char **args, int count, struct
         int rc;
 
         if (opts->conda + opts->apt + opts->julia > 1)
-                return er_err_set(err, ER_USAGE, "one of --conda, --apt and --julia at a time");
+                return er_err_set(err, ER_USAGE, "use only one of --conda, --apt and --julia");
         er_strv_addall(&items, args, (size_t)count);
         if (check_items(&items, a.kind, err) < 0 || er_target_project(&dir, err) < 0 ||
             er_config_load(dir, &config, err) < 0 || take_hosts(cli, opts, &config, &hosts, err) < 0)
@@ -395,7 +396,7 @@ static int install(struct er_cli *cli, void *arg, char **args, int count, struct
                 rc = build_all(cli, &a, &hosts, &ready, err);
         if (rc < 0) {
                 if (change.done)
-                        er_say(cli, "%s stays as it was", a.shown);
+                        er_say(cli, "%s was restored", a.shown);
                 take_back();
                 keep_change();
                 return -1;

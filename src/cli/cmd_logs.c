@@ -198,7 +198,7 @@ static int nothing_yet(const struct reader *r, const struct er_job *job)
 
         er_view_state(&state, job, er_now_ms());
         if (er_job_state_ended(job->state))
-                er_live_say(r->live, "%s never began: %s", job->name, state.buf);
+                er_live_say(r->live, "%s never started: %s", job->name, state.buf);
         else
                 er_live_say(r->live, "%s has printed nothing yet: %s", job->name, state.buf);
         return 0;
@@ -327,7 +327,7 @@ static int logs(struct er_cli *cli, void *arg, char **args, int count, struct er
                 return -1;
         if (opts->follow && jobs.len > 1) {
                 er_err_set(err, ER_USAGE, "%s has %zu jobs", jobs.items[0].run, jobs.len);
-                return er_err_hint(err, "follow one of them, for instance %s", jobs.items[0].name);
+                return er_err_hint(err, "follow one of them, for example %s", jobs.items[0].name);
         }
         r.filter = filter;
         return read_jobs(&r, &jobs, err);

@@ -64,14 +64,14 @@ static int carry_all(struct er_cli *cli, struct er_cancel *stop, struct er_err *
 {
         struct pollfd wait = {.fd = stop->fds[0], .events = POLLIN};
 
-        er_say(cli, "looking after every open run, until Ctrl-C; runs go on without me");
+        er_say(cli, "carrying all open runs until Ctrl-C; runs go on after that");
         while (!er_cancel_fired(stop)) {
                 int started = er_maestro_adopt(cli->store, cli->program, err);
 
                 if (started < 0)
                         return -1;
                 if (started > 0)
-                        er_say(cli, "took up %d run%s", started, started == 1 ? "" : "s");
+                        er_say(cli, "took over %d run%s", started, started == 1 ? "" : "s");
                 poll(&wait, 1, LOOK_MS);
         }
         return 0;

@@ -247,7 +247,7 @@ static int await_answer(struct notebook *n, const struct er_signals *signals, st
                 return -1;
         while (!er_forward_answers(forward, n->port) && er_deadline_poll_ms(deadline) != 0)
                 if (poll(&stop, 1, LOOK_MS) > 0)
-                        return er_err_set(err, ER_CANCELLED, "%s is left", n->where.job.name);
+                        return er_err_set(err, ER_CANCELLED, "left %s", n->where.job.name);
         return 1;
 }
 
@@ -280,7 +280,7 @@ static int await_server(struct notebook *n, struct er_signals *signals, struct e
                         return er_err_move(err, &why);
                 /* It has ended, which its carrier tells us; or the connection broke. */
                 if (poll(&stop, 1, RETRY_MS) > 0)
-                        return er_err_set(err, ER_CANCELLED, "%s is left", n->where.job.name);
+                        return er_err_set(err, ER_CANCELLED, "left %s", n->where.job.name);
                 if (er_where_reload(n->cli, &n->where, err) < 0)
                         return -1;
         }
@@ -333,7 +333,7 @@ static void open_browser(struct notebook *n, const char *url)
 
         /* Not waited for: some are the browser itself. */
         if (er_proc_start(&opts, &proc, NULL) < 0)
-                er_say(n->cli, "no browser could be started");
+                er_say(n->cli, "could not start a browser");
 }
 
 static int show(struct notebook *n, uint16_t local, struct er_err *err)
@@ -387,8 +387,8 @@ static void fetch_notebooks(struct notebook *n)
         if (er_target_session(n->cli, job->host, n->live, &session, &err) < 0 ||
             er_pull(session, &pull, &transfer, &err) < 0) {
                 er_live_clear(n->live);
-                er_err_wrap(&err, "its notebooks are not fetched");
-                er_err_hint(&err, "once the host can be reached: errand pull %s '**/*.ipynb' %s/", job->name, shown);
+                er_err_wrap(&err, "fetching its notebooks");
+                er_err_hint(&err, "when the host can be reached: errand pull %s '**/*.ipynb' %s/", job->name, shown);
                 er_say_err(&err);
                 return;
         }
@@ -416,7 +416,7 @@ static int end_server(struct notebook *n, struct er_err *err)
                 return -1;
         er_live_clear(n->live);
         er_target_result(&line, &jobs.items[0]);
-        er_say(n->cli, "%s%s", line.buf, over ? "" : ": it is being ended");
+        er_say(n->cli, "%s%s", line.buf, over ? "" : ", being cancelled");
         return 0;
 }
 
@@ -475,7 +475,7 @@ static int ended(struct notebook *n)
                 fetch_notebooks(n);
         } else {
                 say_last_lines(n);
-                er_say_more(n->cli, "all it said: errand logs %s", job->name);
+                er_say_more(n->cli, "its log: errand logs %s", job->name);
         }
         return n->port && job->state != ER_JOB_FAILED ? 0 : job->exit_status > 0 ? job->exit_status : 1;
 }
@@ -484,8 +484,8 @@ static int ended(struct notebook *n)
 
 static int serve_page(struct notebook *n, struct er_signals *signals, uint16_t *local, bool first, struct er_err *err)
 {
-        er_autofree char *when_lost = er_fmt("the server goes on there if the host does; if it does not come back: "
-                                             "errand cancel %s, and errand notebook starts another",
+        er_autofree char *when_lost = er_fmt("the server goes on if its host does; if the host does not come back, use "
+                                             "errand cancel %s, then errand notebook for another server",
                                              n->where.job.name);
         struct er_forwarding_words words = {n->live, when_lost};
         er_autoptr(er_forward) forward = NULL;
@@ -505,7 +505,7 @@ static int serve_page(struct notebook *n, struct er_signals *signals, uint16_t *
         if (first && show(n, *local, err) < 0)
                 return -1;
         if (n->opts->detach) {
-                er_say(n->cli, "it goes on in the background; end it: errand cancel %s", n->where.job.name);
+                er_say(n->cli, "it runs in the background; end it: errand cancel %s", n->where.job.name);
                 er_say_more(n->cli, "its notebooks: errand pull %s '**/*.ipynb'", n->where.job.name);
                 return ER_FORWARDING_STOPPED;
         }
@@ -537,7 +537,7 @@ static int carry(struct notebook *n, struct er_signals *signals, struct er_err *
                         return ended(n);
                 if (end == ER_FORWARDING_STOPPED)
                         return n->opts->detach ? 0 : stopped(n, signals, err);
-                er_say(n->cli, "%s is on %s now, and begins anew", n->where.job.name, n->where.job.host);
+                er_say(n->cli, "%s is on %s now and starts again", n->where.job.name, n->where.job.host);
                 n->port = 0;
         }
 }
@@ -551,9 +551,9 @@ static int notebook(struct er_cli *cli, void *arg, char **args, int count, struc
 
         (void)args, (void)count;
         if (opts->lab && opts->classic)
-                return er_err_set(err, ER_USAGE, "--lab and --classic do not go together");
+                return er_err_set(err, ER_USAGE, "--lab and --classic cannot be used together");
         if (opts->port == 0 || opts->port > 65535)
-                return er_err_set(err, ER_USAGE, "--port: %lld is no port", (long long)opts->port);
+                return er_err_set(err, ER_USAGE, "--port: %lld is not a port from 1 to 65535", (long long)opts->port);
         rc = submit(&n, err);
         if (rc == 0 && (rc = er_signals_catch(&signals, err)) == 0) {
                 n.live = er_live_new(cli->quiet);

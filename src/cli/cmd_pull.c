@@ -77,13 +77,13 @@ static int pull_job(const struct er_cli *cli, const struct er_job *job, const st
         struct er_transfer transfer = {.progress = show_progress, .arg = &progress};
 
         if (!job->host || job->attempt == 0)
-                return er_err_set(err, ER_STATE, "%s is on no host yet", job->name);
+                return er_err_set(err, ER_STATE, "%s is not on a host yet", job->name);
         if (patterns->len == 0) {
                 if (er_spec_decode(er_svn(job->spec.buf, job->spec.len), &spec, err) < 0)
                         return -1;
                 if (spec.outputs.len == 0) {
-                        er_err_set(err, ER_USAGE, "%s has declared no outputs", job->name);
-                        return er_err_hint(err, "name what you want: errand pull %s PATH... [TO]", job->name);
+                        er_err_set(err, ER_USAGE, "%s declares no outputs", job->name);
+                        return er_err_hint(err, "say which files: errand pull %s PATH... [TO]", job->name);
                 }
         }
         if (er_target_session(cli, job->host, live, &session, err) < 0)
@@ -97,8 +97,8 @@ static int pull_job(const struct er_cli *cli, const struct er_job *job, const st
                 to = to ? to : ".";
                 if (pull_each(session, key, job, patterns, to, &transfer, err) < 0)
                         return err && err->code == ER_NOT_FOUND && !err->hint && patterns->len > 1
-                                       ? er_err_hint(err, "a directory of this machine to put them in ends with /, or "
-                                                          "is given with --to")
+                                       ? er_err_hint(err, "to put files into a directory of this machine, end its name "
+                                                          "with / or use --to")
                                        : -1;
         }
         shown = er_view_path(to);

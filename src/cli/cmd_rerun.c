@@ -47,7 +47,7 @@ static int rerun(struct er_cli *cli, void *arg, char **args, int count, struct e
         if (er_target_job(cli, count > 0 ? args[0] : NULL, &job, err) < 0)
                 return -1;
         if (er_spec_decode(er_svn(job.spec.buf, job.spec.len), spec, err) < 0)
-                return er_err_wrap(err, "reading what %s was", job.name);
+                return er_err_wrap(err, "reading the stored job %s", job.name);
         request.project_dir = er_strdup(job.project_dir);
         if (opts->on.len > 0) {
                 er_strv_release(&spec->hosts);

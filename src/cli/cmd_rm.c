@@ -45,11 +45,11 @@ static int remove_there(struct remover *r, const struct er_job *job, const char 
         if (why.code == ER_NOT_FOUND)
                 return 0;
         if (r->opts->force) {
-                er_say(r->cli, "%s stays on %s: %s", job->name, host, why.message ? why.message : "no answer");
+                er_say(r->cli, "%s is still on %s: %s", job->name, host, why.message ? why.message : "no answer");
                 return 0;
         }
         if (why.code != ER_STATE)
-                er_err_hint(&why, "errand rm --force %s forgets it here, and errand gc removes it there later",
+                er_err_hint(&why, "errand rm --force %s removes it here, and errand gc removes it there later",
                             job->name);
         return er_err_move(err, &why);
 }
@@ -61,8 +61,8 @@ static int remove_job(struct remover *r, const struct er_job *job, struct er_err
         int rc = 0;
 
         if (!er_job_state_ended(job->state)) {
-                er_err_set(err, ER_STATE, "%s is %s", job->name, er_job_state_name(job->state));
-                return er_err_hint(err, "errand cancel %s ends it", job->name);
+                er_err_set(err, ER_STATE, "%s cannot be removed: it is %s", job->name, er_job_state_name(job->state));
+                return er_err_hint(err, "cancel it first: errand cancel %s", job->name);
         }
         if (er_store_attempts(r->cli->store, job->id, &attempts, &count, err) < 0)
                 return -1;

@@ -74,7 +74,7 @@ static int find_subdir(const char *root, char **ret, struct er_err *err)
         size_t len = strlen(root);
 
         if (!getcwd(cwd, sizeof cwd))
-                return er_err_errno(err, errno, "finding out the current directory");
+                return er_err_errno(err, errno, "finding the current directory");
         if (er_starts(cwd, root) && cwd[len] == '/')
                 *ret = er_strdup(cwd + len + 1);
         else
@@ -122,8 +122,8 @@ static int take_software(const struct run_opts *opts, struct er_config *config, 
                 if (er_streq(words[i], opts->fetch))
                         software->fetch = (enum er_env_fetch)i;
         if (opts->fetch && software->fetch == ER_FETCH_UNSAID) {
-                er_err_set(err, ER_USAGE, "--fetch: not \"%s\"", opts->fetch);
-                return er_err_hint(err, "it is auto, host or here");
+                er_err_set(err, ER_USAGE, "--fetch: \"%s\" is not a way to fetch packages", opts->fetch);
+                return er_err_hint(err, "use auto, host or here");
         }
         return 0;
 }

@@ -58,7 +58,7 @@ static void show_spec(struct er_str *out, const struct er_spec *spec)
         er_auto(er_str) command = ER_STR_INIT;
 
         if (spec->shell && spec->argv.len > 0)
-                er_str_addf(&command, "%s  (by the shell)", spec->argv.items[0]);
+                er_str_addf(&command, "%s  (run by the shell)", spec->argv.items[0]);
         else
                 er_quote_argv(&command, spec->argv.items, spec->argv.len);
         field(out, "command", command.buf);
@@ -176,8 +176,7 @@ static void show_text(struct er_str *out, const struct er_job *job, const struct
 
                 er_str_reset(&text);
                 er_str_addf(&text, "%s/%s", shown,
-                            !job->outputs_fetched
-                                    ? "  (not here yet: `errand wait` fetches them and says what is in the way)"
+                            !job->outputs_fetched ? "  (not here yet; errand wait fetches them, or says why it cannot)"
                             : !er_file_exists(AT_FDCWD, results) ? "  (not here)"
                                                                  : "");
                 field(out, "results", text.buf);

@@ -38,7 +38,7 @@ static int job_dir(const struct er_cli *cli, const struct er_job *job, char **re
         }
         free(attempts);
         if (!work)
-                return er_err_set(err, ER_STATE, "%s is on no host yet", job->name);
+                return er_err_set(err, ER_STATE, "%s is not on a host yet", job->name);
         *ret = spec.workdir ? er_path_join(work, spec.workdir) : er_take(work);
         return 0;
 }
@@ -120,7 +120,7 @@ static int ssh(struct er_cli *cli, void *arg, char **args, int count, struct er_
         } else if (er_hosts_find(cli->store, args[0], &host, err) < 0)
                 return -1;
         else if (!known && er_target_host_meant(cli->store, args[0], &meant)) /* ssh may know it all the same */
-                er_say(cli, "no job and no host is known as %s; %s", args[0], meant.buf);
+                er_say(cli, "no job or host is called %s; %s", args[0], meant.buf);
         args++;
         count--;
         if (count > 0 && er_streq(args[0], "--")) {

@@ -169,7 +169,7 @@ static void job_row(struct er_table *table, const struct er_top_host *host, cons
         if (host->probe.user)
                 er_str_addf(&text, ", %s", host->probe.user);
         if (!owner || !er_streq(owner + 1, store_id))
-                er_str_add(&text, " (another store's)");
+                er_str_add(&text, " (from another store)");
         er_table_text(table, text.buf);
 }
 
@@ -253,8 +253,7 @@ static void add_json(void *arg, const struct er_top_host *host)
 
         json_object_set_new(object, "host", er_json_text(host->host.name));
         json_object_set_new(object, "reachable", json_boolean(host->asked && !host->error));
-        json_object_set_new(object, "error",
-                            host->asked ? er_json_text(host->error) : json_string("it has not answered"));
+        json_object_set_new(object, "error", host->asked ? er_json_text(host->error) : json_string("no answer yet"));
         if (host->has_probe) {
                 json_object_set_new(object, "cpus", json_integer(probe->cpus));
                 json_object_set_new(object, "cpu_percent", percent_json(host->cpu_percent));
@@ -341,7 +340,7 @@ static int redraw(struct er_top_watch *watch, const char *store_id, int64_t ever
                 er_str_addn(&picture, line.ptr, line.len);
                 er_str_add(&picture, "\033[K\r\n");
         }
-        er_str_addf(&picture, "\033[J%sq leaves", rest.len > 0 ? "... more than fits here; " : "");
+        er_str_addf(&picture, "\033[J%sq quits", rest.len > 0 ? "... and more; " : "");
         return er_write_full(STDOUT_FILENO, picture.buf, picture.len) < 0
                        ? er_err_errno(err, errno, "writing to the terminal")
                        : 0;
@@ -372,7 +371,7 @@ static int live(struct er_top_watch *watch, const char *store_id, int64_t every_
         int rc = 0;
 
         if (er_cancel_init(&leave) < 0)
-                return er_err_errno(err, errno, "make a pipe");
+                return er_err_errno(err, errno, "making a pipe");
         for (size_t i = 0; i < ER_LEN(numbers); i++)
                 sigaction(numbers[i], &action, NULL);
         if (tcgetattr(STDIN_FILENO, &before) == 0) {

@@ -34,9 +34,9 @@ int er_command_unknown(const char *name, struct er_err *err)
                 if (!(er_commands[i]->flags & ER_CMD_HIDDEN))
                         names[count++] = er_commands[i]->name;
         if (er_nearest(name, names, count, near, ER_LEN(near)) > 0) {
-                er_err_set(err, ER_USAGE, "there is no command \"%s\"; did you mean %s?", name, near[0]);
+                er_err_set(err, ER_USAGE, "no such command: %s; did you mean %s?", name, near[0]);
                 return er_err_hint(err, "see errand --help");
         }
-        er_err_set(err, ER_USAGE, "there is no command \"%s\"", name);
+        er_err_set(err, ER_USAGE, "no such command: %s", name);
         return er_err_hint(err, "errand --help lists the commands; to run a program: errand run %s", name);
 }

@@ -394,6 +394,6 @@ int er_completion_script(const char *shell, struct er_str *out, struct er_err *e
                         shells[i].script(out);
                         return 0;
                 }
-        er_err_set(err, ER_USAGE, "no completion for the shell %s", shell);
-        return er_err_hint(err, "there is one for bash, zsh and fish");
+        er_err_set(err, ER_USAGE, "no completion for %s", shell);
+        return er_err_hint(err, "use bash, zsh or fish");
 }

@@ -63,9 +63,9 @@ static int check_room(const struct er_data_task *task, const struct er_data_list
                         return 0; /* all or much of it may be there */
         er_fmt_size(&need, (uint64_t)st.st_size);
         er_fmt_size(&room, there->free_bytes);
-        er_err_set(err, ER_IO, "%s does not fit: %s to send, and %s free in %s", task->source->name, need.buf, room.buf,
-                   there->path);
-        return er_err_hint(err, "free some space there: errand data --rm NAME, errand gc");
+        er_err_set(err, ER_IO, "%s does not fit: it is %s, and %s is free in %s", task->source->name, need.buf,
+                   room.buf, there->path);
+        return er_err_hint(err, "free some space there with errand data --rm NAME or errand gc");
 }
 
 /* By its new name: what a link is called is what arrives. */
@@ -88,10 +88,10 @@ static int push(const struct er_data_task *task, struct er_session *session, con
                 return -1;
         dir = er_fmt("%s/data-XXXXXX", cache);
         if (!mkdtemp(dir))
-                return er_err_errno(err, errno, "make %s", dir);
+                return er_err_errno(err, errno, "making %s", dir);
         link = er_path_join(dir, task->source->name);
         er_strv_add(&paths, link);
-        rc = symlink(real, link) < 0 ? er_err_errno(err, errno, "make %s", link)
+        rc = symlink(real, link) < 0 ? er_err_errno(err, errno, "making %s", link)
                                      : er_push(session, &paths, to, &transfer, err);
         er_rmtree(AT_FDCWD, dir, NULL, NULL);
         return rc;
@@ -123,8 +123,8 @@ static int fetch_here(struct er_data_task *task, struct er_session *session, con
                       struct er_err *err)
 {
         er_autofree char *place = waiting_place(task), *path = er_path_join(place, task->source->name);
-        er_autofree char *text = er_fmt("%s cannot download %s (%s): it is downloaded here and sent", task->host->name,
-                                        task->source->name, why->message);
+        er_autofree char *text = er_fmt("%s cannot download %s (%s); downloading it here and sending it",
+                                        task->host->name, task->source->name, why->message);
         const struct er_data_wish wish = {.root = place, .url = task->source->url};
         er_autoptr(er_session) here = NULL;
         struct er_data_result result;

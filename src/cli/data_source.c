@@ -36,8 +36,9 @@ static int take_sum(struct er_str *text, bool is_url, char **ret, struct er_err 
                 while (isxdigit((unsigned char)digits[count]))
                         count++;
                 if (digits[count] || count != kinds[i].digits) {
-                        er_err_set(err, ER_USAGE, "%s is no checksum", hash + 1);
-                        return er_err_hint(err, "%s has %zu digits 0-9a-f", kinds[i].name, kinds[i].digits);
+                        er_err_set(err, ER_USAGE, "%s is not a checksum", hash + 1);
+                        return er_err_hint(err, "%s is followed by %zu hexadecimal digits", kinds[i].name,
+                                           kinds[i].digits);
                 }
                 *ret = er_strdup(hash + 1);
                 for (char *p = *ret; *p; p++)
@@ -47,8 +48,8 @@ static int take_sum(struct er_str *text, bool is_url, char **ret, struct er_err 
         }
         equals = strchr(hash, '=');
         if (is_url && equals && er_starts(hash, "#sha")) {
-                er_err_set(err, ER_USAGE, "checksums by %.*s are not known here", (int)(equals - hash - 1), hash + 1);
-                return er_err_hint(err, "sha256, sha512 and md5 are");
+                er_err_set(err, ER_USAGE, "unknown kind of checksum: %.*s", (int)(equals - hash - 1), hash + 1);
+                return er_err_hint(err, "use sha256, sha512 or md5");
         }
         if (is_url)
                 er_str_cut(text, (size_t)(strchr(text->buf, '#') - text->buf));
@@ -99,9 +100,9 @@ static int take_url(struct er_str *text, struct er_data_source *ret, struct er_e
 {
         for (size_t i = 0; i < text->len; i++)
                 if ((unsigned char)text->buf[i] <= ' ' || text->buf[i] == 0x7f) {
-                        er_err_set(err, ER_USAGE, "%s is no address: there is a space or a control character in it",
+                        er_err_set(err, ER_USAGE, "%s is not an address: it contains a space or a control character",
                                    text->buf);
-                        return er_err_hint(err, "a space is written %%20 there");
+                        return er_err_hint(err, "write a space as %%20");
                 }
         ret->from = ER_DATA_URL;
         ret->url = er_strdup(text->buf);
@@ -118,9 +119,9 @@ static int take_here(const char *path, struct er_data_source *ret, struct er_err
         ret->path = er_path_abs(expanded);
         ret->name = er_strdup(er_path_base(ret->path));
         if (stat(ret->path, &st) < 0)
-                return er_err_set(err, ER_NOT_FOUND, "there is no file %s", path);
+                return er_err_set(err, ER_NOT_FOUND, "no such file: %s", path);
         if (ret->sum && !S_ISREG(st.st_mode))
-                return er_err_set(err, ER_USAGE, "%s is no file: it has no checksum", path);
+                return er_err_set(err, ER_USAGE, "%s is not a file, so it has no checksum", path);
         return 0;
 }
 
@@ -149,7 +150,7 @@ static int take_there(const char *text, size_t host, struct er_data_source *ret,
         while (len > 1 && path[len - 1] == '/')
                 len--;
         if (len == 0 || er_streq(path, "/"))
-                return er_err_set(err, ER_USAGE, "%s: a path on %.*s is missing after the colon", text, (int)host,
+                return er_err_set(err, ER_USAGE, "%s: the path on %.*s is missing after the colon", text, (int)host,
                                   text);
         ret->from = ER_DATA_THERE;
         ret->host = er_strndup(text, host);
@@ -186,11 +187,11 @@ static int understand(const char *given, const struct er_strv *hosts, struct er_
                 return take_here(decoded, ret, err);
         }
         if (is_url) {
-                er_err_set(err, ER_USAGE, "%s: errand data does not know %.*s", given, (int)(scheme - given), given);
-                return er_err_hint(err, "http, https, ftp and file addresses are known, and HOST:PATH");
+                er_err_set(err, ER_USAGE, "%s: errand data does not support %.*s", given, (int)(scheme - given), given);
+                return er_err_hint(err, "use an http, https, ftp or file address, or HOST:PATH");
         }
         if (!text.len)
-                return er_err_set(err, ER_USAGE, "an empty name");
+                return er_err_set(err, ER_USAGE, "the name of a file is empty");
         host = stat(text.buf, &st) == 0 ? 0 : host_len(text.buf, hosts);
         if (host > 0 && !(host == 5 && er_starts(text.buf, "local")))
                 return take_there(text.buf, host, ret, err);
@@ -210,9 +211,9 @@ int er_data_source_parse(const char *text, const struct er_strv *hosts, const ch
         }
         if (!source.name[0] || strchr(source.name, '/') || source.name[0] == '.') {
                 er_err_set(err, ER_USAGE, "%s: %s%s%s", text,
-                           source.name[0] ? "\"" : "its name cannot be told from the address", source.name,
-                           source.name[0] ? "\" cannot be its name among the data" : "");
-                return er_err_hint(err, "give it one: --to NAME (without '/', not beginning with '.')");
+                           source.name[0] ? "\"" : "the address does not end in a name", source.name,
+                           source.name[0] ? "\" cannot be the name of data" : "");
+                return er_err_hint(err, "name it with --to NAME (without '/', and not starting with '.')");
         }
         *ret = source;
         source = (struct er_data_source)ER_DATA_SOURCE_INIT;

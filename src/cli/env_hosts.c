@@ -146,7 +146,7 @@ int er_env_hosts_list(const struct er_cli *cli, const struct er_strv *on, struct
                 }
         }
         return er_out_table(cli, table,
-                            "no environments yet; errand run makes them, from what errand.yaml or its options declare",
+                            "no environments yet; errand run builds them from what errand.yaml or its options declare",
                             err);
 }
 
@@ -179,9 +179,10 @@ static int mean_name(const struct visits *visits, const char *name, struct all_m
         size_t before = ret->count;
 
         if (strlen(name) < NAME_MIN_LEN || strspn(name, "0123456789abcdef") != strlen(name)) {
-                er_err_set(err, ER_USAGE, "\"%s\" is not an environment's name", name);
-                return er_err_hint(err,
-                                   "names are like 3fa9c1d07e21, or the beginning of that; errand env list shows them");
+                er_err_set(err, ER_USAGE, "\"%s\" is not the name of an environment", name);
+                return er_err_hint(
+                        err,
+                        "give a name such as 3fa9c1d07e21, or its first characters; errand env list shows the names");
         }
         for (size_t i = 0; i < visits->count; i++) {
                 for (size_t k = 0; k < visits->items[i].list.count; k++) {
@@ -192,8 +193,8 @@ static int mean_name(const struct visits *visits, const char *name, struct all_m
                         if (!er_starts(hex, name))
                                 continue;
                         if (first && memcmp(first, entry->hash, ER_ENV_HASH) != 0) {
-                                er_err_set(err, ER_USAGE, "several environments begin with %s", name);
-                                return er_err_hint(err, "type more of it; errand env list shows them");
+                                er_err_set(err, ER_USAGE, "several environments start with %s", name);
+                                return er_err_hint(err, "give more characters; errand env list shows the names");
                         }
                         first = entry->hash;
                         mean(ret, &visits->items[i], entry);
@@ -203,7 +204,7 @@ static int mean_name(const struct visits *visits, const char *name, struct all_m
                 return 0;
         er_err_set(err, ER_NOT_FOUND, "no environment %s on %s", name,
                    visits->count == 1 ? visits->items[0].host.name : "any host that answers");
-        return er_err_hint(err, "errand env list shows those that are there");
+        return er_err_hint(err, "errand env list shows the environments there are");
 }
 
 static int mean_all(const struct visits *visits, char *const *names, int count, struct all_meant *ret,

@@ -232,7 +232,7 @@ static int finish(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                 er_err_set(err, ER_IO, "the outputs of %s are not here; they are still on %s", unfetched->name,
                            unfetched->host ? unfetched->host : "its host");
                 return er_err_hint(err,
-                                   "`errand wait %s` tries again to fetch them, `errand pull` takes them elsewhere",
+                                   "errand wait %s tries again to fetch them; errand pull puts them somewhere else",
                                    unfetched->name);
         }
         return status;
@@ -249,8 +249,8 @@ static void hand_over(struct watcher *w)
         er_auto(er_err) err = ER_ERR_INIT;
 
         if (er_maestro_adopt(w->cli->store, w->cli->program, &err) < 0) {
-                er_err_wrap(&err, "starting a background process for it");
-                er_err_hint(&err, "the job goes on; any errand jobs tries that again");
+                er_err_wrap(&err, "starting a background process for the run");
+                er_err_hint(&err, "the job goes on; errand jobs tries again");
                 er_say_err(&err);
         }
 }
@@ -261,7 +261,7 @@ static int cancel_now(struct watcher *w, struct er_jobs *jobs, struct er_err *er
         char seen[16];
 
         er_live_echoed(w->live);
-        er_live_say(w->live, "cancelling %s (once more Ctrl-C leaves that to the background)", subject(jobs));
+        er_live_say(w->live, "cancelling %s (Ctrl-C again leaves that to the background)", subject(jobs));
         interrupts = 1; /* the next one counts as the second again; this one is taken out of the pipe */
         if (read(w->again.fds[0], &seen, sizeof seen) < 0)
                 return er_err_errno(err, errno, "reading a pipe");
@@ -288,8 +288,9 @@ static int detached(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
         if (er_jobs_reload(w->cli, jobs, err) < 0)
                 return -1;
         if (w->uploading && jobs->items[0].state == ER_JOB_WAITING)
-                er_live_more(w->live, "its files are still being sent from here: change none before `errand jobs` "
-                                      "shows it on its host");
+                er_live_more(
+                        w->live,
+                        "its files are still being sent: do not change them until errand jobs shows it on its host");
         er_live_more(w->live, "follow it: errand logs -f %s", subject(jobs));
         er_live_more(w->live, "cancel it: errand cancel %s%s", subject(jobs),
                      ended_by_others ? "" : ", or Ctrl-C again now");
@@ -492,8 +493,8 @@ int er_follow_secrets(const struct er_strv *names, struct er_err *err)
                 if (getenv(name))
                         continue;
                 if (!er_can_ask()) {
-                        er_err_set(err, ER_CONFIG, "the secret %s is not in the environment", name);
-                        return er_err_hint(err, "export %s with its value, then run this again", name);
+                        er_err_set(err, ER_CONFIG, "the secret %s is not set in your environment", name);
+                        return er_err_hint(err, "export %s with its value, then try again", name);
                 }
                 if (read_unseen(name, &value, err) < 0)
                         return -1;

@@ -61,7 +61,7 @@ int er_where_find(const struct er_cli *cli, const char *name, struct er_where *r
         if (er_hosts_find(cli->store, name, &ret->host, err) < 0)
                 return -1;
         if (!known && er_target_host_meant(cli->store, name, &meant)) /* ssh may know it all the same */
-                er_say(cli, "no job and no host is known as %s; %s", name, meant.buf);
+                er_say(cli, "no job or host is called %s; %s", name, meant.buf);
         return 0;
 }
 
@@ -90,9 +90,9 @@ int er_port_parse(const char *text, struct er_port *ret, struct er_err *err)
                 rest.len--;
         }
         if (parse_number(there, 1, &port.port) < 0 || (rest.ptr && parse_number(rest, 0, &port.local) < 0)) {
-                er_err_set(err, ER_USAGE, "\"%s\" is no port", text);
-                return er_err_hint(err, "write PORT, or PORT:LOCAL for another one here; LOCAL+ takes the next free "
-                                        "one when it is taken, 0 any");
+                er_err_set(err, ER_USAGE, "\"%s\" is not a port", text);
+                return er_err_hint(err, "give PORT, or PORT:LOCAL for another port here; LOCAL+ means LOCAL or the "
+                                        "next free port, 0 any free port");
         }
         if (!rest.ptr)
                 port.local = port.port;
@@ -149,9 +149,10 @@ static void on_news(void *arg, enum er_forward_news what, const char *text)
         const struct er_forwarding_words *words = arg;
         const char *const more[] = {
                 [ER_FORWARD_LOST] = words->when_lost ? words->when_lost
-                                                     : "connections wait for it, and it is tried again and again",
+                                                     : "new connections wait while errand keeps trying",
                 [ER_FORWARD_BACK] = NULL,
-                [ER_FORWARD_REFUSED] = "does it run, and on 127.0.0.1? The next connection tries again",
+                [ER_FORWARD_REFUSED] =
+                        "is the server running, and does it listen on 127.0.0.1? The next connection tries again",
                 [ER_FORWARD_FAILED] = NULL,
         };
 
@@ -294,7 +295,7 @@ static int explain(const struct er_str *said, struct er_err *err)
                 line = er_sv_trim(line);
                 er_str_addf(&hint, "%s%.*s", hint.len ? " " : "", (int)line.len, line.ptr);
         }
-        er_err_set(err, ER_NET, "%s", message && message[0] ? message : "forwarding did not start");
+        er_err_set(err, ER_NET, "%s", message && message[0] ? message : "the forwarding did not start");
         return hint.len ? er_err_hint(err, "%s", hint.buf) : -1;
 }
 

@@ -218,7 +218,7 @@ static void prepare(const struct er_command *command, void *opts)
 static int check_count(const struct er_command *command, int count, struct er_err *err)
 {
         if (count < command->min_args)
-                er_err_set(err, ER_USAGE, "%s: an argument is missing: errand %s %s", command->name, command->name,
+                er_err_set(err, ER_USAGE, "%s: missing argument: errand %s %s", command->name, command->name,
                            command->arguments ? command->arguments : "");
         else if (command->max_args >= 0 && count > command->max_args)
                 er_err_set(err, ER_USAGE, "%s takes %s", command->name,

@@ -11,76 +11,77 @@
 
 static const char about[] =
         "errand runs your script on any machine and brings the results back: this one, the box under the desk, a host "
-        "you reach by SSH. There is no server to keep and nothing to install on the host: at first use, a small static "
-        "program is copied to it over SSH.\n"
+        "you reach by SSH. There is no server to run and nothing to install on the host: on first use, errand copies a "
+        "small static program to it over SSH.\n"
         "\n"
-        "What is run is a job. Its name is the project's and a number, mnist-12.0; mnist-12 names the run it is part "
-        "of, and where a JOB may be left out, the latest run of the project is meant that the current directory is in. "
-        "A project is a directory with errand.yaml, else the top of a git repository, else the directory itself.\n"
+        "Each errand run starts a run, named after the project and a number, such as mnist-12. A run consists of jobs, "
+        "such as mnist-12.0. If a command may be given without JOB, it applies to the latest run of the current "
+        "project. The project is the nearest directory upwards that contains errand.yaml, else the top of the git "
+        "repository, else the current directory.\n"
         "\n"
-        "Jobs survive what happens here: a closed terminal, a killed process, a lost network, a reboot of this "
-        "machine. errand jobs tells how they are, and errand logs what they print.";
+        "Jobs survive whatever happens on this machine: a closed terminal, a killed process, a lost network "
+        "connection, a reboot. errand jobs shows how they are doing, and errand logs shows what they print.";
 
 static const struct {
         const char *status, *meaning;
 } statuses[] = {
-        {"0", "All went well; for run, rerun and wait: the job exited with 0 and its outputs are there."},
-        {"1..199", "The job's own exit status, where a command has that of a job: 124 for its time limit, 126 not "
-                   "executable, 127 not found, 128+N ended by signal N, 137 also out of memory. A cancelled job has "
-                   "that of its end, 143 as a rule."},
+        {"0", "Success. For run, rerun and wait: the job exited with 0 and its outputs are here."},
+        {"1..199",
+         "The job's own exit status, from commands that return it: 124 for its time limit, 126 not executable, 127 not "
+         "found, 128+N ended by signal N, 137 also out of memory. A cancelled job usually has 143."},
         {"201", "The command line is wrong."},
-        {"202", "errand.yaml, an option's value or another file of the user is wrong."},
-        {"203", "Credentials or permission were refused by the other side."},
-        {"204", "A limit of the account is reached."},
-        {"205", "No room: no host fits."},
+        {"202", "errand.yaml, the value of an option, or another of your files is wrong."},
+        {"203", "The other side refused the credentials or denied permission."},
+        {"204", "A limit of the account has been reached."},
+        {"205", "No room: no host fits the job."},
         {"206", "No such job, host or file."},
-        {"207", "It is there already."},
+        {"207", "It already exists."},
         {"208", "A host cannot be reached."},
         {"209", "It took too long."},
         {"210", "The connection broke."},
-        {"211", "The host failed at it."},
-        {"212", "Not possible in this state; or the store is newer than this program, or damaged."},
-        {"213", "The question was answered with no, or the work was interrupted."},
-        {"214", "Trouble with a file or a disk of this machine."},
-        {"215", "The host's key is not the one that is known."},
+        {"211", "The host reported a failure."},
+        {"212", "Not possible in the present state; or the store is damaged, or newer than this program."},
+        {"213", "You answered no to a question, or the work was interrupted."},
+        {"214", "Problem with a file or a disk of this machine."},
+        {"215", "The host's key is not the known one."},
         {"216", "Not an error: errand left while the job goes on."},
-        {"217", "A bug of errand's."},
-        {"220", "A declared output was missing at the end of the job."},
+        {"217", "A bug in errand."},
+        {"220", "A declared output was missing when the job ended."},
         {"221", "The job was lost with its host, and may not be tried again."},
-        {"222", "The job failed for another reason; errand show says which."},
+        {"222", "The job failed for another reason; see errand show."},
 };
 
 static const struct {
         const char *name, *meaning;
 } variables[] = {
-        {"ERRAND_HOME",
-         "Everything errand keeps on this machine goes below this directory, instead of the usual places."},
-        {"XDG_STATE_HOME, XDG_CACHE_HOME, XDG_CONFIG_HOME", "Where, without ERRAND_HOME, the store, what is remembered "
-                                                            "of files, and git's own list of ignored names are."},
+        {"ERRAND_HOME", "The directory for everything that errand keeps on this machine, instead of the usual places."},
+        {"XDG_STATE_HOME, XDG_CACHE_HOME, XDG_CONFIG_HOME",
+         "Without ERRAND_HOME: where the store, cached data about files, and git's own list of ignored files are."},
         {"XDG_RUNTIME_DIR",
-         "Where the sockets of shared ssh connections are; without it, or when it is long, in /tmp."},
-        {"ERRAND_SSH_PERSIST",
-         "For how many seconds an idle ssh connection is kept for the next command; 0: none is kept or shared."},
-        {"ERRAND_LINGER", "0: no listener is left on a host for some seconds when commands follow each other quickly."},
-        {"SSH_AUTH_SOCK", "Used by ssh, as are all its other settings."},
-        {"SHELL", "What errand ssh starts on this machine without a command."},
-        {"PATH", "Where ssh and git are found."},
-        {"ERRAND_LOG", "For whoever looks for a fault: debug, or a list of parts of the program (host,maestro), traces "
-                       "to standard error."},
-        {"ERRAND_LOG_FILE", "Where those traces go instead."},
-        {"NO_COLOR", "When set, nothing is coloured."},
+         "Where the sockets of shared ssh connections are. If it is unset or too long, they are in /tmp."},
+        {"ERRAND_SSH_PERSIST", "How many seconds an idle ssh connection is kept for the next command. With 0, "
+                               "connections are neither kept nor shared."},
+        {"ERRAND_LINGER", "If 0, errand leaves no listener on a host. Otherwise one stays for a few seconds when "
+                          "commands follow each other quickly."},
+        {"SSH_AUTH_SOCK", "Used by ssh, as are all of its settings."},
+        {"SHELL", "The shell that errand ssh starts on this machine if no command is given."},
+        {"PATH", "Where ssh and git are looked for."},
+        {"ERRAND_LOG",
+         "For debugging: debug, or a list of parts of the program (host,maestro), prints traces to standard error."},
+        {"ERRAND_LOG_FILE", "The file that these traces go to instead."},
+        {"NO_COLOR", "If set, nothing is coloured."},
         {"TERM", "On a dumb terminal there is no status line and no colour."},
 };
 
 static const struct {
         const char *path, *meaning;
 } files[] = {
-        {"errand.yaml", "What a project says of its runs; see errand.yaml(5)."},
-        {".errandignore", "What does not travel with a job, in the syntax of gitignore(5)."},
-        {"results/JOB/", "In the project: the outputs of a job."},
+        {"errand.yaml", "The project's settings for its runs; see errand.yaml(5)."},
+        {".errandignore", "Files that do not travel with a job, in the syntax of gitignore(5)."},
+        {"results/JOB/", "In the project's directory: the outputs of a job."},
         {"~/.local/state/errand/store.db",
-         "What errand knows of jobs and hosts. A damaged one is kept aside, never deleted."},
-        {"~/.errand/", "On a host: the agent, snapshots, and a directory for each job."},
+         "The store: what errand knows about jobs and hosts. A damaged store is kept aside, never deleted."},
+        {"~/.errand/", "On a host: the agent, snapshots, environments, data, and a directory for each job."},
 };
 
 /* Words that roff would take for its own. */
@@ -261,7 +262,8 @@ void er_roff_main(struct er_str *out)
         page_head(out, "errand", er_cmd_errand.summary);
         er_str_add(out, ".Sh SYNOPSIS\n.Nm errand\n.Op Ar OPTION ...\n.Ar COMMAND\n.Op Ar ARG ...\n.Sh DESCRIPTION\n");
         prose(out, about);
-        er_str_add(out, ".Sh COMMANDS\nEach has a page of its own, for instance errand\\-run(1), and\n.Fl \\-help .\n");
+        er_str_add(out, ".Sh COMMANDS\nEach has a manual page of its own, such as\n.Xr errand-run 1 ,\nand an "
+                        "option\n.Fl \\-help .\n");
         for (size_t g = 0; g < er_group_count; g++) {
                 er_str_addf(out, ".Ss %s\n.Bl -tag -width complete\n", er_groups[g]);
                 for (size_t i = 0; i < er_command_count; i++) {
@@ -290,7 +292,7 @@ void er_roff_main(struct er_str *out)
                 er_str_addf(out, ".It %s\n", statuses[i].status);
                 paragraph(out, er_sv(statuses[i].meaning));
         }
-        er_str_add(out, ".El\n.Sh EXAMPLES\nThe first minute, with any script:\n.Bd -literal -offset indent\n"
+        er_str_add(out, ".El\n.Sh EXAMPLES\nGetting started, with any script:\n.Bd -literal -offset indent\n"
                         "errand run python3 train.py\nerrand run \\-\\-on me@gpu\\-box python3 train.py\nerrand "
                         "jobs\nerrand logs \\-f\n.Ed\n"
                         ".Sh SEE ALSO\n");

@@ -14,7 +14,7 @@
 #define FILE_MAX (1u << 20)
 #define ASK_MS 20000
 
-static const char head[] = "# Written by errand code; what lies between marks is replaced.\n";
+static const char head[] = "# Written by errand code. What is between its marks is replaced.\n";
 
 static char *marked(const char *which, const char *name)
 {
@@ -172,7 +172,7 @@ int er_ssh_alias(const struct er_host *host, char **ret_name, char **ret_missing
         for (const char *at = host->name; *at; at++)
                 er_str_addc(&name, isalnum((unsigned char)*at) || strchr("._-", *at) ? *at : '-');
         if (describe(host, name.buf, &block, err) < 0 || write_block(path, name.buf, block.buf, err) < 0)
-                return er_err_wrap(err, "a name for %s in %s", host->name, path);
+                return er_err_wrap(err, "writing a name for %s to %s", host->name, path);
         if (er_file_read(AT_FDCWD, own, FILE_MAX, &config, NULL) < 0 || !er_ssh_includes(config.buf, path, home))
                 *ret_missing = er_fmt("Include %s%s%s", strchr(path, ' ') ? "\"" : "", path,
                                       strchr(path, ' ') ? "\"" : "");

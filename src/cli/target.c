@@ -36,7 +36,7 @@ int er_target_project(char **ret_dir, struct er_err *err)
         char cwd[4096];
 
         if (!getcwd(cwd, sizeof cwd))
-                return er_err_errno(err, errno, "finding out the current directory");
+                return er_err_errno(err, errno, "finding the current directory");
         *ret_dir = er_project_root(cwd);
         return 0;
 }
@@ -96,7 +96,7 @@ int er_target_job(const struct er_cli *cli, const char *name, struct er_job *ret
                 return -1;
         if (jobs.len != 1) {
                 er_err_set(err, ER_USAGE, "%s has %zu jobs", jobs.len ? jobs.items[0].run : "it", jobs.len);
-                return er_err_hint(err, "name one of them, for instance %s", jobs.len ? jobs.items[0].name : "");
+                return er_err_hint(err, "name one of them, for example %s", jobs.len ? jobs.items[0].name : "");
         }
         *ret = jobs.items[0];
         jobs.items[0] = (struct er_job)ER_JOB_INIT;
@@ -205,7 +205,7 @@ static void on_trouble(void *arg, const struct er_job *job, const struct er_err 
         er_live_say(f->live, "%s", text.buf);
         if (err->hint)
                 er_live_more(f->live, "%s", err->hint);
-        er_live_more(f->live, "it is tried again every few seconds");
+        er_live_more(f->live, "errand tries again every few seconds");
         er_str_reset(f->said);
         er_str_add(f->said, text.buf);
 }

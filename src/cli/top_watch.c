@@ -179,7 +179,7 @@ struct er_top_watch *er_top_watch_start(struct er_host *hosts, size_t count, int
                 w->started = pthread_create(&w->thread, NULL, serve, w) == 0;
                 if (!w->started) {
                         w->shown.asked = w->shown.settled = true;
-                        w->shown.error = er_strdup("no thread could be started for it here");
+                        w->shown.error = er_strdup("could not start a thread for it");
                 }
         }
         return watch;

@@ -20,7 +20,7 @@ static void show_progress(void *arg, uint64_t files, uint64_t bytes)
         er_view_count(&text, files, "file");
         er_str_add(&text, ", ");
         er_fmt_size(&text, bytes);
-        er_live_set(arg, "reading what has changed: %s", text.buf);
+        er_live_set(arg, "reading changed files: %s", text.buf);
 }
 
 static void size_line(struct er_str *out, uint64_t files, uint64_t bytes)
@@ -74,21 +74,21 @@ static int ask_first(void *arg, const struct er_snapshot *snapshot, struct er_er
         size_line(&size, files, bytes);
         if (!er_can_ask()) {
                 largest_inline(&more, snapshot);
-                er_err_set(err, ER_CONFIG, "%s would travel", size.buf);
-                return er_err_hint(err, "say --yes if they shall, or name what is to stay in .errandignore%s",
+                er_err_set(err, ER_CONFIG, "%s would be sent", size.buf);
+                return er_err_hint(err, "use --yes to send it all, or list what is not needed in .errandignore%s",
                                    more.buf);
         }
         er_live_clear(live);
         largest_lines(&more, snapshot, "          ");
         er_ask_begin();
         fprintf(stderr,
-                "errand: %s would travel; the largest directories:\n%s        What is not needed can stay: name it in "
-                ".errandignore, which is written like .gitignore.\n",
+                "errand: %s would be sent; the largest directories:\n%s        List what is not needed in "
+                ".errandignore, which has the syntax of .gitignore.\n",
                 size.buf, more.buf);
         if (er_ask("Send it all?"))
                 return 0;
         er_err_set(err, ER_CANCELLED, "nothing was started");
-        return er_err_hint(err, "--dry-run lists what would travel");
+        return er_err_hint(err, "--dry-run lists what would be sent");
 }
 
 int er_travel_take(const struct er_cli *cli, const char *dir, const char *project, bool ask, struct er_snapshot **ret,
@@ -174,7 +174,7 @@ static void files_text(struct er_str *out, const struct er_snapshot *snapshot)
         size_t count = 0;
 
         if (!snapshot) {
-                field(out, "files", "none travel");
+                field(out, "files", "none are sent");
                 return;
         }
         size_line(&size, er_snapshot_files(snapshot), er_snapshot_bytes(snapshot));
@@ -183,7 +183,7 @@ static void files_text(struct er_str *out, const struct er_snapshot *snapshot)
         field(out, "files", "%s%s", size.buf, count == 0 ? "" : ":");
         if (count > LIST_MAX) {
                 largest_lines(out, snapshot, "             ");
-                er_str_add(out, "           (--dry-run --json names every file)\n");
+                er_str_add(out, "           (--dry-run --json lists every file)\n");
                 return;
         }
         for (size_t i = 0; i < count && er_snapshot_entry(snapshot, i, &entry); i++) {
@@ -245,9 +245,9 @@ int er_travel_show(const struct er_cli *cli, const struct er_request *request, c
 
         if (cli->json)
                 return show_json(request, snapshot, err);
-        er_say(cli, "with --dry-run nothing is started; this would be:");
+        er_say(cli, "dry run: nothing is started; this is what would run:");
         command_text(&text, spec);
-        field(&out, "command", "%s%s", text.buf, spec->shell ? "    (by the shell)" : "");
+        field(&out, "command", "%s%s", text.buf, spec->shell ? "    (run by the shell)" : "");
         if (spec->workdir)
                 field(&out, "in", "%s", spec->workdir);
         if (spec->hosts.len == 0)

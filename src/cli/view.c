@@ -112,7 +112,7 @@ void er_view_state_brief(struct er_str *out, const struct er_job *job, int64_t n
                         er_str_add(out, ", outputs not here yet");
         } else
                 er_str_addf(out, "failed: %s",
-                            job->reason == ER_REASON_HOST ? "no way to its host" : er_reason_name(job->reason));
+                            job->reason == ER_REASON_HOST ? "host unreachable" : er_reason_name(job->reason));
 }
 
 int64_t er_view_took_ms(const struct er_job *job, int64_t now_ms)

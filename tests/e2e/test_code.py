@@ -11,13 +11,13 @@ def args_of(errand):
 def test_the_command_is_printed(errand, host):
     errand.project("work", {"a.txt": "one\n", "sub/b.txt": "two\n", ".gitignore": "junk\n"})
     done = errand("code", "--on", "box").ok()
-    assert done.text == "code --remote ssh-remote+box /root/.errand/projects/work\n" and "not on this machine's PATH" in done.said
+    assert done.text == "code --remote ssh-remote+box /root/.errand/projects/work\n" and "not in PATH" in done.said
     there = host.home / ".errand/projects/work"
     assert (there / "a.txt").read_text() == "one\n" and (there / "sub/b.txt").read_text() == "two\n"
     # What is done there stays, whatever changes here.
     (there / "a.txt").write_text("edited there\n")
     (errand.cwd / "a.txt").write_text("edited here\n")
-    assert "as it was left there" in errand("code", "--on", "box").ok().said
+    assert "as you left it" in errand("code", "--on", "box").ok().said
     errand("run", "--quiet", "--on", "box", "--", "true").ok()
     assert (there / "a.txt").read_text() == "edited there\n"
     errand("code", "--on", "box", "--fresh").ok()
@@ -60,4 +60,4 @@ def test_a_name_of_its_own(errand, host):
 
 
 def test_no_host(errand):
-    assert "on which host" in errand("code").ok(201).said
+    assert "no host given" in errand("code").ok(201).said

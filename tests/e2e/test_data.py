@@ -118,7 +118,7 @@ def test_a_host_downloads_it_once_and_jobs_see_it(errand, host, web):
     assert job.text.split()[0] == hashlib.sha256(data).hexdigest()
     assert "train.bin" in job.text
     again = errand("data", f"{web.url}/train.bin", "--on", host.name).ok()
-    assert "was there already" in again.said
+    assert "already there" in again.said
     assert len(web.gets("/train.bin")) == 1
     rows = errand("data", "--list", "--on", host.name, "--json").ok().json()
     assert [(r["name"], r["size"], r["type"]) for r in rows] == [("train.bin", len(data), "file")]
@@ -149,7 +149,7 @@ def test_checksums(errand, host, web):
     (data_dir(host) / "a.bin").write_bytes(b"damaged")
     errand("data", f"{web.url}/a.bin#{sha256(data)}", "--on", host.name).ok()
     assert (data_dir(host) / "a.bin").read_bytes() == data
-    assert "no checksum" in errand("data", f"{web.url}/a.bin#sha256=12").ok(201).said
+    assert "not a checksum" in errand("data", f"{web.url}/a.bin#sha256=12").ok(201).said
     assert "sha1" in errand("data", f"{web.url}/a.bin#sha1=12").ok(201).said
 
 
@@ -236,16 +236,16 @@ def test_without_a_program_it_comes_by_way_of_here(errand, make_host, web):
     host = places.without(make_host(), "curl", "wget", "python3")
     data = web.put("/x.bin")
     done = errand("data", f"{web.url}/x.bin#{sha256(data)}", "--on", host.name).ok()
-    assert "downloaded here and sent" in done.said
+    assert "downloading it here and sending it" in done.said
     assert (data_dir(host) / "x.bin").read_bytes() == data
-    assert "was there already" in errand("data", f"{web.url}/x.bin#{sha256(data)}", "--on", host.name).ok().said
+    assert "already there" in errand("data", f"{web.url}/x.bin#{sha256(data)}", "--on", host.name).ok().said
     assert len(web.gets("/x.bin")) == 1
 
 
 def test_without_a_network_it_comes_by_way_of_here(errand, island, web):
     data = web.put("/x.bin")
     done = errand("data", f"{web.url}/x.bin", "--on", island.name).ok()
-    assert "downloaded here and sent" in done.said
+    assert "downloading it here and sending it" in done.said
     assert (data_dir(island) / "x.bin").read_bytes() == data
 
 
@@ -267,7 +267,7 @@ def test_from_here_by_name_and_as_an_address(errand, host):
     assert (there / "set" / "b" / "c.txt").read_text() == "c\n"
     assert "wrong checksum" in errand("data", f"big.bin#{sha256(b'')}", "--to", "bad", "--on", host.name).ok(211).said
     assert not (there / "bad").exists()
-    assert "no file" in errand("data", "nothing", "--on", host.name).ok(206).said
+    assert "no such file" in errand("data", "nothing", "--on", host.name).ok(206).said
 
 
 def test_from_another_host(errand, make_host):

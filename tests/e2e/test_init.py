@@ -41,7 +41,7 @@ def test_nothing_is_written_over(errand):
     (errand.cwd / "errand.yaml").unlink()
     (errand.cwd / ".errandignore").write_text("x\n")
     done = errand("init").ok()
-    assert ".errandignore is there already" in done.said
+    assert ".errandignore already exists" in done.said
     assert (errand.cwd / ".errandignore").read_text() == "x\n" and "python3 main.py" in yaml(errand)
 
 

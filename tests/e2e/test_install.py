@@ -52,7 +52,7 @@ def test_a_package_that_does_not_exist_leaves_all_as_it_was(errand, uv_host, ind
     declare(errand, f"index_url: {index.url}\npip: [alpha]\n")
     before = yaml(errand)
     failed = errand("install", "no-such-thing", "--on", uv_host.name, timeout=120)
-    assert failed.rc not in (0, None) and "no-such-thing" in failed.said and "stays as it was" in failed.said
+    assert failed.rc not in (0, None) and "no-such-thing" in failed.said and "was restored" in failed.said
     assert yaml(errand) == before
     (errand.cwd / "errand.yaml").unlink()
     failed = errand("install", "no-such-thing", "--on", uv_host.name, timeout=120)

@@ -60,7 +60,7 @@ def test_another_stores_jobs_are_told_apart(errand, host):
 
 def test_on_a_terminal_it_is_redrawn_until_q(errand, host):
     proc = errand.start_tty("top", host.name, "--every", "300ms")
-    proc.wait_for(re.compile(rb"\033\[\?1049h.*load .*q leaves.*load .*q leaves", re.S))
+    proc.wait_for(re.compile(rb"\033\[\?1049h.*load .*q quits.*load .*q quits", re.S))
     import os
     os.write(proc.terminal, b"q")
     done = proc.wait(10)
