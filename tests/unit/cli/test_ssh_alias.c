@@ -11,7 +11,7 @@ static void test_a_block_is_added_once(void **state)
         er_ssh_block_put(&text, "a", "Host a\n  Port 1\n");
         er_ssh_block_put(&text, "b", "Host b\n  Port 2\n");
         er_ssh_block_put(&text, "a", "Host a\n  Port 3\n");
-        assert_string_equal(text.buf, "# Written by errand code; what lies between marks is replaced.\n"
+        assert_string_equal(text.buf, "# Written by errand code. What is between its marks is replaced.\n"
                                       "# >>> errand a\nHost a\n  Port 3\n# <<< errand a\n"
                                       "# >>> errand b\nHost b\n  Port 2\n# <<< errand b\n");
 }
