@@ -3,6 +3,7 @@
 
 #include "api/sized.h"
 #include "base/path.h"
+#include "host/snapshot/project.h"
 #include "maestro/request.h"
 
 static void add_list(struct er_strv *to, const char *const *from)

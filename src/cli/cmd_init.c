@@ -12,7 +12,7 @@
 #include "cli/view.h"
 #include "cli/words.h"
 #include "environment/imports.h"
-#include "host/snapshot/listing.h"
+#include "host/snapshot/project.h"
 #include "job/config.h"
 
 #define LARGE (100ull << 20)

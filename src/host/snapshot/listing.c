@@ -1,5 +1,4 @@
-/* listing.c - see listing.h. Names in order, what never travels, and .errandignore; listing_git.c and listing_walk.c
- * find them. */
+/* listing.c - see listing.h. Puts the names in order and leaves out what never travels. */
 #include "host/snapshot/listing.h"
 
 #include <errno.h>
@@ -8,121 +7,17 @@
 #ifdef __linux__
 #include <sys/vfs.h>
 #endif
-#include "base/io.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/parse.h"
 #include "base/path.h"
 #include "base/proc.h"
-#include "host/snapshot/gitrun.h"
-#include "host/snapshot/scan.h"
-#include "proto/tree.h"
+#include "host/snapshot/lister.h"
+#include "host/snapshot/project.h"
+#include "host/snapshot/steps.h"
 
 extern char **environ;
 
-#define NAMES_BLOCK ((size_t)256 * 1024)
-#define SECOND_NS ((int64_t)1000 * 1000 * 1000)
-#define RACY_COARSE_NS (2 * SECOND_NS) /* the coarsest time stamps in use: FAT */
-#define RACY_FINE_NS (SECOND_NS / 10)  /* Linux stamps with its tick, 10 ms at most */
-#define FILES_MAX ((size_t)1 << 26)
-
-/* ---- Stat data */
-
-static int64_t timespec_ns(const struct timespec *ts)
-{
-        return (int64_t)ts->tv_sec * 1000000000 + ts->tv_nsec;
-}
-
-void er_file_stat_from(const struct stat *st, struct er_file_stat *ret)
-{
-        *ret = (struct er_file_stat){
-                .size = (uint64_t)st->st_size,
-#ifdef __APPLE__
-                .mtime_ns = timespec_ns(&st->st_mtimespec),
-                .ctime_ns = timespec_ns(&st->st_ctimespec),
-#else
-                .mtime_ns = timespec_ns(&st->st_mtim),
-                .ctime_ns = timespec_ns(&st->st_ctim),
-#endif
-                .ino = (uint64_t)st->st_ino,
-                .mode = (uint32_t)st->st_mode,
-                .dev = (uint32_t)st->st_dev,
-        };
-}
-
-bool er_file_stat_same(const struct er_file_stat *a, const struct er_file_stat *b)
-{
-        return a->size == b->size && a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns && a->ino == b->ino &&
-               a->mode == b->mode;
-}
-
-bool er_file_stat_is_racy(const struct er_file_stat *stat, int64_t taken_ns)
-{
-        int64_t latest = stat->mtime_ns > stat->ctime_ns ? stat->mtime_ns : stat->ctime_ns;
-        bool coarse = stat->mtime_ns % SECOND_NS == 0 && stat->ctime_ns % SECOND_NS == 0;
-
-        return latest >= taken_ns - (coarse ? RACY_COARSE_NS : RACY_FINE_NS);
-}
-
-/* ---- Names */
-
-void er_names_release(struct er_names *names)
-{
-        for (size_t i = 0; i < names->count; i++)
-                free(names->blocks[i]);
-        free(names->blocks);
-        *names = (struct er_names)ER_NAMES_INIT;
-}
-
-static void names_block(struct er_names *names, char *block)
-{
-        names->blocks = er_grow(names->blocks, &names->cap, names->count + 1, sizeof *names->blocks);
-        names->blocks[names->count++] = block;
-}
-
-const char *er_names_add(struct er_names *names, struct er_sv prefix, struct er_sv name)
-{
-        size_t len = prefix.len + name.len + 1;
-        char *at;
-
-        if (len > names->room) {
-                size_t block = len > NAMES_BLOCK ? len : NAMES_BLOCK;
-
-                names->next = er_malloc(block);
-                names->room = block;
-                names_block(names, names->next);
-        }
-        at = names->next;
-        if (prefix.len)
-                memcpy(at, prefix.ptr, prefix.len);
-        if (name.len)
-                memcpy(at + prefix.len, name.ptr, name.len);
-        at[len - 1] = '\0';
-        names->next += len;
-        names->room -= len;
-        return at;
-}
-
-void er_names_merge(struct er_names *names, struct er_names *from)
-{
-        for (size_t i = 0; i < from->count; i++)
-                names_block(names, from->blocks[i]);
-        /* The block that is being filled is the last one no more. */
-        names->room = 0;
-        free(from->blocks);
-        *from = (struct er_names)ER_NAMES_INIT;
-}
-
-/* ---- Directories */
-
-void er_dir_release(struct er_dir *dir)
-{
-        free(dir->items);
-        er_str_release(&dir->names);
-        *dir = (struct er_dir)ER_DIR_INIT;
-}
-
-/* ---- The list */
 
 void er_listing_release(struct er_listing *listing)
 {
@@ -138,51 +33,6 @@ static int show_err(struct er_err *err, enum er_code code, struct er_sv path, co
 
         er_quote_show(&shown, path.ptr, path.len < 200 ? path.len : 200);
         return er_err_set(err, code, "%s: %s", shown.buf, what);
-}
-
-int er_lister_add(struct er_lister *lister, struct er_sv prefix, struct er_sv name, char type, struct er_err *err)
-{
-        struct er_listing *out = lister->out;
-        size_t len = prefix.len + name.len;
-
-        if (len > ER_TREE_PATH_MAX)
-                return show_err(err, ER_STATE, name, "its path is too long to travel");
-        if (out->len >= FILES_MAX)
-                return er_err_set(err, ER_STATE, "%s: too many files to list", lister->dir);
-        out->items = er_grow(out->items, &out->cap, out->len + 1, sizeof *out->items);
-        out->items[out->len++] = (struct er_listing_item){
-                .path = er_names_add(&out->names, prefix, name),
-                .len = (uint32_t)len,
-                .type = type,
-        };
-        return 0;
-}
-
-void er_lister_watch(struct er_lister *lister, const char *path, const struct er_file_stat *stat)
-{
-        struct er_listing *out = lister->out;
-
-        out->watches = er_grow(out->watches, &out->watch_cap, out->watch_len + 1, sizeof *out->watches);
-        out->watches[out->watch_len++] = (struct er_listing_watch){
-                .path = er_names_add(&out->names, ER_SV(""), er_sv(path[0] ? path : ".")),
-                .stat = *stat,
-        };
-}
-
-void er_lister_watch_file(struct er_lister *lister, const char *path)
-{
-        struct er_file_stat stat = {0};
-        struct stat st;
-
-        /* Followed: git reads its files through symlinks (dotfiles often are some). */
-        if (fstatat(lister->root_fd, path, &st, 0) == 0)
-                er_file_stat_from(&st, &stat);
-        er_lister_watch(lister, path, &stat);
-}
-
-bool er_lister_skips(const struct er_lister *lister, const char *path)
-{
-        return er_strv_has(&lister->skip, path);
 }
 
 static int compare(const struct er_listing_item *a, const struct er_listing_item *b)
@@ -303,104 +153,6 @@ static void find_skips(struct er_lister *lister)
         skip_below(lister, er_path_join(home, ".errand")); /* the agent's, when this machine is a host too */
         if (own && own[0])
                 skip_below(lister, er_strdup(own));
-}
-
-/* ---- .errandignore */
-
-/* A repository with nothing in it: through it git applies its rules to files that are in none, or in another one. */
-static int empty_repository(struct er_lister *lister, char **ret, struct er_err *err)
-{
-        er_autofree char *cache = er_dir_cache();
-        er_autofree char *path = er_path_join(cache, "empty.git");
-        er_autofree char *head = er_path_join(path, "HEAD");
-        const char *args[] = {"init", "-q", "--bare", "--template=", path, NULL};
-        er_auto(er_git) git = ER_GIT_INIT;
-
-        if (!er_file_exists(AT_FDCWD, head)) {
-                if (er_mkdir_p(AT_FDCWD, cache, 0700, err) < 0)
-                        return -1;
-                git.args = args;
-                if (er_git_run(&git, cache, lister->cancel, err) < 0)
-                        return -1;
-                if (git.status != 0)
-                        return er_git_failed(&git, path, err);
-        }
-        *ret = er_take(path);
-        return 0;
-}
-
-/* Adds what .errandignore files say below prefix to gone: files, and directories of which nothing is left. */
-static int find_ignored(struct er_lister *lister, const char *repository, const char *prefix, struct er_map *gone,
-                        struct er_err *err)
-{
-        er_autofree char *tree = er_path_join(lister->dir, prefix);
-        er_autofree char *git_dir = er_fmt("--git-dir=%s", repository);
-        er_autofree char *work_tree = er_fmt("--work-tree=%s", tree);
-        const char *args[] = {git_dir, work_tree, "ls-files",    "-z",
-                              "-o",    "-i",      "--directory", "--exclude-per-directory=.errandignore",
-                              NULL};
-        er_auto(er_git) git = ER_GIT_INIT;
-        er_auto(er_str) path = ER_STR_INIT;
-        struct er_sv rest, name;
-
-        git.args = args;
-        if (er_git_run(&git, tree, lister->cancel, err) < 0)
-                return -1;
-        if (git.status != 0)
-                return er_git_failed(&git, tree, err);
-        rest = er_svn(git.out.buf, git.out.len);
-        while (er_sv_cut(&rest, '\0', &name)) {
-                while (name.len > 0 && name.ptr[name.len - 1] == '/')
-                        name.len--;
-                if (name.len == 0)
-                        continue;
-                er_str_reset(&path);
-                er_str_add(&path, prefix);
-                er_str_addn(&path, name.ptr, name.len);
-                er_map_set(gone, path.buf, path.len, lister);
-        }
-        return 0;
-}
-
-/* It, or a directory above it, is in the map. */
-static bool is_in(const struct er_map *map, const char *path, size_t len)
-{
-        if (er_map_get(map, path, len))
-                return true;
-        for (size_t i = 1; i < len; i++)
-                if (path[i] == '/' && er_map_get(map, path, i))
-                        return true;
-        return false;
-}
-
-int er_lister_errandignore(struct er_lister *lister, struct er_err *err)
-{
-        struct er_listing *listing = lister->out;
-        er_autofree char *git = er_proc_which("git");
-        er_autofree char *repository = NULL;
-        er_auto(er_map) gone = ER_MAP_INIT;
-        size_t kept = 0;
-
-        if (!git) {
-                er_err_set(err, ER_CONFIG,
-                           "%s has an .errandignore, which errand reads through git, and there is no git", lister->dir);
-                return er_err_hint(err, "install git, or take .errandignore away");
-        }
-        if (empty_repository(lister, &repository, err) < 0 || find_ignored(lister, repository, "", &gone, err) < 0)
-                return er_err_wrap(err, "reading .errandignore");
-        for (size_t i = 0; i < lister->nested.len; i++) {
-                const char *prefix = lister->nested.items[i];
-
-                if (!is_in(&gone, prefix, strlen(prefix)) && find_ignored(lister, repository, prefix, &gone, err) < 0)
-                        return er_err_wrap(err, "reading .errandignore");
-        }
-        if (gone.len == 0)
-                return 0;
-        for (size_t i = 0; i < listing->len; i++)
-                if (!is_in(&gone, listing->items[i].path, listing->items[i].len))
-                        listing->items[kept++] = listing->items[i];
-        listing->len = kept;
-        return 0;
 }
 
 /* ---- The whole */

@@ -12,7 +12,8 @@
 #include "base/map.h"
 #include "base/path.h"
 #include "host/snapshot/gitrun.h"
-#include "host/snapshot/listing.h"
+#include "host/snapshot/lister.h"
+#include "host/snapshot/project.h"
 
 #define NESTING_MAX 32u
 

@@ -1,4 +1,6 @@
-/* project.c - where a project begins: found by looking at directories, no process is started for it. */
+/* project.c - see project.h. Only directories are looked at; no process is started. */
+#include "host/snapshot/project.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -6,10 +8,8 @@
 #include <unistd.h>
 #include "base/io.h"
 #include "base/path.h"
-#include "host/snapshot/listing.h"
-#include "host/snapshot/snapshot.h"
 
-static bool same_place(const char *a, const char *b)
+static bool same_dir(const char *a, const char *b)
 {
         struct stat left, right;
 
@@ -22,9 +22,9 @@ static bool is_too_much(const char *candidate, const char *dir)
 {
         er_autofree char *home = er_dir_home();
 
-        if (same_place(candidate, dir))
+        if (same_dir(candidate, dir))
                 return false;
-        return er_streq(candidate, "/") || same_place(candidate, home);
+        return er_streq(candidate, "/") || same_dir(candidate, home);
 }
 
 /* A .git that git would take: a directory with a HEAD, or a file that says where one is (work trees, submodules). */

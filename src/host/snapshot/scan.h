@@ -5,7 +5,10 @@
 #ifndef ER_HOST_SNAPSHOT_SCAN_H
 #define ER_HOST_SNAPSHOT_SCAN_H
 
-#include "host/snapshot/listing.h"
+#include "base/cancel.h"
+#include "base/err.h"
+#include "host/snapshot/file_stat.h"
+#include "host/snapshot/names.h"
 #include "proto/tree.h"
 
 struct er_scan_file {
@@ -31,21 +34,5 @@ struct er_scan {
         uint64_t hashed;       /* out: files that were read */
 };
 int er_scan_run(struct er_scan *scan, struct er_scan_file *files, size_t len, struct er_err *err);
-
-/* The directories on the way to a path, kept open, since the next path is mostly in the same one. */
-#define ER_STEPS_MAX 24
-struct er_steps {
-        int root_fd;
-        size_t depth;
-        struct {
-                int fd;
-                size_t end; /* length of its path with the slash */
-        } steps[ER_STEPS_MAX];
-        char path[ER_TREE_PATH_MAX + 1]; /* the deepest one's, with the slash */
-};
-void er_steps_init(struct er_steps *steps, int root_fd);
-void er_steps_release(struct er_steps *steps);
-/* The directory that *ret_rest (the path's end) is relative to; symlinks are not followed. -1 with errno. */
-int er_steps_find(struct er_steps *steps, const char *path, const char **ret_rest);
 
 #endif

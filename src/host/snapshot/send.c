@@ -13,7 +13,8 @@
 #include "base/map.h"
 #include "base/parse.h"
 #include "host/connect/requests.h"
-#include "host/snapshot/snapshot_private.h"
+#include "host/snapshot/snapshot_impl.h"
+#include "host/snapshot/steps.h"
 #include "host/snapshot/treecache.h"
 
 #define FLUSH_AT ((size_t)512 * 1024)   /* frames are put together up to this for one write */

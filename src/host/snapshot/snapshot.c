@@ -12,7 +12,8 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/path.h"
-#include "host/snapshot/snapshot_private.h"
+#include "host/snapshot/snapshot_impl.h"
+#include "host/snapshot/steps.h"
 
 _Static_assert(ER_TREE_HASH == ER_HASH_LEN, "a tree's hash is a SHA-256");
 

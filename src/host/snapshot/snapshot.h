@@ -51,8 +51,4 @@ size_t er_snapshot_largest(const struct er_snapshot *snapshot, struct er_dir_siz
 int er_snapshot_send(struct er_session *session, const struct er_snapshot *snapshot, const char *dir,
                      const char *project, struct er_transfer *transfer, struct er_err *err);
 
-/* The root of the project `dir` is in: the nearest directory upwards with errand.yaml, else git's top level, else dir
- * itself (owned). */
-char *er_project_root(const char *dir);
-
 #endif

@@ -2,6 +2,7 @@
 #include "host/snapshot/snapshot_world.h"
 
 #include "host/snapshot/listing.h"
+#include "host/snapshot/project.h"
 
 /* "f a.py\nd empty\n..." */
 static void list(const char *dir, struct er_str *out, struct er_err *err)

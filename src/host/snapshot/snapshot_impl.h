@@ -1,6 +1,6 @@
-/* snapshot_private.h - what snapshot.c and send.c share. */
-#ifndef ER_HOST_SNAPSHOT_SNAPSHOT_PRIVATE_H
-#define ER_HOST_SNAPSHOT_SNAPSHOT_PRIVATE_H
+/* snapshot_impl.h - what snapshot.c and send.c share. */
+#ifndef ER_HOST_SNAPSHOT_SNAPSHOT_IMPL_H
+#define ER_HOST_SNAPSHOT_SNAPSHOT_IMPL_H
 
 #include "host/snapshot/scan.h"
 #include "host/snapshot/snapshot.h"
