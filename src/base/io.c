@@ -265,3 +265,21 @@ int er_fsync_parent(int at, const char *path)
                 return -1;
         return 0;
 }
+
+mode_t er_umask(void)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+        const char *line;
+        mode_t mask = 0;
+
+        /* umask() only tells it by changing it. */
+        if (er_file_read(AT_FDCWD, "/proc/self/status", 1u << 20, &text, NULL) == 0 &&
+            (line = strstr(text.buf, "\nUmask:\t"))) {
+                for (line += strlen("\nUmask:\t"); *line >= '0' && *line <= '7'; line++)
+                        mask = mask * 8 + (mode_t)(*line - '0');
+                return mask & 0777;
+        }
+        mask = umask(077);
+        umask(mask);
+        return mask;
+}

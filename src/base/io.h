@@ -29,6 +29,8 @@ int er_pipe(int ret_fds[2]); /* O_CLOEXEC; 0 or -1 with errno */
 int er_socketpair(int ret_fds[2]);
 /* Closes and sets to -1; keeps errno. */
 void er_close(int *fd);
+/* The process's file mode creation mask, which other threads may be using meanwhile. */
+mode_t er_umask(void);
 /* fsync of the directory a path is in. */
 int er_fsync_parent(int at, const char *path);
 

@@ -381,7 +381,8 @@ static void fetch_notebooks(struct notebook *n)
         er_autofree char *key = er_job_key(n->cli->store, job), *to = er_job_results_dir(job),
                          *shown = er_view_path(to);
         struct er_transfer transfer = {0};
-        const struct er_pull pull = {.key = key, .attempt = job->attempt, .patterns = &patterns, .to = to};
+        const struct er_pull pull = {
+                .key = key, .attempt = job->attempt, .patterns = &patterns, .to = to, .within = job->project_dir};
 
         er_strv_add(&patterns, "**/*.ipynb");
         if (er_target_session(n->cli, job->host, n->live, &session, &err) < 0 ||

@@ -39,11 +39,16 @@ static bool is_directory(const char *path)
 }
 
 static int pull_patterns(struct er_session *session, const char *key, const struct er_job *job,
-                         const struct er_strv *patterns, const char *to, bool flat, bool strict,
+                         const struct er_strv *patterns, const char *to, const char *within, bool flat, bool strict,
                          struct er_transfer *transfer, struct er_err *err)
 {
-        const struct er_pull pull = {
-                .key = key, .attempt = job->attempt, .patterns = patterns, .to = to, .flat = flat, .strict = strict};
+        const struct er_pull pull = {.key = key,
+                                     .attempt = job->attempt,
+                                     .patterns = patterns,
+                                     .to = to,
+                                     .flat = flat,
+                                     .strict = strict,
+                                     .within = within};
 
         return er_pull(session, &pull, transfer, err);
 }
@@ -57,8 +62,8 @@ static int pull_each(struct er_session *session, const char *key, const struct e
                 struct er_transfer part = {.progress = transfer->progress, .arg = transfer->arg};
 
                 er_strv_add(&one, patterns->items[i]);
-                if (pull_patterns(session, key, job, &one, to, !strpbrk(patterns->items[i], "*?["), true, &part, err) <
-                    0)
+                if (pull_patterns(session, key, job, &one, to, NULL, !strpbrk(patterns->items[i], "*?["), true, &part,
+                                  err) < 0)
                         return -1;
                 transfer->files += part.files;
                 transfer->bytes += part.bytes;
@@ -90,9 +95,10 @@ static int pull_job(const struct er_cli *cli, const struct er_job *job, const st
                 return -1;
         er_live_clear(live);
         if (patterns->len == 0) {
-                to = to ? to : results;
-                if (pull_patterns(session, key, job, &spec.outputs, to, false, false, &transfer, err) < 0)
+                if (pull_patterns(session, key, job, &spec.outputs, to ? to : results, to ? NULL : job->project_dir,
+                                  false, false, &transfer, err) < 0)
                         return -1;
+                to = to ? to : results;
         } else {
                 to = to ? to : ".";
                 if (pull_each(session, key, job, patterns, to, &transfer, err) < 0)

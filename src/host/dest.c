@@ -10,23 +10,84 @@
 #include "base/path.h"
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define NOT_A_DIR "a symbolic link, or something else that is not a directory, is in the way of "
 #define MODE_BITS 0777u /* no set-user-id from another machine */
 
 /* Marks a part as ours: its access time is the version's time, which writing does not change, with this fraction of a
    millisecond added. */
 #define MARK_NS 123000
 
-int er_dest_open(struct er_dest *dest, const char *path, struct er_err *err)
+/* One step down, without following a symlink; what is missing is made. -1 with errno. */
+static int step(int at, const char *part)
 {
+        int fd = openat(at, part, DIR_FLAGS);
+
+        if (fd >= 0 || errno != ENOENT)
+                return fd;
+        if (mkdirat(at, part, 0777) < 0 && errno != EEXIST)
+                return -1;
+        return openat(at, part, DIR_FLAGS);
+}
+
+/* The whole way down from a directory. -1 with errno. */
+static int descend(int at, struct er_sv path)
+{
+        er_autoclose int fd = -1;
+        struct er_sv part;
+
+        while (er_sv_cut(&path, '/', &part)) {
+                er_autofree char *name = er_sv_dup(part);
+                int next = step(fd >= 0 ? fd : at, name);
+
+                if (next < 0)
+                        return -1;
+                er_close(&fd);
+                fd = next;
+        }
+        return er_take_fd(&fd);
+}
+
+/* What is behind `within` in a path below it, or NULL. */
+static const char *below(const char *path, const char *within)
+{
+        size_t len = within ? strlen(within) : 0;
+
+        while (len > 1 && within[len - 1] == '/')
+                len--;
+        return len > 0 && strncmp(path, within, len) == 0 && path[len] == '/' ? path + len + 1 : NULL;
+}
+
+int er_dest_open(struct er_dest *dest, const char *path, const char *within, struct er_err *err)
+{
+        const char *rest = below(path, within);
+        er_autoclose int top = -1;
         int fd;
 
-        if (er_mkdir_p(AT_FDCWD, path, 0777, err) < 0)
-                return -1;
-        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (rest) {
+                top = open(within, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                if (top < 0)
+                        return er_err_errno(err, errno, "open the directory %s", within);
+                fd = descend(top, er_sv(rest));
+                if (fd < 0 && (errno == ELOOP || errno == ENOTDIR)) {
+                        er_err_set(err, ER_EXISTS,
+                                   "%s: a symbolic link, or something else that is no directory, is in "
+                                   "its way",
+                                   path);
+                        return er_err_hint(err,
+                                           "links in a project are not followed when results are written, for they "
+                                           "may have come with it: make results/ a directory (or a bind mount), or "
+                                           "fetch to another one: errand pull JOB --to DIR");
+                }
+        } else {
+                if (er_mkdir_p(AT_FDCWD, path, 0777, err) < 0)
+                        return -1;
+                fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        }
         if (fd < 0)
                 return er_err_errno(err, errno, "open the directory %s", path);
         dest->fd = fd;
         dest->name = er_strdup(path);
+        dest->mask = er_umask();
         return 0;
 }
 
@@ -45,42 +106,22 @@ static int fail(const struct er_dest *dest, const char *path, int errnum, const 
 
         er_quote_show(&shown, path, strlen(path));
         if (errnum == ELOOP || errnum == ENOTDIR)
-                return er_err_set(err, ER_EXISTS, "%s/%s: something that is no directory is in its way here",
-                                  dest->name, shown.buf);
+                return er_err_set(err, ER_EXISTS, NOT_A_DIR "%s/%s", dest->name, shown.buf);
         return er_err_errno(err, errnum, "%s %s/%s", doing, dest->name, shown.buf);
-}
-
-/* One step down, without following a symlink. -1 with errno. */
-static int step(int at, const char *part)
-{
-        int fd = openat(at, part, DIR_FLAGS);
-
-        if (fd >= 0 || errno != ENOENT)
-                return fd;
-        if (mkdirat(at, part, 0777) < 0 && errno != EEXIST)
-                return -1;
-        return openat(at, part, DIR_FLAGS);
 }
 
 /* Walks to a directory, making what is missing. The descriptor is kept in dest->last_fd. -1 with errno. */
 static int walk(struct er_dest *dest, const char *dir, size_t len)
 {
-        er_autoclose int fd = -1;
-        struct er_sv rest = er_svn(dir, len), part;
+        int fd;
 
         if (dest->last_fd >= 0 && dest->last.len == len && memcmp(dest->last.buf, dir, len) == 0)
                 return dest->last_fd;
-        while (er_sv_cut(&rest, '/', &part)) {
-                er_autofree char *name = er_sv_dup(part);
-                int next = step(fd >= 0 ? fd : dest->fd, name);
-
-                if (next < 0)
-                        return -1;
-                er_close(&fd);
-                fd = next;
-        }
+        fd = descend(dest->fd, er_svn(dir, len));
+        if (fd < 0)
+                return -1;
         er_close(&dest->last_fd);
-        dest->last_fd = er_take_fd(&fd);
+        dest->last_fd = fd;
         er_str_reset(&dest->last);
         er_str_addn(&dest->last, dir, len);
         return dest->last_fd;
@@ -125,7 +166,7 @@ void er_dest_chmod_dir(struct er_dest *dest, const char *path, unsigned mode)
         int fd = er_path_is_safe(path, strlen(path)) ? walk(dest, path, strlen(path)) : -1;
 
         if (fd >= 0)
-                (void)fchmod(fd, mode & MODE_BITS);
+                (void)fchmod(fd, mode & MODE_BITS & ~dest->mask);
 }
 
 static int64_t ms_of(const struct timespec *time)
@@ -188,6 +229,13 @@ int er_dest_begin(struct er_dest *dest, const char *path, int64_t mtime_ms, int 
                 return fail(dest, path, errno, "write", err);
         if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
                 return fail(dest, path, EEXIST, "write", err);
+        if (st.st_nlink != 1 || st.st_uid != geteuid()) { /* another name of somebody's file: not to be written to */
+                er_close(&fd);
+                unlinkat(dir, part, 0);
+                fd = openat(dir, part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+                if (fd < 0 || fstat(fd, &st) < 0)
+                        return fail(dest, path, errno, "write", err);
+        }
         if (st.st_size > 0 && (st.st_atim.tv_sec != times[0].tv_sec || st.st_atim.tv_nsec != times[0].tv_nsec)) {
                 if (ftruncate(fd, 0) < 0)
                         return fail(dest, path, errno, "write", err);
@@ -209,7 +257,7 @@ int er_dest_finish(struct er_dest *dest, const char *path, int fd, unsigned mode
         if (er_dest_parent(dest, path, &dir, &base, err) < 0)
                 return -1;
         part = part_name(base);
-        (void)fchmod(fd, mode & MODE_BITS); /* FAT and such know no modes */
+        (void)fchmod(fd, mode & MODE_BITS & ~dest->mask); /* FAT and such know no modes */
         (void)futimens(fd, times);
         if (renameat(dir, part, dir, base) < 0)
                 return fail(dest, path, errno == EISDIR ? EEXIST : errno, "put in place", err);

@@ -15,13 +15,15 @@
 struct er_dest {
         int fd;      /* the directory; -1: not open */
         char *name;  /* (owned) as the user calls it, for messages */
+        mode_t mask; /* of this process: modes from a host go through it */
         int last_fd; /* the directory used last, as the next file is most often beside */
         struct er_str last;
 };
 #define ER_DEST_INIT {.fd = -1, .last_fd = -1, .last = ER_STR_INIT}
 
-/* Makes the directory when it is missing. */
-int er_dest_open(struct er_dest *dest, const char *path, struct er_err *err);
+/* Makes the directory when it is missing. within (may be NULL): a directory above it; no symlink is followed between
+   the two, for what lies there came with somebody's project. */
+int er_dest_open(struct er_dest *dest, const char *path, const char *within, struct er_err *err);
 void er_dest_release(struct er_dest *dest);
 
 /* The directory a path is in, made as needed; *ret_base is its last part (borrowed). The descriptor is (borrowed) until

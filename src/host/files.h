@@ -21,10 +21,12 @@ struct er_pull {
         uint32_t attempt;
         const char *dir; /* ... or, key NULL, from this directory of the host (absolute, or relative to the home) */
         const struct er_strv
-                *patterns; /* globs ("*.pt" below out, "**" crosses directories); a directory means all below it */
-        const char *to;    /* directory here, made when missing */
-        bool flat;         /* a single file or directory lands as `to`/basename instead of with its path */
-        bool strict;       /* a pattern with wildcards must match something too */
+                *patterns;  /* globs ("*.pt" below out, "**" crosses directories); a directory means all below it */
+        const char *to;     /* directory here, made when missing */
+        const char *within; /* `to` is below this directory (the project), from which on no symlink is followed; NULL:
+                               `to` is the user's own word */
+        bool flat;          /* a single file or directory lands as `to`/basename instead of with its path */
+        bool strict;        /* a pattern with wildcards must match something too */
 };
 /* ER_NOT_FOUND when a pattern without wildcard (strict: any) matches nothing, naming it; what matches comes all the
  * same. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <unistd.h>
+#include "base/glob.h"
 #include "base/io.h"
 #include "base/map.h"
 #include "base/parse.h"
@@ -13,6 +14,8 @@
 
 #define WINDOW 64u                     /* files under way at once */
 #define ENTRIES_MAX (4u * 1000 * 1000) /* in one pull */
+#define PATH_LEN_MAX 4095u             /* a path or the target of a link; PATH_MAX without the NUL */
+#define NAMES_MAX (512u << 20)         /* bytes of all names in one pull */
 #define KEEP_PART (1u << 20)           /* parts smaller than that are not worth keeping */
 #define TRIES_MAX 3                    /* of a file that changes while it is read */
 #define TELL_BYTES (1u << 20)
@@ -44,7 +47,8 @@ struct pulling {
         struct er_dest dest;
         struct entry *entries;
         size_t count, cap;
-        size_t next; /* the first that was not asked for */
+        size_t names; /* bytes of all their names */
+        size_t next;  /* the first that was not asked for */
         struct get gets[WINDOW];
         size_t open;
         uint64_t untold;
@@ -111,19 +115,38 @@ static char *flat_path(const struct er_pull *pull, const char *path)
         return NULL;
 }
 
+/* The host decides what a pattern matches there; that a name does match it is looked at here. */
+static bool was_asked_for(const struct er_pull *pull, const char *path)
+{
+        if (!pull->patterns || pull->patterns->len == 0)
+                return true; /* all of a directory */
+        for (size_t i = 0; i < pull->patterns->len; i++)
+                if (er_glob_match_path(pull->patterns->items[i], path))
+                        return true;
+        return false;
+}
+
+static int refuse_entry(const struct pulling *p, struct er_sv path, const char *why, struct er_err *err)
+{
+        er_auto(er_str) shown = ER_STR_INIT;
+
+        er_quote_show(&shown, path.ptr ? path.ptr : "", path.len < 200 ? path.len : 200);
+        er_err_set(err, ER_REMOTE, "%s: it sends a file by the name \"%s\", %s", er_session_host(p->session), shown.buf,
+                   why);
+        return er_err_hint(err, "nothing was written; the errand-agent on that host, or somebody who controls it, does "
+                                "not do what it was asked");
+}
+
 static int add_entry(struct pulling *p, struct er_sv payload, struct er_err *err)
 {
-        struct er_sv path = er_msg_get(payload, ER_T_PATH);
+        struct er_sv path = er_msg_get(payload, ER_T_PATH), target = er_msg_get(payload, ER_T_TARGET);
+        er_autofree char *name = NULL;
         struct entry *entry;
 
-        if (!path.ptr || !er_path_is_safe(path.ptr, path.len)) {
-                er_auto(er_str) shown = ER_STR_INIT;
-
-                er_quote_show(&shown, path.ptr ? path.ptr : "", path.len < 200 ? path.len : 200);
-                return er_err_set(err, ER_REMOTE,
-                                  "%s: it sends a file by the name \"%s\", which leads out of the directory",
-                                  er_session_host(p->session), shown.buf);
-        }
+        if (!path.ptr || !er_path_is_safe(path.ptr, path.len))
+                return refuse_entry(p, path, "which leads out of the directory", err);
+        if (path.len > PATH_LEN_MAX || target.len > PATH_LEN_MAX)
+                return refuse_entry(p, path, "which is longer than any path", err);
         /* A half file of somebody's push. */
         if (path.len > strlen(ER_PART_SUFFIX) &&
             er_sv_eq(er_svn(path.ptr + path.len - strlen(ER_PART_SUFFIX), strlen(ER_PART_SUFFIX)),
@@ -132,10 +155,16 @@ static int add_entry(struct pulling *p, struct er_sv payload, struct er_err *err
         if (p->count == ENTRIES_MAX)
                 return er_err_set(err, ER_REMOTE, "%s: more than %u files at once", er_session_host(p->session),
                                   ENTRIES_MAX);
+        p->names += path.len + target.len;
+        if (p->names > NAMES_MAX)
+                return er_err_set(err, ER_REMOTE, "%s: its list of files is too long", er_session_host(p->session));
+        name = er_sv_dup(path);
+        if (!was_asked_for(p->pull, name))
+                return refuse_entry(p, path, "which was not asked for", err);
         p->entries = er_grow(p->entries, &p->cap, p->count + 1, sizeof *p->entries);
         entry = &p->entries[p->count++];
         *entry = (struct entry){
-                .path = er_sv_dup(path),
+                .path = er_take(name),
                 .target = er_msg_dup(payload, ER_T_TARGET),
                 .type = (char)er_msg_get_u64(payload, ER_T_TYPE, 'f'),
                 .size = er_msg_get_u64(payload, ER_T_SIZE, 0),
@@ -239,6 +268,7 @@ static int ask(struct pulling *p, struct get *get, struct er_err *err)
         add_source(&frames, p->pull);
         er_msg_text(&frames, ER_T_PATH, get->entry->path);
         er_msg_u64(&frames, ER_T_OFFSET, get->offset);
+        er_msg_u64(&frames, ER_T_LIMIT, get->entry->size - get->offset);
         er_frame_end(&frames, start);
         return er_session_send(p->session, er_svn(frames.buf, frames.len), err);
 }
@@ -294,6 +324,9 @@ static int take_data(struct pulling *p, struct get *get, struct er_sv payload, s
         if (offset != get->offset)
                 return er_err_set(err, ER_REMOTE, "%s: %s comes in the wrong order", er_session_host(p->session),
                                   get->entry->path);
+        if (data.len > get->entry->size - get->offset)
+                return er_err_set(err, ER_REMOTE, "%s: it sends more of %s than it said there is",
+                                  er_session_host(p->session), get->entry->path);
         if (er_pwrite_full(get->fd, data.ptr, data.len, (off_t)offset) < 0) {
                 int errnum = errno;
 
@@ -322,6 +355,9 @@ static int take_end(struct pulling *p, struct get *get, struct er_sv payload, st
 
         /* A file that keeps changing, such as a log, is taken as it is in the end. */
         if (changed && ++get->tries < TRIES_MAX) {
+                if (size > entry->size)
+                        p->transfer->total_bytes += size - entry->size;
+                entry->size = size;
                 entry->mtime_ms = mtime_ms;
                 get->offset = 0;
                 if (ftruncate(get->fd, 0) < 0)
@@ -463,7 +499,7 @@ int er_pull(struct er_session *session, const struct er_pull *pull, struct er_tr
         if (rc == 0)
                 rc = check_collisions(p, &why);
         if (rc == 0 && (p->count > 0 || p->first.code == ER_OK))
-                rc = er_dest_open(&p->dest, pull->to, &why);
+                rc = er_dest_open(&p->dest, pull->to, pull->within, &why);
         if (rc == 0)
                 rc = make_others(p, 'd', &why);
         if (rc == 0)

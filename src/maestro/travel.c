@@ -290,7 +290,11 @@ int er_travel_fetch(struct er_carry *m, struct er_work *work, struct er_conn *co
         er_autofree char *dir = er_job_results_dir(&j->row);
         struct progress progress = {m, j, "fetching", NULL};
         struct er_transfer transfer = {.progress = m->opts->ui.transfer ? on_progress : NULL, .arg = &progress};
-        const struct er_pull pull = {.key = j->key, .attempt = j->at.number, .patterns = &j->spec.outputs, .to = dir};
+        const struct er_pull pull = {.key = j->key,
+                                     .attempt = j->at.number,
+                                     .patterns = &j->spec.outputs,
+                                     .to = dir,
+                                     .within = j->row.project_dir};
         er_crashpoint("fetch");
         int rc = er_pull(conn->session, &pull, &transfer, err);
         if (rc < 0 && is_missing(err)) {

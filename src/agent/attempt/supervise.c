@@ -18,7 +18,7 @@
 #include "agent/attempt/usage.h"
 #include "agent/attempt/work.h"
 #include "agent/environment/build_wait.h"
-#include "agent/glob.h"
+#include "agent/glob_walk.h"
 #include "agent/outside.h"
 #include "agent/ptree.h"
 #include "base/io.h"

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/glob.h"
+#include "agent/glob_walk.h"
 #include "agent/serve/serve.h"
 #include "base/io.h"
 #include "base/path.h"

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "agent/glob.h"
+#include "agent/glob_walk.h"
 #include "agent/serve/serve.h"
 #include "base/map.h"
 

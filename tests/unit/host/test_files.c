@@ -66,9 +66,18 @@ static void serve_files(struct fake_in *in, const char *mode)
                 if (frame.type == ER_F_LIST) {
                         if (er_starts(mode, "evil:"))
                                 send_entry(id, 'f', mode + 5, 5, NULL);
+                        else if (er_streq(mode, "long")) {
+                                er_auto(er_str) path = ER_STR_INIT;
+
+                                er_str_add(&path, "dir");
+                                while (path.len < 4096)
+                                        er_str_add(&path, "/d");
+                                send_entry(id, 'f', path.buf, 5, NULL);
+                        } else if (er_streq(mode, "more"))
+                                send_entry(id, 'f', "dir/more", 3, NULL);
                         else if (er_streq(mode, "tunnel")) {
-                                send_entry(id, 'l', "a", 0, "../outside");
-                                send_entry(id, 'f', "a/b", 5, NULL);
+                                send_entry(id, 'l', "dir/a", 0, "../../outside");
+                                send_entry(id, 'f', "dir/a/b", 5, NULL);
                         } else {
                                 send_entry(id, 'd', "dir", 0, NULL);
                                 send_entry(id, 'f', "dir/big", BIG, NULL);
@@ -178,7 +187,7 @@ static void test_evil(void **state)
         char *dir = unit_temp_dir();
         er_autofree char *to = er_path_join(dir, "to"), *evil = er_path_join(dir, "evil"),
                          *outside = er_path_join(dir, "outside");
-        er_autofree char *through = er_path_join(outside, "b"), *link = er_path_join(to, "a");
+        er_autofree char *through = er_path_join(outside, "b"), *link = er_path_join(to, "dir/a");
         er_auto(er_err) err = ER_ERR_INIT;
         struct er_transfer transfer = {0};
         struct stat st;
@@ -197,10 +206,110 @@ static void test_evil(void **state)
         assert_int_equal(pull("tunnel", to, &transfer, &err), -1);
         er_err_clear(&err);
         assert_int_equal(er_rmtree(AT_FDCWD, link, NULL, NULL), 0);
-        assert_int_equal(symlink("../outside", link), 0);
+        assert_int_equal(symlink("../../outside", link), 0);
         assert_int_equal(pull("tunnel", to, &transfer, &err), -1);
-        unit_assert_err(&err, ER_EXISTS, "in its way");
+        unit_assert_err(&err, ER_EXISTS, "in the way");
         assert_int_equal(stat(through, &st), -1);
+        unit_remove(dir);
+}
+
+/* CVE-2019-6111 was this in scp: the host's list is not what was asked for. */
+static void test_not_asked_for(void **state)
+{
+        static const char *const names[] = {".bashrc", ".ssh/authorized_keys", "dir.sh", "di", "x/dir"};
+        char *dir = unit_temp_dir();
+        er_auto(er_err) err = ER_ERR_INIT;
+        struct er_transfer transfer = {0};
+        struct stat st;
+
+        (void)state;
+        for (size_t i = 0; i < ER_LEN(names); i++) {
+                er_autofree char *mode = er_fmt("evil:%s", names[i]), *path = er_path_join(dir, names[i]);
+
+                assert_int_equal(pull(mode, dir, &transfer, &err), -1);
+                unit_assert_err(&err, ER_REMOTE, "was not asked for");
+                assert_int_equal(stat(path, &st), -1);
+        }
+        assert_int_equal(pull("long", dir, &transfer, &err), -1);
+        unit_assert_err(&err, ER_REMOTE, "longer than any path");
+        assert_int_equal(pull("more", dir, &transfer, &err), -1);
+        unit_assert_err(&err, ER_REMOTE, "more of dir/more than it said");
+        unit_remove(dir);
+}
+
+static void test_dest_below_a_project(void **state)
+{
+        char *dir = unit_temp_dir();
+        er_autofree char *project = er_path_join(dir, "project"), *victim = er_path_join(dir, "victim"),
+                         *results = er_path_join(project, "results"), *to = er_path_join(results, "x-1.0");
+        struct er_dest dest = ER_DEST_INIT;
+        er_auto(er_err) err = ER_ERR_INIT;
+        struct stat st;
+
+        (void)state;
+        assert_int_equal(mkdir(project, 0700), 0);
+        assert_int_equal(mkdir(victim, 0700), 0);
+        assert_int_equal(er_dest_open(&dest, to, project, &err), 0); /* made, where it is missing */
+        er_dest_release(&dest);
+        assert_int_equal(stat(to, &st), 0);
+        assert_int_equal(rmdir(to), 0);
+        assert_int_equal(symlink(victim, to), 0);
+        assert_int_equal(er_dest_open(&dest, to, project, &err), -1);
+        unit_assert_err(&err, ER_EXISTS, "symbolic link");
+        assert_int_equal(unlink(to), 0);
+        assert_int_equal(rmdir(results), 0);
+        assert_int_equal(symlink("../victim", results), 0);
+        assert_int_equal(er_dest_open(&dest, to, project, &err), -1);
+        unit_assert_err(&err, ER_EXISTS, "symbolic link");
+        assert_int_equal(er_dest_open(&dest, to, NULL, &err), 0); /* the user's own word */
+        er_dest_release(&dest);
+        unit_remove(dir);
+}
+
+static void test_part_with_another_name(void **state)
+{
+        char *dir = unit_temp_dir();
+        er_autofree char *part = er_path_join(dir, "f.errand-part"), *victim = er_path_join(dir, "victim");
+        struct er_dest dest = ER_DEST_INIT;
+        er_auto(er_str) text = ER_STR_INIT;
+        uint64_t offset = 1;
+        int fd = -1;
+
+        (void)state;
+        assert_int_equal(er_file_write(AT_FDCWD, victim, "precious", 8, 0600, false, NULL), 0);
+        assert_int_equal(link(victim, part), 0);
+        assert_int_equal(er_dest_open(&dest, dir, NULL, NULL), 0);
+        assert_int_equal(er_dest_begin(&dest, "f", 5, &fd, &offset, NULL), 0);
+        assert_int_equal(offset, 0);
+        assert_int_equal(write(fd, "x", 1), 1);
+        assert_int_equal(er_dest_finish(&dest, "f", fd, 0666, 5, NULL), 0);
+        close(fd);
+        assert_int_equal(er_file_read(AT_FDCWD, victim, 100, &text, NULL), 0);
+        unit_assert_str(&text, "precious");
+        er_dest_release(&dest);
+        unit_remove(dir);
+}
+
+static void test_modes_pass_the_umask(void **state)
+{
+        char *dir = unit_temp_dir();
+        er_autofree char *path = er_path_join(dir, "f");
+        struct er_dest dest = ER_DEST_INIT;
+        mode_t before = umask(027);
+        uint64_t offset;
+        struct stat st;
+        int fd;
+
+        (void)state;
+        assert_int_equal(er_umask(), 027);
+        assert_int_equal(er_dest_open(&dest, dir, NULL, NULL), 0);
+        assert_int_equal(er_dest_begin(&dest, "f", 5, &fd, &offset, NULL), 0);
+        assert_int_equal(er_dest_finish(&dest, "f", fd, 0777, 5, NULL), 0);
+        close(fd);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0750);
+        umask(before);
+        er_dest_release(&dest);
         unit_remove(dir);
 }
 
@@ -214,7 +323,7 @@ static void test_dest_refuses(void **state)
         int fd = -1;
 
         (void)state;
-        assert_int_equal(er_dest_open(&dest, dir, &err), 0);
+        assert_int_equal(er_dest_open(&dest, dir, NULL, &err), 0);
         /* Whatever lies where a part should be: never followed, never waited for. */
         assert_int_equal(mkfifo(fifo, 0600), 0);
         if (er_dest_begin(&dest, "f", 5, &fd, &offset, &err) == 0)
@@ -247,6 +356,10 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_pull_resumes),
                 cmocka_unit_test(test_part_of_another_version),
                 cmocka_unit_test(test_evil),
+                cmocka_unit_test(test_not_asked_for),
+                cmocka_unit_test(test_dest_below_a_project),
+                cmocka_unit_test(test_part_with_another_name),
+                cmocka_unit_test(test_modes_pass_the_umask),
                 cmocka_unit_test(test_dest_refuses),
         };
 

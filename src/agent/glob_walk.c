@@ -1,5 +1,5 @@
-/* glob.c - see glob.h */
-#include "agent/glob.h"
+/* glob_walk.c - see glob_walk.h */
+#include "agent/glob_walk.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,83 +15,6 @@
 #ifndef SYS_openat2
 #define SYS_openat2 437
 #endif
-
-/* [abc], [a-z], [!a-z]; *p is after the '['. On return *p is after the ']'. No ']' : the '[' is itself. */
-static bool match_set(const char **p, char c, bool *ret_matched)
-{
-        const char *s = *p;
-        bool negated = *s == '!' || *s == '^', matched = false;
-        unsigned char wanted = (unsigned char)c;
-
-        if (negated)
-                s++;
-        for (bool first = true; *s && (*s != ']' || first); first = false) {
-                unsigned char from, to;
-
-                if (*s == '\\' && s[1])
-                        s++;
-                from = to = (unsigned char)*s++;
-                if (*s == '-' && s[1] && s[1] != ']') {
-                        s++;
-                        if (*s == '\\' && s[1])
-                                s++;
-                        to = (unsigned char)*s++;
-                }
-                if (wanted >= from && wanted <= to)
-                        matched = true;
-        }
-        if (*s != ']')
-                return false;
-        *p = s + 1;
-        *ret_matched = matched != negated;
-        return true;
-}
-
-/* With a single point to backtrack to, so that no pattern takes more than length times length steps. */
-bool er_glob_match(const char *pattern, const char *name)
-{
-        const char *p = pattern, *star = NULL, *retry = NULL;
-
-        while (*name) {
-                const char *after = p + 1;
-                bool matched = false;
-
-                if (*p == '*') {
-                        star = p++;
-                        retry = name;
-                        continue;
-                }
-                if (*p == '?') {
-                        matched = true;
-                } else if (*p == '[' && match_set(&after, *name, &matched)) {
-                        /* matched is set */
-                } else {
-                        const char *literal = p;
-
-                        if (*literal == '\\' && literal[1])
-                                literal++;
-                        matched = *literal && *literal == *name;
-                        after = literal + 1;
-                }
-                if (matched) {
-                        p = after;
-                        name++;
-                } else if (star) {
-                        p = star + 1;
-                        name = ++retry;
-                } else {
-                        return false;
-                }
-        }
-        while (*p == '*')
-                p++;
-        return *p == '\0';
-}
-
-static bool is_plain(const char *pattern)
-{
-        return !strpbrk(pattern, "*?[\\");
-}
 
 int er_open_beneath(int dir_fd, const char *path, int flags)
 {
@@ -222,7 +145,7 @@ static int step(const struct walk *walk, int dir_fd, const char *path, size_t pa
 
         if (depth > DEPTH_MAX)
                 return 0;
-        if (is_plain(pattern))
+        if (er_glob_is_plain(pattern))
                 return enter(walk, dir_fd, path, pattern, part, depth, true, err);
         if (faccessat(dir_fd, pattern, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
             enter(walk, dir_fd, path, pattern, part, depth, true, err) < 0)

@@ -1,18 +1,14 @@
 /*
- * glob.h - patterns of output files: `*`, `?`, `[a-z]`, `[!a-z]`, a backslash makes the next byte literal, `**` as a
- * whole component crosses directories. Matching is by bytes, and a leading dot is nothing special. A name that is
- * exactly the pattern's text matches too.
+ * glob_walk.h - the files that a pattern (base/glob.h) names.
  */
-#ifndef ER_AGENT_GLOB_H
-#define ER_AGENT_GLOB_H
+#ifndef ER_AGENT_GLOB_WALK_H
+#define ER_AGENT_GLOB_WALK_H
 
 #include <stdbool.h>
 #include <sys/stat.h>
 #include "base/err.h"
+#include "base/glob.h"
 #include "base/str.h"
-
-/* Matches one component (no slashes in either). */
-bool er_glob_match(const char *pattern, const char *name);
 
 /* Calls fn for each path below dir_fd that matches, and for everything below a directory that matches; path is relative
    to dir_fd. With `**` before the last component a path may come twice. Symlinks are followed only where the pattern
