@@ -56,12 +56,20 @@ def namespaces():
         pytest.skip("hosts of their own need root and unshare(1)")
 
 
+@pytest.fixture(scope="session")
+def real_root(namespaces):
+    if not helpers.is_root_of_the_machine():
+        pytest.skip("needs the machine's root; that of a user namespace is not enough")
+
+
 @pytest.fixture
-def make_host(errand, keys, namespaces):
+def make_host(errand, keys, namespaces, request):
     """make_host(name, ...) -> SshHost, known to ssh by that name."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 
     def make(name="box", **options):
+        if options.get("busybox"):
+            request.getfixturevalue("real_root")  # sshd goes into no directory whose parents belong to anybody else
         number = 1 + (worker * 40 + len(errand.hosts)) % 250
         host = hosts.SshHost(errand, name, keys, number, **options)
         errand.hosts.append(host)

@@ -40,6 +40,11 @@ def may_unshare():
     return os.geteuid() == 0 and subprocess.run(["unshare", "-m", "-p", "-u", "-f", "true"], capture_output=True).returncode == 0
 
 
+def is_root_of_the_machine():
+    """Not that of a user namespace, who may neither make devices nor write to what belongs to the machine's root."""
+    return os.geteuid() == 0 and pathlib.Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
+
+
 def own_shm():
     """Gives this process (one worker of xdist) a /dev/shm of its own: the slots of `local` are counted there, and the
     tests beside this one must not take them."""

@@ -8,7 +8,7 @@ from helpers import until
 
 
 @pytest.fixture
-def apptainer(errand):
+def apptainer(errand, real_root):
     return Apptainer(errand.base / "apptainer")
 
 

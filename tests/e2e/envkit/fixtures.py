@@ -58,7 +58,7 @@ def source(errand):
 
 
 @pytest.fixture
-def apt_host(make_host, source, errand):
+def apt_host(make_host, source, errand, real_root):
     """A host whose apt knows only that source; ssh ends at root."""
     return make_host(before=source.lines(errand.base / "apt"), home="1g")
 
@@ -82,30 +82,30 @@ def _with_engine(host, make, **options):
 
 
 @pytest.fixture
-def podman_host(make_host):
+def podman_host(make_host, real_root):
     """A host with podman for root; it has the image tiny:1. So have the following."""
     yield from _with_engine(make_host(), containers.Podman)
 
 
 @pytest.fixture
-def rootless_host(make_host, errand):
+def rootless_host(make_host, errand, real_root):
     """podman for an ordinary user."""
     yield from _with_engine(places.make_ordinary(make_host, errand), containers.Podman, user=containers.ORDINARY)
 
 
 @pytest.fixture
-def docker_host(make_host):
+def docker_host(make_host, real_root):
     """docker for root."""
     yield from _with_engine(make_host(), docker.Docker)
 
 
 @pytest.fixture
-def docker_user_host(make_host, errand):
+def docker_user_host(make_host, errand, real_root):
     """docker for an ordinary user who may use its socket."""
     yield from _with_engine(places.make_ordinary(make_host, errand), docker.Docker, user=containers.ORDINARY)
 
 
 @pytest.fixture
-def docker_apart_host(make_host):
+def docker_apart_host(make_host, real_root):
     """docker for root, whose containers' processes the host does not see."""
     yield from _with_engine(make_host(), docker.Docker, apart=True)
