@@ -303,8 +303,8 @@ static void poke_all(const struct book *book, const struct er_capacity *capacity
         struct poking poking = {.book = book, .socket = -1};
         struct er_capacity all = *capacity;
 
-        all.gpu_mask = ~UINT64_C(
-                0); /* a ticket without GPUs does not know how many there are; one that is poked looks for itself */
+        /* A ticket without GPUs does not know how many there are; one that is poked looks for itself. */
+        all.gpu_mask = ~UINT64_C(0);
         walk(book, &all, poke, &poking);
         er_close(&poking.socket);
 }

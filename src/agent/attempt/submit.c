@@ -246,9 +246,8 @@ static int want_environment(const struct er_agent *agent, const struct er_frame 
         if (er_envdir_open(agent, charge->info.spec.environment, ER_ENVDIR_WANT, &charge->env, err) < 0)
                 return -1;
         if (!er_msg_get(frame->payload, ER_T_COUNT).ptr && !er_envdir_is_ready(&charge->env))
-                return er_envdir_missing(
-                        charge->env.hex,
-                        err); /* the client must ask for it first: it is then built while files travel */
+                /* The client must ask for it first: it is then built while files travel. */
+                return er_envdir_missing(charge->env.hex, err);
         er_build_failure_read(&charge->env, &failure);
         charge->env_failures = er_msg_get_u64(frame->payload, ER_T_COUNT, failure.count);
         er_build_failure_release(&failure);

@@ -91,8 +91,7 @@ static void tell_watchers(struct super *s)
         s->news = false;
         s->news_due = ER_NEVER;
         for (size_t i = 0; i < s->watcher_count; i++)
-                send(s->watchers[i].fd, "n", 1,
-                     MSG_DONTWAIT | MSG_NOSIGNAL); /* full: the watcher has enough to wake it */
+                send(s->watchers[i].fd, "n", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* full: it has enough to wake it */
 }
 
 static void add_event_with(struct super *s, enum er_state state, char *detail)

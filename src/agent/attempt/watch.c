@@ -12,9 +12,7 @@
 #define LOOK_MS 100   /* where nobody wakes us */
 #define END_LOOK_MS 5 /* the supervisor is gone: its record, or its guard's, will come soon */
 #define END_LOOKS 400 /* ... unless the guard waits for something */
-#define HOLD_MS                                                                                                        \
-        10 /* the answers to SUBMIT and WATCH wait this long for the first news, so that those of a short job go out   \
-              together */
+#define HOLD_MS 10    /* answers to SUBMIT and WATCH wait this long for the first news: of a short job, all in one */
 #define BACKSTOP_MS 10000 /* even though somebody should wake us */
 #define PIECE_MAX (256u * 1024)
 #define INLINE_MAX (16u * 1024) /* smaller pieces are copied: cheaper than a call of their own */
@@ -164,8 +162,7 @@ static void send_piece(struct watch *w, const struct er_logpiece *piece)
 
                 er_str_reserve(buf, piece->len);
                 n = er_pread_full(w->log.log_fd, buf->buf + buf->len, piece->len, (off_t)piece->offset);
-                if (n < (ssize_t)piece
-                                ->len) /* should not happen: a log does not shrink; but the length has been announced */
+                if (n < (ssize_t)piece->len) /* should not happen; but the length has been announced */
                         memset(buf->buf + buf->len + (n > 0 ? n : 0), 0, piece->len - (size_t)(n > 0 ? n : 0));
                 buf->len += piece->len;
         } else {
@@ -272,9 +269,8 @@ int er_do_watch(struct er_serve *serve, const struct er_frame *frame, struct er_
                 serve->hold = er_deadline_in(HOLD_MS);
         else if (w->ctl_fd >= 0)
                 send(w->ctl_fd, "h", 1,
-                     MSG_DONTWAIT |
-                             MSG_NOSIGNAL); /* a client that wants no output wants to know when the job has begun */
-        w->stream.due = 0;                  /* take the first look at once */
+                     MSG_DONTWAIT | MSG_NOSIGNAL); /* without output, the client wants to know when the job begins */
+        w->stream.due = 0;                         /* take the first look at once */
         return 0;
 }
 

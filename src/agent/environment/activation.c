@@ -8,7 +8,7 @@
 #define BOOT 'b'
 #define HOST 'h'
 
-/* What the build script calls it, the byte in the file, and where it is kept. */
+/* The build script's word for an item, its byte in the file, and its member. */
 static const struct kind {
         const char *word;
         char byte;
@@ -87,7 +87,7 @@ bool er_activation_read(const struct er_agent *agent, int env_fd, struct er_acti
         while (rest.len > 0 && er_sv_cut(&rest, '\0', &item)) {
                 if (item.len > 0 && item.ptr[0] == BOOT)
                         gone_down = !er_sv_eq(er_svn(item.ptr + 1, item.len - 1), er_sv(agent->boot_id));
-                /* Of a home that several machines share: the other one knows. */
+                /* In a home shared by several machines, only that machine can tell. */
                 if (item.len > 0 && item.ptr[0] == HOST)
                         gone_down = gone_down && er_sv_eq(er_svn(item.ptr + 1, item.len - 1), er_sv(agent->hostname));
                 for (size_t i = 0; item.len > 0 && i < ER_LEN(kinds); i++)
@@ -144,7 +144,7 @@ void er_activation_apply(const struct er_activation *activation, struct er_strv 
         }
 }
 
-/* TEXT of "{each-var:TEXT}" with the % in it filled in. */
+/* Adds TEXT of "{each-var:TEXT}", with its % filled in. */
 static void add_each(struct er_strv *ret, struct er_sv text, const char *value)
 {
         const char *percent = memchr(text.ptr, '%', text.len);
@@ -154,7 +154,7 @@ static void add_each(struct er_strv *ret, struct er_sv text, const char *value)
                      percent ? (int)(text.len - before - 1) : 0, percent ? percent + 1 : "");
 }
 
-/* The inside of "{name:TEXT}" when the word is that. */
+/* True for a word "{name:TEXT}"; *ret is TEXT. */
 static bool is_each(const char *word, const char *name, struct er_sv *ret)
 {
         size_t len = strlen(word), head = strlen(name);

@@ -1,6 +1,6 @@
 /*
- * build.c - see build.h. Nothing that is half made can be used: `activate` comes last, and whatever ends the build
- * otherwise, what it left is removed before the lock is let go.
+ * build.c - see build.h. A half-built environment cannot be used: `activate` is written last, and however else a build
+ * ends, what it left is removed before the lock is released.
  */
 #include "agent/environment/build.h"
 
@@ -30,22 +30,22 @@
 #define LOOK_MS 1000
 #define UNWANTED_MS 10000
 #define FAILURE_MAX (256u * 1024)
-#define OUTSIDE "tmp/end" /* the script writes there how to end what it starts outside of our tree (outside.h) */
+#define OUTSIDE "tmp/end" /* the script writes here how to stop what it starts outside our process tree (outside.h) */
 
 extern char **environ;
 
 struct build {
-        struct er_envdir env;          /* our own descriptors: the lock is ours */
-        const struct er_strv *secrets; /* (borrowed) the recipe's variables; NULL: none are needed */
+        struct er_envdir env;          /* with descriptors of our own: the lock is ours */
+        const struct er_strv *secrets; /* (borrowed) for the recipe's variables; NULL: it has none */
         struct er_activation activation;
         struct er_build_failure failure;
-        const char *tmp;       /* its directory for what lives no longer than the script */
-        struct er_str control; /* what came and is not a whole line yet */
-        bool listens;          /* progress is written for those who wait */
+        const char *tmp;       /* a directory for what the script needs only while it runs */
+        struct er_str control; /* an incomplete line */
+        bool listens;          /* somebody waits: write down the progress */
         bool unwanted;         /* ended because nobody waited */
 };
 
-/* --- what it says */
+/* --- what builds leave for others to read */
 
 void er_build_failure_release(struct er_build_failure *failure)
 {
@@ -126,13 +126,13 @@ static bool hear(struct build *b, int fd)
                 er_str_drop(&b->control, len + 1);
         }
         if (b->control.len > LINE_MAX_LEN)
-                er_str_reset(&b->control); /* no line of ours */
+                er_str_reset(&b->control); /* not a line of our protocol */
         return true;
 }
 
 /* --- the script */
 
-/* A large file, sent before: what is there may be half of it, or another of the same name. */
+/* Checks a large file that was sent earlier: it may be incomplete, or a different one of the same name. */
 static bool has_content(int files, const struct er_recipe_file *file)
 {
         char want[2 * ER_ENV_HASH + 1], have[ER_DIGEST_HEX];
@@ -167,14 +167,14 @@ static int unpack(struct build *b, struct er_err *err)
                                           err) < 0)
                                 return -1;
                 } else if (!has_content(files, file)) {
-                        unlinkat(files, file->name, 0); /* else it would be taken for the right one again */
+                        unlinkat(files, file->name, 0); /* otherwise it would be mistaken for the right one again */
                         return er_err_set(err, ER_NOT_FOUND, "%s has not been sent to this host", file->name);
                 }
         }
         return 0;
 }
 
-/* With the path in it: the same environment may be built elsewhere on this machine, below another root. */
+/* Contains the path, because the same environment may be built on this machine below another root. */
 static char *mark_of(const struct er_envdir *env)
 {
         return er_fmt("environment-%s-%016llx", env->hex, (unsigned long long)er_hash64(env->path, strlen(env->path)));
@@ -192,11 +192,11 @@ static void add_vars(const struct build *b, struct er_strv *vars)
         er_strv_addf(&ours, "ERRAND_TOOLS=%s/tools", env->agent->root);
         er_strv_addf(&ours, "ERRAND_CACHE=%s/cache", env->agent->root);
         er_strv_addf(&ours, "TMPDIR=%s/%s", env->path, b->tmp);
-        er_strv_addf(&ours, "ERRAND_ATTEMPT_ID=%s", mark); /* by this a leftover of it is known */
+        er_strv_addf(&ours, "ERRAND_ATTEMPT_ID=%s", mark); /* identifies processes that the build leaves behind */
         if (b->secrets)
                 er_recipe_vars(b->secrets, &ours);
         for (char *const *item = environ; *item; item++)
-                if (!er_starts(*item, ER_RECIPE_AUTH)) /* on this very machine: of the client that started us */
+                if (!er_starts(*item, ER_RECIPE_AUTH)) /* on the client's own machine, we inherit its variables */
                         er_strv_add(vars, *item);
         activation.set = ours;
         er_activation_apply(&activation, vars);
@@ -223,7 +223,7 @@ static _Noreturn void become_script(const struct build *b, const char *what, pid
         add_vars(b, &vars);
         if (chdir(prefix) < 0)
                 _exit(1);
-        /* out_fd may be 3 itself */
+        /* out_fd may itself be 3 */
         out_fd = fcntl(out_fd, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
         control_fd = fcntl(control_fd, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
         er_null_stdio();
@@ -236,10 +236,10 @@ static _Noreturn void become_script(const struct build *b, const char *what, pid
 
 static void wake_up(int sig)
 {
-        (void)sig; /* ppoll returns */
+        (void)sig; /* makes ppoll return */
 }
 
-/* Its wait status; or -1: it was ended, because nobody wants it. */
+/* Returns the script's wait status; -1: nobody wants the environment any more. */
 static int listen_to(struct build *b, pid_t script, int control_fd)
 {
         sigset_t chld, before;
@@ -274,13 +274,13 @@ static int listen_to(struct build *b, pid_t script, int control_fd)
                 struct pollfd p = {.fd = control_fd, .events = POLLIN};
 
                 if (poll(&p, 1, 0) <= 0)
-                        break; /* something it left behind holds the channel open */
+                        break; /* a process that it left behind holds the channel open */
         }
         sigprocmask(SIG_SETMASK, &before, NULL);
         return status;
 }
 
-/* Runs the script to its end. 0: it says that all is well; -1 with b->failure. */
+/* Runs the script to its end. 0: it succeeded; -1 with b->failure. */
 static int run_script(struct build *b, const char *what, int out_fd)
 {
         pid_t self = getpid(), script;
@@ -321,7 +321,7 @@ static void write_failure(struct build *b)
         er_auto(er_str) text = ER_STR_INIT;
 
         er_build_failure_read(&b->env, &before);
-        /* Who began to want it while it was being ended sees no failure, and starts the next. */
+        /* A build that was stopped as unwanted is no failure: whoever wanted it too late starts the next. */
         er_msg_u64(&text, ER_T_COUNT, before.count + (b->unwanted ? 0 : 1));
         er_msg_i64(&text, ER_T_TIME, er_now_ms());
         er_msg_text(&text, ER_T_MESSAGE, b->failure.message);
@@ -332,14 +332,14 @@ static void write_failure(struct build *b)
         er_file_write(b->env.fd, "failed", text.buf, text.len, 0600, false, NULL);
 }
 
-/* What was made goes first: it may be what filled the disk. */
+/* First removes what was built: it may be what filled the disk. */
 static void give_up(struct build *b)
 {
         er_auto(er_str) said = ER_STR_INIT;
 
         er_outside_end_of(b->env.fd, ER_ENVDIR_OUTSIDE, &said);
         er_str_reset(&said);
-        er_outside_end_of(b->env.fd, OUTSIDE, &said); /* a container goes on without the program that started it */
+        er_outside_end_of(b->env.fd, OUTSIDE, &said); /* a container outlives what started it */
         er_rmtree(b->env.fd, "prefix", NULL, NULL);
         if (said.len == 0)
                 er_rmtree(b->env.fd, "tmp", NULL, NULL);
@@ -355,8 +355,8 @@ static int write_activation(const struct build *b, struct er_err *err)
         return er_file_write(b->env.fd, "activate", text.buf, text.len, 0600, true, err);
 }
 
-/* Nobody waits for the disk: until all is on it the environment counts for this boot only, as a power cut may leave
-   files without their content. */
+/* Nobody waits for the disk: until everything is on it, the environment is good for this boot only, because a power cut
+   may leave files without their content. */
 static int keep(struct build *b, struct er_err *err)
 {
         er_rmtree(b->env.fd, "tmp", NULL, NULL);
@@ -386,11 +386,11 @@ static _Noreturn void build(struct build *b, pid_t guard)
                 _exit(1);
         prctl(PR_SET_CHILD_SUBREAPER, 1);
         prctl(PR_SET_NAME, "errand-env");
-        er_ptree_kill_traces(&left); /* of a build that was killed with its guard */
+        er_ptree_kill_traces(&left); /* left by a build that was killed together with its guard */
         log_fd = openat(b->env.fd, "log", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
         if (log_fd < 0)
                 er_agent_fail(b->env.agent, errno, &err, "write %s/log", b->env.path);
-        if (!er_outside_end_of(b->env.fd, OUTSIDE, &said)) /* it would write to what we make */
+        if (!er_outside_end_of(b->env.fd, OUTSIDE, &said)) /* it would write into what we build */
                 keep_text(&b->failure.message, er_sv(said.buf));
         else if (log_fd < 0 || unpack(b, &err) < 0)
                 keep_text(&b->failure.message, er_sv(err.message));
@@ -422,8 +422,9 @@ static _Noreturn void guard(struct build *b)
         _exit(0);
 }
 
-/* The lock, by an open file of its own, which wants nothing. It is had before the fork: how long the new process takes
-   until it runs does not matter then. 1: b->env is ours to build; 0: somebody else's; -1 with errno. */
+/* Takes the lock, with an open file of our own that does not count as wanting the environment. This happens before the
+   fork, so it does not matter how soon the new process runs. 1: b->env is ours to build; 0: somebody else has it; -1
+   with errno. */
 static int claim(const struct er_envdir *env, struct build *b)
 {
         int rc;
@@ -439,7 +440,7 @@ static int claim(const struct er_envdir *env, struct build *b)
         return rc == 1 && er_envdir_is_ready(&b->env) ? 0 : rc;
 }
 
-/* 0: all that the recipe's files name is among the secrets. */
+/* 0: the secrets have a value for every variable of the recipe. */
 static int have_secrets(const struct er_envdir *env, const struct er_strv *secrets, struct er_err *err)
 {
         er_auto(er_recipe) recipe = ER_RECIPE_INIT;
@@ -476,7 +477,7 @@ int er_build_start(const struct er_envdir *env, const struct er_strv *secrets, s
                 return -1;
         rc = claim(env, &b);
         if (rc == 1) {
-                unlinkat(b.env.fd, "progress", 0); /* of a build that was killed */
+                unlinkat(b.env.fd, "progress", 0); /* left by a build that was killed */
                 pid = fork();
         }
         if (rc != 1 || pid != 0) {
@@ -498,7 +499,7 @@ int er_build_start(const struct er_envdir *env, const struct er_strv *secrets, s
 
 int er_build_check(const struct er_envdir *env, int out_fd, struct er_build_failure *ret, struct er_err *err)
 {
-        er_autofree char *tmp = er_fmt("check-%d", (int)getpid()); /* several may look at once */
+        er_autofree char *tmp = er_fmt("check-%d", (int)getpid()); /* several checks may run at once */
         struct build b = {.env = *env, .tmp = tmp, .control = ER_STR_INIT};
         int rc;
 

@@ -1,8 +1,8 @@
 /* build_wait.c - see build_wait.h */
 #include "agent/environment/build_wait.h"
 
-#define STARTS_MAX 3 /* builders that end without a word */
-#define PAUSE_MS 20  /* between two looks at first; */
+#define STARTS_MAX 3 /* builders that may end without saying why */
+#define PAUSE_MS 20  /* between two looks, at first */
 #define PAUSE_MAX_MS 250
 #define ORPHANED_MS 20000
 
@@ -26,7 +26,7 @@ static enum er_build_news give_up(struct er_build_wait *wait, const char *why)
         return ER_BUILD_FAILED;
 }
 
-/* No builder could be started. Who was not given the secrets leaves it for a while to those who were. */
+/* No builder could be started. Without the secrets, we leave it for a while to those who have them. */
 static enum er_build_news cannot_start(struct er_build_wait *wait, const struct er_err *err)
 {
         bool is_secret = er_streq(err->provider_code, "secret");
@@ -60,9 +60,8 @@ static enum er_build_news look_at_progress(struct er_build_wait *wait)
 enum er_build_news er_build_wait_look(struct er_build_wait *wait)
 {
         er_auto(er_err) err = ER_ERR_INIT;
+        bool building = er_envdir_is_building(wait->env); /* first: a builder records the end, then unlocks */
         int rc;
-        bool building = er_envdir_is_building(
-                wait->env); /* before the rest: a builder writes the end first, then lets go */
 
         if (er_envdir_is_ready(wait->env))
                 return ER_BUILD_READY;

@@ -1,4 +1,4 @@
-/* env_requests.c - ENV, ENV_LIST, ENV_REMOVE, ENV_CHECK: environments as a client asks for them. */
+/* env_requests.c - ENV, ENV_LIST, ENV_REMOVE and ENV_CHECK: the requests about environments. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -23,7 +23,7 @@ static int read_hash(struct er_sv payload, const unsigned char **ret, struct er_
 
 struct env_stream {
         struct er_stream stream;
-        struct er_envdir env; /* wanted as long as the request is open */
+        struct er_envdir env; /* wanted while the request is open */
         struct er_strv secrets;
         struct er_build_wait wait;
 };
@@ -125,7 +125,7 @@ int er_do_env(struct er_serve *serve, const struct er_frame *frame, struct er_er
         if (read_hash(frame->payload, &hash, err) < 0 ||
             er_envdir_open(serve->agent, hash, recipe.ptr ? ER_ENVDIR_MAKE : ER_ENVDIR_WANT, &env, err) < 0)
                 return -1;
-        /* A newer errand may know better how to make the same: unless it is made, its recipe counts. */
+        /* A newer errand may have a better recipe for the same environment: unless it is built already, use that. */
         if (recipe.ptr && !er_envdir_is_ready(&env) && !er_envdir_is_building(&env) &&
             keep_recipe(&env, recipe, hash, err) < 0) {
                 er_envdir_release(&env);
@@ -141,7 +141,7 @@ int er_do_env(struct er_serve *serve, const struct er_frame *frame, struct er_er
         s->stream.due = 0;
         er_stream_add(serve, &s->stream, &env_ops, frame->id);
         if (!er_envdir_is_ready(&s->env))
-                tell(s, ER_F_EVENT); /* the number of failures before, at once */
+                tell(s, ER_F_EVENT); /* tells the number of earlier failures at once */
         return 0;
 }
 

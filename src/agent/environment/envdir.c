@@ -14,7 +14,7 @@
 #include "base/parse.h"
 #include "base/path.h"
 
-#define GOING_MS 5000 /* what is being removed has lost its name long before */
+#define GOING_MS 5000 /* removal renames the directory long before that */
 #define GOING_LOOK_MS 5
 
 enum lock_byte { BUILD = 0, WANT = 1 };
@@ -51,7 +51,7 @@ static bool is_locked(const struct er_envdir *env, enum lock_byte byte)
         return fcntl(env->lock_fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-/* Of the directory that still has its name: one that is being removed is called otherwise. */
+/* The directory still has its name: removal renames it first. */
 static bool is_in_place(const struct er_envdir *env)
 {
         struct stat ours, named;
@@ -150,7 +150,7 @@ int er_envdir_claim(struct er_envdir *env)
         return errno == EAGAIN || errno == EACCES ? 0 : -1;
 }
 
-/* The same, and nobody wants it or can come to want it. After 0 it is to be released soon. */
+/* Locks both bytes, so that nobody wants it and nobody can come to want it. After 0, release it soon. */
 static int claim_alone(struct er_envdir *env)
 {
         int rc = er_envdir_claim(env);
@@ -183,7 +183,7 @@ int er_envdir_each(const struct er_agent *agent, er_envdir_fn fn, void *arg, str
 
                 if (!er_parse_hex(er_sv(entry->d_name), hash, ER_ENV_HASH) ||
                     er_envdir_open(agent, hash, ER_ENVDIR_LOOK, &env, NULL) < 0)
-                        continue; /* it is going, or never was one */
+                        continue; /* it is being removed, or never was one */
                 rc = fn(arg, &env, hash, err);
                 er_envdir_release(&env);
         }
@@ -204,8 +204,8 @@ int er_envdir_remove(struct er_envdir *env, uint64_t *ret_freed, struct er_err *
                 er_err_set(err, ER_STATE, "environment %.12s is in use", env->hex);
                 return er_err_hint(err, "wait for the jobs that use it, or cancel them");
         }
-        (void)er_rmtree(AT_FDCWD, aside, ret_freed, NULL);           /* of a removal that was killed */
-        if (unlinkat(env->fd, "activate", 0) < 0 && errno != ENOENT) /* from now on it is not ready, whatever comes */
+        (void)er_rmtree(AT_FDCWD, aside, ret_freed, NULL);           /* left by a removal that was killed */
+        if (unlinkat(env->fd, "activate", 0) < 0 && errno != ENOENT) /* from now on it is not ready, whatever happens */
                 return er_agent_fail(env->agent, errno, err, "remove %s", env->path);
         if (rename(env->path, aside) < 0)
                 return er_agent_fail(env->agent, errno, err, "remove %s", env->path);

@@ -100,16 +100,15 @@ static void carry(int fd)
                 bool up_full = up.len > up.done, down_full = down.len > down.done;
                 struct pollfd p[4] = {
                         {.fd = up_full ? -1 : up.from, .events = POLLIN},
-                        {.fd = up_full ? fd : -1,
-                         .events = POLLOUT}, /* asked for nothing it would still tell, again and again, of an end */
+                        {.fd = up_full ? fd : -1, .events = POLLOUT}, /* else -1: it would report its end for ever */
                         {.fd = down_full ? -1 : down.from, .events = POLLIN},
                         {.fd = down.to, .events = down_full ? POLLOUT : 0},
                 };
 
                 if (poll(p, 4, -1) < 0 && errno != EINTR)
                         return;
-                if (p[1].revents & POLLERR ||
-                    p[3].revents & (POLLERR | POLLHUP)) /* reset, or nobody reads what comes from there */
+                /* Reset, or nobody reads what comes from there. */
+                if (p[1].revents & POLLERR || p[3].revents & (POLLERR | POLLHUP))
                         return;
                 move(&up, p[0].revents, p[1].revents, true);
                 move(&down, p[2].revents, p[3].revents, false);

@@ -6,8 +6,8 @@
 #include "agent/serve/serve.h"
 #include "base/io.h"
 
-#define GOT_ENOUGH                                                                                                     \
-        (256u * 1024) /* with so much not passed on, and a whole frame in it, no more is read from the child */
+/* With this much not passed on, and a whole frame in it, no more is read from the child. */
+#define GOT_ENOUGH (256u * 1024)
 
 struct worker_stream {
         struct er_stream stream;

@@ -1,4 +1,4 @@
-/* snapshots.c - see snapshots.h: looking at what is there, and taking away what nothing needs. */
+/* snapshots.c - see snapshots.h: reads what is there, and removes what nothing needs. */
 #include "agent/snapshot/snapshots.h"
 
 #include <dirent.h>
@@ -347,7 +347,7 @@ static bool is_stale(int at, const char *name)
                er_now_ms() - (int64_t)st.st_mtim.tv_sec * 1000 > STALE_PART_MS;
 }
 
-/* Whatever was left half-written in the lists' directory. */
+/* Removes what was left half-written in the directory of lists. */
 static void collect_half_trees(int root, const char *project_dir, bool dry, struct er_snapshots_gc *gc)
 {
         er_autofree char *path = er_fmt("%s/trees", project_dir);

@@ -26,7 +26,7 @@ struct er_tree_header {
 };
 struct er_tree_pack {
         char name[ER_PACK_NAME];
-        uint64_t size; /* it has at least so many bytes */
+        uint64_t size; /* its minimum size */
 };
 struct er_pack_location_record {
         uint32_t pack, reserved;
@@ -37,17 +37,17 @@ struct er_pack_record {
         uint64_t size;
 };
 
-/* Where the data of a record begins when its header ends at `at`. */
+/* Where the data of a record begins, when its header ends at `at`. */
 static inline uint64_t er_pack_data_offset(uint64_t at, uint64_t size)
 {
         return size >= ER_PACK_ALIGN_FROM ? (at + ER_PACK_ALIGN - 1) & ~(ER_PACK_ALIGN - 1) : at;
 }
 
-/* In a child, so that nobody waits for the disk: contents first, then the list, then the mark that says so. packs:
-   struct er_tree_pack of each that the list needs. */
+/* Writes a tree to the disk, in a child so that nobody waits: contents first, then the list, then the mark that it is
+   synced. packs: a struct er_tree_pack for each pack the list needs. */
 void er_tree_sync(int root, const char *dir, const char *hex, const struct er_str *packs);
 
-/* The kernel's boot id, NUL-padded; $ERRAND_BOOT_ID stands for it in tests. */
+/* The kernel's boot id, NUL-padded; $ERRAND_BOOT_ID replaces it in tests. */
 void er_boot_id(char ret[ER_BOOT_ID]);
 
 #endif

@@ -1,5 +1,5 @@
-/* tree_requests.c - TREES and TREE_PUT: the requests about snapshots (PROTOCOL.md section 4). The work is done by
- * upload.c. */
+/* tree_requests.c - TREES and TREE_PUT: the requests about snapshots (PROTOCOL.md, section 4). upload.c does the
+   work. */
 #include "agent/serve/serve.h"
 
 #include <poll.h>
@@ -11,9 +11,8 @@
 
 #define LISTED_MAX 16u
 #define BUSY_MS 50
-#define SILENCE_MS                                                                                                     \
-        20000 /* a client that sleeps must not keep others from bringing the same snapshot; $ERRAND_SILENCE_MS in      \
-                 tests */
+/* A client that sleeps must not keep others from sending the same snapshot. $ERRAND_SILENCE_MS in tests. */
+#define SILENCE_MS 20000
 
 int er_do_trees(struct er_serve *serve, const struct er_frame *frame, struct er_err *err)
 {
@@ -34,7 +33,7 @@ struct put {
         struct er_stream stream;
         int root;
         struct er_upload *upload;
-        bool busy; /* somebody else brings the same one: it is not the client who is silent */
+        bool busy; /* somebody else is sending the same one: the silence is not the client's fault */
 };
 
 static er_deadline silence(void)
@@ -58,7 +57,7 @@ static int answer_need(struct put *put, struct er_err *err)
         put->stream.due = put->busy ? er_deadline_in(BUSY_MS) : silence();
         if (rc != 0)
                 return rc < 0 ? -1 : 0;
-        /* More than a frame holds goes out as several fields' worth of frames; the last one is short of the limit. */
+        /* What does not fit into one frame goes out in several; the last one is below the limit. */
         do {
                 size_t len = need.len - sent < ER_NEED_CHUNK ? need.len - sent : ER_NEED_CHUNK;
 
@@ -103,11 +102,11 @@ static int look_again(struct er_stream *stream, struct er_err *err)
 
         if (put->busy)
                 return answer_need(put, err);
-        if (poll(&input, 1, 0) > 0) { /* it may be we who were slow */
+        if (poll(&input, 1, 0) > 0) { /* we may be the ones who were slow */
                 stream->due = er_deadline_in(BUSY_MS);
                 return 0;
         }
-        /* What has come is kept (er_upload_free), so that the next TREE_PUT goes on there. */
+        /* What has arrived is kept (er_upload_free), so that the next TREE_PUT continues from there. */
         er_err_set(err, ER_TRANSPORT, "the client stopped sending the snapshot");
         if (err) {
                 err->retryable = true;

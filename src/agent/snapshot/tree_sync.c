@@ -1,4 +1,4 @@
-/* tree_sync.c - a snapshot that has come is brought to the disk (snapshots.h). */
+/* tree_sync.c - writes a snapshot that has arrived to the disk (snapshots.h). */
 #include "agent/snapshot/tree_format.h"
 
 #include <errno.h>
@@ -17,11 +17,11 @@ static bool sync_packs(int root, const char *project_dir, const struct er_str *p
         er_autoclose int dir_fd = openat(root, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         for (size_t at = 0; at < packs->len; at += sizeof(struct er_tree_pack)) {
-                er_autoclose int fd = openat(dir_fd, packs->buf + at,
-                                             O_RDONLY | O_CLOEXEC | O_NOFOLLOW); /* its name comes first */
+                const char *name = packs->buf + at; /* the first member */
+                er_autoclose int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-                /* Also those of other trees: their own child may have been killed. It costs nothing where nothing is to
-                 * be written. */
+                /* Those of other trees too: the child that syncs them may have been killed. It costs nothing when there
+                   is nothing to write. */
                 if (fd < 0 || fsync(fd) < 0)
                         return false;
         }
@@ -43,7 +43,8 @@ void er_tree_sync(int root, const char *dir, const char *hex, const struct er_st
                 return;
         }
         if (child == 0) {
-                /* Twice, so that nobody has to wait for it; without the descriptors, so that the connection can end. */
+                /* Forks twice, so that nobody has to wait for it, and closes the descriptors, so that the connection
+                   can end. */
                 if (fork() != 0)
                         _exit(0);
                 for (fd = 0; fd < 3; fd++)
@@ -53,7 +54,7 @@ void er_tree_sync(int root, const char *dir, const char *hex, const struct er_st
         have_time = fd >= 0 && fstat(fd, &st) == 0;
         if (sync_packs(root, dir, packs) && have_time && fsync(fd) == 0 && er_fsync_parent(root, path) == 0 &&
             er_pwrite_full(fd, &synced, sizeof synced, offsetof(struct er_tree_header, synced)) == 0) {
-                /* The file's time says which snapshot is the newest; when the disk was done with it says nothing. */
+                /* The file's time says which snapshot is the newest, so it must not become the time of the sync. */
                 (void)!futimens(fd, (struct timespec[2]){st.st_atim, st.st_mtim});
                 (void)fsync(fd);
         }

@@ -16,7 +16,7 @@
 #include "proto/msg.h"
 
 #define LIST_MAX ((size_t)1 << 30)   /* bytes of one list of files */
-#define FLUSH_AT ((size_t)512 << 10) /* of pack data kept back for larger writes */
+#define FLUSH_AT ((size_t)512 << 10) /* of pack data held back to make larger writes */
 
 /* ---- The list */
 
@@ -36,7 +36,7 @@ int er_upload_begin(int root, struct er_sv fields, struct er_upload **ret, struc
         memcpy(up->hash, tree.ptr, ER_TREE_HASH);
         er_tree_hex(up->hash, up->hex);
         up->dir = er_snapshots_dir(up->project);
-        /* Named after the boot: nothing in it has been synced, so after a power cut it may hold zeros. */
+        /* Its name has the boot in it: nothing in it has been synced, so after a power cut it may hold zeros. */
         er_boot_id(boot);
         up->part_path = er_fmt("%s/packs/%s.%.8s.part", up->dir, up->hex, boot);
         up->count = (uint32_t)er_msg_get_u64(fields, ER_T_COUNT, 0);
@@ -56,7 +56,7 @@ void er_upload_free(struct er_upload *up)
 {
         if (!up)
                 return;
-        if (up->part >= 0 && up->pending.len && !up->failed) /* keep what has come, for the next try */
+        if (up->part >= 0 && up->pending.len && !up->failed) /* keep what has arrived for the next try */
                 (void)er_write_full(up->part, up->pending.buf, up->pending.len);
         er_close(&up->part);
         er_close(&up->hold);
@@ -112,7 +112,7 @@ int er_upload_part(struct er_upload *up, struct er_sv fields, struct er_err *err
         return 0;
 }
 
-/* ---- The part: an interrupted upload of the same tree is gone on with */
+/* ---- The part: an interrupted upload of the same tree is continued */
 
 static int fail_io(struct er_upload *up, int errnum, const char *what, struct er_err *err)
 {
@@ -120,7 +120,7 @@ static int fail_io(struct er_upload *up, int errnum, const char *what, struct er
 
         up->failed = true;
         er_err_errno(err, errnum, "%s %s", what, up->part_path);
-        if (errnum == ENOSPC || errnum == EDQUOT) { /* what has come is of no use, and its room is missed */
+        if (errnum == ENOSPC || errnum == EDQUOT) { /* what has arrived is useless, and its space is needed */
                 (void)!ftruncate(up->part, 0);
                 (void)unlinkat(up->root, up->part_path, 0);
         }
@@ -132,7 +132,7 @@ static int fail_io(struct er_upload *up, int errnum, const char *what, struct er
         return -1;
 }
 
-/* Finds what the part already holds; a record cut short stays open to be continued. Only the last one may be. */
+/* Finds what the part already holds. A record that is cut short (only the last can be) stays open and is continued. */
 static void read_part(struct er_upload *up, const unsigned char *map, uint64_t size, uint32_t *ret_open,
                       uint64_t *ret_open_at)
 {
@@ -151,7 +151,7 @@ static void read_part(struct er_upload *up, const unsigned char *map, uint64_t s
                         if (slot && data <= size && up->items[slot - 1].state != CONTENT_KNOWN) {
                                 *ret_open = slot - 1;
                                 *ret_open_at = at;
-                                return; /* continued at its end, which is the file's */
+                                return; /* continued at the end of the file */
                         }
                         break;
                 }
@@ -214,7 +214,7 @@ static void need_add(struct er_str *need, uint32_t index, uint64_t offset)
         er_str_addn(need, &offset, sizeof offset);
 }
 
-/* The one whose data is half there first: its data must follow what the part ends with. */
+/* Starts with the content that is half there, since its data must follow the end of the part. */
 static void make_need(const struct er_upload *up, struct er_str *need)
 {
         if (up->open_item != NO_ITEM)
@@ -236,7 +236,7 @@ int er_upload_list(struct er_upload *up, struct er_str *need, struct er_err *err
                                     (size_t)up->base.packs * sizeof(struct er_tree_pack));
         }
         if (!up->present)
-                up->present = er_snapshots_have(up->root, up->project, up->hash); /* the other upload brought it */
+                up->present = er_snapshots_have(up->root, up->project, up->hash); /* the other upload completed it */
         if (up->present)
                 return 0;
         er_upload_look(up);
@@ -246,7 +246,7 @@ int er_upload_list(struct er_upload *up, struct er_str *need, struct er_err *err
                 er_autofree char *name = er_fmt("%s.pack", up->hex);
                 er_autofree char *path = er_fmt("%s/packs/%s", up->dir, name);
 
-                /* A pack of that name may still serve other trees. */
+                /* Other trees may still use a pack of that name. */
                 for (unsigned n = 2; er_file_exists(up->root, path); n++) {
                         free(name);
                         free(path);
@@ -360,7 +360,7 @@ int er_upload_finish(struct er_upload *up, struct er_err *err)
                 result = er_merge_write(up, &merge, err);
         if (result < 0)
                 return -1;
-        er_close(&up->hold); /* all is in place; the child must not keep garbage collection away */
+        er_close(&up->hold); /* everything is in place; the child must not block garbage collection */
         er_tree_sync(up->root, up->dir, up->hex, &up->packs);
         return 0;
 }

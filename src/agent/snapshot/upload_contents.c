@@ -3,15 +3,15 @@
 
 #include "proto/msg.h"
 
-#define OTHER_TREES 3u /* looked through for contents, besides the base */
-/* Bytes that are rather sent again than looked for in other trees than the base. */
+#define OTHER_TREES 3u /* searched for contents, besides the base */
+/* Up to this many bytes, sending again is cheaper than searching trees other than the base. */
 #define LITTLE ((uint64_t)64 << 10)
 
 void er_upload_entry(const struct er_upload *up, size_t index, struct er_tree_entry *ret)
 {
         struct er_sv rest = er_svn(up->list.buf + up->items[index].at, up->list.len - up->items[index].at);
 
-        (void)er_tree_unpack(&rest, ret, NULL); /* was sound when it came */
+        (void)er_tree_unpack(&rest, ret, NULL); /* was checked when it arrived */
 }
 
 static uint64_t content_key(const unsigned char *hash)
@@ -22,7 +22,7 @@ static uint64_t content_key(const unsigned char *hash)
         return key;
 }
 
-/* The table's slot for this content: of the item that has it, or a free one. */
+/* The table's slot for this content: that of the item with it, or a free one. */
 static uint32_t *find_slot(const struct er_upload *up, const unsigned char *hash, uint64_t size)
 {
         for (size_t i = content_key(hash) & (up->table_size - 1);; i = (i + 1) & (up->table_size - 1)) {
@@ -146,7 +146,7 @@ void er_upload_look(struct er_upload *up)
 
         if (up->has_base)
                 look_through(up, &up->base);
-        /* Going through long lists takes longer than a little data. */
+        /* Searching long lists takes longer than sending a little data. */
         if (up->resolved == up->wanted || (up->has_base && wanted_bytes(up) <= LITTLE))
                 return;
         er_snapshots_list(up->root, up->project, OTHER_TREES, &hashes);

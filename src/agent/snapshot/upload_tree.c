@@ -11,7 +11,7 @@ void er_merge_release(struct er_merge *merge)
         free(merge->needs);
 }
 
-/* False: there is no such pack. */
+/* Notes that the tree needs these bytes. False: there is no such pack. */
 static bool need(struct er_merge *merge, uint64_t size, struct er_pack_location where)
 {
         if (where.pack == ER_NO_PACK)
@@ -31,7 +31,7 @@ static void add_item(const struct er_upload *up, size_t index, struct er_merge *
         struct er_tree_entry entry;
 
         er_upload_entry(up, index, &entry);
-        (void)need(merge, entry.size, where); /* it is one that we made */
+        (void)need(merge, entry.size, where); /* we made this location ourselves */
         er_tree_pack(&merge->body, &entry);
         er_str_addn(&merge->body, &record, sizeof record);
         merge->count++;
@@ -50,7 +50,7 @@ static void drop(struct er_merge *merge, const struct er_tree_packed *old)
                 merge->bytes -= size;
 }
 
-/* The next of what came, or of what is gone; path.ptr is NULL at the end. */
+/* The next path that arrived, or that is gone; path.ptr is NULL at the end. */
 struct next {
         size_t item;
         struct er_sv path;
@@ -73,12 +73,12 @@ static void next_gone(struct er_sv *gone, struct er_sv *ret_path)
                 *ret_path = er_svn(NULL, 0);
 }
 
-/* The base without what is gone or replaced, and the entries that came, in order. What stays is copied in long runs:
-   mostly it is nearly all of a long list, so each of its entries is only skipped over. */
+/* Merges, in order, the base without what is gone or replaced, and the entries that arrived. What stays is usually
+   nearly all of a long list, so its entries are only skipped over and copied in long runs. */
 static int merge_base(const struct er_upload *up, struct er_merge *merge, struct er_err *err)
 {
         struct er_sv rest = up->base.body, gone = er_svn(up->gone.buf, up->gone.len), gone_path;
-        const char *kept = rest.ptr; /* begin of what is to be copied */
+        const char *kept = rest.ptr; /* start of the run to be copied */
         struct er_tree_packed old;
         struct er_pack_location where;
         struct next next = {0};
@@ -138,7 +138,7 @@ int er_merge_make(const struct er_upload *up, struct er_merge *ret, struct er_er
         return -1;
 }
 
-/* Only packs that some entry needs stay in the list: one that is named for nothing would be missed when it is gone. */
+/* Only packs that some entry needs stay in the list: the tree must not depend on the others. */
 static int choose_packs(struct er_upload *up, struct er_merge *merge, struct er_err *err)
 {
         er_autofree uint32_t *numbers = er_calloc(merge->packs + 1, sizeof *numbers);

@@ -35,8 +35,8 @@ struct packs {
         int root;
         const char *dir; /* (borrowed) the project's */
         const struct er_tree_file *tree;
-        struct pack *items; /* (owned) tree->packs of them */
-        bool *damaged;      /* (borrowed) set when the fault is the snapshot's; may be NULL */
+        struct pack *items; /* (owned) tree->packs items */
+        bool *damaged;      /* (borrowed) set when the snapshot is at fault; may be NULL */
 };
 
 static void packs_release(struct packs *packs)
@@ -81,7 +81,7 @@ static int pack_get(struct packs *packs, struct er_pack_location where, uint64_t
         return 0;
 }
 
-/* ---- Directories: the path of open ones from the work directory down to where we are */
+/* ---- Directories: the open ones from the work directory down to the current one */
 
 struct trail {
         int fds[DEPTH_MAX];     /* fds[0] is the work directory (borrowed) */
@@ -97,7 +97,7 @@ static void trail_release(struct trail *trail)
         er_str_release(&trail->path);
 }
 
-/* Common length of the open path with dir, in whole components: how many levels may stay. */
+/* How many components the open path has in common with dir: that many levels stay open. */
 static void trail_leave(struct trail *trail, struct er_sv dir)
 {
         while (trail->depth) {
@@ -155,7 +155,8 @@ static int copy_data(int fd, const struct pack *pack, uint64_t offset, uint64_t 
                         ssize_t n = copy_file_range(pack->fd, &from, fd, NULL, (size_t)(size - done), 0);
 
                         if (n <= 0)
-                                break; /* another file system, an old kernel: the plain way below says what is wrong */
+                                break; /* another file system, an old kernel: the plain copy below reports real errors
+                                        */
                         done += (uint64_t)n;
                 }
         }
@@ -216,11 +217,11 @@ static void packs_init(struct packs *packs, int root, const char *dir, const str
                 .root = root, .dir = dir, .tree = tree, .items = er_calloc(tree->packs + 1, sizeof(struct pack))};
 }
 
-/* Whether to go on is asked every so many entries and bytes. */
+/* go_on is called every so many entries and bytes. */
 struct asker {
         bool (*go_on)(void *arg);
         void *arg;
-        bool damaged; /* what came of it */
+        bool damaged; /* its answer */
         uint64_t entries, bytes;
 };
 #define ASK_ENTRIES 256u
@@ -302,7 +303,7 @@ static void cursor_next(struct cursor *c)
         c->more = er_tree_file_skip(&c->rest, &c->packed, &c->where, NULL);
 }
 
-/* False when more than limit differ, or a list is damaged. Both are long and mostly the same. */
+/* False when more than `limit` entries differ, or a list is damaged. Both lists are long and mostly the same. */
 static bool find_difference(const struct er_tree_file *from, const struct er_tree_file *to, size_t limit,
                             struct difference *ret)
 {
@@ -335,7 +336,7 @@ static bool find_difference(const struct er_tree_file *from, const struct er_tre
         return a.more == 0 && b.more == 0;
 }
 
-/* Takes away what is gone or changed, and directories that became empty by it. */
+/* Removes what is gone or changed, and the directories that this leaves empty. */
 static int take_away(int work, struct er_sv old, struct er_err *err)
 {
         er_autofree char *path = NULL;
@@ -379,7 +380,7 @@ static int apply(int root, const char *dir, const struct difference *difference,
 
 /* ---- The spare */
 
-/* A spare is not brought to the disk, so it is good for this boot only: "<hex of the tree>.<begin of the boot id>". */
+/* A spare is not synced, so it is good for this boot only: "<hex of the tree>.<start of the boot id>". */
 #define BOOT_PART 8u
 #define SPARE_NAME (ER_TREE_HEX + BOOT_PART + 1)
 
@@ -403,7 +404,7 @@ static bool is_spare_of_this_boot(const char *name)
                memcmp(name + ER_TREE_HEX, boot, BOOT_PART) == 0;
 }
 
-/* The name of some spare of the project (owned), or NULL. */
+/* The name of a spare of the project (owned), or NULL. */
 static char *find_spare(int root, const char *dir)
 {
         er_autofree char *path = er_fmt("%s/spare", dir);
@@ -422,7 +423,7 @@ static char *find_spare(int root, const char *dir)
         return name;
 }
 
-/* The spare of another tree, when little differs. False: nothing was taken. */
+/* Takes the spare of a different tree, if little differs. False: nothing was taken. */
 static bool take_near_spare(int root, const char *dir, const char *project, const struct er_tree_file *tree, int at,
                             const char *name)
 {
@@ -467,7 +468,7 @@ int er_worktree_make(int root, const char *project, const unsigned char hash[ER_
         if (!take_near_spare(root, dir, project, &tree, at, name))
                 result = materialise(root, dir, &tree, at, name, &asker, err);
         if (result < 0 && asker.damaged)
-                er_tree_file_condemn(root, project, hash); /* the next one sends it again */
+                er_tree_file_condemn(root, project, hash); /* the next client sends it again */
         er_tree_file_release(&tree);
         return result;
 }
@@ -496,7 +497,7 @@ static void become_idle(void)
         (void)syscall(SYS_ioprio_set, 1 /* this process */, 0, 3 << 13 /* IOPRIO_CLASS_IDLE, linux/ioprio.h */);
 }
 
-/* Only the spare of `keep` stays; half-made ones of others that nobody works on (we hold the lock) go too. */
+/* Removes all spares but that of `keep`, including half-made ones: we hold the lock, so nobody is working on them. */
 static void drop_other_spares(int spares, const char *keep)
 {
         int fd = openat(spares, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
