@@ -13,7 +13,7 @@ enum recipe_tag {
         R_NAME = 5,        /* s */
         R_MODE = 6,        /* u */
         R_DATA = 7,        /* s: the content */
-        R_PATH = 8,        /* s: or where it lies on the submitter's machine, */
+        R_PATH = 8,        /* s: or its path on the submitter's machine, */
         R_SIZE = 9,        /* u: with its size */
         R_CONTENT = 10,    /* s: and hash */
         R_SECRET = 11,     /* s*: the name of a variable */
@@ -73,7 +73,7 @@ void er_recipe_encode(const struct er_recipe *recipe, struct er_str *out)
         }
 }
 
-/* What is shorter would be found everywhere, and a user's name is no secret; but a token may stand in its place. */
+/* Anything shorter would be found everywhere. A user's name is not secret, but a token may stand in its place. */
 #define MASKED_MIN 4
 #define MASKED_USER_MIN 16
 
@@ -85,7 +85,7 @@ static int hex_digit(char c)
                                       : -1;
 }
 
-/* As it is, and as the server gets it. */
+/* As written, and as the server gets it. */
 static void add_masked(struct er_strv *words, struct er_sv text)
 {
         er_auto(er_str) plain = ER_STR_INIT;
@@ -112,7 +112,8 @@ static int longer_first(const void *a, const void *b)
         return first < second ? 1 : first > second ? -1 : 0;
 }
 
-/* Whole, and the password and a token alone, as tools show them; one a line, none behind a part of itself. */
+/* The whole, and the password or token alone, as tools show them; one per line, longer ones before parts of
+   themselves. */
 static void add_mask(const struct er_strv *values, struct er_str *out)
 {
         struct er_strv words = ER_STRV_INIT;
@@ -165,13 +166,13 @@ static bool is_text(struct er_sv value)
         return value.len > 0 && !memchr(value.ptr, '\0', value.len);
 }
 
-/* One part of a path, since it is written below files/. */
+/* One component of a path, since it is written below files/. */
 static bool is_name(struct er_sv value)
 {
         return is_text(value) && value.len <= 255 && value.ptr[0] != '.' && !memchr(value.ptr, '/', value.len);
 }
 
-/* Of a variable: it comes to stand in a shell's words. */
+/* A variable's name, which will appear in shell code. */
 static bool is_variable(struct er_sv value)
 {
         for (size_t i = 0; i < value.len; i++)

@@ -12,14 +12,14 @@
 
 #define ER_ENV_HASH 32
 #define ER_RECIPE_MAX (900u * 1024)   /* encoded */
-#define ER_RECIPE_AUTH "ERRAND_AUTH_" /* how variables begin that stand for what is secret in an address */
+#define ER_RECIPE_AUTH "ERRAND_AUTH_" /* prefix of variables that stand for secrets in addresses */
 
 struct er_recipe_file {
-        char *name; /* one part of a path: it comes to be files/<name> */
+        char *name; /* one component of a path: it becomes files/<name> */
         struct er_str data;
         uint32_t mode;
-        /* A large one (a wheel) is not in the recipe; its bytes are sent beside it. */
-        char *path; /* NULL: the content is data; else where it lies here (absolute) */
+        /* A large file (a wheel) is not in the recipe; its content is sent separately. */
+        char *path; /* NULL: the content is `data`; else its path here (absolute) */
         uint64_t size;
         unsigned char hash[ER_ENV_HASH]; /* of its content, when path is set */
 };
@@ -27,11 +27,11 @@ struct er_recipe_file {
 struct er_recipe {
         unsigned char hash[ER_ENV_HASH]; /* of the declaration */
         char *summary;                   /* one line for lists: "pip: numpy, torch==2.1; apt: ffmpeg" */
-        char *declaration;               /* readable, canonical, one thing a line: "pip numpy==1.26.4" */
+        char *declaration;               /* readable, canonical, one item per line: "pip numpy==1.26.4" */
         struct er_recipe_file *files;    /* "build.sh" among them */
         size_t file_count, file_cap;
-        struct er_strv secrets; /* names of variables that building it takes; ${NAME} stands for them in the files */
-        struct er_strv values;  /* "NAME=value" of these, as far as they are at hand here: never encoded, and wiped */
+        struct er_strv secrets; /* names of variables that the build needs; ${NAME} in the files stands for them */
+        struct er_strv values;  /* "NAME=value" of those known here: never encoded, and wiped */
 };
 #define ER_RECIPE_INIT {0}
 
@@ -39,8 +39,8 @@ void er_recipe_release(struct er_recipe *recipe);
 /* Appends a file with this content (copied). */
 struct er_recipe_file *er_recipe_add(struct er_recipe *recipe, const char *name, struct er_sv data, uint32_t mode);
 void er_recipe_encode(const struct er_recipe *recipe, struct er_str *out);
-/* A build's variables: the values ("NAME=value"), ERRAND_SECRETS with their names, and ERRAND_MASKED with what no log
-   may show, one a line. */
+/* Adds a build's variables: the values ("NAME=value"), ERRAND_SECRETS with their names, and ERRAND_MASKED with what no
+   log may show, one per line. */
 void er_recipe_vars(const struct er_strv *values, struct er_strv *env);
 /* Fills a released or fresh recipe. ER_REMOTE when damaged. */
 int er_recipe_decode(struct er_sv data, struct er_recipe *ret, struct er_err *err);

@@ -27,7 +27,7 @@ enum spec_tag {
 
 #define CPUS_MAX 1000000u
 
-/* The members that are alike, so that reading, writing and releasing cannot disagree. */
+/* Members of the same kind, so that reading, writing and releasing cannot disagree. */
 static const struct text_member {
         enum spec_tag tag;
         size_t offset;
@@ -94,7 +94,7 @@ static int damaged(struct er_spec *spec, struct er_err *err, const char *what)
         return er_err_set(err, ER_REMOTE, "a damaged job spec: %s", what);
 }
 
-/* A text that becomes a C string: no NUL in it. */
+/* Text that becomes a C string: no NUL in it. */
 static bool is_text(struct er_sv value)
 {
         return value.len == 0 || !memchr(value.ptr, '\0', value.len);
@@ -149,7 +149,7 @@ static void take_number(struct er_spec *spec, const struct er_field *f)
         case S_SYNC:
                 spec->sync = v != 0;
                 break;
-        default: /* of a newer version */
+        default: /* from a newer version */
                 break;
         }
 }

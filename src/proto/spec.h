@@ -22,17 +22,17 @@ struct er_spec {
         struct er_strv env;     /* "K=V" */
         struct er_strv secrets; /* names */
         struct er_strv outputs; /* globs, relative to the directory the command runs in */
-        struct er_strv hosts;   /* asked for, in order; "any"; empty: local */
+        struct er_strv hosts;   /* as asked for, in order; "any"; empty: local */
         uint32_t cpus;          /* at least 1 */
-        uint64_t memory;        /* bytes; 0: not asked */
+        uint64_t memory;        /* bytes; 0: not asked for */
         uint32_t gpus;
         int64_t time_limit_ms; /* 0: none */
-        int64_t grace_ms;      /* TERM to KILL; 0: 10 s */
+        int64_t grace_ms;      /* from TERM to KILL; 0: 10 s */
         uint32_t retries;      /* new attempts after lost ones */
         bool sync;             /* files travel */
         bool has_tree;         /* tree is known: the snapshot has been taken */
         unsigned char tree[ER_TREE_HASH];
-        bool has_environment; /* its recipe (recipe.h) has this hash */
+        bool has_environment; /* the hash of its recipe (recipe.h) */
         unsigned char environment[ER_TREE_HASH];
 };
 #define ER_SPEC_INIT {.cpus = 1, .sync = true}

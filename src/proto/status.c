@@ -51,8 +51,8 @@ static int small_number(uint64_t value, int max)
         return value > (uint64_t)max ? max : (int)value;
 }
 
-/* A newer agent may use numbers that this build does not know, a damaged one any. They become known ones, so that no
-   reader has to doubt them. */
+/* A newer agent may use numbers that this build does not know, and damaged bytes may be any number. They become known
+   ones, so that no reader has to check. */
 static void know_numbers(struct er_status *s)
 {
         if (s->end > ER_END_LOST)

@@ -12,7 +12,7 @@ static void put(unsigned char *p, uint64_t value, size_t bytes)
                 p[i] = (unsigned char)(value >> (8 * i));
 }
 
-/* Written out, because compilers then see that it is one load. */
+/* Written out, because compilers recognize this as one load. */
 static uint32_t get32(const unsigned char *p)
 {
         return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;

@@ -26,12 +26,12 @@ struct er_tree_entry {
 };
 
 void er_tree_pack(struct er_str *out, const struct er_tree_entry *entry);
-/* Takes one entry off *rest: 1, 0 at the end, -1 when damaged or unsafe (ER_REMOTE). Views point into rest. */
+/* Takes one entry off *rest: 1; 0 at the end; -1 when damaged or unsafe (ER_REMOTE). Views point into rest. */
 int er_tree_unpack(struct er_sv *rest, struct er_tree_entry *ret, struct er_err *err);
 /*
- * For going over a long list of which little matters: the bytes of the next entry, without a look at what they say. Two
- * entries are the same if and only if their bytes are. 1, 0 at the end, -1 when the lengths do not fit. What is used of
- * it, other than for comparing, must go through er_tree_unpack.
+ * For going through a long list of which little matters: the bytes of the next entry, unparsed. Two entries are equal
+ * if and only if their bytes are. 1; 0 at the end; -1 when the lengths do not fit. Anything used for more than
+ * comparing must go through er_tree_unpack.
  */
 struct er_tree_packed {
         struct er_sv all;
@@ -40,13 +40,13 @@ struct er_tree_packed {
 int er_tree_skip(struct er_sv *rest, struct er_tree_packed *ret, struct er_err *err);
 /* Size and hash (ER_TREE_HASH bytes, borrowed) if it is a file. */
 bool er_tree_packed_file(const struct er_tree_packed *packed, uint64_t *ret_size, const unsigned char **ret_hash);
-/* Their order in a list. */
+/* Compares paths in the order of a list. */
 int er_tree_path_compare(struct er_sv a, struct er_sv b);
 /* GONE lists: u32 length | path ... */
 void er_tree_pack_path(struct er_str *out, struct er_sv path);
 int er_tree_unpack_path(struct er_sv *rest, struct er_sv *ret, struct er_err *err);
-/* Order-independent: the sum over entries of er_hash64(packed entry). A difference applied to the wrong base is
- * noticed. */
+/* The sum over entries of er_hash64(packed entry), independent of their order. It shows when a difference was applied
+   to the wrong base. */
 uint64_t er_tree_entry_sum(const struct er_tree_entry *entry);
 
 #endif

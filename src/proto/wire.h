@@ -1,8 +1,8 @@
 /*
- * wire.h - the numbers of the protocol between errand and errand-agent. PROTOCOL.md says what they mean.
+ * wire.h - the numbers of the protocol between errand and errand-agent. PROTOCOL.md explains them.
  *
- * A number is never changed and never used again: append. tests/unit/check-numbers finds one that is given out twice.
- * A field's type follows from its tag.
+ * A number is never changed and never reused: append. tests/unit/check-numbers finds one that is given out twice. A
+ * field's type follows from its tag.
  *
  * These tags are also the fields of the records that the agent keeps on its disk (PROTOCOL.md, section 9). A spec and a
  * recipe travel inside one field and have numbers of their own: see spec.c and recipe.c.
@@ -39,7 +39,7 @@ enum er_frame_type {
         ER_F_BLOB_END = 14,
         ER_F_LIST = 15, /* -> ENTRY*, END */
         ER_F_GET = 16,  /* -> DATA*, END */
-        ER_F_PUT = 17,  /* whole small thing -> OK; or a large file: -> OK {OFFSET}, then DATA*, PUT_END -> OK */
+        ER_F_PUT = 17,  /* something small at once -> OK; or a large file: -> OK {OFFSET}, then DATA*, PUT_END -> OK */
         ER_F_DATA_IN = 18,
         ER_F_PUT_END = 19,
         ER_F_REMOVE = 20,      /* -> OK {FREED} */
@@ -48,8 +48,8 @@ enum er_frame_type {
         ER_F_ENV = 23,         /* -> EVENT*, OK when the environment is ready */
         ER_F_ENV_LIST = 24,    /* -> ENTRY*, END */
         ER_F_ENV_REMOVE = 25,  /* -> OK {FREED} */
-        ER_F_ENV_CHECK = 26,   /* -> OK: all that was declared is there */
-        ER_F_DATA_FETCH = 27,  /* -> EVENT*, OK when the file is there, whole */
+        ER_F_ENV_CHECK = 26,   /* -> OK: everything declared is there */
+        ER_F_DATA_FETCH = 27,  /* -> EVENT*, OK when the whole file is there */
         ER_F_DATA_LIST = 28,   /* -> ENTRY*, END */
         ER_F_DATA_REMOVE = 29, /* -> OK {FREED} */
 
@@ -140,7 +140,7 @@ enum er_tag {
         ER_T_GPU = 71,               /* m*: INDEX, NAME, MEMORY, MEMORY_FREE, UTIL, RUNNING (1: taken by an attempt) */
         ER_T_NAME = 72,              /* s */
         ER_T_UTIL = 73,              /* u: percent */
-        ER_T_MEMORY_UNRESERVED = 74, /* u: bytes not promised to attempts */
+        ER_T_MEMORY_UNRESERVED = 74, /* u: bytes not reserved by attempts */
         ER_T_ABSENT = 75,            /* s*: programs a doctor asks for that are not there (git, rsync, python3, ...) */
         ER_T_FOLLOW = 76,            /* u: 0: send no log, only events */
         ER_T_PID = 77,               /* u */
@@ -151,8 +151,8 @@ enum er_tag {
         ER_T_MOUNT_NOEXEC = 82,      /* u: 1: ROOT is on a noexec mount */
         ER_T_USER = 83,              /* s */
         ER_T_OS = 84,                /* s: PRETTY_NAME of /etc/os-release */
-        ER_T_ATTEMPT_ID = 85,        /* s: random, unique for ever: ERRAND_ATTEMPT_ID of the job's processes */
-        ER_T_RETRYABLE = 86,         /* u: 1: trying the same again can help */
+        ER_T_ATTEMPT_ID = 85,        /* s: random, unique: ERRAND_ATTEMPT_ID of the job's processes */
+        ER_T_RETRYABLE = 86,         /* u: 1: trying again may help */
         ER_T_PROVIDER_CODE = 87,     /* s: of an ERROR: "snapshot" */
         ER_T_PID_START = 88,         /* u: field 22 of /proc/PID/stat: tells a process from a later one with its PID */
         ER_T_ENVIRONMENT = 89,       /* s: 32 bytes, hash of an environment */
@@ -160,11 +160,11 @@ enum er_tag {
         ER_T_URL = 91,               /* s */
         ER_T_SUM = 92,               /* s: "sha256=HEX", also sha512 and md5 */
         ER_T_UNPACK = 93,            /* u: 1: an archive is unpacked beside itself */
-        ER_T_CPU_BUSY = 94,          /* u: ms that all cpus together have worked since the boot ... */
-        ER_T_CPU_TOTAL = 95,         /* u: ... of so many that have passed */
+        ER_T_CPU_BUSY = 94,          /* u: ms that all cpus together have worked since boot ... */
+        ER_T_CPU_TOTAL = 95,         /* u: ... out of this many */
         ER_T_ACTIVE = 96,            /* u: 1: only attempts that have not ended */
         ER_T_RSS = 97,               /* u: bytes, the tree's sum at ... */
-        ER_T_USED = 98,              /* i: ... the time when what an attempt uses was looked at last */
+        ER_T_USED = 98,              /* i: ... the time of the last sample */
         ER_T_LISTENER = 99,          /* s: the path of its socket */
         ER_T_PLATFORM = 100,         /* s: "python=3.11 machine=x86_64 ..." */
         ER_T_LINGER = 101,           /* u: ms a listener waits for a client; in a HELLO: the client could use one */
@@ -172,7 +172,7 @@ enum er_tag {
 
 /* The life of an attempt on its host, in order. */
 enum er_state {
-        ER_STATE_WAITING = 1, /* not on the host yet; of an agent: its environment is being made, DETAIL says how far */
+        ER_STATE_WAITING = 1, /* not on the host yet; from an agent: the environment is being built */
         ER_STATE_QUEUED = 2,
         ER_STATE_STARTING = 3,
         ER_STATE_RUNNING = 4,
@@ -181,7 +181,7 @@ enum er_state {
 
 /* STATE of an environment. */
 enum er_env_state {
-        ER_ENV_STATE_NONE = 0, /* never built, or a build was broken off */
+        ER_ENV_STATE_NONE = 0, /* never built, or a build was interrupted */
         ER_ENV_STATE_BUILDING = 1,
         ER_ENV_STATE_READY = 2,
         ER_ENV_STATE_FAILED = 3, /* MESSAGE says why */
@@ -212,8 +212,8 @@ enum er_reason {
         ER_REASON_REBOOT = 10, /* lost: the host was rebooted */
         ER_REASON_KILLED = 11, /* lost: the supervisor was killed */
         ER_REASON_HOST = 12,   /* the host cannot be reached or used; never after a start */
-        ER_REASON_SECRET = 13, /* a secret's value is not at hand */
-        ER_REASON_GONE = 14,   /* lost: the host knows nothing of it any more */
+        ER_REASON_SECRET = 13, /* the value of a secret is not available */
+        ER_REASON_GONE = 14,   /* lost: the host no longer knows it */
         ER_REASON_ROOM = 15,   /* no host could ever fit it */
 };
 

@@ -1,4 +1,4 @@
-/* data_requests.c - DATA_FETCH, DATA_LIST, DATA_REMOVE (PROTOCOL.md section 8), each done by a helper process. */
+/* data_requests.c - DATA_FETCH, DATA_LIST and DATA_REMOVE (PROTOCOL.md, section 8), each done by a helper process. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,13 +17,13 @@
 #include "base/path.h"
 
 #define OF_MAX 4096u
-#define NAME_MAX_LEN 200u /* with what is put behind it, a file system's 255 are kept */
+#define NAME_MAX_LEN 200u /* with a suffix, still within a file system's 255 */
 #define PIECE (1u << 20)
 #define EVERY_MS 200
-#define ALIVE_MS 2000 /* said so often also when nothing has changed */
+#define ALIVE_MS 2000 /* how often to report when nothing has changed */
 #define WAIT_MS 200
 
-/* --- one that comes */
+/* --- a transfer */
 
 struct coming {
         struct er_worker *worker;
@@ -34,12 +34,12 @@ struct coming {
         enum er_digest_kind kind;
         char sum[ER_DIGEST_HEX];
         struct er_download_facts facts;
-        const char *doing; /* beside the bytes */
+        const char *doing; /* what is being done, other than moving bytes */
         uint64_t at, told_at;
         er_deadline tell_due, alive_due;
 };
 
-/* Whoever asked is told how far it is; when nobody is left to hear it, this ends the process. */
+/* Reports the progress to the client. When the client is gone, this ends the process. */
 static void tell(struct coming *c, bool now)
 {
         struct er_str *out = &c->worker->out;
@@ -95,7 +95,7 @@ static int finish(struct coming *c, bool was_there, struct er_err *err)
 
 /* --- checksums */
 
-/* "sha256=HEX", as the client has checked it. */
+/* "sha256=HEX", already checked by the client. */
 static int read_sum(struct coming *c, struct er_err *err)
 {
         er_autofree char *sum = er_msg_dup(c->worker->payload, ER_T_SUM);
@@ -127,7 +127,7 @@ static int sum_of(struct coming *c, const char *name, char hex[ER_DIGEST_HEX], s
         return er_digest_file(c->dir_fd, name, c->kind, more_checked, c, hex, err);
 }
 
-/* 0: it is what was said; else the file goes, as it can only do harm. */
+/* 0: the checksum matches. Otherwise the file is removed, as it can only do harm. */
 static int check_sum(struct coming *c, const char *name, struct er_err *err)
 {
         char hex[ER_DIGEST_HEX];
@@ -147,7 +147,7 @@ static int check_sum(struct coming *c, const char *name, struct er_err *err)
         return er_err_hint(err, "either the checksum given is wrong, or somebody has changed the file");
 }
 
-/* 1: what is there already is the right one. */
+/* 1: the file is already there, and is the right one. */
 static int is_there(struct coming *c, struct er_err *err)
 {
         char hex[ER_DIGEST_HEX];
@@ -169,7 +169,7 @@ static int is_there(struct coming *c, struct er_err *err)
 
 /* --- the part */
 
-/* One at a time; the others wait, and find it done. */
+/* One at a time; others wait, and find it done. */
 static int take_part(struct coming *c, struct er_err *err)
 {
         for (;;) {
@@ -201,7 +201,7 @@ static void drop_part(struct coming *c)
         unlinkat(c->dir_fd, c->of, 0);
 }
 
-/* A part of something else is no beginning of this. */
+/* A part of something else is not the beginning of this. */
 static int know_part(struct coming *c, struct er_err *err)
 {
         er_auto(er_str) now = ER_STR_INIT;
@@ -259,7 +259,7 @@ static int download(struct coming *c, struct er_err *err)
         if (take_part(c, err) < 0)
                 return -1;
         if (c->has_sum)
-                there = is_there(c, err); /* nobody need be asked */
+                there = is_there(c, err); /* no need to ask the server */
         if (there == 0) {
                 begin_to(c, NULL);
                 if (er_download_look(&download, &c->facts, err) < 0)
@@ -278,7 +278,7 @@ static int download(struct coming *c, struct er_err *err)
         return put_in_place(c, err);
 }
 
-/* --- from a place on this host */
+/* --- from a path on this host */
 
 static int copy_file(struct coming *c, const char *from, const struct stat *st, struct er_err *err)
 {
@@ -309,7 +309,7 @@ static int copy_file(struct coming *c, const char *from, const struct stat *st, 
         return put_in_place(c, err);
 }
 
-/* What is there goes when the new one is in its place, and comes back when that fails. */
+/* Removes the old directory once the new one is in place, and restores it when that fails. */
 static int replace_dir(const struct coming *c, const char *new, struct er_err *err)
 {
         er_autofree char *old = er_fmt("./%s.old", c->part);
@@ -467,7 +467,7 @@ static int take_name(struct coming *c, struct er_err *err)
 
 static int bring(struct coming *c, struct er_err *err)
 {
-        if (!c->url) { /* it has been PUT here: is it whole? */
+        if (!c->url) { /* it was PUT here: is it complete? */
                 if (!er_file_exists(c->dir_fd, c->name))
                         return er_err_set(err, ER_NOT_FOUND, "%s is not there", c->name);
                 return check_sum(c, c->name, err) < 0 ? -1 : finish(c, false, err);
@@ -486,7 +486,7 @@ static int fetch(struct er_worker *worker, struct er_err *err)
                 struct stat st;
 
                 if (c.part_fd >= 0 && fstat(c.part_fd, &st) == 0 && st.st_size == 0)
-                        drop_part(&c); /* nothing has come of it */
+                        drop_part(&c); /* nothing of it has arrived */
                 return -1;
         }
         if (!er_msg_get_u64(worker->payload, ER_T_UNPACK, 0))
@@ -497,7 +497,7 @@ static int fetch(struct er_worker *worker, struct er_err *err)
         if (unpack(&c, err) < 0)
                 return -1;
         er_str_addn(&worker->out, answer.buf, answer.len);
-        return 0; /* what it holds goes with this process */
+        return 0; /* the process ends, and its memory with it */
 }
 
 int er_do_data_fetch(struct er_serve *serve, const struct er_frame *frame, struct er_err *err)

@@ -26,6 +26,6 @@ void er_datadir_link(const struct er_agent *agent, const char *project, int atte
         er_autofree char *path = er_datadir_there(agent, project);
 
         if (path && symlinkat(path, attempt_fd, "work/data") < 0) {
-                /* The snapshot has its own. */
+                /* The snapshot has a `data` of its own. */
         }
 }

@@ -1,7 +1,7 @@
 /*
- * datadir.h - the data of a project on this host: data/<project>/ below the root, shared by all its attempts here, in
- * no snapshot. A file that is under way is NAME.errand-part, locked (flock) by whoever brings it; NAME.errand-of beside
- * it says of what it is a part, so that what has changed at its source is begun anew.
+ * datadir.h - the data of a project on this host: data/<project>/ below the root, shared by all its attempts here and
+ * part of no snapshot. An unfinished file is NAME.errand-part, locked (flock) by whoever transfers it. NAME.errand-of
+ * beside it says what it is a part of, so that a file that has changed at its source is started again.
  */
 #ifndef ER_AGENT_DATA_DATADIR_H
 #define ER_AGENT_DATA_DATADIR_H
@@ -11,12 +11,12 @@
 #define ER_DATADIR_PART ".errand-part"
 #define ER_DATADIR_OF ".errand-of"
 
-/* Absolute (owned); it need not be there. */
+/* Its path: absolute (owned). It may not exist. */
 char *er_datadir_path(const struct er_agent *agent, const char *project);
-/* The same when it is there, else NULL. */
+/* The same if it exists, otherwise NULL. */
 char *er_datadir_there(const struct er_agent *agent, const char *project);
-/* `work/data` of an attempt leads there, when it is there and the snapshot has no `data` of its own; nothing depends on
- * it. */
+/* Makes an attempt's `work/data` a link to it, if it exists and the snapshot has no `data` of its own. A failure does
+   not matter. */
 void er_datadir_link(const struct er_agent *agent, const char *project, int attempt_fd);
 
 #endif

@@ -1,5 +1,4 @@
-/* download.c - see download.h. The URL goes to its standard input, for it may
- * hold a token. */
+/* download.c - see download.h. The program gets the URL on its standard input, because it may contain a token. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -17,7 +16,7 @@
 #define SAID_MAX (64u * 1024)
 #define TICK_MS 200
 #define TRIES_MAX 5
-#define NO_ROOM (1u << 20) /* with less free than that a write has failed for want of room */
+#define NO_ROOM (1u << 20) /* with less free than this, a failed write is put down to a full disk */
 
 static void release_facts(struct er_download_facts *facts)
 {
@@ -83,7 +82,7 @@ int er_download_tool(const struct er_download *download, char *const argv[], str
                 bool open_out = true, open_errs = true;
 
                 if (er_write_full(in[1], input.ptr, input.len) < 0) {
-                        /* it has ended: its status tells */
+                        /* it has ended: its status says the rest */
                 }
                 er_close(&in[1]);
                 while (open_out || open_errs) {
@@ -109,9 +108,9 @@ int er_download_tool(const struct er_download *download, char *const argv[], str
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* --- the programs that can */
+/* --- the programs */
 
-/* Its exit statuses are curl's. */
+/* Uses curl's exit statuses. */
 static const char python_program[] =
         "import os, socket, sys, urllib.error, urllib.request\n"
         "def end(status, text):\n"
@@ -163,8 +162,8 @@ static const char python_program[] =
 enum trouble {
         REFUSED,  /* the server says no */
         NO_WAY,   /* it cannot be reached from here */
-        BROKEN,   /* off in the middle: going on may help */
-        NO_RANGE, /* it cannot be continued: begin anew */
+        BROKEN,   /* the connection broke off: continuing may help */
+        NO_RANGE, /* it cannot be continued: start again */
         DISK,
         STRANGE,
 };
@@ -221,7 +220,7 @@ static enum trouble wget_trouble(int status)
         }
 }
 
-/* Busybox has one status for all: its words tell. */
+/* Busybox has one exit status for everything: look at its message. */
 static enum trouble busybox_trouble(int status)
 {
         (void)status;
@@ -230,9 +229,9 @@ static enum trouble busybox_trouble(int status)
 
 static const struct tool {
         const char *program;
-        bool config;                    /* the URL as a line of a curl configuration */
-        bool in_argv;                   /* it takes no URL on its standard input */
-        const char *look[12], *run[16]; /* PART, and the URL where in_argv, come after; look[0] NULL: it cannot */
+        bool config;                    /* the URL is given as a line of curl configuration */
+        bool in_argv;                   /* it takes no URL on standard input */
+        const char *look[12], *run[16]; /* followed by PART, and by the URL if in_argv; look[0] NULL: it cannot look */
         enum trouble (*trouble)(int status);
 } tools[] = {
         {"curl",
@@ -320,7 +319,7 @@ static bool header(struct er_sv line, const char *name, struct er_sv *ret)
         return true;
 }
 
-/* Those of the last answer, after all that led to it. */
+/* Reads the headers of the last answer, after all redirects. */
 static void read_headers(const struct er_str *text, struct er_download_facts *ret)
 {
         struct er_sv rest = er_svn(text->buf, text->len), line, value;
@@ -350,7 +349,7 @@ static void read_headers(const struct er_str *text, struct er_download_facts *re
         }
 }
 
-/* The URL without what may be a secret in it. */
+/* The URL without anything that may be secret. */
 static void show(const char *url, struct er_str *out)
 {
         const char *scheme = strstr(url, "://"), *host = scheme ? scheme + 3 : url, *end = host + strcspn(host, "/?#");
@@ -363,7 +362,7 @@ static void show(const char *url, struct er_str *out)
                 er_str_addn(out, url, query);
 }
 
-/* The last line it said, without its own name. */
+/* The last line the program printed, without its own name. */
 static struct er_sv last_words(const struct er_str *said)
 {
         struct er_sv rest = er_svn(said->buf, said->len), line, last = er_svn("", 0);
@@ -382,7 +381,7 @@ static struct er_sv last_words(const struct er_str *said)
         return last;
 }
 
-/* "... error: 404", "ERROR 404: Not Found", "error: HTTP/1.1 404 Not Found"; 0: no such number. */
+/* "... error: 404", "ERROR 404: Not Found", "error: HTTP/1.1 404 Not Found"; 0: no HTTP status in it. */
 static int http_status(const struct er_str *said)
 {
         const char *p = strstr(said->buf, "rror");
@@ -465,7 +464,7 @@ int er_download_look(const struct er_download *download, struct er_download_fact
         if (status != 0 && understand(tool, status, &said) == NO_WAY)
                 return no_way(download, &said, err);
         read_headers(er_streq(tool->program, "wget") ? &said : &out, ret);
-        return 0; /* a server need not answer to HEAD: the file itself will tell */
+        return 0; /* a server may not answer HEAD: we will see with the file itself */
 }
 
 static uint64_t size_of(const struct er_download *download)
@@ -519,13 +518,13 @@ int er_download_run(const struct er_download *download, const struct er_download
                 if (status != 0)
                         trouble = understand(tool, status, &said);
                 else if (after > facts->size)
-                        trouble = NO_RANGE; /* the whole came behind what was there */
+                        trouble = NO_RANGE; /* the whole file was appended to what was there */
                 else
                         er_str_add(&said, "the connection ended early");
                 if (after > before)
-                        tries = 1; /* as long as it goes on */
+                        tries = 1; /* as long as it makes progress */
                 if (trouble == NO_WAY && after > 0)
-                        trouble = BROKEN; /* it has been reached before */
+                        trouble = BROKEN; /* it was reached before */
                 switch (trouble) {
                 case REFUSED:
                         return refused(download, http_status(&said), &said, err);

@@ -1,4 +1,4 @@
-/* files.c - GET and PUT: single files (PROTOCOL.md section 5). */
+/* files.c - GET and PUT: single files (PROTOCOL.md, section 5). */
 #include "agent/data/files_dir.h"
 
 #include <errno.h>
@@ -12,8 +12,8 @@
 #include "base/io.h"
 #include "base/path.h"
 
-#define PARTED_MAX 230u     /* a name with so much more behind it still is one */
-#define PIECE (256u * 1024) /* of a file in one DATA frame */
+#define PARTED_MAX 230u     /* a name with a suffix this long is still valid */
+#define PIECE (256u * 1024) /* of a file, in one DATA frame */
 
 static int64_t mtime_of(const struct stat *st)
 {
@@ -92,7 +92,8 @@ int er_do_get(struct er_serve *serve, const struct er_frame *frame, struct er_er
         if (er_files_dir_path(frame->payload, &path, err) < 0 ||
             er_files_dir_open(serve->agent, frame->payload, false, &dir, err) < 0)
                 return -1;
-        /* Without waiting: nobody may ever write into a fifo. What a job made may not lead out of its directory. */
+        /* Opened without waiting, because nobody may ever write to a fifo. A job's symlinks must not lead out of its
+           directory. */
         if (er_msg_get(frame->payload, ER_T_KEY).ptr)
                 fd = er_open_beneath(dir, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
         else
@@ -125,7 +126,7 @@ struct put {
         struct er_stream stream;
         int dir, fd; /* fd: of the part; -1 when the file is there already */
         char *path, *part;
-        bool own; /* the part has a name that nobody else knows, and is not continued later */
+        bool own; /* the part has a name of its own, and is not continued later */
         struct file_facts facts;
         uint64_t offset;
 };
@@ -144,7 +145,7 @@ static int fail_write(const struct er_agent *agent, const char *path, struct er_
         return er_agent_fail(agent, errno, err, "write %s", path);
 }
 
-/* Directories on the way. */
+/* Makes the directories above the file. */
 static int make_parents(int dir, const char *path, struct er_err *err)
 {
         er_autofree char *parent = er_path_dir(path);
@@ -163,7 +164,7 @@ static int put_dir(struct er_serve *serve, const struct er_frame *frame, int dir
         return 0;
 }
 
-/* Several clients may send the same file at once: each has a part of its own, and the last one counts. */
+/* Several clients may send the same file at once: each has a part of its own, and the last one wins. */
 static char *own_part(const char *path)
 {
         char id[ER_RANDOM_HEX];
@@ -189,7 +190,7 @@ static int put_link(struct er_serve *serve, const struct er_frame *frame, int di
         return 0;
 }
 
-/* The part becomes the file. */
+/* Makes the part the file. */
 static int place_part(const struct er_agent *agent, int dir, int fd, const char *part, const char *path,
                       const struct file_facts *facts, struct er_err *err)
 {
@@ -257,7 +258,7 @@ static int take_frame(struct er_stream *stream, const struct er_frame *frame, st
         return 0;
 }
 
-/* A part that stays behind carries the time of the file it is part of: that is how the next PUT knows it again. */
+/* A part that stays behind has the time of its file: the next PUT recognizes it by that. */
 static void free_put(struct er_stream *stream)
 {
         struct put *put = (struct put *)stream;
@@ -275,7 +276,7 @@ static void free_put(struct er_stream *stream)
 
 static const struct er_stream_ops put_ops = {.frame = take_frame, .free = free_put};
 
-/* False: somebody else is sending the same file, and has the part. */
+/* Locks the part. False: somebody else has it, and is sending the same file. */
 static bool take_part(const struct put *put)
 {
         struct stat ours, named;
@@ -286,7 +287,7 @@ static bool take_part(const struct put *put)
                ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
 }
 
-/* How much of it is there: all of it under its name, or the beginning in its part. */
+/* How much of the file is there: all of it under its name, or the beginning in its part. */
 static int find_begin(const struct er_agent *agent, struct put *put, struct er_err *err)
 {
         struct stat st;

@@ -1,4 +1,5 @@
-/* list.c - LIST: what is below a directory (PROTOCOL.md section 5). Done by a helper process, for it may take long. */
+/* list.c - LIST: what is below a directory (PROTOCOL.md, section 5). Done by a helper process, because it may take
+   long. */
 #include "agent/data/files_dir.h"
 
 #include <dirent.h>
@@ -10,12 +11,12 @@
 #include "base/map.h"
 
 #define FLUSH_AT (64u * 1024)
-#define MISSED_MAX (ER_FRAME_MAX - 1024u) /* END is one frame */
+#define MISSED_MAX (ER_FRAME_MAX - 1024u) /* END must fit into one frame */
 
 struct listing {
         struct er_worker *worker;
-        struct er_map seen; /* several patterns may mean the same file */
-        bool once;          /* a single simple pattern: nothing comes twice */
+        struct er_map seen; /* several patterns may match the same file */
+        bool once;          /* a single simple pattern: no file comes twice */
         uint64_t count;
 };
 
@@ -82,7 +83,7 @@ static int list(struct er_worker *worker, struct er_err *err)
         er_msg_u64(&worker->out, ER_T_COUNT, listing.count);
         er_str_addn(&worker->out, missed.buf, missed.len);
         er_frame_end(&worker->out, start);
-        return 0; /* what listing.seen holds goes with this process */
+        return 0; /* the process ends, and listing.seen with it */
 }
 
 int er_do_list(struct er_serve *serve, const struct er_frame *frame, struct er_err *err)

@@ -35,7 +35,7 @@ static int connect_to(const struct sockaddr *addr, socklen_t len)
         return fd;
 }
 
-/* What listens on localhost does so on 127.0.0.1 nearly always, and now and then on ::1 alone. */
+/* A server on localhost nearly always listens on 127.0.0.1, and now and then only on ::1. */
 static int dial(uint16_t port)
 {
         struct sockaddr_in four = {
@@ -51,14 +51,14 @@ static int dial(uint16_t port)
         return fd;
 }
 
-/* The end of what one side says is told to the other, which may still have something to say. */
+/* Passes the end of one direction on; the other direction may still have something to send. */
 static void end_way(struct way *way, bool is_socket)
 {
         if (is_socket)
                 shutdown(way->to, SHUT_WR);
         else {
                 close(1);
-                close(2); /* sshd tells of the end only when both are */
+                close(2); /* sshd reports the end only when both are closed */
         }
         way->from = way->to = -1;
 }

@@ -60,7 +60,7 @@ static int read_hex(const char *text, unsigned char ret[ER_ENV_HASH], struct er_
                        : er_err_set(err, ER_USAGE, "%s is not an environment", text);
 }
 
-/* The activation of the environment that was asked for, or of the job's own. */
+/* Reads the activation of the environment that was asked for, or of the job's own. */
 static int take_environment(struct er_charge *charge, struct er_err *err)
 {
         const struct er_spec *spec = &charge->info.spec;
@@ -75,7 +75,7 @@ static int take_environment(struct er_charge *charge, struct er_err *err)
                 return -1;
         }
         er_envdir_mark_used(&charge->env);
-        /* The command holds it: one in use is never removed. */
+        /* The command holds the lock: an environment in use is never removed. */
         fcntl(charge->env.lock_fd, F_SETFD, 0);
         return 0;
 }
@@ -92,7 +92,7 @@ static int take_job(struct er_charge *charge, const struct wish *wish, uint64_t 
         return 0;
 }
 
-/* A container sees a directory of its own instead of the home. */
+/* A container gets a directory of its own instead of the home directory. */
 static int take_home(struct er_charge *charge, struct er_err *err)
 {
         er_autoclose int work = -1;
@@ -104,7 +104,7 @@ static int take_home(struct er_charge *charge, struct er_err *err)
         return 0;
 }
 
-/* A container outlives the program that started it, so that somebody stays to end it. */
+/* A container outlives the program that started it, so this process stays to stop it. */
 static int wait_and_end(const struct er_charge *charge, pid_t child)
 {
         er_auto(er_strv) words = ER_STRV_INIT;
@@ -142,7 +142,7 @@ int er_exec(const struct er_agent *agent, char **args, int count)
         if ((wish.environment && read_hex(wish.environment, spec->environment, &err) < 0) ||
             take_environment(&charge, &err) < 0 || (!wish.key && take_home(&charge, &err) < 0))
                 return say(&err, er_code_exit_status(err.code));
-        /* It is none of the job's processes, which end with the job and are known by this. */
+        /* The command is not one of the job's processes, which are identified by this and end with the job. */
         er_random_hex(id);
         free(charge.info.id);
         charge.info.id = er_strdup(id);

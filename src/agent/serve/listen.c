@@ -22,8 +22,8 @@
 #include "base/path.h"
 
 #define DIR_NAME "run"
-#define AGE_MAX_MS 60000         /* then it ends, so that what a login gives is looked at anew now and then */
-#define STALE_S 180              /* what is older was left by one that was killed */
+#define AGE_MAX_MS 60000         /* then it ends, so that changes to the login environment take effect */
+#define STALE_S 180              /* anything older was left by a listener that was killed */
 #define NAME_LEN 24u             /* 96 random bits of the client's */
 #define FULL_LEN (NAME_LEN + 9u) /* ... and what kind of session it is for */
 #define LOCK_FD 3
@@ -31,7 +31,7 @@
 
 extern char **environ;
 
-/* What a session like ours has in common with others: of one connection mostly, as SSH_CONNECTION is part of it. */
+/* A hash of what sessions like ours have in common: mostly those of one connection, as SSH_CONNECTION is part of it. */
 static uint64_t kind_of_session(const struct er_agent *agent)
 {
         er_auto(er_str) all = ER_STR_INIT;
@@ -52,7 +52,7 @@ static uint64_t kind_of_session(const struct er_agent *agent)
         return er_hash64(all.buf, all.len);
 }
 
-/* What listeners that were killed have left. */
+/* Removes what killed listeners have left. */
 static void sweep(int dir_fd)
 {
         int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
@@ -73,7 +73,7 @@ static void sweep(int dir_fd)
         closedir(dir);
 }
 
-/* The directory of sockets; -1 when it cannot be had, or others could get into it. */
+/* Opens the directory of sockets; -1 when that fails, or when others could get into it. */
 static int open_dir(const struct er_agent *agent)
 {
         er_autofree char *path = er_path_join(agent->root, DIR_NAME);
@@ -106,7 +106,7 @@ static int make_socket(const char *path)
         return er_take_fd(&fd);
 }
 
-/* The child of a fork: becomes the listener. Executed anew, since this process may hold what a client sent. */
+/* Runs in the child of a fork and becomes the listener: by exec, because this process may hold a client's secrets. */
 static _Noreturn void become(const struct er_agent *agent, int lock, int sock, char *name, int64_t linger_ms)
 {
         er_autofree char *linger = er_fmt("%lld", (long long)linger_ms);
@@ -133,7 +133,7 @@ static char *socket_path(const struct er_agent *agent, const char *name)
         return er_fmt("%s/" DIR_NAME "/%s", agent->root, name);
 }
 
-/* With the lock held: nobody listens. False: nobody does now either. */
+/* Called with the lock held, when nobody listens: starts a listener. False: that failed. */
 static bool start(const struct er_agent *agent, int dir_fd, int lock, char *name, int64_t linger_ms)
 {
         er_autofree char *path = socket_path(agent, name);
@@ -141,7 +141,7 @@ static bool start(const struct er_agent *agent, int dir_fd, int lock, char *name
         pid_t pid;
 
         sweep(dir_fd);
-        unlink(path); /* of one that was killed */
+        unlink(path); /* left by one that was killed */
         sock = make_socket(path);
         if (sock < 0)
                 return false;
@@ -161,7 +161,7 @@ char *er_listen_find(const struct er_agent *agent, struct er_sv name, int64_t li
         er_autoclose int lock = -1;
         struct stat st;
 
-        /* Without sshd nobody could get to it. */
+        /* Without sshd nobody could reach it. */
         if (!getenv("SSH_CONNECTION") || linger_ms <= 0 || name.len != NAME_LEN)
                 return NULL;
         for (size_t i = 0; i < name.len; i++)
@@ -177,13 +177,13 @@ char *er_listen_find(const struct er_agent *agent, struct er_sv name, int64_t li
                 return NULL;
         if (flock(lock, LOCK_EX | LOCK_NB) < 0)
                 return errno == EWOULDBLOCK ? socket_path(agent, full) : NULL;
-        /* The last one was just taking it away. */
+        /* The last listener was just removing it. */
         if (fstat(lock, &st) < 0 || st.st_nlink == 0)
                 return NULL;
         return start(agent, dir_fd, lock, full, linger_ms) ? socket_path(agent, full) : NULL;
 }
 
-/* Only root and the user get to the socket at all; this says so once more. */
+/* Only root and the user can reach the socket in any case; this makes sure. */
 static bool is_ours(int fd)
 {
         struct ucred peer;
@@ -192,7 +192,7 @@ static bool is_ours(int fd)
         return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.uid == geteuid();
 }
 
-/* Serves everyone who waits. True in a child that has one to serve. */
+/* Accepts everyone who waits. True in a child, which has one client to serve. */
 static bool serve_waiting(bool *ret_came)
 {
         for (;;) {
@@ -205,7 +205,7 @@ static bool serve_waiting(bool *ret_came)
                 if (!is_ours(client))
                         continue;
                 *ret_came = true;
-                if (fork() != 0) /* a failed one closes the connection: the client then makes a session of its own */
+                if (fork() != 0) /* when fork fails, the connection closes, and the client opens a session of its own */
                         continue;
                 prctl(PR_SET_NAME, "errand-agent");
                 signal(SIGCHLD, SIG_DFL);
@@ -246,7 +246,7 @@ bool er_listen_run(const struct er_agent *agent, char **args, int count)
                 if (came)
                         idle = er_deadline_in((int64_t)linger_ms);
         }
-        /* Without a name nobody comes any more; those who have come until now are served. */
+        /* Without a name nobody new can come; those who already have are still served. */
         unlink(path);
         unlink(lock);
         return serve_waiting(&came);

@@ -7,8 +7,8 @@
 #include <unistd.h>
 #include "base/io.h"
 
-#define PIPE_LARGE (1 << 20)  /* for much output: fewer turns between us and who reads */
-#define KEEP_MAX (64u * 1024) /* a buffer larger than this is given back once it is empty */
+#define PIPE_LARGE (1 << 20)  /* for large output: fewer switches between us and the reader */
+#define KEEP_MAX (64u * 1024) /* a larger buffer is freed once it is empty */
 
 void er_out_init(struct er_out *out, int fd)
 {
@@ -31,7 +31,7 @@ struct er_str *er_out_buf(struct er_out *out)
 void er_out_file(struct er_out *out, int fd, off_t offset, uint64_t len)
 {
         if (!out->enlarged)
-                fcntl(out->fd, F_SETPIPE_SZ, PIPE_LARGE); /* not a pipe: as good */
+                fcntl(out->fd, F_SETPIPE_SZ, PIPE_LARGE); /* not a pipe: just as good */
         out->enlarged = true;
         out->file_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         out->file_offset = offset;
@@ -43,7 +43,7 @@ size_t er_out_waiting(const struct er_out *out)
         return out->head.len - out->sent + out->tail.len;
 }
 
-/* 1: went on; 0: no room now. */
+/* 1: some was sent; 0: no room now. */
 static int after_call(struct er_out *out, ssize_t n)
 {
         if (n >= 0 || errno == EINTR)

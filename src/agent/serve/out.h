@@ -1,6 +1,6 @@
 /*
- * out.h - what goes to the client: frames in memory, and pieces of files that go from the disk to the pipe without
- * passing through us. Never blocks; holds little.
+ * out.h - the output to the client: frames in memory, and pieces of files that go from the disk to the pipe without
+ * passing through us. Never blocks, and holds little.
  */
 #ifndef ER_AGENT_SERVE_OUT_H
 #define ER_AGENT_SERVE_OUT_H
@@ -10,8 +10,8 @@
 
 struct er_out {
         int fd;
-        struct er_str head; /* goes first ... */
-        size_t sent;        /* ... of which so much has gone ... */
+        struct er_str head; /* sent first ... */
+        size_t sent;        /* ... of which this much has been sent ... */
         int file_fd;        /* ... then this piece of a file ... */
         off_t file_offset;
         uint64_t file_left;
@@ -26,8 +26,8 @@ void er_out_release(struct er_out *out);
 
 /* Where to append whole frames. */
 struct er_str *er_out_buf(struct er_out *out);
-/* After what is there: len bytes of a file (our own descriptor of it is made). Only when er_out_is_plain. A file that
-   turns out shorter is filled up with zeros, for the length has been announced. */
+/* Appends len bytes of a file, whose descriptor is duplicated. Only when er_out_is_plain. A file that turns out shorter
+   is padded with zeros, because its length has been announced. */
 void er_out_file(struct er_out *out, int fd, off_t offset, uint64_t len);
 /* No piece of a file is waiting. */
 static inline bool er_out_is_plain(const struct er_out *out)
@@ -39,7 +39,7 @@ static inline bool er_out_is_idle(const struct er_out *out)
 {
         return out->file_left == 0 && out->sent == out->head.len;
 }
-/* Sends what can be sent now. */
+/* Sends as much as can be sent now. */
 void er_out_flush(struct er_out *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* probe.c - PROBE: what this machine has, and what of it is free. */
+/* probe.c - PROBE: what this machine has, and how much of it is free. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/statvfs.h>
@@ -49,7 +49,7 @@ static uint64_t load_times_100(void)
         return value;
 }
 
-/* "cpu  user nice system idle iowait irq softirq steal ...": since the boot, of all cpus together. */
+/* "cpu user nice system idle iowait irq softirq steal ...": since boot, all cpus together. */
 static void add_cpu_time(struct er_str *out)
 {
         uint64_t times[8] = {0}, total = 0, idle;
@@ -57,7 +57,7 @@ static void add_cpu_time(struct er_str *out)
         char text[512];
         const char *p = text;
 
-        /* The first line is all that is wanted of it. */
+        /* Only the first line is needed. */
         er_autoclose int fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
         ssize_t n = fd < 0 ? -1 : er_read_full(fd, text, sizeof text - 1);
 
@@ -134,7 +134,7 @@ static void add_absent(struct er_worker *worker)
                         er_msg_text(&worker->out, ER_T_ABSENT, usual[i]);
 }
 
-/* The root, or where it would be made: the nearest directory above it that is there (owned). */
+/* The root, or if it does not exist, the nearest existing directory above it (owned). */
 static char *nearest_there(const char *path)
 {
         char *at = er_strdup(path);

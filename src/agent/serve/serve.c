@@ -12,8 +12,8 @@
 
 #define IN_FIRST (64u * 1024)
 #define IN_MAX (ER_FRAME_MAX + ER_FRAME_HEADER + IN_FIRST)
-#define OUT_ENOUGH (256u * 1024) /* with so much waiting, streams produce no more */
-#define OUT_TOO_MUCH (8u << 20)  /* with so much, a client that does not read is not read either */
+#define OUT_ENOUGH (256u * 1024) /* with this much waiting, streams produce no more */
+#define OUT_TOO_MUCH (8u << 20)  /* with this much, we stop reading from a client that does not read */
 #define STREAMS_MAX 4096
 #define LAST_WORDS_MS 2000
 
@@ -62,7 +62,7 @@ static int do_ping(struct er_serve *serve, const struct er_frame *frame, struct 
         return 0;
 }
 
-/* Requests. A frame that continues one (BLOB, DATA_IN, STOP ...) goes to the stream of its id instead. */
+/* The requests. A frame that continues one (BLOB, DATA_IN, STOP ...) goes to the stream with its id instead. */
 static const struct request {
         enum er_frame_type type;
         er_handler fn;
@@ -183,7 +183,7 @@ static void dispatch(struct er_serve *serve, const struct er_frame *frame)
                 }
                 return;
         }
-        serve->hold = 0; /* whoever asks is waiting */
+        serve->hold = 0; /* the client is waiting for an answer */
         for (const struct er_stream *s = serve->streams; s; s = s->next)
                 count++;
         if (!er_msg_is_sound(frame->payload)) {
@@ -213,7 +213,7 @@ static void dispatch(struct er_serve *serve, const struct er_frame *frame)
         er_err_release(&err);
 }
 
-/* What is not whole yet comes to the front, and nothing of it stays behind: it may be half of a SUBMIT with secrets. */
+/* Moves an incomplete frame to the front, and wipes where it was: it may be half of a SUBMIT with secrets. */
 static void keep_rest(struct er_serve *serve, size_t used)
 {
         size_t from = used > serve->in_len ? used : serve->in_len;
@@ -222,7 +222,7 @@ static void keep_rest(struct er_serve *serve, size_t used)
         explicit_bzero(serve->in + from, used + serve->in_len - from);
 }
 
-/* Everything that has arrived. False: the input is not our protocol, or has ended. */
+/* Handles everything that has arrived. False: the input is not our protocol, or has ended. */
 static bool read_input(struct er_serve *serve)
 {
         struct er_err err = ER_ERR_INIT;
@@ -279,7 +279,7 @@ static void produce(struct er_serve *serve)
                                 close_stream(s, &err);
                 }
         }
-        /* Who sent a piece of a file goes to the end of the line. */
+        /* A stream that has sent a piece of a file goes to the end of the queue. */
         if (serve->streams && serve->streams->next && serve->streams->wants_out) {
                 struct er_stream *first = serve->streams, *last = first;
 
@@ -311,7 +311,7 @@ static void push(struct er_serve *serve)
 }
 
 struct polled {
-        struct pollfd *items; /* (owned) 0: input, 1: output, then the streams that have one, in order */
+        struct pollfd *items; /* (owned) 0: input, 1: output, then those of the streams, in order */
         size_t len, cap;
 };
 
@@ -322,7 +322,7 @@ static size_t poll_add(struct polled *polled, int fd, short events)
         return polled->len++;
 }
 
-/* One round of waiting and looking. False at the end of the session. */
+/* Waits once, and handles what happened. False at the end of the session. */
 static bool turn(struct er_serve *serve, struct polled *polled)
 {
         bool held = er_deadline_poll_ms(serve->hold) > 0;
@@ -378,7 +378,7 @@ int er_serve_run(const struct er_agent *agent)
         if (flags_in < 0 || flags_out < 0)
                 return 1;
         signal(SIGPIPE, SIG_IGN);
-        signal(SIGCHLD, SIG_IGN); /* children are never waited for: guards outlive us, workers speak through pipes */
+        signal(SIGCHLD, SIG_IGN); /* we never wait for children: guards outlive us, workers report through pipes */
         er_out_init(&serve.out, 1);
         er_set_nonblock(0, true);
         er_set_nonblock(1, true);

@@ -1,7 +1,7 @@
 /*
- * serve.h - one client's session: a loop that reads requests, hands them to the table of handlers, and lets the streams
- * under way (watches, logs, files, uploads) produce their answers in turn. Nothing in it waits for the client, so a
- * CANCEL is served while output is stuck.
+ * serve.h - one client's session: a loop that reads requests, passes them to the handlers, and lets the open streams
+ * (watches, logs, files, uploads) produce their answers in turn. It never waits for the client, so a CANCEL is served
+ * even while output is stuck.
  */
 #ifndef ER_AGENT_SERVE_SERVE_H
 #define ER_AGENT_SERVE_SERVE_H
@@ -16,11 +16,12 @@ struct er_serve;
 struct er_stream;
 
 struct er_stream_ops {
-        /* More frames with the stream's id: BLOB, DATA_IN ... NULL: none. -1 with err closes it with ERROR. */
+        /* Takes further frames with the stream's id: BLOB, DATA_IN ... NULL: there are none. -1 with err closes the
+           stream with ERROR. */
         int (*frame)(struct er_stream *stream, const struct er_frame *frame, struct er_err *err);
-        /* Something is to be looked at: fd is readable, or due_ms has come. May set er_stream.wants_out. */
+        /* Called when fd is readable, or at the time `due`. May set er_stream.wants_out. */
         int (*look)(struct er_stream *stream, struct er_err *err);
-        /* Adds about one frame to the output. Clears wants_out when there is nothing more for now. */
+        /* Adds about one frame to the output. Clears wants_out when there is no more for now. */
         int (*produce)(struct er_stream *stream, struct er_err *err);
         /* The client said STOP. NULL: cannot be stopped. */
         void (*stop)(struct er_stream *stream);
@@ -32,10 +33,10 @@ struct er_stream {
         const struct er_stream_ops *ops;
         struct er_serve *serve;
         uint32_t id;
-        int fd;          /* look when readable; -1: none */
-        er_deadline due; /* look then */
+        int fd;          /* call look when readable; -1: none */
+        er_deadline due; /* call look then */
         bool wants_out;
-        bool done; /* its closing answer is written: it is freed soon */
+        bool done; /* its closing answer is written: it will be freed soon */
         struct er_stream *next;
 };
 
@@ -46,28 +47,29 @@ struct er_serve {
         size_t in_len, in_cap;
         struct er_stream *streams; /* (owned) in order of their turn */
         bool greeted;
-        er_deadline hold; /* until then the output may wait for what comes soon */
-        bool ending;      /* no more requests: what is written goes out, then the session ends */
+        er_deadline hold; /* until then, output may wait for more to come */
+        bool ending;      /* no more requests: the session ends when its output has been sent */
 };
 
-/* Until the input ends. Returns the exit status. */
+/* Serves until the input ends. Returns the exit status. */
 int er_serve_run(const struct er_agent *agent);
 
 /* For handlers */
 typedef int (*er_handler)(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);
 void er_serve_ok(struct er_serve *serve, uint32_t id);
-/* fields: what goes into the frame */
+/* fields: the content of the frame */
 void er_serve_answer(struct er_serve *serve, enum er_frame_type type, uint32_t id, const struct er_str *fields);
-/* The stream joins the session, which frees it. */
+/* Adds the stream to the session, which frees it. */
 void er_stream_add(struct er_serve *serve, struct er_stream *stream, const struct er_stream_ops *ops, uint32_t id);
-/* The bytes of a request that held secrets. Its views point to zeros afterwards. */
+/* Wipes the bytes of a request that held secrets. Its views point to zeros afterwards. */
 void er_serve_wipe(struct er_serve *serve, const struct er_frame *frame);
-/* Before a fork that stays: gives memory back that is the session's alone. */
+/* Called in a forked process that lives on: frees memory that only the session needs. */
 void er_serve_forget(struct er_serve *serve);
 
 /*
- * A request that may take long (walking directories, asking nvidia-smi) is done by a child process, whose answer frames
- * come back over a pipe. fn writes whole frames to out and calls er_worker_flush now and then; a failure becomes ERROR.
+ * A request that may take long (walking directories, running nvidia-smi) is done by a child process, whose answer
+ * frames come back over a pipe. fn appends whole frames to `out` and calls er_worker_flush now and then; a failure
+ * becomes ERROR.
  */
 struct er_worker {
         const struct er_agent *agent;
@@ -80,7 +82,7 @@ typedef int (*er_worker_fn)(struct er_worker *worker, struct er_err *err);
 int er_worker_start(struct er_serve *serve, const struct er_frame *frame, er_worker_fn fn, struct er_err *err);
 void er_worker_flush(struct er_worker *worker, size_t more_than);
 
-/* The handlers, by the file they are in. */
+/* The handlers, by file. */
 int er_do_submit(struct er_serve *serve, const struct er_frame *frame, struct er_err *err); /* submit.c */
 int er_do_watch(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);  /* watch.c */
 int er_do_log(struct er_serve *serve, const struct er_frame *frame, struct er_err *err);

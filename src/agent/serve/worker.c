@@ -6,13 +6,13 @@
 #include "agent/serve/serve.h"
 #include "base/io.h"
 
-/* With this much not passed on, and a whole frame in it, no more is read from the child. */
+/* With this much not passed on, including a whole frame, no more is read from the child. */
 #define GOT_ENOUGH (256u * 1024)
 
 struct worker_stream {
         struct er_stream stream;
         int pipe_fd;
-        struct er_str got; /* what came and is not passed on yet */
+        struct er_str got; /* what has arrived and has not been passed on */
         bool eof;
 };
 
@@ -30,7 +30,7 @@ static bool is_closing(enum er_frame_type type)
         return type == ER_F_OK || type == ER_F_END || type == ER_F_ERROR || type == ER_F_PROBE_OK;
 }
 
-/* A frame may be larger than what is enough: only a whole one can be passed on and make room. */
+/* A frame may be larger than GOT_ENOUGH, and only a whole one can be passed on to make room. */
 static void listen_again(struct worker_stream *w)
 {
         struct er_frame frame;
@@ -56,7 +56,7 @@ static int look(struct er_stream *stream, struct er_err *err)
         return 0;
 }
 
-/* Whole frames only, so that those of others may come between. */
+/* Whole frames only, so that those of other streams can come in between. */
 static int produce(struct er_stream *stream, struct er_err *err)
 {
         struct worker_stream *w = (struct worker_stream *)stream;
@@ -87,7 +87,7 @@ static void stop(struct er_stream *stream)
         stream->done = true;
 }
 
-/* A child that still works ends by itself when nobody reads its pipe. */
+/* A child that is still working ends by itself when nobody reads its pipe. */
 static void free_stream(struct er_stream *stream)
 {
         struct worker_stream *w = (struct worker_stream *)stream;

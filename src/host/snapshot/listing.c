@@ -18,7 +18,6 @@
 
 extern char **environ;
 
-
 void er_listing_release(struct er_listing *listing)
 {
         er_names_release(&listing->names);
