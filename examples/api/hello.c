@@ -1,6 +1,6 @@
 /*
- * hello.c - the smallest program on errand's C API: runs a command on this machine, or on the host named, shows its
- * output as it comes, and ends with its exit status.
+ * hello.c - the smallest program that uses errand's C API: runs a command on this machine or on the given host, shows
+ * its output as it comes, and exits with its exit status.
  *
  *      cc hello.c $(pkg-config --cflags --libs liberrand) -o hello
  *      ./hello [HOST]
@@ -11,6 +11,7 @@
 static int show(void *arg, int stream, const void *data, size_t len)
 {
         FILE *to = stream == 2 ? stderr : stdout;
+
         (void)arg;
         fwrite(data, 1, len, to);
         return fflush(to) == 0 ? 0 : 1;
@@ -34,6 +35,7 @@ int main(int argc, char **argv)
         struct errand_job job = ERRAND_JOB_INIT;
         errand_t *errand = NULL;
         char *name = NULL;
+        int status = 0;
 
         request.argv = command;
         request.outputs = outputs;
@@ -41,7 +43,6 @@ int main(int argc, char **argv)
         request.sync = 0; /* it needs none of our files */
         if (errand_open(NULL, &errand, &error) < 0)
                 return complain(&error);
-        int status = 0;
         if (errand_submit(errand, &request, &name, &error) < 0 ||
             errand_logs(errand, name, 0, 1, show, NULL, NULL, &error) < 0 ||
             errand_wait(errand, name, -1, &job, &error) < 0) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Learns to read handwritten digits: a neural network with one hidden layer, in plain Python, nothing to install.
+"""Learns to read handwritten digits with a neural network of one hidden layer, in plain Python: nothing to install.
 
 Reads digits.txt, prints loss and test accuracy after each epoch, and writes out/model.json and out/metrics.json.
 The same seed and the same Python give the same numbers.
