@@ -232,12 +232,14 @@ static bool has_line(const struct er_str *text, struct er_sv line, char end)
  */
 static bool owns(const struct er_dists *dists, struct info *info, struct er_sv file, struct er_sv top)
 {
+        er_autofree char *name = NULL;
+
         read_info(dists, info);
         if (info->record.len > 0)
                 return has_line(&info->record, file, ',');
         if (info->top_level.len > 0)
                 return has_line(&info->top_level, top, '\n');
-        er_autofree char *name = er_dist_normalise(top);
+        name = er_dist_normalise(top);
         return er_streq(name, info->dist.name);
 }
 

@@ -167,12 +167,11 @@ static int run_script(struct fetching *f, const char *platform, struct er_err *e
         char *const argv[] = {sh, flag, line, NULL};
         er_auto(er_strv) env = ER_STRV_INIT;
         er_auto(er_proc) proc = ER_PROC_INIT;
+        struct er_proc_opts opts = {.argv = argv, .cwd = f->dir, .io = {ER_PROC_NULL, ER_PROC_PIPE, ER_PROC_NULL}};
         int rc, status = 0;
 
         add_env(&env, f, platform);
-        const struct er_proc_opts opts = {
-                .argv = argv, .cwd = f->dir, .env = env.items, .io = {ER_PROC_NULL, ER_PROC_PIPE, ER_PROC_NULL}};
-
+        opts.env = env.items;
         rc = er_proc_start(&opts, &proc, err);
         er_strv_wipe(&env);
         if (rc < 0 || listen_to(f, &proc, err) < 0 || er_proc_wait(&proc, ER_NEVER, &status, err) < 0)

@@ -87,11 +87,13 @@ static void add_module(struct commands *c, const char *module)
                         continue;
                 add(c, script);
                 for (char *slash = slashes + strlen(slashes); slash > slashes; slash--) {
+                        er_autofree char *init = NULL, *found = NULL;
+
                         if (*slash != '/' && *slash != '\0')
                                 continue;
                         *slash = '\0';
-                        er_autofree char *init = er_fmt("%s%s/__init__.py", roots[i], slashes),
-                                         *found = in_project(c, init);
+                        init = er_fmt("%s%s/__init__.py", roots[i], slashes);
+                        found = in_project(c, init);
                         if (found && is_file(c, found))
                                 add(c, found);
                 }

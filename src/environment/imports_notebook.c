@@ -74,7 +74,8 @@ static bool takes_value(const char *option)
         return false;
 }
 
-void er_import_scan_pip(struct er_sv line, uint32_t number, struct er_import_scan *scan)
+/* The requirements among the words after "pip install": options and files are passed over. */
+static void scan_pip(struct er_sv line, uint32_t number, struct er_import_scan *scan)
 {
         er_auto(er_str) word = ER_STR_INIT;
 
@@ -170,10 +171,10 @@ static void add_cell(struct code *code, struct er_sv source, struct er_import_sc
                         add_line(code, bare, false);
                 } else if (bare.len > 0 && (bare.ptr[0] == '!' || bare.ptr[0] == '%')) {
                         if (install_line(er_svn(bare.ptr + 1, bare.len - 1), &rest))
-                                er_import_scan_pip(rest, file_line(code, line), scan);
+                                scan_pip(rest, file_line(code, line), scan);
                         add_line(code, bare, false);
                 } else if (bare.len > 0 && install_line(bare, &rest)) {
-                        er_import_scan_pip(rest, file_line(code, line), scan); /* automagic: `pip install x` alone */
+                        scan_pip(rest, file_line(code, line), scan); /* automagic: `pip install x` alone */
                         add_line(code, bare, false);
                 } else
                         add_line(code, line, true);

@@ -45,8 +45,6 @@ void er_import_scan_python(const char *text, size_t len, struct er_import_scan *
 /* The code cells of a Jupyter notebook (nbformat 3 and 4), `!pip install` and `%pip install` included. Lines are those
    of the file. Anything else than a notebook of Python gives nothing. */
 void er_import_scan_notebook(const char *text, size_t len, struct er_import_scan *scan);
-/* The requirements of the words after "pip install": options and files are passed over. */
-void er_import_scan_pip(struct er_sv line, uint32_t number, struct er_import_scan *scan);
 
 /* What `if CONDITION:` comes to on Linux at run time, as far as it is about the platform, type checking or Python's
  * version. */

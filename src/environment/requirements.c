@@ -198,6 +198,7 @@ char *er_requirement_canonical(struct er_sv text, const char **ret_why)
         er_auto(er_str) out = ER_STR_INIT;
         struct er_sv rest = er_sv_trim(text), options, marker, spec;
         size_t n = find_options(rest);
+        er_autofree char *name = NULL;
 
         options = from(rest, n);
         rest.len = n;
@@ -206,7 +207,7 @@ char *er_requirement_canonical(struct er_sv text, const char **ret_why)
                 *ret_why = "it does not begin with a name";
                 return NULL;
         }
-        er_autofree char *name = er_distribution_name(er_svn(rest.ptr, n));
+        name = er_distribution_name(er_svn(rest.ptr, n));
         er_str_add(&out, name);
         rest = skip_space(from(rest, n));
         if (rest.len && rest.ptr[0] == '[') {
@@ -515,6 +516,7 @@ static int add_option(struct er_sv line, const struct er_req_origin *origin, str
                 const struct option *option = &options[i];
                 bool is_long = option->name[1] == '-';
                 struct er_sv value;
+                er_autofree char *kept = NULL;
 
                 if (!er_sv_starts(line, er_sv(option->name)))
                         continue;
@@ -531,7 +533,7 @@ static int add_option(struct er_sv line, const struct er_req_origin *origin, str
                         return fail_at(origin, err, "a NUL character");
                 if (option->take)
                         return option->take(value, origin, ret, err);
-                er_autofree char *kept = er_fmt("%s %.*s", option->name, (int)value.len, value.ptr);
+                kept = er_fmt("%s %.*s", option->name, (int)value.len, value.ptr);
                 return add_once(&ret->options, er_sv(kept));
         }
         return fail_at(origin, err, "the option %.*s is not understood", (int)(line.len > 60 ? 60 : line.len),

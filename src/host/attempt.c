@@ -130,19 +130,6 @@ static int submitted(struct er_session *session, uint32_t id, struct er_err *err
         return err ? er_err_move(err, &why) : -1;
 }
 
-int er_attempt_submit(struct er_session *session, const struct er_submit *submit, struct er_err *err)
-{
-        er_auto(er_str) frames = ER_STR_INIT;
-        uint32_t id = er_session_next_id(session);
-        int rc;
-
-        build_submit(&frames, id, er_session_host(session), submit);
-        rc = er_session_send(session, er_svn(frames.buf, frames.len), err);
-        if (submit->secrets && submit->secrets->len)
-                explicit_bzero(frames.buf, frames.len);
-        return rc < 0 ? -1 : submitted(session, id, err);
-}
-
 int er_attempt_watch(struct er_session *session, const struct er_watch *watch, struct er_err *err)
 {
         er_auto(er_str) frames = ER_STR_INIT;

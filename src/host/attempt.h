@@ -29,15 +29,14 @@ struct er_watch {
         void *arg;
 };
 
-/* Starts the attempt (or finds that it has been started, also where the host has it with another spec: the same key and
-   attempt start once). ER_NOT_FOUND with provider_code "snapshot" when the spec's tree is not on the host,
-   "environment" when its environment is not ready there and has not been asked for. */
-int er_attempt_submit(struct er_session *session, const struct er_submit *submit, struct er_err *err);
-/* Until the attempt has ended and its log was given out, or -1. */
-int er_attempt_watch(struct er_session *session, const struct er_watch *watch, struct er_err *err);
-/* Both in one go: one round trip less. Same errors. */
+/* Starts the attempt and watches it, in one round trip. An attempt that has been started already is only watched, also
+   where the host has it with another spec: the same key and attempt start once. ER_NOT_FOUND with provider_code
+   "snapshot" when the spec's tree is not on the host, "environment" when its environment is not ready there and has not
+   been asked for. */
 int er_attempt_run(struct er_session *session, const struct er_submit *submit, const struct er_watch *watch,
                    struct er_err *err);
+/* Until the attempt has ended and its log was given out, or -1. */
+int er_attempt_watch(struct er_session *session, const struct er_watch *watch, struct er_err *err);
 /* Tells the supervisor to end the tree: TERM, after grace_ms KILL. OK also when it has ended already. */
 int er_attempt_cancel(struct er_session *session, const char *key, uint32_t attempt, int64_t grace_ms,
                       struct er_err *err);

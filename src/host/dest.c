@@ -136,7 +136,9 @@ static int refuse(const char *path, struct er_err *err)
         return -1;
 }
 
-int er_dest_parent(struct er_dest *dest, const char *path, int *ret_fd, const char **ret_base, struct er_err *err)
+/* The directory a path is in; *ret_base is its last part (borrowed). The descriptor is (borrowed) until the next call.
+ */
+static int parent_of(struct er_dest *dest, const char *path, int *ret_fd, const char **ret_base, struct er_err *err)
 {
         const char *slash = strrchr(path, '/');
         int fd = dest->fd;
@@ -196,7 +198,7 @@ bool er_dest_has(struct er_dest *dest, const char *path, uint64_t size, int64_t 
         struct stat st;
         int fd;
 
-        return er_dest_parent(dest, path, &fd, &base, NULL) == 0 && fstatat(fd, base, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        return parent_of(dest, path, &fd, &base, NULL) == 0 && fstatat(fd, base, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
                S_ISREG(st.st_mode) && (uint64_t)st.st_size == size && ms_of(&st.st_mtim) == mtime_ms;
 }
 
@@ -216,7 +218,7 @@ int er_dest_begin(struct er_dest *dest, const char *path, int64_t mtime_ms, int 
         int dir;
 
         times[0].tv_nsec += MARK_NS;
-        if (er_dest_parent(dest, path, &dir, &base, err) < 0)
+        if (parent_of(dest, path, &dir, &base, err) < 0)
                 return -1;
         part = part_name(base);
         fd = openat(dir, part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
@@ -254,7 +256,7 @@ int er_dest_finish(struct er_dest *dest, const char *path, int fd, unsigned mode
         const char *base;
         int dir;
 
-        if (er_dest_parent(dest, path, &dir, &base, err) < 0)
+        if (parent_of(dest, path, &dir, &base, err) < 0)
                 return -1;
         part = part_name(base);
         (void)fchmod(fd, mode & MODE_BITS & ~dest->mask); /* FAT and such know no modes */
@@ -270,7 +272,7 @@ void er_dest_discard(struct er_dest *dest, const char *path)
         const char *base;
         int dir;
 
-        if (er_dest_parent(dest, path, &dir, &base, NULL) < 0)
+        if (parent_of(dest, path, &dir, &base, NULL) < 0)
                 return;
         part = part_name(base);
         unlinkat(dir, part, 0);
@@ -284,7 +286,7 @@ int er_dest_symlink(struct er_dest *dest, const char *path, const char *target, 
         ssize_t len;
         int dir;
 
-        if (er_dest_parent(dest, path, &dir, &base, err) < 0)
+        if (parent_of(dest, path, &dir, &base, err) < 0)
                 return -1;
         len = readlinkat(dir, base, there, sizeof there);
         if (len >= 0 && (size_t)len == strlen(target) && memcmp(there, target, (size_t)len) == 0)

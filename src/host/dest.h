@@ -26,9 +26,8 @@ struct er_dest {
 int er_dest_open(struct er_dest *dest, const char *path, const char *within, struct er_err *err);
 void er_dest_release(struct er_dest *dest);
 
-/* The directory a path is in, made as needed; *ret_base is its last part (borrowed). The descriptor is (borrowed) until
-   the next call. ER_REMOTE for a path that is not safe, ER_EXISTS when something else is in its way. */
-int er_dest_parent(struct er_dest *dest, const char *path, int *ret_fd, const char **ret_base, struct er_err *err);
+/* The directories on the way to a path are made as needed, here and below. ER_REMOTE for a path that is not safe,
+   ER_EXISTS when something else is in its way. */
 int er_dest_mkdir(struct er_dest *dest, const char *path, struct er_err *err);
 /* True when a file of that size and time is there. */
 bool er_dest_has(struct er_dest *dest, const char *path, uint64_t size, int64_t mtime_ms);

@@ -204,11 +204,13 @@ static int explain_failure(const struct er_connect *connect, struct er_sv failur
                                    host->target);
         }
         for (size_t i = 0; i < ER_LEN(reasons); i++) {
+                const char *hole;
+
                 if (!strstr(text, reasons[i].words))
                         continue;
                 er_err_set(err, ER_REMOTE, "%s: errand-agent cannot be put there: %s (%s)", host->name,
                            reasons[i].meaning, words.buf);
-                const char *hole = strstr(reasons[i].hint, "%s");
+                hole = strstr(reasons[i].hint, "%s");
                 if (hole)
                         return er_err_hint(err, "%.*s%s%s", (int)(hole - reasons[i].hint), reasons[i].hint,
                                            host->target, hole + 2);

@@ -56,6 +56,7 @@ static void sort(struct er_listing *listing)
 
         while (listing->len > 0 && run_end(listing, 0) < listing->len) {
                 size_t at = 0, out = 0;
+                struct er_listing_item *sorted;
 
                 if (!spare)
                         spare = er_malloc(listing->cap * sizeof *spare);
@@ -73,8 +74,7 @@ static void sort(struct er_listing *listing)
                                 spare[out++] = listing->items[right++];
                         at = end;
                 }
-                struct er_listing_item *sorted = spare;
-
+                sorted = spare;
                 spare = listing->items;
                 listing->items = sorted;
         }

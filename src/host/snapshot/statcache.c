@@ -119,6 +119,8 @@ bool er_statcache_load(const char *dir, struct er_statcache *ret)
 {
         er_autofree char *path = cache_path(dir);
         er_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        const size_t behind = offsetof(struct header, size);
+        const struct header *header;
         int flags = MAP_PRIVATE;
         struct stat st;
         void *map;
@@ -132,9 +134,7 @@ bool er_statcache_load(const char *dir, struct er_statcache *ret)
         map = mmap(NULL, (size_t)st.st_size, PROT_READ, flags, fd, 0);
         if (map == MAP_FAILED)
                 return false;
-        const struct header *header = map;
-        size_t behind = offsetof(struct header, size);
-
+        header = map;
         if (header->magic != MAGIC ||
             header->checksum != er_cache_checksum((const char *)map + behind, (size_t)st.st_size - behind) ||
             !er_statcache_parse(map, (size_t)st.st_size, dir, ret)) {

@@ -117,6 +117,7 @@ static void test_files_travel(void **state)
 {
         er_auto(er_recipe) r = ER_RECIPE_INIT;
         const struct er_recipe_file *file;
+        er_auto(er_recipe) other = ER_RECIPE_INIT;
 
         (void)state;
         unit_put(dir, "wheels/a-1-py3-none-any.whl", "one");
@@ -127,7 +128,6 @@ static void test_files_travel(void **state)
         assert_null(file_of(&r, "readme"));
         assert_non_null(strstr(text_of(&r, "settings"), "sent_links=1\n"));
         assert_null(strstr(r.declaration, dir));
-        er_auto(er_recipe) other = ER_RECIPE_INIT;
         unit_put(dir, "wheels/a-1-py3-none-any.whl", "two");
         good("pip: [a]\nfind_links: wheels\n", &other);
         assert_memory_not_equal(r.hash, other.hash, ER_ENV_HASH);

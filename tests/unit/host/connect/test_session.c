@@ -511,20 +511,16 @@ static void test_replayed_submit(void **state)
 {
         struct er_host host;
         er_auto(er_err) err = ER_ERR_INIT;
-        er_auto(er_spec) spec = ER_SPEC_INIT;
-        const struct er_submit submit = {.key = "t-1.0.abc", .attempt = 1, .spec = &spec};
         struct er_session *session;
         struct seen seen = {0};
 
         (void)state;
-        er_strv_add(&spec.argv, "true");
         fake_host(&host, "replayed");
         session = fake_open(&host, 20000, NULL);
         if (run(session, &seen, &err) < 0)
                 fail_msg("%s", err.message);
         assert_int_equal(seen.events, 2);
         assert_int_equal(seen.last_state, ER_STATE_ENDED);
-        assert_int_equal(er_attempt_submit(session, &submit, &err), 0);
         assert_int_equal(ping(session, &err), 0);
         er_session_free(session);
         fake_host_free(&host);

@@ -149,6 +149,7 @@ static void test_git_unmerged_and_environment(void **state)
 static void test_git_nested(void **state)
 {
         struct world w;
+        er_autofree char *nested = NULL;
 
         (void)state;
         world_init(&w);
@@ -165,7 +166,7 @@ static void test_git_nested(void **state)
                "git add a sub gone 2>/dev/null; git commit -qm x; rm -rf gone; mkdir gone");
         assert_list(w.dir, "f a\nd gone\nf nested/.gitignore\nf nested/deeper/d\nf nested/n\nf sub/s\nf sub/s.log\n");
         /* The middle one alone. */
-        er_autofree char *nested = er_path_join(w.dir, "nested");
+        nested = er_path_join(w.dir, "nested");
         assert_list(nested, "f .gitignore\nf deeper/d\nf n\n");
         world_release(&w);
 }
@@ -268,8 +269,15 @@ static void test_no_git(void **state)
 
 static void test_root(void **state)
 {
+        const struct {
+                const char *from, *root;
+        } cases[] = {
+                {"plain/deep", "plain/deep"}, {"repo/src", "repo"}, {"repo", "repo"},
+                {"conf/repo/src", "conf"},    {"conf", "conf"},     {"repo/src/../src", "repo"},
+        };
         struct world w;
         er_autofree char *home = NULL;
+        er_autofree char *top = NULL;
 
         (void)state;
         world_init(&w);
@@ -279,12 +287,6 @@ static void test_root(void **state)
         unit_put(home, "conf/errand.yaml", "x");
         unit_put(home, "conf/repo/src/x", "x");
         sh(&w, "cd ../home; (cd repo; git init -q); (cd conf/repo; git init -q)");
-        const struct {
-                const char *from, *root;
-        } cases[] = {
-                {"plain/deep", "plain/deep"}, {"repo/src", "repo"}, {"repo", "repo"},
-                {"conf/repo/src", "conf"},    {"conf", "conf"},     {"repo/src/../src", "repo"},
-        };
         for (int dotfiles = 0; dotfiles < 2; dotfiles++) {
                 for (size_t i = 0; i < ER_LEN(cases); i++) {
                         er_autofree char *from = er_path_join(home, cases[i].from);
@@ -296,8 +298,8 @@ static void test_root(void **state)
                 /* People keep their dotfiles in a repository; that makes no project of all they have. */
                 sh(&w, "cd ../home; git init -q; touch errand.yaml");
         }
-        er_autofree char *got = er_project_root(home);
-        assert_string_equal(got, home);
+        top = er_project_root(home);
+        assert_string_equal(top, home);
         world_release(&w);
 }
 

@@ -43,24 +43,28 @@ static void test_first_and_difference(void **state)
 {
         struct world w;
         struct er_session *host = host_new();
+        er_autoptr(er_snapshot) s3 = NULL;
+        er_autoptr(er_snapshot) s2 = NULL;
+        uint64_t frames;
+        er_autoptr(er_snapshot) s1 = NULL;
 
         (void)state;
         world_init(&w);
         fill(&w);
-        er_autoptr(er_snapshot) s1 = take(&w);
+        s1 = take(&w);
         send_ok(host, &w, s1);
         assert_int_equal(host->entries_sent, 108);
         assert_true(host->blob_bytes > 1565536);
         assert_int_equal(host->puts, 1);
 
         /* Again: nothing but the question. */
-        uint64_t frames = host->frames;
+        frames = host->frames;
         send_ok(host, &w, s1);
         assert_int_equal(host->frames, frames + 1);
 
         /* One new, one changed, two gone, one that became executable. */
         sh(&w, "echo new >b/new; echo changed >a; rm none b/f7; chmod +x b/c");
-        er_autoptr(er_snapshot) s2 = take(&w);
+        s2 = take(&w);
         send_ok(host, &w, s2);
         assert_int_equal(host->entries_sent, 3);
         assert_int_equal(host->gone_sent, 2);
@@ -68,7 +72,7 @@ static void test_first_and_difference(void **state)
 
         /* Back: the contents are there. */
         sh(&w, "rm -r b; printf 1 >a");
-        er_autoptr(er_snapshot) s3 = take(&w);
+        s3 = take(&w);
         send_ok(host, &w, s3);
         assert_int_equal(host->entries_sent, 1);
         assert_int_equal(host->gone_sent, 101);
@@ -81,13 +85,15 @@ static void test_empty(void **state)
 {
         struct world w;
         struct er_session *host = host_new();
+        er_autoptr(er_snapshot) s2 = NULL;
+        er_autoptr(er_snapshot) s1 = NULL;
 
         (void)state;
         world_init(&w);
-        er_autoptr(er_snapshot) s1 = take(&w);
+        s1 = take(&w);
         send_ok(host, &w, s1);
         put(&w, "a", "x");
-        er_autoptr(er_snapshot) s2 = take(&w);
+        s2 = take(&w);
         send_ok(host, &w, s2);
         host_free(host);
         world_release(&w);
@@ -100,16 +106,19 @@ static void test_lost_lists(void **state)
                                              "for f in ../own/cache/trees/*/*; do printf x >>$f; done"};
         struct world w;
         struct er_session *host = host_new();
+        er_autoptr(er_snapshot) s1 = NULL;
 
         (void)state;
         world_init(&w);
         fill(&w);
-        er_autoptr(er_snapshot) s1 = take(&w);
+        s1 = take(&w);
         send_ok(host, &w, s1);
         for (size_t i = 0; i < ER_LEN(losses); i++) {
+                er_autoptr(er_snapshot) s = NULL;
+
                 sh(&w, losses[i]);
                 sh(&w, i ? "echo y >y" : "echo x >x");
-                er_autoptr(er_snapshot) s = take(&w);
+                s = take(&w);
                 send_ok(host, &w, s);
                 assert_int_equal(host->entries_sent, 109 + i);
                 assert_int_equal(host->blob_bytes, 2);
@@ -122,14 +131,16 @@ static void test_base_went(void **state)
 {
         struct world w;
         struct er_session *host = host_new();
+        er_autoptr(er_snapshot) s2 = NULL;
+        er_autoptr(er_snapshot) s1 = NULL;
 
         (void)state;
         world_init(&w);
         fill(&w);
-        er_autoptr(er_snapshot) s1 = take(&w);
+        s1 = take(&w);
         send_ok(host, &w, s1);
         put(&w, "x", "x");
-        er_autoptr(er_snapshot) s2 = take(&w);
+        s2 = take(&w);
         host->forget = true; /* listed, and gone when it is asked for: garbage was collected in between */
         send_ok(host, &w, s2);
         assert_int_equal(host->puts, 3);
@@ -143,21 +154,23 @@ static void test_lists_kept(void **state)
 {
         struct world w;
         struct er_session *host = host_new();
+        er_autoptr(er_snapshot) last = NULL;
 
         (void)state;
         world_init(&w);
         for (int i = 0; i < 12; i++) {
                 er_autofree char *text = er_fmt("%d", i);
+                er_autoptr(er_snapshot) s = NULL;
 
                 put(&w, "a", text);
-                er_autoptr(er_snapshot) s = take(&w);
+                s = take(&w);
                 send_ok(host, &w, s);
         }
         sh(&w, "test $(ls ../own/cache/trees/*/* | wc -l) = 8");
         put(&w, "a", "11");
         put(&w, "b", "x");
-        er_autoptr(er_snapshot) s = take(&w);
-        send_ok(host, &w, s);
+        last = take(&w);
+        send_ok(host, &w, last);
         assert_int_equal(host->entries_sent, 1);
         host_free(host);
         world_release(&w);
@@ -175,10 +188,11 @@ static void test_resume(void **state)
                 er_auto(er_err) err = ER_ERR_INIT;
                 struct er_transfer transfer = {0};
                 uint64_t before;
+                er_autoptr(er_snapshot) s = NULL;
 
                 world_init(&w);
                 fill(&w);
-                er_autoptr(er_snapshot) s = take(&w);
+                s = take(&w);
                 host->break_after = cuts[i];
                 assert_int_equal(er_snapshot_send(host, s, w.dir, "p", &transfer, &err), -1);
                 unit_assert_err(&err, ER_TRANSPORT, "broke");
@@ -216,12 +230,16 @@ static void test_changed(void **state)
         struct world w;
         struct er_session *host = host_new();
         er_auto(er_err) err = ER_ERR_INIT;
+        er_autoptr(er_snapshot) s1 = NULL;
+        er_autoptr(er_snapshot) s3 = NULL;
+        er_autoptr(er_snapshot) s4 = NULL;
+        void (*const calls[])(void) = {change_big, remove_big};
 
         (void)state;
         world_init(&w);
         changing = &w;
         fill(&w);
-        er_autoptr(er_snapshot) s1 = take(&w);
+        s1 = take(&w);
         /* Before: a content of the same size. */
         sh(&w, "printf 2 >a");
         assert_int_equal(er_snapshot_send(host, s1, w.dir, "p", NULL, &err), -1);
@@ -234,12 +252,14 @@ static void test_changed(void **state)
         send_ok(host, &w, s1);
 
         /* While the file is under way. */
-        void (*const calls[])(void) = {change_big, remove_big};
         for (size_t i = 0; i < ER_LEN(calls); i++) {
+                er_autoptr(er_snapshot) s = NULL;
+                int rc;
+
                 sh(&w, "head -c 1500000 /dev/urandom >big; rm -f a");
-                er_autoptr(er_snapshot) s = take(&w);
+                s = take(&w);
                 host->at_blob = calls[i];
-                int rc = er_snapshot_send(host, s, w.dir, "p", NULL, &err);
+                rc = er_snapshot_send(host, s, w.dir, "p", NULL, &err);
                 if (calls[i] == remove_big) {
                         assert_int_equal(rc, 0); /* it was open; what was read is what was hashed */
                 } else {
@@ -249,11 +269,11 @@ static void test_changed(void **state)
                 }
         }
         sh(&w, "head -c 1500000 /dev/urandom >big");
-        er_autoptr(er_snapshot) s = take(&w);
+        s3 = take(&w);
         host->at_blob = touch_big;
-        send_ok(host, &w, s);
+        send_ok(host, &w, s3);
         sh(&w, "rm big; echo now >zz");
-        er_autoptr(er_snapshot) s4 = take(&w);
+        s4 = take(&w);
         sh(&w, "rm zz");
         assert_int_equal(er_snapshot_send(host, s4, w.dir, "p", NULL, &err), -1);
         unit_assert_err(&err, ER_STATE, "zz has changed");
@@ -267,12 +287,13 @@ static void test_refused(void **state)
         struct world w;
         struct er_session *host = host_new();
         er_auto(er_err) err = ER_ERR_INIT, full = ER_ERR_INIT;
+        er_autoptr(er_snapshot) s = NULL;
 
         (void)state;
         world_init(&w);
         er_err_errno(&full, ENOSPC, "write");
         sh(&w, "head -c 20000000 /dev/zero >big");
-        er_autoptr(er_snapshot) s = take(&w);
+        s = take(&w);
         host->refuse = &full;
         assert_int_equal(er_snapshot_send(host, s, w.dir, "p", NULL, &err), -1);
         unit_assert_err(&err, ER_IO, "write");
@@ -289,11 +310,12 @@ static void test_long_list(void **state)
 {
         struct world w;
         struct er_session *host = host_new();
+        er_autoptr(er_snapshot) s = NULL;
 
         (void)state;
         world_init(&w);
         sh(&w, "n=$(printf '%0200d' 0); mkdir $n; cd $n; for i in $(seq 4000); do : >$n$i; done");
-        er_autoptr(er_snapshot) s = take(&w);
+        s = take(&w);
         send_ok(host, &w, s);
         assert_int_equal(host->entries_sent, 4000);
         host_free(host);

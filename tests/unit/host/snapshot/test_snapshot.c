@@ -77,7 +77,10 @@ static bool same(const struct er_snapshot *a, const struct er_snapshot *b)
 
 static void test_kinds(void **state)
 {
+        const unsigned char abc[] = {0xba, 0x78, 0x16, 0xbf}, nothing[] = {0xe3, 0xb0, 0xc4, 0x42};
         struct world w;
+        struct er_tree_entry e;
+        er_autoptr(er_snapshot) s = NULL;
 
         (void)state;
         world_init(&w);
@@ -85,13 +88,11 @@ static void test_kinds(void **state)
         put(&w, "run", "#!/bin/sh\n");
         put(&w, "none", "");
         sh(&w, "chmod 700 run; ln -s ../outside link; mkdir empty; mkfifo pipe");
-        er_autoptr(er_snapshot) s = take(&w);
+        s = take(&w);
         assert_entries(s, "f 644 3 a.py\nd 755 0 empty\nl 644 10 link -> ../outside\nf 644 0 none\nf 755 10 run\n");
         assert_int_equal(er_snapshot_files(s), 4);
         assert_int_equal(er_snapshot_bytes(s), 13);
         assert_hash(s);
-        struct er_tree_entry e;
-        const unsigned char abc[] = {0xba, 0x78, 0x16, 0xbf}, nothing[] = {0xe3, 0xb0, 0xc4, 0x42};
         assert_true(er_snapshot_entry(s, 0, &e));
         assert_memory_equal(e.hash, abc, sizeof abc);
         assert_true(er_snapshot_entry(s, 3, &e));
@@ -156,12 +157,14 @@ static void changes(bool git)
         for (int still = 0; still < 2; still++) {
                 /* What the first round left is put back in a way that the second can change again. */
                 for (size_t i = 0; i < ER_LEN(lines); i++) {
+                        struct er_snapshot *after;
+
                         if (still) {
                                 sit_still();
                                 er_snapshot_free(take(&w));
                         }
                         sh(&w, lines[i]);
-                        struct er_snapshot *after = take(&w);
+                        after = take(&w);
                         if (same(before, after))
                                 fail_msg("not seen: %s", lines[i]);
                         assert_hash(after);
@@ -216,10 +219,12 @@ static void test_git_configuration(void **state)
         sh(&w, "git init -q; mkdir -p .git/info; git add a; git commit -qm x");
         before = take(&w);
         for (size_t i = 0; i < ER_LEN(lines); i++) {
+                struct er_snapshot *after;
+
                 sit_still();
                 er_snapshot_free(take(&w));
                 sh(&w, lines[i]);
-                struct er_snapshot *after = take(&w);
+                after = take(&w);
                 if (same(before, after))
                         fail_msg("not seen: %s", lines[i]);
                 er_snapshot_free(before);
@@ -237,6 +242,7 @@ static bool is_believed(const struct world *w)
         er_autofree struct er_listing_watch *watches = NULL;
         struct er_tree_entry e;
         bool believed;
+        er_autoptr(er_snapshot) s = NULL;
 
         assert_true(er_statcache_load(w->dir, &cache));
         files = er_calloc(cache.file_count, sizeof *files);
@@ -257,7 +263,7 @@ static bool is_believed(const struct world *w)
                          0);
         er_statcache_release(&cache);
 
-        er_autoptr(er_snapshot) s = take(w);
+        s = take(w);
         assert_true(er_snapshot_entry(s, 0, &e));
         believed = e.hash[0] == 0x5a;
         assert_int_equal(believed, e.hash[31] == 0x5a);
@@ -269,6 +275,7 @@ static void test_unchanged_is_not_read(void **state)
         (void)state;
         for (int git = 0; git < 2; git++) {
                 struct world w;
+                er_autoptr(er_snapshot) s = NULL;
 
                 world_init(&w);
                 put(&w, "a", "1");
@@ -284,7 +291,7 @@ static void test_unchanged_is_not_read(void **state)
                 er_snapshot_free(take(&w));
                 assert_true(is_believed(&w));
                 /* And all of the listing is as it was, so not even the tree was hashed anew. */
-                er_autoptr(er_snapshot) s = take(&w);
+                s = take(&w);
                 assert_int_equal(er_snapshot_hash(s)[0], 0x5a);
                 world_release(&w);
         }
@@ -292,16 +299,6 @@ static void test_unchanged_is_not_read(void **state)
 
 static void test_damaged_cache(void **state)
 {
-        struct world w;
-        er_autofree char *glob = NULL;
-
-        (void)state;
-        world_init(&w);
-        put(&w, "a", "1");
-        put(&w, "b", "22");
-        sit_still();
-        er_autoptr(er_snapshot) good = take(&w);
-        glob = er_path_join(w.top, "own/cache/snapshots");
         static const char *const damage[] = {
                 "truncate -s 0 \"$f\"",
                 "truncate -s 50 \"$f\"",
@@ -313,11 +310,23 @@ static void test_damaged_cache(void **state)
                 "rm -r \"$f\"; chmod 500 \"${f%/*}\"",
                 "chmod 700 \"${f%/*}\"",
         };
+        struct world w;
+        er_autofree char *glob = NULL;
+        er_autoptr(er_snapshot) good = NULL;
+
+        (void)state;
+        world_init(&w);
+        put(&w, "a", "1");
+        put(&w, "b", "22");
+        sit_still();
+        good = take(&w);
+        glob = er_path_join(w.top, "own/cache/snapshots");
         for (size_t i = 0; i < ER_LEN(damage); i++) {
                 er_autofree char *line = er_fmt("for f in %s/*; do %s; done", glob, damage[i]);
+                er_autoptr(er_snapshot) s = NULL;
 
                 sh(&w, line);
-                er_autoptr(er_snapshot) s = take(&w);
+                s = take(&w);
                 assert_true(same(good, s));
                 assert_entries(s, "f 644 1 a\nf 644 2 b\n");
         }
@@ -342,6 +351,8 @@ static void test_unreadable(void **state)
 {
         struct world w;
         er_auto(er_err) err = ER_ERR_INIT;
+        er_autoptr(er_snapshot) without = NULL;
+        er_autoptr(er_snapshot) s = NULL;
 
         (void)state;
         world_init(&w);
@@ -353,7 +364,7 @@ static void test_unreadable(void **state)
         assert_non_null(strstr(err.hint, ".errandignore"));
         unit_assert_err(&err, ER_AUTH, "a/secret");
         put(&w, ".errandignore", "secret\n");
-        er_autoptr(er_snapshot) s = take_as_nobody(&w, &err);
+        s = take_as_nobody(&w, &err);
         assert_non_null(s);
         assert_entries(s, "f 644 7 .errandignore\nf 644 1 b\n");
         sh(&w, "chmod 600 a/secret; chmod 0 a");
@@ -361,7 +372,7 @@ static void test_unreadable(void **state)
         assert_non_null(strstr(err.hint, ".errandignore"));
         unit_assert_err(&err, ER_AUTH, "a: ");
         put(&w, ".errandignore", "a/\n");
-        er_autoptr(er_snapshot) without = take_as_nobody(&w, &err);
+        without = take_as_nobody(&w, &err);
         assert_non_null(without);
         assert_entries(without, "f 644 3 .errandignore\nf 644 1 b\n");
         sh(&w, "chmod 700 a");
@@ -391,6 +402,7 @@ static void test_changing_file(void **state)
         struct world w;
         struct restless r = {0};
         er_auto(er_err) err = ER_ERR_INIT;
+        struct er_snapshot *s;
 
         (void)state;
         world_init(&w);
@@ -400,7 +412,7 @@ static void test_changing_file(void **state)
         r.path = er_path_join(w.dir, "log");
         assert_int_equal(pthread_create(&r.thread, NULL, never_still, &r), 0);
         /* It may by chance not get to run while we read. */
-        struct er_snapshot *s = NULL;
+        s = NULL;
         for (int i = 0; i < 100 && (s = take_err(&w, &err)); i++)
                 er_snapshot_free(s);
         atomic_store(&r.stop, true);
@@ -442,6 +454,7 @@ static void test_sockets_are_left_out(void **state)
         struct world w;
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        er_autoptr(er_snapshot) s = NULL;
 
         (void)state;
         world_init(&w);
@@ -449,7 +462,7 @@ static void test_sockets_are_left_out(void **state)
                     (int)sizeof address.sun_path);
         assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
         put(&w, "a", "1");
-        er_autoptr(er_snapshot) s = take(&w);
+        s = take(&w);
         assert_entries(s, "f 644 1 a\n");
         close(fd);
         world_release(&w);
@@ -459,20 +472,24 @@ static void test_sockets_are_left_out(void **state)
 static void test_many(void **state)
 {
         struct world w;
+        er_autoptr(er_snapshot) fourth = NULL;
+        er_autoptr(er_snapshot) second = NULL;
+        er_autoptr(er_snapshot) third = NULL;
+        er_autoptr(er_snapshot) first = NULL;
 
         (void)state;
         world_init(&w);
         sh(&w, "for d in a a-b b; do mkdir -p $d/c; for i in $(seq 1000); do echo $d$i >$d/f$i; echo $i$d >$d/c/g$i; "
                "done; done");
-        er_autoptr(er_snapshot) first = take(&w);
+        first = take(&w);
         assert_int_equal(er_snapshot_files(first), 6000);
         assert_hash(first);
         sit_still();
-        er_autoptr(er_snapshot) second = take(&w);
-        er_autoptr(er_snapshot) third = take(&w);
+        second = take(&w);
+        third = take(&w);
         assert_true(same(first, second) && same(first, third));
         sh(&w, "echo x >a/c/g500");
-        er_autoptr(er_snapshot) fourth = take(&w);
+        fourth = take(&w);
         assert_false(same(first, fourth));
         assert_hash(fourth);
         world_release(&w);
@@ -482,6 +499,7 @@ static void test_largest(void **state)
 {
         struct world w;
         struct er_dir_size sizes[3];
+        er_autoptr(er_snapshot) s = NULL;
 
         (void)state;
         world_init(&w);
@@ -492,7 +510,7 @@ static void test_largest(void **state)
         put(&w, "data/images/2", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
         put(&w, "data/readme", "xx");
         put(&w, "small/a", "xx");
-        er_autoptr(er_snapshot) s = take(&w);
+        s = take(&w);
         assert_int_equal(er_snapshot_largest(s, sizes, 3), 3);
         assert_string_equal(sizes[0].path, "data/images");
         assert_int_equal(sizes[0].bytes, 60);
