@@ -1,18 +1,22 @@
 /*
- * What the workers do: one action each, as blocking code. Nothing here decides what comes next; it says what came of
- * it.
+ * act.c - what the workers do. Nothing here decides what comes next; it only reports how an action came out.
  *
- * The one rule all of this turns around: once SUBMIT may have left this machine, only the host's own word tells whether
- * the attempt is there. A failure counts as "nothing was started" only where that is certain: the connection never came
- * up, or the agent itself answered so.
+ * The one rule behind all of it: once SUBMIT may have left this machine, only the host can tell whether the attempt is
+ * there. A failure means "nothing was started" only where that is certain: the connection never came up, or the agent
+ * itself said so.
  */
-#include "maestro/carry.h"
-#include "maestro/secrets.h"
+#include "maestro/act.h"
 
 #include "base/crash.h"
 #include "base/log.h"
+#include "host/attempt.h"
+#include "maestro/apply.h"
+#include "maestro/carry.h"
+#include "maestro/choose.h"
+#include "maestro/delivery.h"
+#include "maestro/secrets.h"
 
-#define AGAIN_MS 15000 /* patience for a connection when there was one before */
+#define AGAIN_MS 15000 /* how long to try for a connection if there was one before */
 #define COLD_MS 30     /* a connection that took longer to open was made just now */
 #define GRACE_MS 10000
 
@@ -28,15 +32,14 @@ static bool host_says_unknown(const struct er_err *err)
         return err->code == ER_NOT_FOUND && er_streq(err->provider_code, "attempt");
 }
 
-/* The agent's own answer, and the same however often it is asked: a name it does not take, a request it does not know.
- */
+/* The agent's own answer, and asking again would not change it: a name it does not take, a request it does not know. */
 static bool is_final(const struct er_conn *conn, const struct er_err *err)
 {
         return er_session_is_sound(conn->session) && !err->retryable &&
                (err->code == ER_REMOTE || err->code == ER_USAGE || err->code == ER_CONFIG);
 }
 
-/* Not a refusal: the same may work a moment later. A name, a port, a key that is wrong is better said at once. */
+/* Not a refusal: the same may work a moment later. A wrong name, port or key is better reported at once. */
 static bool may_pass(const struct er_err *err)
 {
         return err->code == ER_TRANSPORT || err->code == ER_CANCELLED ||
@@ -48,9 +51,10 @@ static bool may_pass(const struct er_err *err)
 static void unreached(struct er_carry *m, struct er_work *work, bool may_refuse)
 {
         const struct er_err *err = &work->err;
+
         if (work->outcome == ER_OUT_FATAL)
                 return;
-        if (er_work_stopped(m, work))
+        if (er_conn_stopped(&m->conns, work))
                 work->outcome = ER_OUT_AGAIN;
         else if (!may_refuse || may_pass(err))
                 work->outcome = ER_OUT_BROKEN;
@@ -62,17 +66,18 @@ static void unreached(struct er_carry *m, struct er_work *work, bool may_refuse)
 
 /* The watch */
 
-/* The first word of the host about the attempt: it is there. */
+/* The host speaks of the attempt for the first time: it is there. */
 static void note_host(struct watching *w)
 {
         struct er_carried *j = w->work->job;
         const struct er_hello *hello = NULL;
+
         if (er_session_hello(w->conn->session, &hello, NULL) < 0)
                 hello = NULL;
         er_crashpoint("first word");
         w->heard = true;
         pthread_mutex_lock(&w->m->lock);
-        w->work->watching = w->work->heard = true;
+        w->work->phase = ER_PHASE_HEARD;
         j->host_new = true;
         if (hello && !j->at.boot_id) {
                 j->at.boot_id = er_strdup(hello->boot_id);
@@ -85,22 +90,24 @@ static int on_event(void *arg, const struct er_status *status, struct er_err *er
 {
         struct watching *w = arg;
         struct er_carried *j = w->work->job;
+        bool ring;
+
         (void)err;
         if (!w->heard)
                 note_host(w);
         if (status->state == ER_STATE_WAITING && status->detail)
-                er_tell_note(w->m, j, "environment: %s", status->detail);
+                er_tell_note(&w->m->teller, j, "environment: %s", status->detail);
         if (status->state == ER_STATE_RUNNING && status->detail)
-                er_tell_note(w->m, j, "%s", status->detail);
+                er_tell_note(&w->m->teller, j, "%s", status->detail);
         if (status->state == ER_STATE_ENDED)
                 er_crashpoint("end heard");
         else
                 er_crashpoint_named("event");
         pthread_mutex_lock(&w->m->lock);
-        bool ring = er_apply_status(j, status, true) && er_carry_mark(w->m);
+        ring = er_apply_status(j, status, true) && er_bell_mark(&w->m->bell);
         pthread_mutex_unlock(&w->m->lock);
         if (ring)
-                er_carry_ring(w->m);
+                er_bell_ring(&w->m->bell);
         return 0;
 }
 
@@ -108,21 +115,26 @@ static int on_log(void *arg, int stream, uint64_t offset, int64_t time_ms, struc
 {
         struct watching *w = arg;
         struct er_carried *j = w->work->job;
+        size_t known;
+        int rc;
+
         (void)time_ms;
         if (offset + data.len <= j->log_offset)
                 return 0; /* known from before the connection broke */
         if (offset > j->log_offset) {
-                /* It was damaged there, and asking again mends nothing. The job is followed on without it. */
+                /* It is damaged there, and asking again would not help. Follow the job without it. */
                 er_auto(er_err) why = ER_ERR_INIT;
-                er_err_set(&why, ER_REMOTE, "its log on %s is damaged and no longer shown: %llu comes after %llu",
-                           w->conn->host, (unsigned long long)offset, (unsigned long long)j->log_offset);
+
+                er_err_set(&why, ER_REMOTE,
+                           "its log on %s is damaged and no longer followed: byte %llu comes after %llu", w->conn->host,
+                           (unsigned long long)offset, (unsigned long long)j->log_offset);
                 er_err_hint(&why, "`errand logs %s` shows what is there", j->row.name);
-                er_tell_warn(w->m, j, &why, true);
+                er_tell_warn(&w->m->teller, j, &why, true);
                 j->log_gone = true;
                 return er_err_set(err, ER_DETACHED, "a damaged log");
         }
-        size_t known = (size_t)(j->log_offset - offset);
-        int rc = er_tell_log(w->m, j, stream, er_svn(data.ptr + known, data.len - known));
+        known = (size_t)(j->log_offset - offset);
+        rc = er_tell_log(&w->m->teller, j, stream, er_svn(data.ptr + known, data.len - known));
         j->log_offset = offset + data.len;
         if (rc < 0) {
                 j->log_gone = true;
@@ -134,8 +146,10 @@ static int on_log(void *arg, int stream, uint64_t offset, int64_t time_ms, struc
 static struct er_watch make_watch(struct watching *w)
 {
         struct er_carried *j = w->work->job;
+        struct er_watch watch;
+
         pthread_mutex_lock(&w->m->lock);
-        struct er_watch watch = {
+        watch = (struct er_watch){
                 .key = j->key,
                 .attempt = j->at.number,
                 .seq = j->at.seq,
@@ -149,15 +163,17 @@ static struct er_watch make_watch(struct watching *w)
         return watch;
 }
 
-/* What a submission or a watch that ended early means. `greeted`: the agent has spoken on this connection. */
+/* What it means when a submission or a watch ends early. `greeted`: the agent has spoken on this connection. */
 static void judge(struct er_carry *m, struct er_work *work, struct er_conn *conn)
 {
         struct er_carried *j = work->job;
         const struct er_err *err = &work->err;
         const struct er_hello *hello;
-        bool greeted = er_session_hello(conn->session, &hello, NULL) == 0;
+        bool greeted = er_session_hello(conn->session, &hello, NULL) == 0, submitted, stopped;
+
         pthread_mutex_lock(&m->lock);
-        bool submitted = j->at.submitted, stopped = work->stop;
+        submitted = j->at.submitted;
+        stopped = work->stop != ER_STOP_NONE;
         pthread_mutex_unlock(&m->lock);
         er_debug("maestro", "%s: %s: %s (%s, %s)", j->row.name, er_code_name(err->code),
                  err->message ? err->message : "", submitted ? "submitted" : "not known to be submitted",
@@ -180,9 +196,10 @@ static void judge(struct er_carry *m, struct er_work *work, struct er_conn *conn
         if (err->code == ER_TIMEOUT || may_pass(err))
                 return;
         if (greeted) {
-                /* The agent refuses. Does it know the attempt all the same? */
+                /* The agent refuses. Does it know the attempt anyway? */
                 er_auto(er_err) why = ER_ERR_INIT;
                 er_auto(er_status) status = ER_STATUS_INIT;
+
                 if (er_attempt_stat(conn->session, j->key, j->at.number, &status, &why) == 0 ||
                     (!host_says_unknown(&why) && !is_final(conn, &why)))
                         return;
@@ -195,11 +212,13 @@ static void judge(struct er_carry *m, struct er_work *work, struct er_conn *conn
 
 static void watched(struct er_carry *m, struct er_work *work, struct er_conn *conn, int rc)
 {
+        bool over;
+
         pthread_mutex_lock(&m->lock);
-        bool over = work->job->at.end != ER_END_NONE;
+        over = work->job->at.end != ER_END_NONE;
         pthread_mutex_unlock(&m->lock);
         if (rc == 0 && !over)
-                rc = er_err_set(&work->err, ER_TRANSPORT, "%s ended the watch without an end of the job", conn->host);
+                rc = er_err_set(&work->err, ER_TRANSPORT, "%s stopped reporting before the job had ended", conn->host);
         if (rc == 0)
                 work->outcome = ER_OUT_OK;
         else
@@ -211,9 +230,10 @@ static void watched(struct er_carry *m, struct er_work *work, struct er_conn *co
 static int find_secrets(struct er_carry *m, struct er_work *work, struct er_strv *ret)
 {
         const char *missing = er_secrets_find(&work->job->spec.secrets, m->opts->secrets, ret);
+
         if (!missing)
                 return 0;
-        er_err_set(&work->err, ER_CONFIG, "the value of the secret %s is not at hand", missing);
+        er_err_set(&work->err, ER_CONFIG, "the secret %s has no value here", missing);
         er_err_hint(&work->err, "export %s before `errand run` or `errand rerun`", missing);
         work->outcome = ER_OUT_REFUSED;
         work->reason = ER_REASON_SECRET;
@@ -224,22 +244,26 @@ static int find_secrets(struct er_carry *m, struct er_work *work, struct er_strv
 
 static bool cancel_asked(struct er_carry *m, const struct er_carried *j)
 {
+        bool asked;
+
         pthread_mutex_lock(&m->lock);
-        bool asked = j->row.cancel_asked;
+        asked = j->row.cancel_asked;
         pthread_mutex_unlock(&m->lock);
         return asked;
 }
 
-/* The attempt is in the store before the host can hear of it. */
+/* Writes the attempt to the store, before its host can hear of it. */
 static int intend(struct er_carry *m, struct er_work *work, const struct er_host *host)
 {
         struct er_carried *j = work->job;
+        int64_t id = 0;
+        uint32_t number;
         int rc = 0;
+
         er_crashpoint("before intent");
         pthread_mutex_lock(&m->lock);
-        uint32_t number = j->row.attempt + 1;
-        int64_t id = 0;
-        if (work->stop || j->row.cancel_asked) {
+        number = j->row.attempt + 1;
+        if (work->stop != ER_STOP_NONE || j->row.cancel_asked) {
                 work->outcome = ER_OUT_AGAIN;
                 rc = -1;
         } else if (er_store_add_attempt(m->opts->store, j->row.id, number, host->name, er_now_ms(), &id, &work->err) <
@@ -277,42 +301,44 @@ static bool host_lacks(const struct er_work *work, int rc, const char *what)
         return rc < 0 && work->err.code == ER_NOT_FOUND && er_streq(work->err.provider_code, what);
 }
 
-/* Submits the attempt that is intended, and watches it to its end. */
+/* Submits the intended attempt, and watches it to its end. */
 static void submit(struct er_carry *m, struct er_work *work, struct er_conn *conn)
 {
         struct er_carried *j = work->job;
         struct watching w = {.m = m, .work = work, .conn = conn};
-        er_auto(er_environment_request) setup = ER_ENVIRONMENT_REQUEST_INIT;
+        er_auto(er_environment_request) build = ER_ENVIRONMENT_REQUEST_INIT;
         bool asked = false;
+
         for (;;) {
                 struct er_strv secrets = ER_STRV_INIT;
+                struct er_submit request = {.key = j->key, .spec = &j->spec, .secrets = &secrets};
+                struct er_watch watch = make_watch(&w);
+                bool files, environment;
+                int rc;
+
                 if (find_secrets(m, work, &secrets) < 0) {
                         er_strv_wipe(&secrets);
                         return;
                 }
-                struct er_submit request = {.key = j->key,
-                                            .attempt = j->at.number,
-                                            .spec = &j->spec,
-                                            .secrets = &secrets,
-                                            .has_failures = asked,
-                                            .failures = setup.failures};
-                struct er_watch watch = make_watch(&w);
+                request.attempt = j->at.number;
+                request.has_failures = asked;
+                request.failures = build.failures;
                 er_crashpoint("submit");
-                int rc = er_attempt_run(conn->session, &request, &watch, &work->err);
+                rc = er_attempt_run(conn->session, &request, &watch, &work->err);
                 er_crashpoint("submitted and watched");
                 er_strv_wipe(&secrets);
-                bool files = j->spec.has_tree && host_lacks(work, rc, "snapshot");
-                bool environment = j->spec.has_environment && !asked && host_lacks(work, rc, "environment");
+                files = j->spec.has_tree && host_lacks(work, rc, "snapshot");
+                environment = j->spec.has_environment && !asked && host_lacks(work, rc, "environment");
                 if (!files && !environment) {
                         watched(m, work, conn, rc);
                         return;
                 }
                 er_err_clear(&work->err);
                 asked |= environment;
-                rc = environment ? er_travel_setup(m, work, conn, &setup, &work->err)
-                                 : er_travel_send(m, work, conn, asked ? &setup : NULL, &work->err);
+                rc = environment ? er_delivery_ask_environment(m, work, conn, &build, &work->err)
+                                 : er_delivery_send_tree(m, work, conn, asked ? &build : NULL, &work->err);
                 if (rc < 0) {
-                        if (er_work_stopped(m, work))
+                        if (er_conn_stopped(&m->conns, work))
                                 work->outcome = ER_OUT_AGAIN;
                         else if (work->outcome == ER_OUT_BROKEN)
                                 judge(m, work, conn);
@@ -326,35 +352,40 @@ static void place(struct er_carry *m, struct er_work *work)
         er_auto(er_host) host = ER_HOST_INIT;
         struct er_conn *conn = NULL;
         const struct er_hello *hello;
+        int64_t began;
+        bool cold, ready;
+
         if (er_choose_host(m, work, &host, &work->err) < 0)
                 return;
-        int64_t began = er_mono_ms();
+        began = er_mono_ms();
         if (host.kind == ER_HOST_SSH)
-                er_tell_note(m, work->job, "connecting to %s", host.name);
-        if (er_conn_get(m, work, &host, 0, &conn, &work->err) < 0) {
+                er_tell_note(&m->teller, work->job, "connecting to %s", host.name);
+        if (er_conn_get(&m->conns, work, &host, &(struct er_conn_opts){0}, &conn, &work->err) < 0) {
                 unreached(m, work, true);
                 return;
         }
         work->reused = conn->used_before;
-        /* A new connection that took its time, or is not up yet, takes one question more, so that whatever is wrong
-           with it shows before anything can have been started. A warm one is not made slower. */
-        bool cold = !conn->used_before && (er_mono_ms() - began > COLD_MS || !er_session_is_logged_in(conn->session));
+        /* Ask one more question on a new connection that took its time or is not up yet, so that whatever is wrong with
+           it shows before anything can have been started. A warm one is not slowed down. */
+        cold = !conn->used_before && (er_mono_ms() - began > COLD_MS || !er_session_is_logged_in(conn->session));
         if (cold && er_session_hello(conn->session, &hello, &work->err) < 0) {
-                er_conn_put(m, conn, false);
+                er_conn_put(&m->conns, conn, false);
                 unreached(m, work, true);
                 return;
         }
-        bool ready = er_travel_tree(m, work, conn, &work->err) == 0 && intend(m, work, &host) == 0;
+        ready = er_delivery_name_tree(m, work, conn, &work->err) == 0 && intend(m, work, &host) == 0;
         if (ready)
                 submit(m, work, conn);
-        else if (er_work_stopped(m, work))
+        else if (er_conn_stopped(&m->conns, work))
                 work->outcome = ER_OUT_AGAIN;
-        er_conn_put(m, conn, work->outcome == ER_OUT_OK || !ready);
+        er_conn_put(&m->conns, conn, work->outcome == ER_OUT_OK || !ready);
 }
 
 static int reconnect(struct er_carry *m, struct er_work *work, struct er_conn **ret)
 {
-        if (er_conn_get(m, work, &work->job->host, AGAIN_MS, ret, &work->err) < 0) {
+        const struct er_conn_opts opts = {.connect_ms = AGAIN_MS};
+
+        if (er_conn_get(&m->conns, work, &work->job->host, &opts, ret, &work->err) < 0) {
                 unreached(m, work, false);
                 return -1;
         }
@@ -366,6 +397,7 @@ static void follow(struct er_carry *m, struct er_work *work, struct er_conn *con
 {
         struct watching w = {.m = m, .work = work, .conn = conn};
         struct er_watch watch = make_watch(&w);
+
         er_crashpoint("watch");
         watched(m, work, conn, er_attempt_watch(conn->session, &watch, &work->err));
 }
@@ -373,33 +405,41 @@ static void follow(struct er_carry *m, struct er_work *work, struct er_conn *con
 static void watch(struct er_carry *m, struct er_work *work)
 {
         struct er_conn *conn = NULL;
+
         if (reconnect(m, work, &conn) < 0)
                 return;
         follow(m, work, conn);
-        er_conn_put(m, conn, work->outcome == ER_OUT_OK);
+        er_conn_put(&m->conns, conn, work->outcome == ER_OUT_OK);
 }
 
-/* An attempt was intended, and perhaps submitted: the host knows. */
+/* An attempt was intended and perhaps submitted. Only the host knows. */
 static void settle(struct er_carry *m, struct er_work *work)
 {
         struct er_carried *j = work->job;
         struct er_conn *conn = NULL;
         er_auto(er_status) status = ER_STATUS_INIT;
+        int rc;
+
         if (reconnect(m, work, &conn) < 0)
                 return;
         er_crashpoint("settle");
-        int rc = er_attempt_stat(conn->session, j->key, j->at.number, &status, &work->err);
+        rc = er_attempt_stat(conn->session, j->key, j->at.number, &status, &work->err);
         if (rc == 0) {
+                bool ring;
+
                 pthread_mutex_lock(&m->lock);
-                bool ring = er_apply_status(j, &status, false) && er_carry_mark(m);
+                ring = er_apply_status(j, &status, false) && er_bell_mark(&m->bell);
                 pthread_mutex_unlock(&m->lock);
                 if (ring)
-                        er_carry_ring(m);
+                        er_bell_ring(&m->bell);
                 er_crashpoint("settled");
                 follow(m, work, conn);
         } else if (!host_says_unknown(&work->err)) {
                 bool final = is_final(conn, &work->err);
-                work->outcome = er_work_stopped(m, work) ? ER_OUT_AGAIN : final ? ER_OUT_REFUSED : ER_OUT_BROKEN;
+
+                work->outcome = er_conn_stopped(&m->conns, work) ? ER_OUT_AGAIN
+                                : final                          ? ER_OUT_REFUSED
+                                                                 : ER_OUT_BROKEN;
                 work->reason = ER_REASON_HOST;
         } else if (cancel_asked(m, j)) {
                 er_err_clear(&work->err);
@@ -407,39 +447,42 @@ static void settle(struct er_carry *m, struct er_work *work)
                 er_apply_end(j, ER_END_CANCELLED, ER_REASON_USER, NULL);
                 pthread_mutex_unlock(&m->lock);
                 work->outcome = ER_OUT_OK;
-        } else if (er_work_stopped(m, work)) {
+        } else if (er_conn_stopped(&m->conns, work)) {
                 work->outcome = ER_OUT_AGAIN;
         } else {
                 er_err_clear(&work->err);
                 submit(m, work, conn);
         }
-        er_conn_put(m, conn, work->outcome == ER_OUT_OK);
+        er_conn_put(&m->conns, conn, work->outcome == ER_OUT_OK);
 }
 
 static void cancel(struct er_carry *m, struct er_work *work)
 {
         struct er_carried *j = work->job;
         struct er_conn *conn = NULL;
+        int64_t grace_ms = j->spec.grace_ms > 0 ? j->spec.grace_ms : GRACE_MS;
+        int rc;
+
         if (reconnect(m, work, &conn) < 0)
                 return;
-        int64_t grace_ms = j->spec.grace_ms > 0 ? j->spec.grace_ms : GRACE_MS;
         er_crashpoint("cancel");
-        int rc = er_attempt_cancel(conn->session, j->key, j->at.number, grace_ms, &work->err);
+        rc = er_attempt_cancel(conn->session, j->key, j->at.number, grace_ms, &work->err);
         er_crashpoint("cancelled");
-        /* What the host does not know any more the watch will find out too. */
+        /* If the host does not know it any more, the watch will find out too. */
         if (rc < 0 && !host_says_unknown(&work->err))
-                work->outcome = er_work_stopped(m, work) ? ER_OUT_AGAIN : ER_OUT_BROKEN;
-        er_conn_put(m, conn, rc == 0);
+                work->outcome = er_conn_stopped(&m->conns, work) ? ER_OUT_AGAIN : ER_OUT_BROKEN;
+        er_conn_put(&m->conns, conn, rc == 0);
 }
 
 static void fetch(struct er_carry *m, struct er_work *work)
 {
+        const struct er_err *err = &work->err;
         struct er_conn *conn = NULL;
+
         if (reconnect(m, work, &conn) < 0)
                 return;
-        const struct er_err *err = &work->err;
-        if (er_travel_fetch(m, work, conn, &work->err) < 0) {
-                if (er_work_stopped(m, work))
+        if (er_delivery_fetch(m, work, conn, &work->err) < 0) {
+                if (er_conn_stopped(&m->conns, work))
                         work->outcome = ER_OUT_AGAIN;
                 else if (host_says_unknown(err))
                         work->outcome = ER_OUT_GONE;
@@ -448,7 +491,7 @@ static void fetch(struct er_carry *m, struct er_work *work)
                 else
                         work->outcome = ER_OUT_REFUSED;
         }
-        er_conn_put(m, conn, work->outcome == ER_OUT_OK);
+        er_conn_put(&m->conns, conn, work->outcome == ER_OUT_OK);
 }
 
 void er_act(struct er_carry *m, struct er_work *work)
@@ -457,6 +500,7 @@ void er_act(struct er_carry *m, struct er_work *work)
                 [ER_ACT_PLACE] = place,   [ER_ACT_WATCH] = watch, [ER_ACT_SETTLE] = settle,
                 [ER_ACT_CANCEL] = cancel, [ER_ACT_FETCH] = fetch,
         };
+
         if ((size_t)work->kind < ER_LEN(actions) && actions[work->kind])
                 actions[work->kind](m, work);
 }

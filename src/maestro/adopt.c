@@ -1,5 +1,5 @@
-/* Runs that nobody carries: a background process is started for them. And what a cancel does when there is nobody. */
-#include "maestro/carry.h"
+/* adopt.c - runs that nobody carries: starts a background process for them, and cancels their jobs. */
+#include "maestro/maestro.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,19 +8,21 @@
 #include "base/crash.h"
 #include "base/path.h"
 #include "base/proc.h"
+#include "maestro/loop.h"
 
-#define FRESH_MS 30000  /* a run's maker is given so long to begin with it */
-#define CANCEL_MS 10000 /* how long a cancel tries by itself */
+#define FRESH_MS 30000  /* how long the process that made a run has to start carrying it */
+#define CANCEL_MS 10000 /* how long a cancel tries on its own */
 #define RUNS_PER_PROCESS 2000
 
-/* Between the moment a run is stored and the moment its maker has its lease it only looks abandoned. */
+/* A run looks abandoned from the moment it is stored until its maker has the lease. */
 static bool is_being_made(struct er_store *store, int64_t run_id)
 {
         pid_t pid = 0;
-        int64_t created_ms = 0;
+        int64_t created_ms = 0, age;
+
         if (er_store_run_creator(store, run_id, &pid, &created_ms, NULL) < 0)
                 return false;
-        int64_t age = er_now_ms() - created_ms;
+        age = er_now_ms() - created_ms;
         return pid > 1 && pid != getpid() && age >= 0 && age < FRESH_MS && (kill(pid, 0) == 0 || errno == EPERM);
 }
 
@@ -28,6 +30,16 @@ static int start_process(struct er_store *store, const char *program, const int6
                          struct er_err *err)
 {
         er_auto(er_strv) argv = ER_STRV_INIT;
+        er_autofree char *log_path = er_path_join(er_store_dir(store), "maestro.log");
+        er_autoclose int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        struct er_proc_opts opts = {
+                .cwd = "/",
+                .io = {ER_PROC_NULL, ER_PROC_NULL, log >= 0 ? ER_PROC_FD : ER_PROC_NULL},
+                .fds = {-1, -1, log},
+                .new_session = true,
+        };
+        struct er_proc proc = ER_PROC_INIT;
+
         er_strv_add(&argv, program);
         er_strv_add(&argv, "--state-dir");
         er_strv_add(&argv, er_store_dir(store));
@@ -36,17 +48,8 @@ static int start_process(struct er_store *store, const char *program, const int6
                 er_strv_add(&argv, "--run");
                 er_strv_addf(&argv, "%lld", (long long)ids[i]);
         }
-        er_autofree char *log_path = er_path_join(er_store_dir(store), "maestro.log");
-        er_autoclose int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        struct er_proc_opts opts = {
-                .argv = argv.items,
-                .cwd = "/",
-                .io = {ER_PROC_NULL, ER_PROC_NULL, log >= 0 ? ER_PROC_FD : ER_PROC_NULL},
-                .fds = {-1, -1, log},
-                .new_session = true,
-        };
-        struct er_proc proc = ER_PROC_INIT;
-        /* Not waited for, and not released: that would end it. It outlives us, or is reaped when we end. */
+        opts.argv = argv.items;
+        /* Do not wait for it, and do not release it: that would end it. It outlives us, or is reaped when we end. */
         return er_proc_start(&opts, &proc, err);
 }
 
@@ -54,6 +57,7 @@ int er_maestro_adopt(struct er_store *store, const char *program, struct er_err 
 {
         er_autofree int64_t *ids = NULL;
         size_t count = 0, orphans = 0;
+
         if (er_store_open_runs(store, &ids, &count, err) < 0)
                 return -1;
         for (size_t i = 0; i < count && orphans < RUNS_PER_PROCESS; i++)
@@ -90,7 +94,7 @@ int er_maestro_cancel(struct er_store *store, const int64_t *job_ids, size_t cou
                 return 0;
         /* Nobody is there to notice: do it here, as far as the hosts can be reached now. The store has the request; the
            next maestro goes on with whatever is left. */
-        if (er_carry_runs(&opts, runs, run_count, er_deadline_in(CANCEL_MS), &skipped, &why) < 0 &&
+        if (er_loop_carry(&opts, runs, run_count, er_deadline_in(CANCEL_MS), &skipped, &why) < 0 &&
             why.code != ER_TIMEOUT)
                 return er_err_move(err, &why);
         return 0;

@@ -1,20 +1,18 @@
-/* What was learned, into the members of a job. All of it under the lock. */
-#include "maestro/carry.h"
+/* apply.c - see apply.h */
+#include "maestro/apply.h"
 
+#include "base/clock.h"
 #include "base/crash.h"
+#include "maestro/work.h"
 
-#define GIVE_UP_MS 60000 /* a host that only breaks connections, before anything was submitted */
+#define GIVE_UP_MS 60000 /* on a host that breaks all connections before anything has been submitted */
 #define BACKOFF_MS 200
 #define BACKOFF_MAX_MS 15000
 
-static char *dup_or_null(const char *text)
-{
-        return text ? er_strdup(text) : NULL;
-}
-
 static void set_text(char **text, const char *value)
 {
-        char *copy = dup_or_null(value);
+        char *copy = er_strdup(value);
+
         free(*text);
         *text = copy;
 }
@@ -59,12 +57,14 @@ static void take_end(struct er_attempt *at, const struct er_status *status)
 bool er_apply_status(struct er_carried *j, const struct er_status *status, bool event)
 {
         struct er_attempt *at = &j->at;
+        bool first;
+
         all_is_well(j);
         j->row.news_ms = er_now_ms();
         if (at->end != ER_END_NONE)
                 return false;
         at->submitted = true;
-        /* Only events are counted off: a status tells their number without having brought them. */
+        /* Only an event counts as seen. A status has the number of the last one too, but did not bring it. */
         if (event && status->seq > at->seq)
                 at->seq = status->seq;
         if (status->state > (unsigned)at->state && status->state <= ER_STATE_ENDED &&
@@ -72,7 +72,7 @@ bool er_apply_status(struct er_carried *j, const struct er_status *status, bool 
                 at->state = (enum er_state)status->state;
         if (status->state == ER_STATE_QUEUED && !at->queued_ms)
                 at->queued_ms = status->time_ms ? status->time_ms : er_now_ms();
-        /* What its environment's build does, while it waits for that; or what its end waits for. */
+        /* What the build of its environment is doing, or what its end waits for. */
         if (event && status->state != ER_STATE_ENDED)
                 set_text(&j->row.detail, status->detail);
         if (status->started_ms)
@@ -95,8 +95,8 @@ bool er_apply_status(struct er_carried *j, const struct er_status *status, bool 
                 j->row.state = job_state(at->state);
                 j->row.started_ms = at->started_ms;
         }
-        bool first = !j->attempt_dirty;
-        er_carry_dirty(j, true);
+        first = !j->attempt_dirty;
+        er_carried_dirty(j, true);
         return first && at->end == ER_END_NONE;
 }
 
@@ -109,7 +109,7 @@ void er_apply_end(struct er_carried *j, enum er_end end, enum er_reason reason, 
         j->at.reason = reason;
         j->at.ended_ms = er_now_ms();
         set_text(&j->at.detail, detail);
-        er_carry_dirty(j, true);
+        er_carried_dirty(j, true);
 }
 
 /* From the workers */
@@ -117,26 +117,29 @@ void er_apply_end(struct er_carried *j, enum er_end end, enum er_reason reason, 
 static int64_t backoff(struct er_carried *j)
 {
         int64_t pause = BACKOFF_MS;
+        uint64_t spread;
+
         for (unsigned i = 1; i < j->failures && pause < BACKOFF_MAX_MS; i++)
                 pause *= 2;
         if (pause > BACKOFF_MAX_MS)
                 pause = BACKOFF_MAX_MS;
-        /* Up to a quarter less, so that many jobs do not come back in one moment. */
-        uint64_t spread = (uint64_t)er_mono_us() * 2654435761u + (uint64_t)j->row.id * 40503u;
+        /* Up to a quarter less, so that many jobs do not all come back at the same moment. */
+        spread = (uint64_t)er_mono_us() * 2654435761u + (uint64_t)j->row.id * 40503u;
         return pause - (int64_t)((spread >> 8) % (uint64_t)(pause / 4));
 }
 
 static void warn_once(struct er_carried *j, const struct er_work *work, bool attempt_open)
 {
         const struct er_err *err = &work->err;
+        const char *host = j->has_host ? j->host.name : "the host";
+        const char *why = err->message ? err->message : er_code_name(err->code);
+
         if (j->warned == err->code)
                 return;
         j->warned = err->code;
-        const char *host = j->has_host ? j->host.name : "the host";
-        const char *why = err->message ? err->message : er_code_name(err->code);
         er_err_clear(&j->warning);
         if (work->kind == ER_ACT_CANCEL || (j->row.cancel_asked && attempt_open))
-                er_err_set(&j->warning, err->code, "cannot reach %s to cancel it, trying on: %s", host, why);
+                er_err_set(&j->warning, err->code, "cannot reach %s to cancel it, still trying: %s", host, why);
         else if (er_job_state_ended(j->row.state))
                 er_err_set(&j->warning, err->code, "outputs are still on %s, trying again: %s", host, why);
         else if (attempt_open)
@@ -152,6 +155,7 @@ static void fail_for_good(struct er_carried *j, enum er_reason reason, const str
 {
         const char *why = err->message ? err->message : er_code_name(err->code);
         er_autofree char *detail = err->hint ? er_fmt("%s\n%s", why, err->hint) : er_strdup(why);
+
         if (j->at.id && j->at.end == ER_END_NONE) {
                 er_apply_end(j, ER_END_FAILED, reason, detail);
         } else {
@@ -165,16 +169,17 @@ static void broken(struct er_carried *j, struct er_work *work)
 {
         int64_t now = er_mono_ms();
         bool attempt_open = j->at.id && j->at.end == ER_END_NONE;
+        bool unknown = work->err.code == ER_NET && !j->at.id;
+
         if (work->reused && j->failures == 0) {
-                j->failures = 1; /* the connection may have died long ago: no pause, no word */
+                j->failures = 1; /* the connection may have died long ago: try again at once, and say nothing */
                 return;
         }
         j->failures++;
         if (!j->failing_ms)
                 j->failing_ms = now;
-        /* A name that is none, a host that is off: the user waits for that word, not for a minute of trying. A host
-           that is to get another attempt may be on its way up again. */
-        bool unknown = work->err.code == ER_NET && !j->at.id;
+        /* If there is no such host, or it is off, say so at once instead of trying for a minute. A host that is to get
+           another attempt may be booting. */
         if (work->kind == ER_ACT_PLACE && !attempt_open && (unknown || now - j->failing_ms > GIVE_UP_MS)) {
                 fail_for_good(j, ER_REASON_HOST, &work->err);
                 return;
@@ -190,28 +195,29 @@ static void cannot_fetch(struct er_carried *j, const struct er_work *work)
         er_err_clear(&j->warning);
         er_err_set(&j->warning, work->err.code, "the outputs could not be fetched: %s",
                    work->err.message ? work->err.message : er_code_name(work->err.code));
-        er_err_hint(&j->warning, "they are still on %s; `errand pull %s PATH...` fetches them%s%s", j->host.name,
+        er_err_hint(&j->warning, "they are still on %s; fetch them with `errand pull %s PATH...`%s%s", j->host.name,
                     j->row.name, work->err.hint ? "; " : "", work->err.hint ? work->err.hint : "");
 }
 
 static void fetched(struct er_carried *j)
 {
         j->row.outputs_fetched = true;
-        er_carry_dirty(j, false);
+        er_carried_dirty(j, false);
 }
 
-/* Nothing is left to fetch, and that must not pass for a success. */
+/* Nothing is left to fetch, and that must not look like success. */
 static void outputs_are_gone(struct er_carried *j)
 {
         er_err_clear(&j->warning);
         er_err_set(&j->warning, ER_NOT_FOUND, "the outputs of %s are gone from %s", j->row.name, j->host.name);
-        er_err_hint(&j->warning, "something else removed them there; `errand rerun %s` makes them again", j->row.name);
+        er_err_hint(&j->warning, "something removed them there; `errand rerun %s` makes them again", j->row.name);
         fetched(j);
 }
 
-static void apply_outcome(struct er_carry *m, struct er_carried *j, struct er_work *work)
+static void apply_outcome(struct er_carried *j, struct er_work *work, struct er_err *fatal)
 {
         bool fetching = work->kind == ER_ACT_FETCH;
+
         switch (work->outcome) {
         case ER_OUT_OK:
                 all_is_well(j);
@@ -233,37 +239,38 @@ static void apply_outcome(struct er_carry *m, struct er_carried *j, struct er_wo
                 if (fetching)
                         outputs_are_gone(j);
                 else
-                        er_apply_end(j, ER_END_LOST, ER_REASON_GONE, "the host knows nothing of it any more");
+                        er_apply_end(j, ER_END_LOST, ER_REASON_GONE, "the host no longer knows it");
                 return;
         case ER_OUT_AGAIN:
-                if (work->sliced)
+                if (work->stop == ER_STOP_TURN)
                         j->plan.retry_at_ms = er_mono_ms() + 1000;
                 return;
         case ER_OUT_FATAL:
-                if (!m->fatal.code)
-                        er_err_move(&m->fatal, &work->err);
+                if (!fatal->code)
+                        er_err_move(fatal, &work->err);
                 return;
         }
 }
 
-void er_apply_work(struct er_carry *m, struct er_work *work)
+void er_apply_work(struct er_work *work, struct er_err *fatal)
 {
         struct er_carried *j = work->job;
+        bool ended = j->at.end != ER_END_NONE && work->kind != ER_ACT_FETCH &&
+                     (work->kind != ER_ACT_PLACE || work->phase >= ER_PHASE_WATCHING);
+
         if (j->work == work)
                 j->work = NULL;
         if (j->cancel == work)
                 j->cancel = NULL;
-        /* A watch that breaks with the end already in hand has done its work. */
-        bool ended = j->at.end != ER_END_NONE && work->kind != ER_ACT_FETCH &&
-                     (work->kind != ER_ACT_PLACE || work->watching);
+        /* A watch that breaks after it has brought the end has done its work. */
         if (ended && work->outcome != ER_OUT_FATAL)
                 work->outcome = ER_OUT_OK;
-        apply_outcome(m, j, work);
+        apply_outcome(j, work, fatal);
 }
 
 /* The end of a job */
 
-int er_apply_finish(struct er_carry *m, struct er_carried *j, const struct er_action *action, struct er_err *err)
+int er_apply_finish(struct er_store *store, struct er_carried *j, const struct er_action *action, struct er_err *err)
 {
         static const enum er_end ends[] = {
                 [ER_JOB_DONE] = ER_END_DONE, [ER_JOB_FAILED] = ER_END_FAILED, [ER_JOB_CANCELLED] = ER_END_CANCELLED};
@@ -274,6 +281,7 @@ int er_apply_finish(struct er_carry *m, struct er_carried *j, const struct er_ac
                     (at->end == ER_END_LOST || at->end == ER_END_PREEMPTED);
         bool of_attempt = at->id && !j->verdict;
         struct er_status status = ER_STATUS_INIT;
+
         status.end = lost ? at->end : ends[action->state];
         status.reason = action->reason;
         status.exit_code = of_attempt ? at->exit_code : -1;
@@ -289,7 +297,7 @@ int er_apply_finish(struct er_carry *m, struct er_carried *j, const struct er_ac
         if (j->spec.outputs.len == 0 || !at->id || !at->started_ms || at->reason == ER_REASON_GONE)
                 row->outputs_fetched = true;
         er_crashpoint("finish");
-        if (er_store_update(m->opts->store, row, at->id ? at : NULL, err) < 0) {
+        if (er_store_update(store, row, at->id ? at : NULL, err) < 0) {
                 row->state = before;
                 return -1;
         }
@@ -303,6 +311,7 @@ void er_apply_plan(struct er_carried *j)
 {
         struct er_plan_job *p = &j->plan;
         const struct er_attempt *at = &j->at;
+
         p->job_id = j->row.id;
         p->state = j->row.state;
         p->cancel_asked = j->row.cancel_asked;
@@ -314,6 +323,6 @@ void er_apply_plan(struct er_carried *j)
         p->attempt_open = !j->verdict && at->id && at->end == ER_END_NONE;
         p->attempt_end = j->verdict ? ER_END_FAILED : at->end;
         p->attempt_reason = j->verdict ? j->verdict_reason : at->reason;
-        p->watching = j->work && j->work->watching;
-        p->busy = (j->work && !j->work->watching) || j->cancel;
+        p->watching = j->work && j->work->phase >= ER_PHASE_WATCHING;
+        p->busy = (j->work && !p->watching) || j->cancel;
 }

@@ -1,14 +1,9 @@
-/* What names mean: hosts, job keys, directories of results. */
+/* hosts.c - what names mean: hosts, job keys, directories of results. */
 #include "maestro/maestro.h"
 
 #include "base/path.h"
 
-static char *dup_or_null(const char *text)
-{
-        return text ? er_strdup(text) : NULL;
-}
-
-/* A row without a target was only named on a command line: then the name says where it is. */
+/* A row without a target was only named on a command line: the name says where it is. */
 static int from_row(const struct er_host_row *row, struct er_host *ret, struct er_err *err)
 {
         if (er_streq(row->name, "local") || !row->target) {
@@ -23,9 +18,9 @@ static int from_row(const struct er_host_row *row, struct er_host *ret, struct e
                 .name = er_strdup(row->name),
                 .target = er_strdup(row->target),
                 .port = row->port,
-                .identity = dup_or_null(row->identity),
-                .jump = dup_or_null(row->jump),
-                .root = dup_or_null(row->root),
+                .identity = er_strdup(row->identity),
+                .jump = er_strdup(row->jump),
+                .root = er_strdup(row->root),
         };
         return 0;
 }
@@ -33,9 +28,11 @@ static int from_row(const struct er_host_row *row, struct er_host *ret, struct e
 int er_hosts_find(struct er_store *store, const char *name, struct er_host *ret, struct er_err *err)
 {
         struct er_host_row row = {0};
+        int rc;
+
         if (er_store_host(store, name, &row, NULL) < 0)
                 return er_host_parse(name, ret, err);
-        int rc = from_row(&row, ret, err);
+        rc = from_row(&row, ret, err);
         er_host_row_release(&row);
         return rc;
 }
@@ -44,12 +41,15 @@ int er_hosts_known(struct er_store *store, struct er_host **ret, size_t *ret_cou
 {
         struct er_host_row *rows = NULL;
         size_t row_count = 0, count = 0;
+        struct er_host *hosts;
+        int rc;
+
         if (er_store_hosts(store, &rows, &row_count, err) < 0)
                 return -1;
-        struct er_host *hosts = er_calloc(row_count + 1, sizeof *hosts);
-        int rc = er_hosts_find(store, "local", &hosts[count++], err);
+        hosts = er_calloc(row_count + 1, sizeof *hosts);
+        rc = er_hosts_find(store, "local", &hosts[count++], err);
         for (size_t i = 0; i < row_count; i++) {
-                /* A row this build cannot read as a host is no reason to fail for all others. */
+                /* Skip a row that this build cannot read: the others are good. */
                 if (rc == 0 && !er_streq(rows[i].name, "local") && from_row(&rows[i], &hosts[count], NULL) == 0)
                         count++;
                 er_host_row_release(&rows[i]);
@@ -72,5 +72,6 @@ char *er_job_key(const struct er_store *store, const struct er_job *job)
 char *er_job_results_dir(const struct er_job *job)
 {
         er_autofree char *results = er_path_join(job->project_dir, "results");
+
         return er_path_join(results, job->name);
 }

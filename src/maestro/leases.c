@@ -1,10 +1,13 @@
 /*
- * Who carries a run. POSIX record locks belong to the process and vanish when any descriptor of the file is closed, so
- * there is one descriptor per state directory for the life of the process, and a list of what its threads hold.
+ * leases.c - see leases.h. POSIX record locks belong to the process, and vanish when any descriptor of the file is
+ * closed. So there is one descriptor for each state directory as long as the process lives, and a list of what its
+ * threads hold.
  */
-#include "maestro/carry.h"
+#include "maestro/leases.h"
 
+#include <pthread.h>
 #include "base/lock.h"
+#include "maestro/maestro.h"
 
 struct lease_file {
         char *dir;
@@ -20,14 +23,17 @@ static struct lease_file *lease_files;
 static struct lease_file *find(struct er_store *store, struct er_err *err)
 {
         const char *dir = er_store_dir(store);
-        for (struct lease_file *file = lease_files; file; file = file->next)
-                if (er_streq(file->dir, dir))
-                        return file;
         er_autofree char *path = er_fmt("%s/leases", dir);
         struct er_leases leases = ER_LEASES_INIT;
+        struct lease_file *file = lease_files;
+
+        while (file && !er_streq(file->dir, dir))
+                file = file->next;
+        if (file)
+                return file;
         if (er_leases_open(&leases, path, err) < 0)
                 return NULL;
-        struct lease_file *file = er_new(struct lease_file);
+        file = er_new(struct lease_file);
         file->dir = er_strdup(dir);
         file->leases = leases;
         file->next = lease_files;
@@ -38,6 +44,7 @@ static struct lease_file *find(struct er_store *store, struct er_err *err)
 static size_t held_index(const struct lease_file *file, int64_t run_id)
 {
         size_t i = 0;
+
         while (i < file->held_count && file->held[i] != run_id)
                 i++;
         return i;
@@ -45,9 +52,11 @@ static size_t held_index(const struct lease_file *file, int64_t run_id)
 
 int er_run_take(struct er_store *store, int64_t run_id, struct er_err *err)
 {
-        pthread_mutex_lock(&lease_lock);
+        struct lease_file *file;
         int rc = -1;
-        struct lease_file *file = find(store, err);
+
+        pthread_mutex_lock(&lease_lock);
+        file = find(store, err);
         if (file && held_index(file, run_id) < file->held_count) {
                 rc = 0; /* another thread of this process */
         } else if (file) {
@@ -63,9 +72,12 @@ int er_run_take(struct er_store *store, int64_t run_id, struct er_err *err)
 
 void er_run_drop(struct er_store *store, int64_t run_id)
 {
+        struct lease_file *file;
+        size_t i;
+
         pthread_mutex_lock(&lease_lock);
-        struct lease_file *file = find(store, NULL);
-        size_t i = file ? held_index(file, run_id) : 0;
+        file = find(store, NULL);
+        i = file ? held_index(file, run_id) : 0;
         if (file && i < file->held_count) {
                 er_lease_drop(&file->leases, run_id);
                 file->held[i] = file->held[--file->held_count];
@@ -75,10 +87,12 @@ void er_run_drop(struct er_store *store, int64_t run_id)
 
 bool er_maestro_is_carried(struct er_store *store, int64_t run_id)
 {
+        struct lease_file *file;
+        bool carried;
+
         pthread_mutex_lock(&lease_lock);
-        struct lease_file *file = find(store, NULL);
-        bool carried = file &&
-                       (held_index(file, run_id) < file->held_count || er_lease_holder(&file->leases, run_id) != 0);
+        file = find(store, NULL);
+        carried = file && (held_index(file, run_id) < file->held_count || er_lease_holder(&file->leases, run_id) != 0);
         pthread_mutex_unlock(&lease_lock);
         return carried;
 }

@@ -1,6 +1,7 @@
+/* plan.c - see plan.h */
 #include "maestro/plan.h"
 
-/* How the end of an attempt becomes the end of a job. Those that may lead to a new attempt are looked at before. */
+/* How the end of an attempt becomes the end of its job. Ends that may lead to a new attempt are looked at before. */
 static const struct {
         enum er_job_state state;
         enum er_reason otherwise; /* when the attempt gives no reason */
@@ -27,7 +28,7 @@ static void finish(struct planner *p, size_t index, enum er_job_state state, enu
                 .kind = ER_ACT_FINISH, .job = index, .state = state, .reason = reason};
 }
 
-/* True when the pause after a broken connection is over; else remembers when to look again. */
+/* True if the pause after a broken connection is over; else notes when to look again. */
 static bool due(struct planner *p, const struct er_plan_job *job)
 {
         if (job->retry_at_ms <= p->now_ms)
@@ -40,21 +41,23 @@ static bool due(struct planner *p, const struct er_plan_job *job)
 static void plan_ended(struct planner *p, size_t index, const struct er_plan_job *job)
 {
         bool wanted = job->outputs_declared && !job->outputs_fetched && !job->fetch_waits;
+
         if (wanted && !job->busy && !job->watching && due(p, job))
                 act(p, index, ER_ACT_FETCH);
 }
 
 static void plan_open_attempt(struct planner *p, size_t index, const struct er_plan_job *job)
 {
+        bool wants_watch = !job->watching, wants_cancel = job->cancel_asked && !job->cancel_sent;
+
         if (!job->submitted) {
-                /* Also for a cancel: only the host knows whether there is anything to end. */
+                /* For a cancel, too: only the host knows whether there is anything to end. */
                 if (!job->busy && !job->watching && due(p, job))
                         act(p, index, ER_ACT_SETTLE);
                 return;
         }
         if (job->busy)
                 return;
-        bool wants_watch = !job->watching, wants_cancel = job->cancel_asked && !job->cancel_sent;
         if (!(wants_watch || wants_cancel) || !due(p, job))
                 return;
         if (wants_cancel)
@@ -65,12 +68,13 @@ static void plan_open_attempt(struct planner *p, size_t index, const struct er_p
 
 static void plan_between_attempts(struct planner *p, size_t index, const struct er_plan_job *job)
 {
-        if (job->busy || job->watching)
-                return;
         bool over = job->attempt_end != ER_END_NONE;
         bool may_go_on = job->attempt_end == ER_END_LOST || job->attempt_end == ER_END_PREEMPTED;
-        /* A host that forgot an attempt does not say that it is over. */
+        /* A host that has forgotten an attempt does not say that it is over. */
         bool proven = job->attempt_reason != ER_REASON_GONE;
+
+        if (job->busy || job->watching)
+                return;
         if (over && !may_go_on) {
                 enum er_reason reason = job->attempt_reason ? job->attempt_reason : ends[job->attempt_end].otherwise;
                 finish(p, index, ends[job->attempt_end].state,
@@ -89,6 +93,7 @@ size_t er_plan(const struct er_plan_job *jobs, size_t count, int64_t now_ms, str
                int64_t *ret_wake_ms)
 {
         struct planner p = {.actions = ret, .now_ms = now_ms, .wake_ms = INT64_MAX};
+
         for (size_t i = 0; i < count; i++) {
                 if (er_job_state_ended(jobs[i].state))
                         plan_ended(&p, i, &jobs[i]);
