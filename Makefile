@@ -9,6 +9,7 @@ TEST_JOBS ?= 4
 
 NINJA = . scripts/cache-dirs && ninja
 
+# b_lundef: the sanitizers' functions come at run time.
 ASAN_SETUP = -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true
 FUZZ_SETUP = -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true \
 	-Dx86_64_agent=disabled -Daarch64_agent=disabled
@@ -41,7 +42,7 @@ fresh: ## make run and make test as a stranger meets them: in new minimal Debian
 asan: ## the same tests against a build with AddressSanitizer and UBSan
 	@scripts/install-deps test
 	@test -f build-asan/build.ninja || meson setup build-asan $(ASAN_SETUP)
-	@$(NINJA) -C build-asan
+	@$(NINJA) -C build-asan installed
 	@scripts/run-tests build-asan --jobs $(TEST_JOBS)
 
 lint: ## layout, clang's warnings as errors, clang-tidy, shellcheck, headers, file lengths

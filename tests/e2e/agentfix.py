@@ -17,11 +17,6 @@ def program(machine=MACHINE):
     return str(pathlib.Path(named or build / f"errand-agent-{machine}").resolve())
 
 
-def is_sanitized(path):
-    """ASan's shadow memory is no measure of ours."""
-    return b"__asan_init" in pathlib.Path(path).read_bytes()
-
-
 def marked(root):
     """Processes that belong to this root's attempts: guards and supervisors (by their working files) and jobs (by ERRAND_ATTEMPT_ID)."""
     found = []

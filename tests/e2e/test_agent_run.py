@@ -279,9 +279,8 @@ def test_serve_leaves_with_its_input(world):
     assert later.close() == 0
 
 
+@pytest.mark.release
 def test_memory_of_a_running_job(agent, world):
-    if agentfix.is_sanitized(world.program):
-        pytest.skip("measured without ASan")
     agent.submit("a.0.x", "sleep 60")
     agent.until(agent.watch("a.0.x"), "RUNNING")
     helpers.until(lambda: (world.dir("a.0.x") / "usage").exists(), what="the first sample")
@@ -296,6 +295,7 @@ def test_memory_of_a_running_job(agent, world):
     agent.call("CANCEL", KEY="a.0.x", ATTEMPT=1)
 
 
+@pytest.mark.release
 def test_a_gigabyte_of_log(agent, world):
     size = 1 << 30
     agent.submit("a.0.x", ["head", "-c", str(size), "/dev/zero"])
@@ -309,9 +309,10 @@ def test_a_gigabyte_of_log(agent, world):
             break
     hwm = helpers.read_proc(agent.process.pid, "status").decode()
     largest = int(hwm.split("VmHWM:")[1].split()[0])
-    assert got == size and (largest < 8 * 1024 or agentfix.is_sanitized(world.program))  # KiB
+    assert got == size and largest < 8 * 1024  # KiB
 
 
+@pytest.mark.release
 @pytest.mark.skipif(not os.access("/usr/bin/qemu-aarch64-static", os.X_OK), reason="no qemu-aarch64-static")
 def test_the_other_architecture(world):
     other = agentfix.program("aarch64")

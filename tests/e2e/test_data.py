@@ -249,6 +249,7 @@ def test_without_a_network_it_comes_by_way_of_here(errand, island, web):
     assert (data_dir(island) / "x.bin").read_bytes() == data
 
 
+@pytest.mark.release
 def test_a_host_with_nothing_but_busybox(errand, make_host, web):
     host = make_host(busybox=True)
     data = web.put("/x.bin")

@@ -197,6 +197,7 @@ def test_the_connection_is_cut_during_a_build(errand, uv_host, index):
     assert job.wait().ok().text == "alpha 1.0\n"
 
 
+@pytest.mark.release
 def test_python_missing_on_the_host(errand, make_host, index):
     host = make_host(busybox=True)
     index.wheel("alpha")

@@ -4,7 +4,11 @@ import os
 import re
 import signal
 
+import pytest
+
 from helpers import command_of, end_process, read_proc, until
+
+pytestmark = pytest.mark.release  # a run must come within the time that a listener stays
 
 SEEN = "env | grep -v ^ERRAND_ | sort; umask; ulimit -a; cat /proc/self/oom_score_adj; grep -E Sig[BIC] /proc/self/status"
 LOG = {"ERRAND_LOG": "debug"}

@@ -161,6 +161,7 @@ def test_ssh_process_killed_at_connect_and_while_running(errand, host):
     assert proc.wait().ok().out == b"one\ntwo\n"
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("persist", ["60", "0"])
 @pytest.mark.parametrize("up, at", [(True, 1), (True, 1500), (True, 4000000), (True, 16000000), (False, 300000), (False, 9000000), (False, 20000000)])
 def test_ssh_process_killed_at_every_step(errand, host, up, at, persist):

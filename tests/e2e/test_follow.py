@@ -190,6 +190,7 @@ def test_log_of_many_megabytes_arrives_whole(errand, host, size):
     assert hashlib.sha256(done.out).hexdigest() in done.said
 
 
+@pytest.mark.release
 def test_slow_reader_does_not_grow_memory(errand, host):
     """The client's memory is bounded when nobody takes its output."""
     taker = errand.program("taker", f"#!/bin/sh\nuntil [ -e {errand.home}/go ]; do sleep 0.05; done\nexec wc -c\n")

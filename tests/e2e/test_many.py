@@ -1,11 +1,14 @@
 """Many at once."""
 import os
 
+import pytest
+
 from hosts import DEFAULTS
 
 from helpers import until
 
 
+@pytest.mark.release
 def test_200_runs_at_once_on_a_host_with_sshds_defaults(errand, make_host):
     """MaxSessions 10, MaxStartups 10:30:100; a warm-up is not allowed to help."""
     host = make_host("plain", limits=DEFAULTS)
@@ -28,6 +31,7 @@ def test_fifty_runs_with_files_at_once(errand, host):
         assert proc.wait(120).ok().out.strip() == b"100000"
 
 
+@pytest.mark.release
 def test_one_gigabyte_of_log(errand, host):
     """Followed live to the last byte, with bounded memory."""
     import re

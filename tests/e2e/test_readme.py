@@ -8,6 +8,8 @@ import pytest
 
 from helpers import TOP, until
 
+pytestmark = pytest.mark.release
+
 
 def tour(kinds="sh|console"):
     """Lines with errand in the blocks of README.md that a reader types, without prompts and comments."""
