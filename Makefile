@@ -6,15 +6,20 @@ DESTDIR ?=
 FUZZ_SECONDS ?= 60
 # How many end-to-end tests at once: most of their time is waiting for ssh.
 TEST_JOBS ?= 4
+# More for scripts/run-tests, such as "-k cancel", and for meson when it sets up $(BUILD).
+TESTS ?=
+SETUP ?=
 
 NINJA = . scripts/cache-dirs && ninja
 
 # b_lundef: the sanitizers' functions come at run time.
 ASAN_SETUP = -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true
+# The maestro's threads; the end-to-end tests need no build of their own for that.
+TSAN_SETUP = -Db_sanitize=thread -Db_lundef=false -Doptimization=1 -Ddebug=true -Dfloors=api
 FUZZ_SETUP = -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true \
 	-Dx86_64_agent=disabled -Daarch64_agent=disabled
 
-.PHONY: all help run test fresh asan lint fmt fuzz bench install clean deps
+.PHONY: all help run test fresh asan tsan lint fmt fuzz bench install clean deps
 
 all: $(BUILD)/build.ninja ## build errand into build/ (the default)
 	@$(NINJA) -C $(BUILD) product
@@ -34,16 +39,21 @@ test: ## install what is needed, build, and run the unit and end-to-end tests
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory all
 	@$(NINJA) -C $(BUILD) installed
-	@scripts/run-tests $(BUILD) --jobs $(TEST_JOBS)
+	@scripts/run-tests $(BUILD) --jobs $(TEST_JOBS) $(TESTS)
 
 fresh: ## make run and make test as a stranger meets them: in new minimal Debians, as an ordinary user
 	@scripts/fresh
 
-asan: ## the same tests against a build with AddressSanitizer and UBSan
+asan: ## the tests against a build with AddressSanitizer and UBSan, but for those of the release build alone
 	@scripts/install-deps test
 	@test -f build-asan/build.ninja || meson setup build-asan $(ASAN_SETUP)
 	@$(NINJA) -C build-asan installed
-	@scripts/run-tests build-asan --jobs $(TEST_JOBS)
+	@scripts/run-tests build-asan --jobs $(TEST_JOBS) $(TESTS)
+
+tsan: ## the maestro's unit tests against a build with ThreadSanitizer
+	@scripts/install-deps test
+	@test -f build-tsan/build.ninja || meson setup build-tsan $(TSAN_SETUP)
+	@scripts/run-tests build-tsan --suite maestro --suite api
 
 lint: ## layout, clang's warnings as errors, clang-tidy, shellcheck, headers, file lengths
 	@scripts/install-deps lint
@@ -73,4 +83,4 @@ clean: ## remove all build directories
 
 $(BUILD)/build.ninja:
 	@command -v meson >/dev/null || { echo "meson is missing: type 'make deps'" >&2; exit 1; }
-	meson setup $(BUILD) --prefix=$(PREFIX)
+	meson setup $(BUILD) --prefix=$(PREFIX) $(SETUP)
