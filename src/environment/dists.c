@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "environment/dists.h"
 #include "environment/dists_python.h"
+#include "environment/requirement.h"
 
 #define RECORD_MAX ((size_t)64 << 20)
 #define SMALL_MAX ((size_t)1 << 20)
@@ -37,22 +38,6 @@ struct er_dists {
         size_t count, cap;
         struct er_map by_name; /* normalised name -> index + 1 of the first info */
 };
-
-char *er_dist_normalise(struct er_sv name)
-{
-        er_auto(er_str) out = ER_STR_INIT;
-
-        for (size_t i = 0; i < name.len; i++) {
-                char c = name.ptr[i];
-
-                if (c == '-' || c == '_' || c == '.') {
-                        if (out.len == 0 || out.buf[out.len - 1] != '-')
-                                er_str_addc(&out, '-');
-                } else
-                        er_str_addc(&out, (char)tolower((unsigned char)c));
-        }
-        return er_str_detach(&out);
-}
 
 struct er_dists *er_dists_new(const char *project_dir)
 {
@@ -125,7 +110,7 @@ static void add_info(struct er_dists *dists, size_t site, const char *entry)
         info = &dists->infos[dists->count++];
         *info = (struct info){.site = site, .record = ER_STR_INIT, .top_level = ER_STR_INIT};
         info->dir = er_strdup(entry);
-        info->dist.name = er_dist_normalise(name);
+        info->dist.name = er_distribution_name(name);
         info->dist.version = index_version(version);
         if (!er_map_gets(&dists->by_name, info->dist.name)) {
                 uintptr_t number = dists->count;
@@ -239,7 +224,7 @@ static bool owns(const struct er_dists *dists, struct info *info, struct er_sv f
                 return has_line(&info->record, file, ',');
         if (info->top_level.len > 0)
                 return has_line(&info->top_level, top, '\n');
-        name = er_dist_normalise(top);
+        name = er_distribution_name(top);
         return er_streq(name, info->dist.name);
 }
 
@@ -299,7 +284,7 @@ static struct info *owner(const struct er_dists *dists, size_t site, struct er_s
 {
         const char *dot = memchr(import.ptr, '.', import.len);
         struct er_sv top = er_svn(import.ptr, dot ? (size_t)(dot - import.ptr) : import.len);
-        er_autofree char *whole = er_dist_normalise(import), *first = er_dist_normalise(top);
+        er_autofree char *whole = er_distribution_name(import), *first = er_distribution_name(top);
         const char *likely[] = {whole, er_dist_known(import), first};
 
         for (size_t i = 0; i < ER_LEN(likely); i++) {
@@ -319,7 +304,7 @@ static struct info *editable(struct er_dists *dists, struct er_sv import)
 {
         const char *dot = memchr(import.ptr, '.', import.len);
         struct er_sv top = er_svn(import.ptr, dot ? (size_t)(dot - import.ptr) : import.len);
-        er_autofree char *name = er_dist_normalise(top);
+        er_autofree char *name = er_distribution_name(top);
         struct info *info = by_name(dists, name);
 
         if (!dists->infos)
@@ -366,7 +351,7 @@ static struct er_dist *egg_link(struct er_dists *dists, struct er_sv import)
                                       .record = ER_STR_INIT,
                                       .top_level = ER_STR_INIT};
                 info->dir = er_strdup(link);
-                info->dist.name = er_dist_normalise(top);
+                info->dist.name = er_distribution_name(top);
                 info->dist.note = er_fmt("installed here from %.*s, not from an index", (int)line.len, line.ptr);
                 return &info->dist;
         }

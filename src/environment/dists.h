@@ -32,8 +32,6 @@ const char *er_dist_known(struct er_sv import);
 bool er_dist_is_space(struct er_sv import);
 /* The table, else the name itself (owned). NULL when it is no distribution's: "google" alone. */
 char *er_dist_guess(struct er_sv import);
-/* PEP 503: lower case, runs of -_. are one '-' (owned). */
-char *er_dist_normalise(struct er_sv name);
 
 /* The table, sorted by import: for its test. */
 size_t er_dist_table_count(void);

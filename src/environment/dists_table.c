@@ -1,6 +1,7 @@
 /* dists_table.c - well-known imports and the distributions they come from. Those whose names agree are here too: the
    table also says that a name is a distribution's and not a directory of the project's that happens to be called so. */
 #include "environment/dists.h"
+#include "environment/requirement.h"
 
 struct pair {
         const char *import, *distribution; /* the latter as PEP 503 normalises it */
@@ -619,7 +620,7 @@ char *er_dist_guess(struct er_sv import)
                         best = i;
         }
         if (best == ER_LEN(spaces))
-                return known ? er_strdup(known->distribution) : er_dist_normalise(first_parts(import, 1));
+                return known ? er_strdup(known->distribution) : er_distribution_name(first_parts(import, 1));
         name = first_parts(import, spaces[best].parts);
         parts = count_parts(name);
         if (known && (parts < spaces[best].parts || strlen(known->import) > strlen(spaces[best].import)))
@@ -629,9 +630,9 @@ char *er_dist_guess(struct er_sv import)
         if (spaces[best].prefix[0]) {
                 er_autofree char *prefixed = er_fmt("%s%.*s", spaces[best].prefix, (int)name.len, name.ptr);
 
-                return er_dist_normalise(er_sv(prefixed));
+                return er_distribution_name(er_sv(prefixed));
         }
-        return er_dist_normalise(name);
+        return er_distribution_name(name);
 }
 
 size_t er_dist_table_count(void)

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include "environment/requirements.h"
+#include "environment/requirement.h"
 
 char *er_edit_name(enum er_edit_kind kind, const char *item)
 {

@@ -12,6 +12,7 @@
 #include "environment/imports_scan.h"
 #include "environment/imports_tree.h"
 #include "environment/stdlib.h"
+#include "environment/requirement.h"
 
 #define MAX_FILE ((size_t)32 << 20)
 #define MAX_FILES 200000
@@ -442,7 +443,7 @@ static void add_declared(struct search *s, const char *path, const struct er_imp
         size_t len = strcspn(text, " <>=!~;@,[");
         const char *close = text[len] == '[' ? strchr(text + len, ']') : NULL;
         const char *rest = close ? close + 1 : text + len;
-        er_autofree char *name = er_dist_normalise(er_svn(text, len)), *version = NULL;
+        er_autofree char *name = er_distribution_name(er_svn(text, len)), *version = NULL;
 
         rest += strspn(rest, " ");
         if (er_starts(rest, "==") && rest[2] != '=') {

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "base/yaml.h"
+#include "environment/requirement.h"
 
 #define METADATA_MAX ((size_t)4 << 20)
 

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include "base/io.h"
 #include "base/path.h"
+#include "environment/pyproject.h"
+#include "environment/requirement.h"
 
 #define FILE_MAX_BYTES ((size_t)1 << 20)
 #define DEPTH_MAX 16u
@@ -39,225 +41,9 @@ static int fail_at(const struct er_req_origin *origin, struct er_err *err, const
         return er_err_set(err, ER_CONFIG, "%s: %s", origin->file, text.buf);
 }
 
-static bool is_space(char c)
-{
-        return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v' || c == '\n';
-}
-
-static bool is_alnum(char c)
-{
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-static struct er_sv skip_space(struct er_sv s)
-{
-        while (s.len && is_space(s.ptr[0])) {
-                s.ptr++;
-                s.len--;
-        }
-        return s;
-}
-
-static struct er_sv from(struct er_sv s, size_t n)
-{
-        return er_svn(s.ptr + n, s.len - n);
-}
-
-char *er_distribution_name(struct er_sv name)
-{
-        er_auto(er_str) out = ER_STR_INIT;
-
-        for (size_t i = 0; i < name.len; i++) {
-                char c = name.ptr[i];
-
-                if (c == '-' || c == '_' || c == '.') {
-                        if (out.len && out.buf[out.len - 1] != '-')
-                                er_str_addc(&out, '-');
-                } else {
-                        er_str_addc(&out, c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c);
-                }
-        }
-        return er_str_detach(&out);
-}
-
-/* How long the name at the front is; 0: there is none. */
-static size_t name_len(struct er_sv s)
-{
-        size_t len = 0;
-
-        while (len < s.len && (is_alnum(s.ptr[len]) || s.ptr[len] == '.' || s.ptr[len] == '_' || s.ptr[len] == '-'))
-                len++;
-        if (!len || !is_alnum(s.ptr[0]) || !is_alnum(s.ptr[len - 1]))
-                return 0;
-        return len;
-}
-
-/* Copies with white space outside of quotes left out (tight) or made one blank. */
-static void add_spaced(struct er_str *out, struct er_sv s, bool tight)
-{
-        char quote = 0;
-        bool pending = false;
-        size_t start = out->len;
-
-        for (size_t i = 0; i < s.len; i++) {
-                char c = s.ptr[i];
-
-                if (!quote && is_space(c)) {
-                        pending = true;
-                        continue;
-                }
-                if (pending && !tight && out->len > start)
-                        er_str_addc(out, ' ');
-                pending = false;
-                if (c == '\'' || c == '"')
-                        quote = !quote ? c : quote == c ? (char)0 : quote;
-                er_str_addc(out, c);
-        }
-}
-
-/* Extras: sorted, in the form of names. */
-static bool add_extras(struct er_str *out, struct er_sv inner)
-{
-        er_auto(er_strv) extras = ER_STRV_INIT;
-        struct er_sv part;
-
-        while (er_sv_cut(&inner, ',', &part)) {
-                part = er_sv_trim(part);
-                if (!part.len)
-                        continue;
-                if (name_len(part) != part.len)
-                        return false;
-                er_strv_take(&extras, er_distribution_name(part));
-        }
-        er_strv_sort(&extras);
-        for (size_t i = 0; i < extras.len; i++)
-                er_str_addf(out, "%c%s", i ? ',' : '[', extras.items[i]);
-        if (extras.len)
-                er_str_addc(out, ']');
-        return true;
-}
-
-static bool is_specifier(struct er_sv s)
-{
-        static const char *const operators[] = {"===", "==", "~=", "!=", "<=", ">=", "<", ">"};
-        struct er_sv part;
-
-        while (er_sv_cut(&s, ',', &part)) {
-                size_t n = 0;
-
-                part = er_sv_trim(part);
-                if (!part.len)
-                        continue; /* a comma at the end is allowed by both tools */
-                for (size_t i = 0; i < ER_LEN(operators) && !n; i++)
-                        if (er_sv_starts(part, er_sv(operators[i])))
-                                n = strlen(operators[i]);
-                part = er_sv_trim(from(part, n));
-                if (!n || !part.len)
-                        return false;
-                for (size_t i = 0; i < part.len; i++)
-                        if (!is_alnum(part.ptr[i]) && !strchr("._-+!*$", part.ptr[i]))
-                                return false;
-        }
-        return true;
-}
-
-/* Where the marker begins: the first ';' (in an URL only one with a blank before it); else the end. */
-static size_t find_marker(struct er_sv s, bool url)
-{
-        for (size_t i = 0; i < s.len; i++)
-                if (s.ptr[i] == ';' && (!url || (i && is_space(s.ptr[i - 1]))))
-                        return i;
-        return s.len;
-}
-
-/* Where options of the line ("--hash=...") begin. */
-static size_t find_options(struct er_sv s)
-{
-        for (size_t i = 1; i + 2 < s.len; i++)
-                if (is_space(s.ptr[i - 1]) && s.ptr[i] == '-' && s.ptr[i + 1] == '-')
-                        return i;
-        return s.len;
-}
-
-static void add_tail(struct er_str *out, struct er_sv marker, struct er_sv options)
-{
-        marker = er_sv_trim(marker);
-        options = er_sv_trim(options);
-        if (marker.len) {
-                er_str_add(out, " ; ");
-                add_spaced(out, marker, false);
-        }
-        if (options.len) {
-                er_str_addc(out, ' ');
-                add_spaced(out, options, false);
-        }
-}
-
-char *er_requirement_canonical(struct er_sv text, const char **ret_why)
-{
-        er_auto(er_str) out = ER_STR_INIT;
-        struct er_sv rest = er_sv_trim(text), options, marker, spec;
-        size_t n = find_options(rest);
-        er_autofree char *name = NULL;
-
-        options = from(rest, n);
-        rest.len = n;
-        n = memchr(text.ptr, '\0', text.len) ? 0 : name_len(rest);
-        if (!n) {
-                *ret_why = "it does not begin with a name";
-                return NULL;
-        }
-        name = er_distribution_name(er_svn(rest.ptr, n));
-        er_str_add(&out, name);
-        rest = skip_space(from(rest, n));
-        if (rest.len && rest.ptr[0] == '[') {
-                const char *end = memchr(rest.ptr, ']', rest.len);
-
-                if (!end || !add_extras(&out, er_svn(rest.ptr + 1, (size_t)(end - rest.ptr) - 1))) {
-                        *ret_why = "what is in [ ] must be names of extras";
-                        return NULL;
-                }
-                rest = skip_space(from(rest, (size_t)(end - rest.ptr) + 1));
-        }
-        if (rest.len && rest.ptr[0] == '@') {
-                rest = skip_space(from(rest, 1));
-                n = find_marker(rest, true);
-                marker = n < rest.len ? from(rest, n + 1) : er_svn("", 0);
-                spec = er_sv_trim(er_svn(rest.ptr, n));
-                if (!spec.len || spec.ptr[0] == '-') {
-                        *ret_why = "there is no URL after the @";
-                        return NULL;
-                }
-                for (size_t i = 0; i < spec.len; i++)
-                        if (is_space(spec.ptr[i])) {
-                                *ret_why = "there is white space in the URL";
-                                return NULL;
-                        }
-                er_str_add(&out, " @ ");
-                er_str_addn(&out, spec.ptr, spec.len);
-        } else {
-                n = find_marker(rest, false);
-                marker = n < rest.len ? from(rest, n + 1) : er_svn("", 0);
-                spec = er_sv_trim(er_svn(rest.ptr, n));
-                if (spec.len >= 2 && spec.ptr[0] == '(' && spec.ptr[spec.len - 1] == ')')
-                        spec = er_sv_trim(er_svn(spec.ptr + 1, spec.len - 2));
-                if (!is_specifier(spec)) {
-                        *ret_why = "after the name, a version looks like ==1.2 or >=1.2,<2";
-                        return NULL;
-                }
-                add_spaced(&out, spec, true);
-        }
-        if (er_sv_starts(er_sv_trim(marker), ER_SV("-"))) {
-                *ret_why = "an option needs a blank before it";
-                return NULL;
-        }
-        add_tail(&out, marker, options);
-        return er_str_detach(&out);
-}
-
 static bool is_url(struct er_sv s)
 {
-        for (size_t i = 0; i + 2 < s.len && !is_space(s.ptr[i]); i++)
+        for (size_t i = 0; i + 2 < s.len && !er_req_is_space(s.ptr[i]); i++)
                 if (s.ptr[i] == ':' && s.ptr[i + 1] == '/' && s.ptr[i + 2] == '/')
                         return i > 0;
         return er_sv_starts(s, ER_SV("git+")) || er_sv_starts(s, ER_SV("file:"));
@@ -314,17 +100,17 @@ static int add_local(struct er_sv line, const struct er_req_origin *origin, stru
         er_auto(er_str) item = ER_STR_INIT;
         er_autofree char *found = NULL;
         struct stat st;
-        size_t n = find_options(line);
+        size_t n = er_req_find_options(line);
 
-        options = from(line, n);
+        options = er_req_from(line, n);
         line.len = n;
-        n = find_marker(line, true);
-        marker = n < line.len ? from(line, n + 1) : er_svn("", 0);
+        n = er_req_find_marker(line, true);
+        marker = n < line.len ? er_req_from(line, n + 1) : er_svn("", 0);
         path = er_sv_trim(er_svn(line.ptr, n));
         if (er_sv_starts(path, ER_SV("file://")))
-                path = from(path, 7);
+                path = er_req_from(path, 7);
         else if (er_sv_starts(path, ER_SV("file:")))
-                path = from(path, 5);
+                path = er_req_from(path, 5);
         if (path.len && path.ptr[path.len - 1] == ']') {
                 for (n = path.len; n > 0 && path.ptr[n - 1] != '['; n--)
                         ;
@@ -339,14 +125,14 @@ static int add_local(struct er_sv line, const struct er_req_origin *origin, stru
         if (!found)
                 return fail_at(origin, err, "%.*s: there is no such file or directory", (int)path.len, path.ptr);
         if (S_ISDIR(st.st_mode))
-                return er_pyproject_read(found, extras, true, origin, ret, err);
+                return er_requirements_read_project(found, extras, origin, ret, err);
         if (!S_ISREG(st.st_mode) || !is_archive(found))
                 return fail_at(origin, err, "%.*s is neither a directory nor a wheel or source archive", (int)path.len,
                                path.ptr);
         er_str_addf(&item, "${ERRAND_FILES}/%s", er_path_base(found));
-        if (!add_extras(&item, extras))
+        if (!er_req_add_extras(&item, extras))
                 return fail_at(origin, err, "what is in [ ] must be names of extras");
-        add_tail(&item, marker, options);
+        er_req_add_tail(&item, marker, options);
         if (!er_strv_has(&ret->files, found))
                 er_strv_add(&ret->files, found);
         return add_item(origin, ret, er_str_detach(&item), err);
@@ -398,7 +184,7 @@ static int add_find_links(struct er_sv value, const struct er_req_origin *origin
         if (is_url(value) && !er_sv_starts(value, ER_SV("file:")))
                 return add_once(&ret->find_links, value);
         if (er_sv_starts(value, ER_SV("file://")))
-                value = from(value, 7);
+                value = er_req_from(value, 7);
         path = locate(value, origin, &st);
         if (!path)
                 return fail_at(origin, err, "--find-links %.*s: there is no such directory", (int)value.len, value.ptr);
@@ -520,12 +306,13 @@ static int add_option(struct er_sv line, const struct er_req_origin *origin, str
 
                 if (!er_sv_starts(line, er_sv(option->name)))
                         continue;
-                value = from(line, strlen(option->name));
+                value = er_req_from(line, strlen(option->name));
                 /* "-rfile" is one word, "--requirements" is another option */
-                if (value.len && !is_space(value.ptr[0]) && value.ptr[0] != '=' && (is_long || !option->argument))
+                if (value.len && !er_req_is_space(value.ptr[0]) && value.ptr[0] != '=' &&
+                    (is_long || !option->argument))
                         continue;
                 if (option->argument && value.len && value.ptr[0] == '=' && is_long)
-                        value = from(value, 1);
+                        value = er_req_from(value, 1);
                 value = unquote(value);
                 if (option->argument && !value.len)
                         return fail_at(origin, err, "%s needs a value", option->name);
@@ -545,7 +332,7 @@ static bool looks_local(struct er_sv line)
         struct er_sv word = line;
         er_autofree char *text = NULL;
 
-        for (word.len = 0; word.len < line.len && !is_space(line.ptr[word.len]) && line.ptr[word.len] != ';';
+        for (word.len = 0; word.len < line.len && !er_req_is_space(line.ptr[word.len]) && line.ptr[word.len] != ';';
              word.len++)
                 ;
         if (er_sv_starts(word, ER_SV("file:")))
@@ -578,16 +365,16 @@ int er_requirements_add(struct er_sv line, const struct er_req_origin *origin, s
                 return add_local(line, origin, ret, err);
         if (is_url(line)) {
                 er_auto(er_str) text = ER_STR_INIT;
-                size_t n = find_marker(line, true);
+                size_t n = er_req_find_marker(line, true);
 
                 er_str_addn(&text, line.ptr, er_sv_trim(er_svn(line.ptr, n)).len);
-                add_tail(&text, n < line.len ? from(line, n + 1) : er_svn("", 0), er_svn("", 0));
+                er_req_add_tail(&text, n < line.len ? er_req_from(line, n + 1) : er_svn("", 0), er_svn("", 0));
                 return add_item(origin, ret, er_str_detach(&text), err);
         }
         /* "name @ file:..." is a local one with a name before it. */
         at = memchr(line.ptr, '@', line.len);
         if (at) {
-                url = skip_space(er_svn(at + 1, line.len - (size_t)(at + 1 - line.ptr)));
+                url = er_req_skip_space(er_svn(at + 1, line.len - (size_t)(at + 1 - line.ptr)));
                 if (er_sv_starts(url, ER_SV("file:")))
                         return add_local(url, origin, ret, err);
         }
@@ -604,7 +391,7 @@ int er_requirements_add(struct er_sv line, const struct er_req_origin *origin, s
 static struct er_sv uncomment(struct er_sv line)
 {
         for (size_t i = 0; i < line.len; i++)
-                if (line.ptr[i] == '#' && (i == 0 || is_space(line.ptr[i - 1])))
+                if (line.ptr[i] == '#' && (i == 0 || er_req_is_space(line.ptr[i - 1])))
                         return er_svn(line.ptr, i);
         return line;
 }
@@ -618,14 +405,14 @@ int er_requirements_parse(struct er_sv text, const struct er_req_origin *from_pl
         unsigned number = 0;
 
         if (er_sv_starts(text, ER_SV("\xef\xbb\xbf")))
-                text = from(text, 3);
+                text = er_req_from(text, 3);
         while (er_sv_cut(&text, '\n', &line)) {
                 bool goes_on, comment;
 
                 number++;
                 if (line.len && line.ptr[line.len - 1] == '\r')
                         line.len--;
-                comment = skip_space(line).len && skip_space(line).ptr[0] == '#';
+                comment = er_req_skip_space(line).len && er_req_skip_space(line).ptr[0] == '#';
                 goes_on = !comment && line.len && line.ptr[line.len - 1] == '\\' && text.ptr;
                 if (!logical.len)
                         origin.line = number;
@@ -676,4 +463,72 @@ int er_requirements_read(const char *path, const struct er_req_origin *from_plac
         origin.line = 0;
         origin.depth++;
         return er_requirements_parse(er_svn(text.buf, text.len), &origin, ret, err);
+}
+
+static const char *below(const char *path, const char *dir)
+{
+        size_t n = strlen(dir);
+
+        if (strncmp(path, dir, n) != 0)
+                return NULL;
+        return path[n] == '/' ? path + n + 1 : path[n] ? NULL : ".";
+}
+
+static int take_project(const struct er_pyproject *project, const struct er_req_origin *from,
+                        struct er_requirements *ret, struct er_err *err)
+{
+        struct er_req_origin origin = *from;
+
+        origin.dir = project->dir;
+        origin.depth++;
+        for (size_t i = 0; i < project->count; i++) {
+                origin.file = project->items[i].file;
+                origin.line = project->items[i].line;
+                if (er_requirements_add(er_sv(project->items[i].text), &origin, ret, err) < 0)
+                        return -1;
+        }
+        origin.line = 0;
+        for (size_t i = 0; i < project->requirement_files.len; i++) {
+                er_autofree char *path = er_path_join(project->dir, project->requirement_files.items[i]);
+
+                origin.file = project->file;
+                if (er_requirements_read(path, &origin, ret, err) < 0)
+                        return -1;
+        }
+        if (project->requires_python && (!project->is_poetry || !ret->requires_python)) {
+                free(ret->requires_python);
+                ret->requires_python = er_strdup(project->requires_python);
+        }
+        for (size_t i = 0; i < project->index_urls.len; i++)
+                add_once(&ret->extra_index_urls, er_sv(project->index_urls.items[i]));
+        for (size_t i = 0; i < project->scripts.len; i++)
+                add_once(&ret->scripts, er_sv(project->scripts.items[i]));
+        return add_once(&ret->sources, er_sv(project->source));
+}
+
+int er_requirements_read_project(const char *dir, struct er_sv extras, const struct er_req_origin *from,
+                                 struct er_requirements *ret, struct er_err *err)
+{
+        er_autofree char *root = er_path_abs(from->project_dir);
+        er_autofree char *full = er_path_abs(dir);
+        er_auto(er_pyproject) project = ER_PYPROJECT_INIT;
+        const char *shown = below(full, root);
+
+        if (!shown) {
+                er_err_set(err, ER_CONFIG, "%s: the directory %s is not in the project, so it is not sent to the host",
+                           from->file, full);
+                return er_err_hint(err, "make a wheel of it (pip wheel --no-deps %s) and name that", full);
+        }
+        if (er_strv_has(&ret->read, full))
+                return 0; /* projects that name each other */
+        er_strv_add(&ret->read, full);
+        if (er_pyproject_read(full, shown, extras, &project, err) < 0)
+                return -1;
+        if (!project.file) {
+                er_err_set(err, ER_CONFIG,
+                           "%s: the directory %s is not a Python project (it has no pyproject.toml or setup.py)",
+                           from->file, shown);
+                return er_err_hint(err, "if it is a virtual environment, its pyvenv.cfg is missing");
+        }
+        return take_project(&project, from, ret, err);
 }

@@ -49,14 +49,9 @@ int er_requirements_parse(struct er_sv text, const struct er_req_origin *origin,
 int er_requirements_add(struct er_sv line, const struct er_req_origin *origin, struct er_requirements *ret,
                         struct er_err *err);
 
-/* "Zope.Interface" -> "zope-interface" (PEP 503) (owned). */
-char *er_distribution_name(struct er_sv name);
-/* The canonical form of a PEP 508 requirement by name (owned); NULL: it is none, *ret_why says why. */
-char *er_requirement_canonical(struct er_sv text, const char **ret_why);
-
-/* The dependencies of a Python project in a directory (pyproject.toml, setup.cfg, setup.py: nothing is run), with those
-   of the extras ("dev,test" or empty), into ret; its source directory too, when `source`. */
-int er_pyproject_read(const char *dir, struct er_sv extras, bool source, const struct er_req_origin *from,
-                      struct er_requirements *ret, struct er_err *err);
+/* What a Python project in a directory depends on (pyproject.h), with those of the extras ("dev,test" or empty); its
+   source directory too. */
+int er_requirements_read_project(const char *dir, struct er_sv extras, const struct er_req_origin *from,
+                                 struct er_requirements *ret, struct er_err *err);
 
 #endif

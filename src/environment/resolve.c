@@ -12,6 +12,7 @@
 #include "environment/imports.h"
 #include "environment/installed.h"
 #include "environment/wants.h"
+#include "environment/requirement.h"
 
 struct resolving {
         const struct er_declaration *said;
@@ -41,7 +42,7 @@ static bool is_file(const char *path)
         return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static struct er_req_origin place_of(const struct resolving *r, const char *what)
+static struct er_req_origin origin_of(const struct resolving *r, const char *what)
 {
         return (struct er_req_origin){
                 .project_dir = r->context->project_dir, .dir = r->context->project_dir, .file = what};
@@ -58,7 +59,7 @@ static int take_lock(struct resolving *r, const char *path, struct er_err *err)
 {
         er_autofree char *dir = er_path_dir(path);
         er_autofree char *project = er_path_join(dir, "pyproject.toml");
-        struct er_req_origin origin = place_of(r, "pip");
+        struct er_req_origin origin = origin_of(r, "pip");
 
         if (!is_file(project)) {
                 er_err_set(err, ER_CONFIG, "pip: %s needs the pyproject.toml that it belongs to beside it",
@@ -69,25 +70,25 @@ static int take_lock(struct resolving *r, const char *path, struct er_err *err)
         er_strv_add(&r->wants.data, path);
         er_strv_add(&r->wants.data, project);
         /* For hosts where uv cannot be had. */
-        return er_pyproject_read(dir, er_svn("", 0), true, &origin, &r->wants.pip, err);
+        return er_requirements_read_project(dir, er_svn("", 0), &origin, &r->wants.pip, err);
 }
 
 static int take_pyproject(struct resolving *r, const char *path, struct er_err *err)
 {
         er_autofree char *dir = er_path_dir(path);
         er_autofree char *lock = er_path_join(dir, "uv.lock");
-        struct er_req_origin origin = place_of(r, "pip");
+        struct er_req_origin origin = origin_of(r, "pip");
 
         if (is_file(lock))
                 return take_lock(r, lock, err);
-        return er_pyproject_read(dir, er_svn("", 0), true, &origin, &r->wants.pip, err);
+        return er_requirements_read_project(dir, er_svn("", 0), &origin, &r->wants.pip, err);
 }
 
 static int take_venv(struct resolving *r, const char *path, struct er_err *err)
 {
         er_auto(er_strv) items = ER_STRV_INIT;
         er_autofree char *python = NULL;
-        struct er_req_origin origin = place_of(r, path);
+        struct er_req_origin origin = origin_of(r, path);
 
         if (er_venv_list(path, &items, &python, err) < 0)
                 return -1;
@@ -114,7 +115,7 @@ static int take_pip_item(struct resolving *r, const char *item, struct er_err *e
         static const char *const others[] = {"Pipfile",  "Pipfile.lock",   "poetry.lock",
                                              "pdm.lock", "conda-lock.yml", NULL};
         er_autofree char *path = in_project(r, item);
-        struct er_req_origin origin = place_of(r, "pip");
+        struct er_req_origin origin = origin_of(r, "pip");
         const char *base = er_path_base(item);
 
         if (er_streq(base, "pyproject.toml") || er_streq(base, "uv.lock")) {
@@ -127,7 +128,7 @@ static int take_pip_item(struct resolving *r, const char *item, struct er_err *e
 
                 if (!is_file(path))
                         return no_file(r, "pip", item, err);
-                return er_pyproject_read(dir, er_svn("", 0), true, &origin, &r->wants.pip, err);
+                return er_requirements_read_project(dir, er_svn("", 0), &origin, &r->wants.pip, err);
         }
         for (size_t i = 0; others[i]; i++)
                 if (er_streq(base, others[i])) {
@@ -170,7 +171,7 @@ static int take_conda_item(struct resolving *r, const char *item, struct er_err 
 {
         static const char *const yaml[] = {".yml", ".yaml", NULL};
         er_autofree char *path = in_project(r, item);
-        struct er_req_origin origin = place_of(r, "conda");
+        struct er_req_origin origin = origin_of(r, "conda");
 
         if (ends_any(item, yaml) && !strpbrk(item, " =<>[")) {
                 if (!is_file(path))
@@ -276,7 +277,7 @@ static int take_inline(struct resolving *r, const struct er_strv *scripts, struc
         for (size_t i = 0; i < scripts->len; i++) {
                 er_autofree char *path = in_project(r, scripts->items[i]);
                 er_auto(er_inline_script) inline_script = ER_INLINE_SCRIPT_INIT;
-                struct er_req_origin origin = place_of(r, scripts->items[i]);
+                struct er_req_origin origin = origin_of(r, scripts->items[i]);
                 int there = scripts->items[i][0] == '-' ? 0 : er_inline_script_read(path, &inline_script, err);
 
                 if (there < 0)
@@ -310,7 +311,7 @@ static bool is_named(const struct er_strv *pip, const char *distribution)
 static int take_found(struct resolving *r, const struct er_strv *scripts, struct er_err *err)
 {
         er_auto(er_found_list) found = ER_FOUND_LIST_INIT;
-        struct er_req_origin origin = place_of(r, "pip: auto");
+        struct er_req_origin origin = origin_of(r, "pip: auto");
 
         if (er_imports_find(r->context->project_dir, scripts, &found, err) < 0)
                 return -1;
@@ -404,7 +405,7 @@ static bool is_python_wish(const char *text)
 static int take_places(struct resolving *r, struct er_err *err)
 {
         struct er_requirements *pip = &r->wants.pip;
-        struct er_req_origin origin = place_of(r, "find_links");
+        struct er_req_origin origin = origin_of(r, "find_links");
         const struct er_declaration *said = r->said;
 
         if (said->index_url) {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "environment/requirements.h"
 #include "environment/toml.h"
+#include "environment/requirement.h"
 
 static int visit(void *arg, const struct er_strv *path, const char *text, bool is_string, struct er_err *err)
 {

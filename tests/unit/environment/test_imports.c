@@ -3,6 +3,7 @@
 
 #include "environment/dists.h"
 #include "environment/stdlib.h"
+#include "environment/requirement.h"
 
 static char *find(const struct world *world, const char *script, bool names)
 {
@@ -202,7 +203,7 @@ static void test_code_and_modules_of_the_command(void **state)
 static void test_tables(void **state)
 {
         const char *before = "", *import, *distribution;
-        er_autofree char *name = er_dist_normalise(er_sv("Foo__bar.-Baz")),
+        er_autofree char *name = er_distribution_name(er_sv("Foo__bar.-Baz")),
                          *guess = er_dist_guess(er_sv("airflow.providers.http.hooks"));
 
         (void)state;
@@ -213,7 +214,7 @@ static void test_tables(void **state)
 
                 er_dist_table_at(i, &import, &distribution);
                 assert_true(strcmp(before, import) < 0);
-                normal = er_dist_normalise(er_sv(distribution));
+                normal = er_distribution_name(er_sv(distribution));
                 assert_string_equal(normal, distribution);
                 before = import;
         }

@@ -3,6 +3,7 @@
 
 #include "base/io.h"
 #include "environment/requirements.h"
+#include "environment/requirement.h"
 
 static char *dir;
 
@@ -164,7 +165,7 @@ static void test_poetry(void **state)
         unit_put(dir, "pyproject.toml",
                  "[tool.poetry.dependencies]\npython = \"^3.8\"\na = \"^1.2.3\"\nb = \"~0.3\"\nc = \"*\"\n"
                  "d = {version = \"^0.0.3\", extras = [\"x\"]}\ne = \"1.5\"\nf = '>=2,<3'\n");
-        if (er_pyproject_read(dir, er_sv(""), true, &origin, &r, &err) < 0)
+        if (er_requirements_read_project(dir, er_sv(""), &origin, &r, &err) < 0)
                 fail_msg("%s", err.message);
         assert_list(&r.items, "a>=1.2.3,<2|b>=0.3,<0.4|c|d>=0.0.3,<0.0.4|e==1.5|f>=2,<3");
         assert_string_equal(r.requires_python, ">=3.8,<4");
