@@ -25,6 +25,8 @@ void er_quote_sh(struct er_str *out, const char *word);
 void er_quote_argv(struct er_str *out, char *const *argv, size_t len);
 /* For showing a name to a person: control and non-UTF-8 bytes become \xNN; printable text stays as it is. */
 void er_quote_show(struct er_str *out, const char *text, size_t len);
+/* The same for several lines: their newlines stay. */
+void er_quote_lines(struct er_str *out, const char *text, size_t len);
 /* Valid UTF-8 copy, each bad byte as U+FFFD, for JSON. */
 void er_utf8_lossy(struct er_str *out, const char *text, size_t len);
 

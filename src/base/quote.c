@@ -92,6 +92,17 @@ void er_quote_show(struct er_str *out, const char *text, size_t len)
         er_str_addn(out, text + plain, pos - plain);
 }
 
+void er_quote_lines(struct er_str *out, const char *text, size_t len)
+{
+        struct er_sv rest = er_svn(text, len), line;
+
+        while (er_sv_cut(&rest, '\n', &line)) {
+                er_quote_show(out, line.ptr, line.len);
+                if (rest.ptr)
+                        er_str_addc(out, '\n');
+        }
+}
+
 void er_utf8_lossy(struct er_str *out, const char *text, size_t len)
 {
         size_t pos = 0, plain = 0;

@@ -223,6 +223,7 @@ static void show_one(const struct meant *meant, struct er_str *out)
         const struct er_environment_entry *entry = meant->entry;
         char name[ER_HASH_HEX];
         er_auto(er_str) size = ER_STR_INIT;
+        er_auto(er_str) path = ER_STR_INIT;
 
         name_of(entry, name);
         er_fmt_size(&size, entry->size);
@@ -233,9 +234,11 @@ static void show_one(const struct meant *meant, struct er_str *out)
                 er_quote_show(out, entry->message, strlen(entry->message));
                 er_str_addc(out, '\n');
         }
-        er_str_addf(out, "  in      %s\n", entry->path ? entry->path : "");
-        er_str_addf(out, "  log     %s/log\n\n", entry->path ? entry->path : "");
-        er_str_add(out, entry->declaration ? entry->declaration : "");
+        er_quote_show(&path, entry->path ? entry->path : "", entry->path ? strlen(entry->path) : 0);
+        er_str_addf(out, "  in      %s\n", path.buf);
+        er_str_addf(out, "  log     %s/log\n\n", path.buf);
+        if (entry->declaration)
+                er_quote_lines(out, entry->declaration, strlen(entry->declaration));
         if (out->len && out->buf[out->len - 1] != '\n')
                 er_str_add(out, "\n");
 }

@@ -112,12 +112,14 @@ int er_travel_take(const struct er_cli *cli, const char *dir, const char *projec
 static void field(struct er_str *out, const char *name, const char *fmt, ...) ER_PRINTF(3, 4);
 static void field(struct er_str *out, const char *name, const char *fmt, ...)
 {
+        er_auto(er_str) value = ER_STR_INIT;
         va_list args;
 
-        er_str_addf(out, "%-10s ", name);
         va_start(args, fmt);
-        er_str_addv(out, fmt, args);
+        er_str_addv(&value, fmt, args);
         va_end(args);
+        er_str_addf(out, "%-10s ", name);
+        er_quote_show(out, value.buf, value.len);
         er_str_addc(out, '\n');
 }
 

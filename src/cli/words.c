@@ -21,13 +21,23 @@ int er_out(struct er_sv text, struct er_err *err)
         return er_err_errno(err, errno, "writing to standard output");
 }
 
+/* What is said may hold the words of a host, a project or a tool: whoever prints it quotes it, so that no caller can
+   forget. */
+static void add_shown(struct er_str *out, const char *fmt, va_list args)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+
+        er_str_addv(&text, fmt, args);
+        er_quote_show(out, text.buf, text.len);
+}
+
 int er_out_line(struct er_err *err, const char *fmt, ...)
 {
         er_auto(er_str) line = ER_STR_INIT;
         va_list args;
 
         va_start(args, fmt);
-        er_str_addv(&line, fmt, args);
+        add_shown(&line, fmt, args);
         va_end(args);
         er_str_addc(&line, '\n');
         return er_out(er_svn(line.buf, line.len), err);
@@ -77,7 +87,7 @@ void er_say(const struct er_cli *cli, const char *fmt, ...)
                 return;
         er_str_add(&line, "errand: ");
         va_start(args, fmt);
-        er_str_addv(&line, fmt, args);
+        add_shown(&line, fmt, args);
         va_end(args);
         er_str_addc(&line, '\n');
         write_err(&line);
@@ -92,7 +102,7 @@ void er_say_more(const struct er_cli *cli, const char *fmt, ...)
                 return;
         er_str_add(&line, "        ");
         va_start(args, fmt);
-        er_str_addv(&line, fmt, args);
+        add_shown(&line, fmt, args);
         va_end(args);
         er_str_addc(&line, '\n');
         write_err(&line);
@@ -133,7 +143,7 @@ bool er_ask(const char *fmt, ...)
 
         er_str_add(&line, "errand: ");
         va_start(args, fmt);
-        er_str_addv(&line, fmt, args);
+        add_shown(&line, fmt, args);
         va_end(args);
         er_str_add(&line, " [y/N] ");
         write_err(&line);
@@ -179,8 +189,12 @@ static void wrap_line(struct er_str *out, struct er_sv line, size_t indent, size
 
 void er_wrap(struct er_str *out, const char *text, size_t indent, size_t width)
 {
-        struct er_sv rest = er_sv(text), line;
+        er_auto(er_str) shown = ER_STR_INIT;
         er_auto(er_str) paragraph = ER_STR_INIT;
+        struct er_sv rest, line;
+
+        er_quote_lines(&shown, text, strlen(text));
+        rest = er_svn(shown.buf, shown.len);
 
         while (er_sv_cut(&rest, '\n', &line)) {
                 bool literal = line.len > 0 && line.ptr[0] == ' ';
