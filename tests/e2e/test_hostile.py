@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from helpers import until
+
 
 @pytest.mark.parametrize("link, target", [("results", "../victim"), ("results/work-1.0", "../../victim"), ("results/work-1.0/out", "../../../victim")])
 def test_outputs_do_not_go_through_a_link_of_the_project(errand, host, link, target):
@@ -44,3 +46,18 @@ def test_a_hosts_words_do_not_reach_the_terminal(errand, host):
     for args in (["run", "--on", host.name, "--", "true"], ["doctor", host.name], ["hosts"], ["env", "list", host.name], ["gc", host.name]):
         done = errand(*args)
         assert is_clean(done.out) and is_clean(done.err), done
+
+
+@pytest.mark.parametrize("master", [True, False])
+def test_a_job_does_not_get_the_users_ssh_agent(errand, host, master):
+    """ForwardAgent yes in ~/.ssh/config is for the user's own sessions."""
+    with open(errand.ssh_config, "a") as file:
+        file.write("Host *\n  ForwardAgent yes\n")
+    keys = errand.start(argv=["ssh-agent", "-D", "-a", f"{errand.base}/agent"])
+    until(lambda: os.path.exists(f"{errand.base}/agent"), 10, "ssh-agent's socket")
+    env = {"SSH_AUTH_SOCK": f"{errand.base}/agent"}
+    if not master:
+        env["ERRAND_SSH_PERSIST"] = "0"
+    done = errand("run", "--quiet", "--on", host.name, "--", "sh", "-c", "echo \"[$SSH_AUTH_SOCK]\"", env=env).ok()
+    assert done.text == "[]\n"
+    keys.kill()

@@ -38,6 +38,7 @@ int er_ssh_argv(const struct er_host *host, bool interactive, int64_t connect_ms
         er_strv_add(ret, "-oPermitLocalCommand=no");
         er_strv_add(ret, "-oClearAllForwardings=yes");
         er_strv_add(ret, "-oForwardX11=no");
+        er_strv_add(ret, "-oForwardAgent=no"); /* a job must not see the user's keys */
         er_strv_addf(ret, "-oServerAliveInterval=%d", ALIVE_S);
         er_strv_add(ret, "-oServerAliveCountMax=4");
         er_strv_addf(ret, "-oConnectTimeout=%lld", (long long)((connect_ms + 999) / 1000));
