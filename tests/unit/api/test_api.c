@@ -19,6 +19,7 @@ static int setup(void **state)
 {
         char path[] = "/tmp/er-api-XXXXXX";
         struct errand_error error = ERRAND_ERROR_INIT;
+
         (void)state;
         assert_non_null(mkdtemp(path));
         root = er_strdup(path);
@@ -31,10 +32,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+        er_deadline until;
+
         (void)state;
         errand_close(errand);
         /* A supervisor tidies up after its job's end has been told, and may still be writing. */
-        er_deadline until = er_deadline_in(10000);
+        until = er_deadline_in(10000);
         while (er_rmtree(AT_FDCWD, root, NULL, NULL) < 0 && er_mono_ms() < until)
                 usleep(10000);
         assert_false(er_file_exists(AT_FDCWD, root));
@@ -48,6 +51,7 @@ static char *submit_line(const char *line, const char *const *outputs, const cha
         struct errand_error error = ERRAND_ERROR_INIT;
         const char *const argv[] = {line, NULL};
         char *job = NULL;
+
         request.argv = argv;
         request.shell = 1;
         request.project_dir = root;
@@ -77,7 +81,6 @@ static int stop_at_once(void *arg, int stream, const void *data, size_t len)
 
 static void test_to_the_end(void **state)
 {
-        (void)state;
         const char *const outputs[] = {"out", NULL};
         const char *const secrets[] = {"TOKEN=hunter2", NULL};
         struct errand_error error = ERRAND_ERROR_INIT;
@@ -87,6 +90,9 @@ static void test_to_the_end(void **state)
         uint64_t next = 0;
         char *name = submit_line("echo one; test \"$TOKEN\" = hunter2 && echo two; echo r > out; exit 3", outputs,
                                  secrets);
+        er_autofree char *out = NULL;
+
+        (void)state;
         if (errand_logs(errand, name, 0, 1, collect, &log, &next, &error) < 0)
                 fail_msg("%s", error.message);
         assert_string_equal(log.buf, "one\ntwo\n");
@@ -99,7 +105,7 @@ static void test_to_the_end(void **state)
         assert_string_equal(job.host, "local");
         assert_int_equal(job.attempt, 1);
         assert_true(job.outputs_fetched);
-        er_autofree char *out = er_path_join(job.results_dir, "out");
+        out = er_path_join(job.results_dir, "out");
         assert_true(er_file_exists(AT_FDCWD, out));
         assert_int_equal(errand_logs(errand, name, 4, 0, collect, &again, NULL, &error), 0);
         assert_string_equal(again.buf, "two\n");
@@ -109,11 +115,12 @@ static void test_to_the_end(void **state)
 
 static void test_timeout_and_cancel(void **state)
 {
-        (void)state;
         struct errand_error error = ERRAND_ERROR_INIT;
         struct errand_job job = ERRAND_JOB_INIT;
         int calls = 0;
         char *name = submit_line("echo started; while :; do sleep 0.05; done", NULL, NULL);
+
+        (void)state;
         assert_int_equal(errand_logs(errand, name, 0, 1, stop_at_once, &calls, NULL, &error), 0);
         assert_int_equal(calls, 1);
         assert_int_equal(errand_wait(errand, name, 50, NULL, &error), -1);
@@ -135,7 +142,6 @@ static int count(void *arg, const struct errand_job *job)
 
 static void test_left_and_taken_up(void **state)
 {
-        (void)state;
         struct errand_error error = ERRAND_ERROR_INIT;
         struct errand_job job = ERRAND_JOB_INIT;
         er_autofree char *gate = er_path_join(root, "gate"),
@@ -143,6 +149,8 @@ static void test_left_and_taken_up(void **state)
         int calls = 0, jobs = 0;
         char *name = submit_line(line, NULL, NULL), *second = submit_line("true", NULL, NULL),
              *third = submit_line("true", NULL, NULL);
+
+        (void)state;
         assert_int_equal(errand_logs(errand, name, 0, 1, stop_at_once, &calls, NULL, &error), 0);
         errand_close(errand);
         assert_int_equal(errand_open(NULL, &errand, &error), 0);
@@ -165,13 +173,14 @@ static void test_left_and_taken_up(void **state)
 
 static void test_errors(void **state)
 {
-        (void)state;
         struct errand_error error = ERRAND_ERROR_INIT;
         struct errand_job job = ERRAND_JOB_INIT;
         struct errand_request request = ERRAND_REQUEST_INIT;
         const char *const argv[] = {"a b", "c", NULL};
         char *name = submit_line("true", NULL, NULL), *none = NULL;
         er_autofree char *wrong = er_fmt("%sx", name);
+
+        (void)state;
         assert_int_equal(errand_job(errand, wrong, &job, &error), -1);
         assert_int_equal(error.code, ERRAND_NOT_FOUND);
         assert_string_equal(errand_code_name(error.code), "not_found");

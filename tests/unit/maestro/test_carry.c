@@ -25,6 +25,7 @@ static int setup(void **state)
 {
         char path[] = "/tmp/er-carry-XXXXXX";
         er_auto(er_err) err = ER_ERR_INIT;
+
         (void)state;
         assert_non_null(mkdtemp(path));
         root = er_strdup(path);
@@ -40,11 +41,13 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+        er_deadline until;
+
         (void)state;
         er_store_close(store);
         store = NULL;
         /* A supervisor tidies up after its job's end has been told, and may still be writing. */
-        er_deadline until = er_deadline_in(10000);
+        until = er_deadline_in(10000);
         while (er_rmtree(AT_FDCWD, root, NULL, NULL) < 0 && er_mono_ms() < until)
                 usleep(10000);
         assert_false(er_file_exists(AT_FDCWD, root));
@@ -63,6 +66,7 @@ static int64_t add_named_run(struct er_store *s, const char *name, const char *l
         er_auto(er_run) run = {0};
         er_auto(er_err) err = ER_ERR_INIT;
         er_autofree struct er_new_job *jobs = er_calloc(count, sizeof *jobs);
+
         spec.project = er_strdup("p");
         spec.shell = true;
         spec.sync = like && like->sync;
@@ -100,6 +104,7 @@ struct heard {
 static int on_log(void *arg, const struct er_job *job, int stream, struct er_sv data)
 {
         struct heard *h = arg;
+
         (void)job;
         er_str_addn(stream == 2 ? &h->errs : &h->out, data.ptr, data.len);
         if (h->stop && h->stop_after_bytes && h->out.len >= h->stop_after_bytes)
@@ -110,6 +115,7 @@ static int on_log(void *arg, const struct er_job *job, int stream, struct er_sv 
 static void on_state(void *arg, const struct er_job *job)
 {
         struct heard *h = arg;
+
         if (h->state_count < ER_LEN(h->states))
                 h->states[h->state_count++] = job->state;
         if (h->stop && h->stop_at && job->state == h->stop_at)
@@ -119,6 +125,7 @@ static void on_state(void *arg, const struct er_job *job)
 static void on_warn(void *arg, const struct er_job *job, const struct er_err *err)
 {
         struct heard *h = arg;
+
         (void)job;
         snprintf(h->last_warning, sizeof h->last_warning, "%s", err->message);
 }
@@ -126,6 +133,7 @@ static void on_warn(void *arg, const struct er_job *job, const struct er_err *er
 static void on_fetched(void *arg, const struct er_job *job, const char *dir, const struct er_transfer *transfer)
 {
         struct heard *h = arg;
+
         (void)job;
         (void)dir;
         (void)transfer;
@@ -136,12 +144,14 @@ static int carry(int64_t run_id, struct heard *heard, struct er_err *err)
 {
         struct er_maestro_opts opts = {.store = store, .follow = heard != NULL};
         size_t skipped = 0;
+        int rc;
+
         if (heard) {
                 opts.stop = heard->stop;
                 opts.ui = (struct er_maestro_ui){
                         .arg = heard, .log = on_log, .state = on_state, .warn = on_warn, .fetched = on_fetched};
         }
-        int rc = er_maestro_carry(&opts, &run_id, 1, &skipped, err);
+        rc = er_maestro_carry(&opts, &run_id, 1, &skipped, err);
         assert_int_equal(skipped, 0);
         return rc;
 }
@@ -160,6 +170,7 @@ static void heard_release(struct heard *h)
 static int take_job(void *arg, const struct er_job *job, struct er_err *err)
 {
         struct er_job *ret = arg;
+
         return er_store_job(store, job->id, ret, err);
 }
 
@@ -167,6 +178,7 @@ static void only_job(int64_t run_id, struct er_job *ret)
 {
         struct er_job_filter filter = {.run_id = run_id, .limit = 1};
         er_auto(er_err) err = ER_ERR_INIT;
+
         *ret = (struct er_job)ER_JOB_INIT;
         if (er_store_each_job(store, &filter, take_job, ret, &err) < 0)
                 fail_msg("%s", err.message);
@@ -176,6 +188,7 @@ static void only_job(int64_t run_id, struct er_job *ret)
 static void carry_well(int64_t run_id, struct heard *heard, struct er_job *ret)
 {
         er_auto(er_err) err = ER_ERR_INIT;
+
         if (carry(run_id, heard, &err) < 0)
                 fail_msg("%s", err.message);
         only_job(run_id, ret);
@@ -184,6 +197,7 @@ static void carry_well(int64_t run_id, struct heard *heard, struct er_job *ret)
 static char *text_of(const char *path)
 {
         er_auto(er_str) text = ER_STR_INIT;
+
         if (er_file_read(AT_FDCWD, path, 1 << 20, &text, NULL) < 0)
                 return NULL;
         return er_str_detach(&text);
@@ -191,11 +205,15 @@ static char *text_of(const char *path)
 
 static void test_done(void **state)
 {
-        (void)state;
         struct heard h;
         er_auto(er_job) job = ER_JOB_INIT;
+        int64_t run;
+        struct er_attempt *attempts = NULL;
+        size_t count = 0;
+
+        (void)state;
         heard_init(&h);
-        int64_t run = add_run(store, "echo out; echo err >&2; printf 'a\\0b'", NULL, 1);
+        run = add_run(store, "echo out; echo err >&2; printf 'a\\0b'", NULL, 1);
         carry_well(run, &h, &job);
         assert_int_equal(job.state, ER_JOB_DONE);
         assert_int_equal(job.exit_status, 0);
@@ -209,8 +227,6 @@ static void test_done(void **state)
         assert_string_equal(h.errs.buf, "err\n");
         assert_int_equal(h.states[h.state_count - 1], ER_JOB_DONE);
         assert_string_equal(h.last_warning, "");
-        struct er_attempt *attempts = NULL;
-        size_t count = 0;
         assert_int_equal(er_store_attempts(store, job.id, &attempts, &count, NULL), 0);
         assert_int_equal(count, 1);
         assert_true(attempts[0].submitted);
@@ -225,7 +241,6 @@ static void test_done(void **state)
 
 static void test_ends(void **state)
 {
-        (void)state;
         static const struct {
                 const char *line;
                 enum er_reason reason;
@@ -235,8 +250,11 @@ static void test_ends(void **state)
                 {"kill -9 $$", ER_REASON_SIGNAL, 137},
                 {"kill -TERM $$", ER_REASON_SIGNAL, 143},
         };
+
+        (void)state;
         for (size_t i = 0; i < ER_LEN(cases); i++) {
                 er_auto(er_job) job = ER_JOB_INIT;
+
                 carry_well(add_run(store, cases[i].line, NULL, 1), NULL, &job);
                 assert_int_equal(job.state, ER_JOB_FAILED);
                 assert_int_equal(job.reason, cases[i].reason);
@@ -246,10 +264,16 @@ static void test_ends(void **state)
 
 static void test_outputs(void **state)
 {
-        (void)state;
         struct heard h;
         er_auto(er_job) job = ER_JOB_INIT, missing = ER_JOB_INIT;
         er_auto(er_spec) like = ER_SPEC_INIT;
+        er_autofree char *dir = NULL;
+        er_autofree char *a = NULL, *b = NULL;
+        er_autofree char *a_text = NULL, *b_text = NULL;
+        er_autofree char *dir2 = NULL;
+        er_autofree char *c = NULL, *c_text = NULL;
+
+        (void)state;
         heard_init(&h);
         like.sync = false;
         er_strv_add(&like.outputs, "out");
@@ -260,9 +284,11 @@ static void test_outputs(void **state)
         assert_int_equal(job.exit_status, 3);
         assert_true(job.outputs_fetched);
         assert_int_equal(h.fetched, 1);
-        er_autofree char *dir = er_job_results_dir(&job);
-        er_autofree char *a = er_path_join(dir, "out/a"), *b = er_path_join(dir, "b.txt");
-        er_autofree char *a_text = text_of(a), *b_text = text_of(b);
+        dir = er_job_results_dir(&job);
+        a = er_path_join(dir, "out/a");
+        b = er_path_join(dir, "b.txt");
+        a_text = text_of(a);
+        b_text = text_of(b);
         assert_string_equal(a_text, "1\n");
         assert_string_equal(b_text, "2\n");
 
@@ -271,24 +297,29 @@ static void test_outputs(void **state)
         assert_int_equal(missing.reason, ER_REASON_MISSING_OUTPUT);
         assert_string_equal(missing.detail, "out");
         assert_int_equal(missing.exit_status, 220);
-        er_autofree char *dir2 = er_job_results_dir(&missing);
-        er_autofree char *c = er_path_join(dir2, "c.txt"), *c_text = text_of(c);
+        dir2 = er_job_results_dir(&missing);
+        c = er_path_join(dir2, "c.txt");
+        c_text = text_of(c);
         assert_string_equal(c_text, "2\n");
         heard_release(&h);
 }
 
 static void test_results_that_cannot_be_written(void **state)
 {
-        (void)state;
         struct heard h;
         er_auto(er_job) job = ER_JOB_INIT, after = ER_JOB_INIT;
         er_auto(er_spec) like = ER_SPEC_INIT;
         er_autofree char *results = er_path_join(project, "results");
+        int64_t run;
+        er_autofree char *dir = NULL;
+        er_autofree char *a = NULL;
+
+        (void)state;
         heard_init(&h);
         like.sync = false;
         er_strv_add(&like.outputs, "a");
         assert_int_equal(er_file_write(AT_FDCWD, results, "in the way", 10, 0600, false, NULL), 0);
-        int64_t run = add_run(store, "echo 1 > a", &like, 1);
+        run = add_run(store, "echo 1 > a", &like, 1);
         carry_well(run, &h, &job);
         assert_int_equal(job.state, ER_JOB_DONE);
         assert_false(job.outputs_fetched);
@@ -298,19 +329,20 @@ static void test_results_that_cannot_be_written(void **state)
         carry_well(run, NULL, &after);
         assert_int_equal(after.state, ER_JOB_DONE);
         assert_true(after.outputs_fetched);
-        er_autofree char *dir = er_job_results_dir(&after);
-        er_autofree char *a = er_path_join(dir, "a");
+        dir = er_job_results_dir(&after);
+        a = er_path_join(dir, "a");
         assert_true(er_file_exists(AT_FDCWD, a));
         heard_release(&h);
 }
 
 static void test_files_travel(void **state)
 {
-        (void)state;
         struct heard h;
         er_auto(er_job) job = ER_JOB_INIT;
         er_auto(er_spec) like = ER_SPEC_INIT, stored = ER_SPEC_INIT;
         er_autofree char *file = er_path_join(project, "data.txt");
+
+        (void)state;
         heard_init(&h);
         assert_int_equal(er_file_write(AT_FDCWD, file, "from here\n", 10, 0644, false, NULL), 0);
         carry_well(add_run(store, "cat data.txt", &like, 1), &h, &job);
@@ -323,10 +355,11 @@ static void test_files_travel(void **state)
 
 static void test_secrets(void **state)
 {
-        (void)state;
         struct heard h;
         er_auto(er_job) job = ER_JOB_INIT, without = ER_JOB_INIT;
         er_auto(er_spec) like = ER_SPEC_INIT;
+
+        (void)state;
         heard_init(&h);
         like.sync = false;
         er_strv_add(&like.secrets, "TEST_TOKEN");
@@ -344,9 +377,10 @@ static void test_secrets(void **state)
 
 static void test_no_such_host(void **state)
 {
-        (void)state;
         er_auto(er_job) job = ER_JOB_INIT, several = ER_JOB_INIT;
         er_auto(er_spec) like = ER_SPEC_INIT;
+
+        (void)state;
         like.sync = false;
         er_strv_add(&like.hosts, "me@127.0.0.1:1");
         carry_well(add_run(store, "true", &like, 1), NULL, &job);
@@ -366,9 +400,10 @@ static void test_no_such_host(void **state)
 /* A name that is in the store and that no host takes: asked again it is refused again. */
 static void test_refused_name(void **state)
 {
-        (void)state;
         er_auto(er_job) job = ER_JOB_INIT;
         char name[260];
+
+        (void)state;
         memset(name, 'n', sizeof name - 1);
         name[sizeof name - 1] = '\0';
         carry_well(add_named_run(store, name, "true", NULL, 1), NULL, &job);
@@ -381,17 +416,20 @@ static void test_refused_name(void **state)
  * it. */
 static void test_silent_upload(void **state)
 {
-        (void)state;
         er_auto(er_job) job = ER_JOB_INIT;
         er_auto(er_spec) like = ER_SPEC_INIT;
+        er_autofree char *file = NULL;
+        er_autoclose int fd = -1;
+        struct timespec later[2];
+
+        (void)state;
         like.sync = true;
-        er_autofree char *file = er_path_join(project, "large");
-        er_autoclose int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        file = er_path_join(project, "large");
+        fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
         assert_true(fd >= 0);
         assert_int_equal(ftruncate(fd, 100 << 20), 0);
         setenv("ERRAND_SILENCE_MS", "20", 1);
-        struct timespec later[2] = {{.tv_sec = er_now_ms() / 1000 + 1, .tv_nsec = 1},
-                                    {.tv_sec = er_now_ms() / 1000 + 1, .tv_nsec = 1}};
+        later[0] = later[1] = (struct timespec){.tv_sec = er_now_ms() / 1000 + 1, .tv_nsec = 1};
         assert_int_equal(futimens(fd, later), 0); /* not before a second from now is a snapshot sure of it */
         carry_well(add_run(store, "test $(wc -c < large) = 104857600", &like, 1), NULL, &job);
         if (job.state != ER_JOB_DONE) { /* on a very slow machine: but there is an end, and why */
@@ -415,19 +453,21 @@ static void test_silent_upload(void **state)
 
 static void test_stopped_and_taken_up(void **state)
 {
-        (void)state;
         struct heard first, second;
         er_auto(er_job) between = ER_JOB_INIT, job = ER_JOB_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
         struct er_cancel stop;
         er_autofree char *gate = er_path_join(root, "gate"),
                          *line = er_fmt("echo one; while ! test -e %s; do sleep 0.02; done; echo two", gate);
+        int64_t run;
+
+        (void)state;
         heard_init(&first);
         heard_init(&second);
         assert_int_equal(er_cancel_init(&stop), 0);
         first.stop = &stop;
         first.stop_after_bytes = 4;
-        int64_t run = add_run(store, line, NULL, 1);
+        run = add_run(store, line, NULL, 1);
         assert_int_equal(carry(run, &first, &err), -1);
         assert_int_equal(err.code, ER_DETACHED);
         only_job(run, &between);
@@ -447,16 +487,19 @@ static void test_stopped_and_taken_up(void **state)
 static pid_t cancel_when_running(int64_t run_id, int64_t job_id)
 {
         pid_t pid = fork();
+        struct er_store *other = NULL;
+
         if (pid != 0)
                 return pid;
-        struct er_store *other = NULL;
         if (er_store_open(state_dir, &other, NULL) < 0)
                 _exit(1);
         for (er_deadline until = er_deadline_in(10000); er_mono_ms() < until; usleep(10000)) {
                 struct er_job job = ER_JOB_INIT;
+                bool running;
+
                 if (er_store_job(other, job_id, &job, NULL) < 0)
                         _exit(2);
-                bool running = job.state == ER_JOB_RUNNING;
+                running = job.state == ER_JOB_RUNNING;
                 er_job_release(&job);
                 if (running)
                         _exit(er_maestro_is_carried(other, run_id) && er_maestro_cancel(other, &job_id, 1, NULL) == 0
@@ -468,13 +511,16 @@ static pid_t cancel_when_running(int64_t run_id, int64_t job_id)
 
 static void test_cancelled_from_outside(void **state)
 {
-        (void)state;
         er_auto(er_job) before = ER_JOB_INIT, job = ER_JOB_INIT;
         int64_t run = add_run(store, "trap '' TERM; while :; do sleep 0.05; done", NULL, 1);
         int status = -1;
+        pid_t pid;
+        int64_t began;
+
+        (void)state;
         only_job(run, &before);
-        pid_t pid = cancel_when_running(run, before.id);
-        int64_t began = er_mono_ms();
+        pid = cancel_when_running(run, before.id);
+        began = er_mono_ms();
         carry_well(run, NULL, &job);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
@@ -485,12 +531,13 @@ static void test_cancelled_from_outside(void **state)
 
 static void test_cancelled_when_nobody_carries(void **state)
 {
-        (void)state;
         struct heard h;
         struct er_cancel stop;
         er_auto(er_job) never_placed = ER_JOB_INIT, running = ER_JOB_INIT, before = ER_JOB_INIT;
         er_auto(er_err) err = ER_ERR_INIT;
         int64_t run = add_run(store, "true", NULL, 1);
+
+        (void)state;
         only_job(run, &before);
         assert_int_equal(er_maestro_cancel(store, &before.id, 1, NULL), 0);
         only_job(run, &never_placed);
@@ -523,12 +570,14 @@ static int count_done(void *arg, const struct er_job *job, struct er_err *err)
 
 static void test_many_jobs(void **state)
 {
-        enum { MANY = 150 };
         size_t done = 0;
+        er_auto(er_err) err = ER_ERR_INIT;
+        int64_t run;
+
+        enum { MANY = 150 };
 
         (void)state;
-        er_auto(er_err) err = ER_ERR_INIT;
-        int64_t run = add_run(store, "true", NULL, MANY);
+        run = add_run(store, "true", NULL, MANY);
         if (carry(run, NULL, &err) < 0)
                 fail_msg("%s", err.message);
         assert_int_equal(er_store_each_job(store, &(struct er_job_filter){.run_id = run}, count_done, &done, NULL), 0);
@@ -540,28 +589,39 @@ static void *carry_thread(void *arg)
         int64_t run_id = *(int64_t *)arg;
         struct er_store *own = NULL;
         size_t skipped = 0;
+        struct er_maestro_opts opts;
+        int rc;
+
         if (er_store_open(state_dir, &own, NULL) < 0)
                 return NULL;
-        struct er_maestro_opts opts = {.store = own};
-        int rc = er_maestro_carry(&opts, &run_id, 1, &skipped, NULL);
+        opts = (struct er_maestro_opts){.store = own};
+        rc = er_maestro_carry(&opts, &run_id, 1, &skipped, NULL);
         er_store_close(own);
         return rc == 0 && skipped == 1 ? arg : NULL;
 }
 
 static void test_one_owner_at_a_time(void **state)
 {
-        (void)state;
         struct heard h;
         struct er_cancel stop;
+        er_autofree char *gate = NULL, *line = NULL;
+        int64_t run;
+        pid_t pid;
+        pthread_t thread;
+        void *skipped = NULL;
+        int status = -1;
+
+        (void)state;
         heard_init(&h);
         assert_int_equal(er_cancel_init(&stop), 0);
-        er_autofree char *gate = er_path_join(root, "gate"),
-                         *line = er_fmt("while ! test -e %s; do sleep 0.02; done", gate);
-        int64_t run = add_run(store, line, NULL, 1);
-        pid_t pid = fork();
+        gate = er_path_join(root, "gate");
+        line = er_fmt("while ! test -e %s; do sleep 0.02; done", gate);
+        run = add_run(store, line, NULL, 1);
+        pid = fork();
         if (pid == 0) {
                 struct er_store *own = NULL;
                 struct er_maestro_opts opts = {0};
+
                 if (er_store_open(state_dir, &own, NULL) < 0)
                         _exit(1);
                 opts.store = own;
@@ -570,13 +630,10 @@ static void test_one_owner_at_a_time(void **state)
         for (er_deadline until = er_deadline_in(10000); !er_maestro_is_carried(store, run) && er_mono_ms() < until;)
                 usleep(2000);
         assert_true(er_maestro_is_carried(store, run));
-        pthread_t thread;
-        void *skipped = NULL;
         assert_int_equal(pthread_create(&thread, NULL, carry_thread, &run), 0);
         pthread_join(thread, &skipped);
         assert_non_null(skipped);
         assert_int_equal(er_file_write(AT_FDCWD, gate, "", 0, 0600, false, NULL), 0);
-        int status = -1;
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
         er_cancel_release(&stop);
@@ -589,17 +646,30 @@ static bool kill_at(const char *at, int k)
         er_auto(er_spec) like = ER_SPEC_INIT;
         er_autofree char *file = er_path_join(project, "data.txt");
         bool survived = false;
+        er_autofree char *ran = NULL;
+        er_autofree char *line = NULL;
+        int64_t run;
+        er_autofree char *text = NULL;
+        pid_t pid;
+        int status = -1;
+        struct heard h;
+        er_auto(er_job) job = ER_JOB_INIT;
+        er_autofree char *times = NULL, *dir = NULL;
+        er_autofree char *out = NULL, *out_text = NULL;
+        er_autofree char *whole = NULL;
+
         er_strv_add(&like.outputs, "out");
-        er_autofree char *ran = er_fmt("%s/ran-%d", root, k);
-        er_autofree char *line = er_fmt("echo x >> %s; echo one; cat data.txt; sleep 0.1; echo two; echo 1 > out", ran);
-        int64_t run = add_run(store, line, &like, 1);
+        ran = er_fmt("%s/ran-%d", root, k);
+        line = er_fmt("echo x >> %s; echo one; cat data.txt; sleep 0.1; echo two; echo 1 > out", ran);
+        run = add_run(store, line, &like, 1);
         /* The snapshot differs each time, so that it is uploaded each time. */
-        er_autofree char *text = er_fmt("data %d\n", k);
+        text = er_fmt("data %d\n", k);
         assert_int_equal(er_file_write(AT_FDCWD, file, text, strlen(text), 0644, false, NULL), 0);
-        pid_t pid = fork();
+        pid = fork();
         if (pid == 0) {
                 struct er_store *own = NULL;
                 struct er_maestro_opts opts = {0};
+
                 if (er_store_open(state_dir, &own, NULL) < 0)
                         _exit(1);
                 setenv("ERRAND_CRASH_AT", at, 1);
@@ -607,7 +677,6 @@ static bool kill_at(const char *at, int k)
                 opts.store = own;
                 _exit(er_maestro_carry(&opts, &run, 1, NULL, NULL) == 0 ? 0 : 2);
         }
-        int status = -1;
         assert_int_equal(waitpid(pid, &status, 0), pid);
         if (WIFEXITED(status)) {
                 assert_int_equal(WEXITSTATUS(status), 0);
@@ -615,19 +684,19 @@ static bool kill_at(const char *at, int k)
         } else {
                 assert_int_equal(WTERMSIG(status), SIGKILL);
         }
-        struct heard h;
         heard_init(&h);
-        er_auto(er_job) job = ER_JOB_INIT;
         carry_well(run, &h, &job);
         if (job.state != ER_JOB_DONE)
                 fail_msg("killed at %s: %s: %s", at, er_job_state_name(job.state), job.detail ? job.detail : "");
         assert_int_equal(job.attempt, 1);
         assert_true(job.outputs_fetched);
-        er_autofree char *times = text_of(ran), *dir = er_job_results_dir(&job);
-        er_autofree char *out = er_path_join(dir, "out"), *out_text = text_of(out);
+        times = text_of(ran);
+        dir = er_job_results_dir(&job);
+        out = er_path_join(dir, "out");
+        out_text = text_of(out);
         assert_string_equal(times, "x\n");
         assert_string_equal(out_text, "1\n");
-        er_autofree char *whole = er_fmt("one\ndata %d\ntwo\n", k);
+        whole = er_fmt("one\ndata %d\ntwo\n", k);
         if (h.out.len > 0) /* nothing is followed once the end is in the store */
                 assert_string_equal(h.out.buf, whole);
         heard_release(&h);
@@ -637,15 +706,17 @@ static bool kill_at(const char *at, int k)
 /* kill -9 at the k-th step, for every k: the command runs once, nothing is lost. */
 static void test_killed_at_every_step(void **state)
 {
-        (void)state;
         int k = 1;
+        static const char *const names[] = {"event", "flush", "flushed", "store update", "store update half"};
+
+        (void)state;
         for (bool survived = false; !survived; k++) {
                 er_autofree char *at = er_fmt("%d", k);
+
                 survived = kill_at(at, k);
                 assert_true(k < 100);
         }
         assert_true(k > 10);
-        static const char *const names[] = {"event", "flush", "flushed", "store update", "store update half"};
         for (size_t i = 0; i < ER_LEN(names); i++)
                 if (kill_at(names[i], k + (int)i))
                         fail_msg("%s is never reached", names[i]);

@@ -175,6 +175,7 @@ static void test_situations(void **state)
                 int64_t wake;
                 size_t count = er_plan(&s->job, 1, 1000, actions, &wake);
                 size_t expected = (size_t)(s->first != NOTHING) + (s->second != NOTHING);
+
                 if (count != expected || (count > 0 && (int)actions[0].kind != s->first) ||
                     (count > 1 && (int)actions[1].kind != s->second))
                         fail_msg("%s: %zu actions, the first %d", s->name, count, count ? (int)actions[0].kind : -1);
@@ -187,16 +188,18 @@ static void test_situations(void **state)
 
 static void test_each_job_is_planned_by_itself(void **state)
 {
-        (void)state;
         struct er_plan_job jobs[ER_LEN(situations)];
         struct er_action actions[2 * ER_LEN(situations)];
         size_t expected = 0, last = 0;
         int64_t wake;
+        size_t count;
+
+        (void)state;
         for (size_t i = 0; i < ER_LEN(situations); i++) {
                 jobs[i] = situations[i].job;
                 expected += (size_t)(situations[i].first != NOTHING) + (situations[i].second != NOTHING);
         }
-        size_t count = er_plan(jobs, ER_LEN(jobs), 1000, actions, &wake);
+        count = er_plan(jobs, ER_LEN(jobs), 1000, actions, &wake);
         assert_int_equal(count, expected);
         assert_int_equal(wake, 1500);
         for (size_t i = 0; i < count; i++) {

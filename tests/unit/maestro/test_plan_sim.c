@@ -103,6 +103,7 @@ static void intend(struct sim *s)
 static void submit(struct sim *s)
 {
         struct there *t = current(s);
+
         promise(s->attempt_open && !er_job_state_ended(s->state), "a submission without an open attempt", s);
         for (uint32_t i = 1; i < s->attempts; i++)
                 promise(s->there[i].truth != ALIVE, "two attempts alive at once", s);
@@ -124,6 +125,7 @@ static void ended(struct sim *s, enum er_end end, enum er_reason reason)
 static void watch(struct sim *s)
 {
         struct there *t = current(s);
+
         s->submitted = true;
         s->step = WATCHING;
         if (s->state < ER_JOB_RUNNING)
@@ -194,6 +196,7 @@ static void go_on(struct sim *s)
 static void live(struct sim *s)
 {
         struct there *t = current(s);
+
         if (s->attempts == 0 || t->truth != ALIVE)
                 return;
         if (t->told_to_stop && chance(700)) {
@@ -270,6 +273,7 @@ static bool closed(const struct sim *s)
 static struct er_plan_job view(const struct sim *s, size_t index)
 {
         bool verdict = s->verdict != ER_END_NONE;
+
         return (struct er_plan_job){
                 .job_id = (int64_t)index,
                 .state = s->state,
@@ -294,6 +298,7 @@ static void kill_maestro(void)
 {
         for (size_t i = 0; i < JOBS; i++) {
                 struct sim *s = &sims[i];
+
                 if (s->step == INTENDED && chance(500))
                         submit(s); /* it had just left */
                 s->step = IDLE;
@@ -306,13 +311,15 @@ static void kill_maestro(void)
 static size_t plan_round(int64_t *ret_wake)
 {
         size_t open = 0;
+        size_t count;
+
         for (size_t i = 0; i < JOBS; i++) {
                 if (closed(&sims[i]))
                         continue;
                 plans[open] = view(&sims[i], i);
                 open_jobs[open++] = i;
         }
-        size_t count = er_plan(plans, open, now_ms, actions, ret_wake);
+        count = er_plan(plans, open, now_ms, actions, ret_wake);
         assert_true(count <= 2 * open);
         for (size_t i = 0; i < count; i++)
                 begin(&sims[open_jobs[actions[i].job]], &actions[i]);
@@ -321,6 +328,9 @@ static size_t plan_round(int64_t *ret_wake)
 
 static void run_world(uint64_t from, unsigned kill_per_mille)
 {
+        int round = 0;
+        size_t by_state[8] = {0};
+
         seed = from;
         now_ms = 1000;
         memset(sims, 0, JOBS * sizeof *sims);
@@ -328,15 +338,16 @@ static void run_world(uint64_t from, unsigned kill_per_mille)
                 sims[i] = (struct sim){.state = ER_JOB_WAITING,
                                        .retries = (uint32_t)(rnd() % ATTEMPTS_MAX),
                                        .outputs_declared = chance(500)};
-        int round = 0;
         for (;; round++) {
                 int64_t wake;
+
                 if (plan_round(&wake) == 0)
                         break;
                 if (round == ROUNDS_MAX)
                         fail_msg("some jobs never end");
                 for (size_t i = 0; i < JOBS; i++) {
                         struct sim *s = &sims[i];
+
                         if (closed(s))
                                 continue;
                         live(s);
@@ -348,9 +359,9 @@ static void run_world(uint64_t from, unsigned kill_per_mille)
                         kill_maestro();
                 now_ms += 50;
         }
-        size_t by_state[8] = {0};
         for (size_t i = 0; i < JOBS; i++) {
                 struct sim *s = &sims[i];
+
                 promise(s->finishes == 1, "not exactly one end", s);
                 for (uint32_t k = 1; k <= ATTEMPTS_MAX; k++)
                         promise(s->there[k].truth != ALIVE && s->there[k].starts <= 1, "something is left on a host",
