@@ -20,6 +20,13 @@ int er_term_width(int fd)
         return 80;
 }
 
+int er_term_height(int fd)
+{
+        struct winsize size;
+
+        return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_row > 1 ? size.ws_row : 24;
+}
+
 bool er_term_colour(int fd)
 {
         const char *no_colour = getenv("NO_COLOR"); /* https://no-color.org: set and not empty */

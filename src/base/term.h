@@ -9,6 +9,7 @@
 
 bool er_term_is(int fd);
 int er_term_width(int fd);   /* 80 when unknown */
+int er_term_height(int fd);  /* 24 when unknown */
 bool er_term_colour(int fd); /* a terminal, no NO_COLOR, TERM is not dumb */
 /* Columns a text takes (UTF-8; bad bytes count as one). */
 size_t er_term_columns(const char *text, size_t len);

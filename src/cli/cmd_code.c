@@ -6,7 +6,7 @@
 #include "base/proc.h"
 #include "cli/ssh_alias.h"
 #include "cli/target.h"
-#include "cli/travel.h"
+#include "cli/snapshot_view.h"
 #include "cli/words.h"
 #include "host/connect/agent_program.h"
 #include "host/connect/ssh.h"
@@ -65,6 +65,7 @@ static int ask_agent(struct code *c, const char *hash, char **ret_word, char **r
         er_auto(er_str) why = ER_STR_INIT;
         struct er_proc_opts opts = {.io = {ER_PROC_NULL}};
         struct er_sv rest, word;
+        const char *last;
         int status = -1;
 
         er_agent_argv(&c->host, &agent);
@@ -85,8 +86,7 @@ static int ask_agent(struct code *c, const char *hash, char **ret_word, char **r
         er_str_rtrim(&said);
         if (status != 0)
                 return er_err_set(err, ER_REMOTE, "%s: %s", c->host.name, why.len ? why.buf : "errand-agent failed");
-        const char *last = strrchr(said.buf, '\n'); /* what a login shell says comes before */
-
+        last = strrchr(said.buf, '\n'); /* what a login shell prints comes before */
         rest = er_sv(last ? last + 1 : said.buf);
         if (!er_sv_cut(&rest, ' ', &word) || !rest.ptr)
                 return er_err_set(err, ER_REMOTE, "%s: unexpected answer from errand-agent: \"%s\"", c->host.name,
@@ -107,7 +107,7 @@ static int send_files(struct code *c, char **ret_word, char **ret_dir, struct er
         struct er_transfer transfer = {.progress = show_progress, .arg = c->live};
         char hex[2 * ER_TREE_HASH + 1];
 
-        if (er_travel_take(c->cli, c->dir, c->project, !c->opts->yes, &snapshot, err) < 0 ||
+        if (er_snapshot_view_take(c->cli, c->dir, c->project, !c->opts->yes, &snapshot, err) < 0 ||
             er_snapshot_send(c->session, snapshot, c->dir, c->project, &transfer, err) < 0)
                 return -1;
         er_live_clear(c->live);

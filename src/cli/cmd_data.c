@@ -32,24 +32,24 @@ static const struct er_opt data_options[] = {
 
 /* --- the hosts, and the project */
 
-struct place {
+struct scope {
         char *project;
         struct er_host *hosts; /* (owned) */
         size_t count;
         struct er_host local;
 };
-#define PLACE_INIT {0}
+#define SCOPE_INIT {0}
 
-static void place_release(struct place *place)
+static void scope_release(struct scope *scope)
 {
-        for (size_t i = 0; i < place->count; i++)
-                er_host_release(&place->hosts[i]);
-        free(place->hosts);
-        er_host_release(&place->local);
-        free(place->project);
+        for (size_t i = 0; i < scope->count; i++)
+                er_host_release(&scope->hosts[i]);
+        free(scope->hosts);
+        er_host_release(&scope->local);
+        free(scope->project);
 }
 
-static int take_place(const struct er_cli *cli, const struct er_strv *on, struct place *ret, struct er_err *err)
+static int find_scope(const struct er_cli *cli, const struct er_strv *on, struct scope *ret, struct er_err *err)
 {
         er_auto(er_config) config = ER_CONFIG_INIT;
         er_autofree char *dir = NULL;
@@ -216,15 +216,15 @@ static int report(const struct er_cli *cli, const struct bringing *b, struct er_
 }
 
 /* ssh may ask for something on the terminal: one host after the other, before all go at once. */
-static int greet(const struct er_cli *cli, const struct place *place, const struct er_data_task *tasks, size_t count,
+static int greet(const struct er_cli *cli, const struct scope *scope, const struct er_data_task *tasks, size_t count,
                  struct er_live *live, struct er_err *err)
 {
-        for (size_t i = 0; i < place->count + count; i++) {
-                const struct er_host *host = i < place->count ? &place->hosts[i] : tasks[i - place->count].from;
+        for (size_t i = 0; i < scope->count + count; i++) {
+                const struct er_host *host = i < scope->count ? &scope->hosts[i] : tasks[i - scope->count].from;
                 er_autoptr(er_session) session = NULL;
                 const struct er_hello *hello;
 
-                if (!host || (i > place->count && host == tasks[i - place->count - 1].from))
+                if (!host || (i > scope->count && host == tasks[i - scope->count - 1].from))
                         continue;
                 if (er_target_session(cli, host->name, live, &session, err) < 0 ||
                     er_session_hello(session, &hello, err) < 0)
@@ -234,7 +234,7 @@ static int greet(const struct er_cli *cli, const struct place *place, const stru
         return 0;
 }
 
-static int run_tasks(const struct er_cli *cli, const struct place *place, struct er_data_task *tasks, size_t count,
+static int run_tasks(const struct er_cli *cli, const struct scope *scope, struct er_data_task *tasks, size_t count,
                      struct er_err *err)
 {
         er_autoptr(er_live) live = er_live_new(cli->quiet);
@@ -242,7 +242,7 @@ static int run_tasks(const struct er_cli *cli, const struct place *place, struct
         struct er_fanout *fanout;
         int rc;
 
-        if (greet(cli, place, tasks, count, live, err) < 0)
+        if (greet(cli, scope, tasks, count, live, err) < 0)
                 return -1;
         b.progress = er_calloc(count, sizeof *b.progress);
         pthread_mutex_init(&b.lock, NULL);
@@ -300,10 +300,10 @@ static int take_sources(const struct er_cli *cli, const struct data_opts *opts, 
         return 0;
 }
 
-static int bring(const struct er_cli *cli, const struct data_opts *opts, const struct place *place, char **args,
+static int bring(const struct er_cli *cli, const struct data_opts *opts, const struct scope *scope, char **args,
                  int arg_count, struct er_err *err)
 {
-        size_t count = (size_t)arg_count, task_count = count * place->count;
+        size_t count = (size_t)arg_count, task_count = count * scope->count;
         struct er_data_source *sources = er_calloc(count, sizeof *sources);
         struct er_host *from = er_calloc(count, sizeof *from);
         struct er_data_task *tasks = er_calloc(task_count, sizeof *tasks);
@@ -311,15 +311,15 @@ static int bring(const struct er_cli *cli, const struct data_opts *opts, const s
 
         for (size_t i = 0; i < task_count; i++)
                 tasks[i] = (struct er_data_task){
-                        .source = &sources[i / place->count],
-                        .host = &place->hosts[i % place->count],
-                        .from = sources[i / place->count].host ? &from[i / place->count] : NULL,
-                        .local = &place->local,
-                        .project = place->project,
+                        .source = &sources[i / scope->count],
+                        .host = &scope->hosts[i % scope->count],
+                        .from = sources[i / scope->count].host ? &from[i / scope->count] : NULL,
+                        .local = &scope->local,
+                        .project = scope->project,
                         .unpack = opts->unpack,
                 };
         if (rc == 0)
-                rc = run_tasks(cli, place, tasks, task_count, err);
+                rc = run_tasks(cli, scope, tasks, task_count, err);
         for (size_t i = 0; i < task_count; i++)
                 er_err_release(&tasks[i].err);
         for (size_t i = 0; i < count; i++) {
@@ -334,7 +334,7 @@ static int bring(const struct er_cli *cli, const struct data_opts *opts, const s
 
 /* --- list and rm */
 
-static int list(const struct er_cli *cli, const struct place *place, struct er_err *err)
+static int list(const struct er_cli *cli, const struct scope *scope, struct er_err *err)
 {
         static const struct er_column columns[] = {
                 {.title = "HOST", .json_key = "host", .type = ER_CELL_TEXT},
@@ -347,18 +347,18 @@ static int list(const struct er_cli *cli, const struct place *place, struct er_e
         er_autoptr(er_table) table = er_table_new(columns, ER_LEN(columns));
         er_autoptr(er_live) live = er_live_new(cli->quiet);
 
-        for (size_t i = 0; i < place->count; i++) {
+        for (size_t i = 0; i < scope->count; i++) {
                 er_autoptr(er_session) session = NULL;
                 er_auto(er_data_list) there = ER_DATA_LIST_INIT;
 
-                if (er_target_session(cli, place->hosts[i].name, live, &session, err) < 0 ||
-                    er_data_list(session, place->project, false, &there, err) < 0)
+                if (er_target_session(cli, scope->hosts[i].name, live, &session, err) < 0 ||
+                    er_data_list(session, scope->project, false, &there, err) < 0)
                         return -1;
                 for (size_t k = 0; k < there.count; k++) {
                         const struct er_data_entry *entry = &there.items[k];
                         er_autofree char *path = er_path_join(there.path, entry->name);
 
-                        er_table_text(table, place->hosts[i].name);
+                        er_table_text(table, scope->hosts[i].name);
                         er_table_text(table, entry->name);
                         er_table_int(table, (int64_t)entry->size);
                         er_table_int(table, entry->changed_ms);
@@ -373,23 +373,23 @@ static int list(const struct er_cli *cli, const struct place *place, struct er_e
         return er_out_table(cli, table, "no data there yet; errand data URL adds some", err);
 }
 
-static int take_away(const struct er_cli *cli, const struct place *place, const struct er_strv *names,
+static int take_away(const struct er_cli *cli, const struct scope *scope, const struct er_strv *names,
                      struct er_err *err)
 {
         er_autoptr(er_live) live = er_live_new(cli->quiet);
         er_auto(er_str) size = ER_STR_INIT;
         uint64_t freed = 0;
 
-        for (size_t i = 0; i < place->count; i++) {
+        for (size_t i = 0; i < scope->count; i++) {
                 er_autoptr(er_session) session = NULL;
 
-                if (er_target_session(cli, place->hosts[i].name, live, &session, err) < 0)
+                if (er_target_session(cli, scope->hosts[i].name, live, &session, err) < 0)
                         return -1;
                 for (size_t k = 0; k < names->len; k++)
-                        if (er_data_remove(session, place->project, names->items[k], &freed, err) < 0) {
+                        if (er_data_remove(session, scope->project, names->items[k], &freed, err) < 0) {
                                 if (err && err->code == ER_NOT_FOUND)
                                         er_err_hint(err, "errand data --list shows what is there");
-                                return er_err_wrap(err, "%s", place->hosts[i].name);
+                                return er_err_wrap(err, "%s", scope->hosts[i].name);
                         }
         }
         er_live_clear(live);
@@ -401,7 +401,7 @@ static int take_away(const struct er_cli *cli, const struct place *place, const 
 static int data(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
 {
         const struct data_opts *opts = arg;
-        __attribute__((cleanup(place_release))) struct place place = PLACE_INIT;
+        __attribute__((cleanup(scope_release))) struct scope scope = SCOPE_INIT;
 
         if ((opts->list || opts->rm.len > 0) && count > 0)
                 return er_err_set(err, ER_USAGE, "--list and --rm transfer nothing: leave out %s", args[0]);
@@ -409,13 +409,13 @@ static int data(struct er_cli *cli, void *arg, char **args, int count, struct er
                 er_err_set(err, ER_USAGE, "nothing to transfer");
                 return er_err_hint(err, "give an address or a file; --list shows what is there");
         }
-        if (take_place(cli, &opts->on, &place, err) < 0)
+        if (find_scope(cli, &opts->on, &scope, err) < 0)
                 return -1;
-        if (opts->rm.len > 0 && take_away(cli, &place, &opts->rm, err) < 0)
+        if (opts->rm.len > 0 && take_away(cli, &scope, &opts->rm, err) < 0)
                 return -1;
         if (opts->list)
-                return list(cli, &place, err);
-        return count > 0 ? bring(cli, opts, &place, args, count, err) : 0;
+                return list(cli, &scope, err);
+        return count > 0 ? bring(cli, opts, &scope, args, count, err) : 0;
 }
 
 const struct er_command er_cmd_data = {

@@ -8,7 +8,7 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/path.h"
-#include "cli/env_hosts.h"
+#include "cli/environments.h"
 #include "cli/opts.h"
 #include "cli/target.h"
 #include "cli/view.h"
@@ -134,7 +134,7 @@ static void add_rows(struct er_table *table, const struct er_found_list *list, c
 {
         for (size_t i = 0; i < list->count; i++) {
                 const struct er_found *found = &list->items[i];
-                er_autofree char *place = er_fmt("%s:%u", found->file, found->line);
+                er_autofree char *where = er_fmt("%s:%u", found->file, found->line);
 
                 er_table_text(table, found->distribution);
                 if (found->version)
@@ -143,7 +143,7 @@ static void add_rows(struct er_table *table, const struct er_found_list *list, c
                         er_table_none(table);
                 er_table_text(table, manager);
                 er_table_text(table, found->import);
-                er_table_text(table, place);
+                er_table_text(table, where);
                 er_table_text(table, found->file);
                 er_table_int(table, found->line);
                 er_table_int(table, found->optional);
@@ -263,22 +263,22 @@ static int list_there(struct er_cli *cli, const struct env_opts *opts, char **ar
 
         er_strv_addall(&on, opts->on.items, opts->on.len);
         er_strv_addall(&on, args, (size_t)count);
-        return er_env_hosts_list(cli, &on, err);
+        return er_environments_list(cli, &on, err);
 }
 
 static int show_there(struct er_cli *cli, const struct env_opts *opts, char **args, int count, struct er_err *err)
 {
-        return er_env_hosts_show(cli, &opts->on, args, count, err);
+        return er_environments_show(cli, &opts->on, args, count, err);
 }
 
 static int check_there(struct er_cli *cli, const struct env_opts *opts, char **args, int count, struct er_err *err)
 {
-        return er_env_hosts_check(cli, &opts->on, args, count, err);
+        return er_environments_check(cli, &opts->on, args, count, err);
 }
 
 static int rm_there(struct er_cli *cli, const struct env_opts *opts, char **args, int count, struct er_err *err)
 {
-        return er_env_hosts_rm(cli, &opts->on, args, count, err);
+        return er_environments_rm(cli, &opts->on, args, count, err);
 }
 
 static const struct sub subs[] = {

@@ -4,9 +4,8 @@
 #include <unistd.h>
 #include "base/parse.h"
 #include "base/term.h"
-#include "cli/env_build.h"
-#include "cli/forwarding.h"
-#include "cli/words.h"
+#include "cli/environments.h"
+#include "cli/where.h"
 #include "host/connect/agent_program.h"
 #include "host/connect/ssh.h"
 #include "job/config.h"
@@ -101,7 +100,7 @@ static int prepare(const struct er_cli *cli, const struct er_where *where, struc
             er_session_hello(session, &hello, err) < 0)
                 return -1;
         er_live_clear(live);
-        if (recipe && er_env_build(session, recipe, live, err) < 0)
+        if (recipe && er_environments_build(session, recipe, live, err) < 0)
                 return er_err_wrap(err, "%s: environment", where->host.name);
         return 0;
 }

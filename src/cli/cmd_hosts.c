@@ -1,5 +1,4 @@
 /* cmd_hosts.c - errand hosts: machines we know, and what they have free. */
-#include <sys/ioctl.h>
 #include <unistd.h>
 #include "base/path.h"
 #include "base/term.h"
@@ -35,13 +34,6 @@ static const struct er_opt hosts_options[] = {
 
 /* --- list */
 
-static int screen_height(void)
-{
-        struct winsize size;
-
-        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 1 ? size.ws_row : 24;
-}
-
 static size_t lines_of(const struct er_str *text)
 {
         size_t lines = 0;
@@ -69,7 +61,7 @@ static int ask_all(const struct er_cli *cli, struct er_hosts_view *view, size_t 
 {
         const char *term = getenv("TERM");
         bool redraw = !cli->json && er_term_is(STDOUT_FILENO) && term && !er_streq(term, "dumb") &&
-                      view->count + 2 < (size_t)screen_height();
+                      view->count + 2 < (size_t)er_term_height(STDOUT_FILENO);
         struct er_fanout *fanout;
         size_t done = 0;
         int rc = 0;
@@ -224,7 +216,7 @@ static int refuse_while_used(const struct er_cli *cli, const char *host, struct 
                            open.count == 1 ? "it" : "them");
 }
 
-static int refuse_another_place(const struct er_cli *cli, const struct er_host *host, struct er_err *err)
+static int refuse_other_target(const struct er_cli *cli, const struct er_host *host, struct er_err *err)
 {
         er_auto(er_host_row) row = {0};
         bool same;
@@ -260,7 +252,7 @@ static int add(const struct er_cli *cli, const struct hosts_opts *opts, char **a
         }
         host.jump = opts->jump ? er_strdup(opts->jump) : NULL;
         host.root = opts->root ? er_strdup(opts->root) : NULL;
-        if (refuse_another_place(cli, &host, err) < 0)
+        if (refuse_other_target(cli, &host, err) < 0)
                 return -1;
         if (!opts->no_check)
                 return probe_new(cli, &host, err);

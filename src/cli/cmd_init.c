@@ -8,7 +8,6 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/path.h"
-#include "cli/target.h"
 #include "cli/view.h"
 #include "cli/words.h"
 #include "environment/imports.h"

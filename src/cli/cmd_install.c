@@ -7,7 +7,7 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/path.h"
-#include "cli/env_build.h"
+#include "cli/environments.h"
 #include "cli/target.h"
 #include "cli/view.h"
 #include "cli/words.h"
@@ -275,7 +275,7 @@ static int build(const struct er_cli *cli, const char *host, struct er_recipe *r
 
         if (er_target_session(cli, host, live, &session, err) < 0)
                 return -1;
-        return er_env_build(session, recipe, live, err) < 0 ? er_err_wrap(err, "%s", host) : 0;
+        return er_environments_build(session, recipe, live, err) < 0 ? er_err_wrap(err, "%s", host) : 0;
 }
 
 /* The environment of a job as errand.yaml describes it now. 1: there is one. */

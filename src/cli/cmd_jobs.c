@@ -1,6 +1,5 @@
 /* cmd_jobs.c - errand jobs: what ran and runs, and where. */
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 #include "base/io.h"
 #include "base/json.h"
@@ -138,17 +137,10 @@ static int render(const struct er_cli *cli, const struct jobs_opts *opts, const 
         return rc;
 }
 
-static int terminal_height(void)
-{
-        struct winsize size;
-
-        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 1 ? size.ws_row : 24;
-}
-
 /* Cuts what would not fit on the screen: a redraw begins at its top. */
 static void fit_screen(struct er_str *text)
 {
-        int height = terminal_height(), lines = 0;
+        int height = er_term_height(STDOUT_FILENO), lines = 0;
 
         for (size_t i = 0; i < text->len; i++)
                 if (text->buf[i] == '\n' && ++lines == height - 1) {

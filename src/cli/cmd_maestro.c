@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <signal.h>
 #include "base/parse.h"
-#include "cli/target.h"
 #include "cli/words.h"
 #include "maestro/maestro.h"
 

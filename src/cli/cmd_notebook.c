@@ -11,8 +11,9 @@
 #include "base/proc.h"
 #include "base/term.h"
 #include "cli/follow.h"
+#include "cli/secrets.h"
 #include "cli/forwarding.h"
-#include "cli/travel.h"
+#include "cli/snapshot_view.h"
 #include "cli/view.h"
 #include "cli/words.h"
 #include "host/attempt.h"
@@ -151,10 +152,10 @@ static int submit(struct notebook *n, struct er_err *err)
         int rc;
 
         if (make_token(err) < 0 || make_request(n->cli, opts, &request, err) < 0 ||
-            er_follow_secrets(&request.spec.secrets, err) < 0)
+            er_secrets_ask(&request.spec.secrets, err) < 0)
                 return -1;
         if (request.spec.sync &&
-            er_travel_take(n->cli, request.project_dir, request.spec.project, !opts->yes, &snapshot, err) < 0)
+            er_snapshot_view_take(n->cli, request.project_dir, request.spec.project, !opts->yes, &snapshot, err) < 0)
                 return -1;
         if (er_follow_store(n->cli, &request, snapshot, &run, err) < 0)
                 return -1;
@@ -320,6 +321,8 @@ static void open_browser(struct notebook *n, const char *url)
         er_autofree char *html = er_fmt("<!doctype html><meta charset=\"utf-8\"><title>errand notebook</title><meta "
                                         "http-equiv=\"refresh\" content=\"0; url=%s\"><a href=\"%s\">%s</a>\n",
                                         url, url, n->where.job.name);
+        er_auto(er_strv) argv = ER_STRV_INIT;
+        struct er_proc_opts opts = {.io = {ER_PROC_NULL, ER_PROC_NULL, ER_PROC_NULL}, .new_session = true};
         struct er_proc proc = ER_PROC_INIT;
 
         if (!display || !program || n->opts->no_browser)
@@ -327,11 +330,10 @@ static void open_browser(struct notebook *n, const char *url)
         n->page = er_fmt("%s/notebook-%s.html", dir, n->where.job.name);
         if (er_file_write(AT_FDCWD, n->page, html, strlen(html), 0600, false, NULL) < 0)
                 return;
-        char *argv[] = {program, n->page, NULL};
-        const struct er_proc_opts opts = {
-                .argv = argv, .io = {ER_PROC_NULL, ER_PROC_NULL, ER_PROC_NULL}, .new_session = true};
-
-        /* Not waited for: some are the browser itself. */
+        er_strv_add(&argv, program);
+        er_strv_add(&argv, n->page);
+        opts.argv = argv.items;
+        /* Not waited for: it may be the browser itself. */
         if (er_proc_start(&opts, &proc, NULL) < 0)
                 er_say(n->cli, "could not start a browser");
 }

@@ -5,7 +5,6 @@
 #include "base/parse.h"
 #include "cli/target.h"
 #include "cli/view.h"
-#include "cli/words.h"
 #include "host/files.h"
 #include "maestro/maestro.h"
 #include "proto/spec.h"

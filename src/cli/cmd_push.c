@@ -2,7 +2,6 @@
 #include "base/parse.h"
 #include "cli/target.h"
 #include "cli/view.h"
-#include "cli/words.h"
 #include "host/files.h"
 
 static void show_progress(void *arg, const struct er_transfer *transfer)

@@ -1,7 +1,7 @@
 /* cmd_rerun.c - errand rerun: the same command with the same files once more. */
 #include "cli/follow.h"
+#include "cli/secrets.h"
 #include "job/config.h"
-#include "cli/words.h"
 
 struct rerun_opts {
         struct er_strv on;
@@ -33,7 +33,7 @@ static int find_secrets(struct er_cli *cli, const struct er_job *job, const stru
             er_config_load(job->project_dir, &config, NULL) < 0 ||
             er_config_recipe(&config, job->project_dir, &copy, &now, NULL) < 0)
                 return 0;
-        return er_follow_keep(&now.values, err);
+        return er_secrets_keep(&now.values, err);
 }
 
 static int rerun(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
@@ -54,7 +54,7 @@ static int rerun(struct er_cli *cli, void *arg, char **args, int count, struct e
                 spec->hosts = (struct er_strv)ER_STRV_INIT;
                 er_strv_addall(&spec->hosts, opts->on.items, opts->on.len);
         }
-        if (er_follow_secrets(&spec->secrets, err) < 0 || find_secrets(cli, &job, spec, err) < 0 ||
+        if (er_secrets_ask(&spec->secrets, err) < 0 || find_secrets(cli, &job, spec, err) < 0 ||
             er_follow_store(cli, &request, NULL, &run, err) < 0)
                 return -1;
         return er_follow_run(cli, &(struct er_follow){.run = &run, .detach = opts->detach}, err);

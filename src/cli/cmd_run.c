@@ -2,9 +2,10 @@
 #include <errno.h>
 #include <unistd.h>
 #include "base/path.h"
+#include "cli/dry_run.h"
 #include "cli/follow.h"
-#include "cli/travel.h"
-#include "cli/words.h"
+#include "cli/secrets.h"
+#include "cli/snapshot_view.h"
 #include "job/config.h"
 #include "maestro/request.h"
 
@@ -157,13 +158,13 @@ static int run(struct er_cli *cli, void *arg, char **args, int count, struct er_
 
         if (make_request(cli, opts, args, count, &request, err) < 0)
                 return -1;
-        if (!opts->dry_run && er_follow_secrets(&request.spec.secrets, err) < 0)
+        if (!opts->dry_run && er_secrets_ask(&request.spec.secrets, err) < 0)
                 return -1;
-        if (request.spec.sync && er_travel_take(cli, request.project_dir, request.spec.project,
-                                                !opts->yes && !opts->dry_run, &snapshot, err) < 0)
+        if (request.spec.sync && er_snapshot_view_take(cli, request.project_dir, request.spec.project,
+                                                       !opts->yes && !opts->dry_run, &snapshot, err) < 0)
                 return -1;
         if (opts->dry_run)
-                return er_travel_show(cli, &request, snapshot, err);
+                return er_dry_run_show(cli, &request, snapshot, err);
         if (er_follow_store(cli, &request, snapshot, &run, err) < 0)
                 return -1;
         return er_follow_run(cli, &(struct er_follow){.run = &run, .snapshot = snapshot, .detach = opts->detach}, err);

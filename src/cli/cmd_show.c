@@ -85,8 +85,8 @@ static void show_spec(struct er_str *out, const struct er_spec *spec)
         list_field(out, "outputs", &spec->outputs, false);
 }
 
-/* The log's place, to be typed into scp or less. */
-static char *log_place(const struct er_attempt *attempt)
+/* The log's path, to be typed into scp or less. */
+static char *log_path(const struct er_attempt *attempt)
 {
         if (!attempt->dir)
                 return NULL;
@@ -123,7 +123,7 @@ static void show_use(struct er_str *out, const struct er_attempt *a)
 
 static void show_attempt(struct er_str *out, const struct er_attempt *a, size_t count, int64_t now_ms)
 {
-        er_autofree char *place = log_place(a);
+        er_autofree char *log = log_path(a);
         er_auto(er_str) text = ER_STR_INIT;
 
         if (count > 1)
@@ -146,7 +146,7 @@ static void show_attempt(struct er_str *out, const struct er_attempt *a, size_t 
                 field(out, "time", text.buf);
         }
         show_use(out, a);
-        field(out, "log", place);
+        field(out, "log", log);
 }
 
 static void show_text(struct er_str *out, const struct er_job *job, const struct er_spec *spec,
@@ -196,10 +196,10 @@ static json_t *show_json(const struct er_job *job, const struct er_spec *spec, c
         json_object_set_new(json, "snapshot", spec->has_tree ? er_json_text(tree) : json_null());
         json_object_set_new(json, "results_dir", spec->outputs.len > 0 ? er_json_text(results) : json_null());
         for (size_t i = 0; i < count; i++) {
-                er_autofree char *place = log_place(&attempts[i]);
+                er_autofree char *log = log_path(&attempts[i]);
                 json_t *attempt = er_view_attempt(&attempts[i]);
 
-                json_object_set_new(attempt, "log", er_json_text(place));
+                json_object_set_new(attempt, "log", er_json_text(log));
                 json_array_append_new(list, attempt);
         }
         json_object_set_new(json, "attempts", list);

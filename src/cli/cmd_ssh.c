@@ -5,8 +5,7 @@
 #include "base/parse.h"
 #include "base/path.h"
 #include "base/term.h"
-#include "cli/target.h"
-#include "cli/words.h"
+#include "cli/where.h"
 #include "host/connect/ssh.h"
 #include "maestro/maestro.h"
 #include "proto/spec.h"
@@ -104,32 +103,22 @@ static int shell_there(const struct er_host *host, const char *dir, bool tty, ch
 static int ssh(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
 {
         const struct ssh_opts *opts = arg;
-        er_auto(er_job) job = ER_JOB_INIT;
-        er_auto(er_err) no_job = ER_ERR_INIT;
-        er_auto(er_host) host = ER_HOST_INIT;
-        er_auto(er_host_row) row = {0};
-        er_auto(er_str) meant = ER_STR_INIT;
+        er_auto(er_where) where = ER_WHERE_INIT;
         er_autofree char *dir = NULL;
-        bool known = er_streq(args[0], "local") || er_store_host(cli->store, args[0], &row, NULL) == 0;
 
-        if (!known && er_target_job(cli, args[0], &job, &no_job) == 0) {
-                if (job_dir(cli, &job, &dir, err) < 0)
-                        return -1;
-                if (er_hosts_find(cli->store, job.host, &host, err) < 0)
-                        return -1;
-        } else if (er_hosts_find(cli->store, args[0], &host, err) < 0)
+        if (er_where_find(cli, args[0], &where, err) < 0)
                 return -1;
-        else if (!known && er_target_host_meant(cli->store, args[0], &meant)) /* ssh may know it all the same */
-                er_say(cli, "no job or host is called %s; %s", args[0], meant.buf);
+        if (where.is_job && job_dir(cli, &where.job, &dir, err) < 0)
+                return -1;
         args++;
         count--;
         if (count > 0 && er_streq(args[0], "--")) {
                 args++;
                 count--;
         }
-        if (host.kind == ER_HOST_LOCAL)
+        if (where.host.kind == ER_HOST_LOCAL)
                 return shell_here(dir, args, count, err);
-        return shell_there(&host, dir, opts->tty, args, count, err);
+        return shell_there(&where.host, dir, opts->tty, args, count, err);
 }
 
 const struct er_command er_cmd_ssh = {

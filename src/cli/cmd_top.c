@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 #include "base/io.h"
@@ -316,13 +315,6 @@ static void on_signal(int number)
         er_cancel_fire(&leave);
 }
 
-static int screen_height(void)
-{
-        struct winsize size;
-
-        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 2 ? size.ws_row : 24;
-}
-
 /* The whole picture in one write, each line cleared to its end: nothing flickers. */
 static int redraw(struct er_top_watch *watch, const char *store_id, int64_t every_ms, struct er_err *err)
 {
@@ -331,7 +323,7 @@ static int redraw(struct er_top_watch *watch, const char *store_id, int64_t ever
         er_auto(er_str) text = ER_STR_INIT;
         er_auto(er_str) picture = ER_STR_INIT;
         struct er_sv rest, line;
-        int room = screen_height() - 1;
+        int room = er_term_height(STDOUT_FILENO) - 1;
 
         er_top_watch_look(watch, 0, draw_host, &d);
         er_table_print(table, &text, er_term_width(STDOUT_FILENO), er_term_colour(STDOUT_FILENO), er_now_ms());

@@ -1,7 +1,6 @@
 /* cmd_wait.c - errand wait: until jobs are over. */
 #include "base/io.h"
 #include "cli/target.h"
-#include "cli/words.h"
 #include "maestro/maestro.h"
 
 struct wait_opts {

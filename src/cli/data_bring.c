@@ -111,7 +111,7 @@ static int send_path(struct er_data_task *task, struct er_session *session, cons
 /* --- downloaded here, for a host that cannot */
 
 /* Its own for each host: they may be at it at once. The same the next time, so that it goes on. */
-static char *waiting_place(const struct er_data_task *task)
+static char *download_dir(const struct er_data_task *task)
 {
         er_autofree char *cache = er_dir_cache();
         unsigned long long host = er_hash64(task->host->name, strlen(task->host->name));
@@ -122,10 +122,10 @@ static char *waiting_place(const struct er_data_task *task)
 static int fetch_here(struct er_data_task *task, struct er_session *session, const struct er_err *why,
                       struct er_err *err)
 {
-        er_autofree char *place = waiting_place(task), *path = er_path_join(place, task->source->name);
+        er_autofree char *downloads = download_dir(task), *path = er_path_join(downloads, task->source->name);
         er_autofree char *text = er_fmt("%s cannot download %s (%s); downloading it here and sending it",
                                         task->host->name, task->source->name, why->message);
-        const struct er_data_wish wish = {.root = place, .url = task->source->url};
+        const struct er_data_wish wish = {.root = downloads, .url = task->source->url};
         er_autoptr(er_session) here = NULL;
         struct er_data_result result;
 
@@ -135,7 +135,7 @@ static int fetch_here(struct er_data_task *task, struct er_session *session, con
         if (fetch(task, here, &wish, &result, err) < 0 || send_path(task, session, path, err) < 0)
                 return -1;
         unlink(path);
-        rmdir(place);
+        rmdir(downloads);
         return 0;
 }
 
@@ -159,11 +159,11 @@ static int from_there(struct er_data_task *task, struct er_session *session, str
         const struct er_data_source *source = task->source;
         struct sending sending = {task, "fetching"};
         struct er_transfer transfer = {.progress = on_transfer, .arg = &sending};
-        er_autofree char *place = waiting_place(task), *dir = er_path_dir(source->path), *path = NULL;
+        er_autofree char *downloads = download_dir(task), *dir = er_path_dir(source->path), *path = NULL;
         er_auto(er_data_list) there = ER_DATA_LIST_INIT;
         const struct er_data_wish copy = {.url = source->path, .unpack = task->unpack}, look = {.unpack = task->unpack};
         er_auto(er_strv) patterns = ER_STRV_INIT;
-        struct er_pull pull = {.dir = dir, .patterns = &patterns, .to = place, .flat = true, .strict = true};
+        struct er_pull pull = {.dir = dir, .patterns = &patterns, .to = downloads, .flat = true, .strict = true};
         er_autoptr(er_session) from = NULL;
         bool direct;
 
@@ -179,11 +179,11 @@ static int from_there(struct er_data_task *task, struct er_session *session, str
                 return er_err_wrap(err, "%s", task->from->name);
         if (direct)
                 return fetch(task, session, &look, &task->result, err);
-        path = er_path_join(place, patterns.items[0]);
+        path = er_path_join(downloads, patterns.items[0]);
         if (send_path(task, session, path, err) < 0)
                 return -1;
         er_rmtree(AT_FDCWD, path, NULL, NULL);
-        rmdir(place);
+        rmdir(downloads);
         return 0;
 }
 

@@ -22,10 +22,4 @@ int er_follow_run(const struct er_cli *cli, const struct er_follow *follow, stru
 int er_follow_store(const struct er_cli *cli, struct er_request *request, const struct er_snapshot *snapshot,
                     struct er_run *ret, struct er_err *err);
 
-/* "NAME=value" into our environment, from where the maestro takes them, also one that goes on in the background; what
-   is stored has the names alone. */
-int er_follow_keep(const struct er_strv *values, struct er_err *err);
-/* Every secret must be in our environment before anything starts; on a terminal it is asked for, unseen. */
-int er_follow_secrets(const struct er_strv *names, struct er_err *err);
-
 #endif

@@ -16,55 +16,6 @@
 #define DETACH_MS 60000 /* for the background process to be ready: it may have to connect */
 #define SAID_MAX (64u * 1024)
 
-/* --- places */
-
-void er_where_release(struct er_where *where)
-{
-        er_job_release(&where->job);
-        er_host_release(&where->host);
-        *where = (struct er_where)ER_WHERE_INIT;
-}
-
-static int find_host_of_job(const struct er_cli *cli, struct er_where *where, struct er_err *err)
-{
-        er_host_release(&where->host);
-        where->host = (struct er_host)ER_HOST_INIT;
-        return where->job.host ? er_hosts_find(cli->store, where->job.host, &where->host, err) : 0;
-}
-
-int er_where_reload(const struct er_cli *cli, struct er_where *where, struct er_err *err)
-{
-        struct er_job fresh = ER_JOB_INIT;
-
-        if (!where->is_job)
-                return 0;
-        if (er_store_job(cli->store, where->job.id, &fresh, err) < 0)
-                return -1;
-        er_job_release(&where->job);
-        where->job = fresh;
-        return find_host_of_job(cli, where, err);
-}
-
-int er_where_find(const struct er_cli *cli, const char *name, struct er_where *ret, struct er_err *err)
-{
-        er_auto(er_host_row) row = {0};
-        er_auto(er_err) no_job = ER_ERR_INIT;
-        er_auto(er_str) meant = ER_STR_INIT;
-        bool known = er_streq(name, "local") || er_store_host(cli->store, name, &row, NULL) == 0;
-
-        if (!known && er_target_job(cli, name, &ret->job, &no_job) == 0) {
-                ret->is_job = true;
-                return find_host_of_job(cli, ret, err);
-        }
-        if (!known && no_job.code == ER_USAGE) /* a run of several jobs */
-                return er_err_move(err, &no_job);
-        if (er_hosts_find(cli->store, name, &ret->host, err) < 0)
-                return -1;
-        if (!known && er_target_host_meant(cli->store, name, &meant)) /* ssh may know it all the same */
-                er_say(cli, "no job or host is called %s; %s", name, meant.buf);
-        return 0;
-}
-
 /* --- ports */
 
 static int parse_number(struct er_sv text, uint64_t least, uint16_t *ret)
@@ -261,6 +212,8 @@ static int read_locals(struct er_proc *proc, struct er_port *ports, size_t count
 
         while (lines < count) {
                 struct pollfd p = {.fd = proc->io[1], .events = POLLIN};
+                const char *colon;
+                uint64_t number;
                 char c;
 
                 if (poll(&p, 1, er_deadline_poll_ms(deadline)) <= 0 || read(proc->io[1], &c, 1) != 1)
@@ -269,9 +222,7 @@ static int read_locals(struct er_proc *proc, struct er_port *ports, size_t count
                         er_str_addc(&text, c);
                         continue;
                 }
-                const char *colon = strrchr(text.buf, ':');
-                uint64_t number;
-
+                colon = strrchr(text.buf, ':');
                 if (!colon || er_parse_u64(colon + 1, 65535, &number, NULL) < 0)
                         return -1;
                 ports[lines++].local = (uint16_t)number;

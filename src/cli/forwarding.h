@@ -5,20 +5,8 @@
 #ifndef ER_CLI_FORWARDING_H
 #define ER_CLI_FORWARDING_H
 
-#include "cli/target.h"
+#include "cli/where.h"
 #include "host/forward.h"
-
-/* What HOST|JOB means. */
-struct er_where {
-        bool is_job;
-        struct er_job job;   /* set with is_job */
-        struct er_host host; /* of the job: where it is now; kind is LOCAL and name NULL while it is nowhere */
-};
-#define ER_WHERE_INIT {0}
-void er_where_release(struct er_where *where);
-int er_where_find(const struct er_cli *cli, const char *name, struct er_where *ret, struct er_err *err);
-/* Reads the job again, and where it is now. */
-int er_where_reload(const struct er_cli *cli, struct er_where *where, struct er_err *err);
 
 struct er_port {
         uint16_t port, local; /* there, here; local 0: any free one */

@@ -8,7 +8,6 @@
 #include "base/parse.h"
 #include "base/term.h"
 #include "cli/view.h"
-#include "cli/words.h"
 #include "host/snapshot/project.h"
 #include "host/snapshot/snapshot.h"
 #include "maestro/maestro.h"

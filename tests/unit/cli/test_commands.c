@@ -10,8 +10,8 @@
 #include "cli/roff.h"
 
 #define EACH(command)                                                                                                  \
-        const struct er_command *command = NULL;                                                                       \
-        for (size_t at_ = 0; at_ < er_command_count && (command = er_commands[at_]); at_++)
+        for (const struct er_command *const *at_ = er_commands, *command;                                              \
+             at_ < er_commands + er_command_count && (command = *at_); at_++)
 
 static bool hidden(const struct er_command *command)
 {

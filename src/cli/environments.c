@@ -1,5 +1,5 @@
-/* env_hosts.c - see env_hosts.h */
-#include "cli/env_hosts.h"
+/* environments.c - see environments.h */
+#include "cli/environments.h"
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -108,7 +108,7 @@ static void name_of(const struct er_environment_entry *entry, char ret[ER_HASH_H
 
 /* ---- list */
 
-int er_env_hosts_list(const struct er_cli *cli, const struct er_strv *on, struct er_err *err)
+int er_environments_list(const struct er_cli *cli, const struct er_strv *on, struct er_err *err)
 {
         static const struct er_column columns[] = {
                 {.title = "HOST", .json_key = "host", .type = ER_CELL_TEXT},
@@ -255,8 +255,8 @@ static json_t *show_json(const struct meant *meant)
                          entry->declaration);
 }
 
-int er_env_hosts_show(const struct er_cli *cli, const struct er_strv *on, char *const *names, int count,
-                      struct er_err *err)
+int er_environments_show(const struct er_cli *cli, const struct er_strv *on, char *const *names, int count,
+                         struct er_err *err)
 {
         er_auto(er_str) out = ER_STR_INIT;
         AUTO_VISITS visits = VISITS_INIT;
@@ -283,8 +283,8 @@ int er_env_hosts_show(const struct er_cli *cli, const struct er_strv *on, char *
 
 /* ---- check */
 
-int er_env_hosts_check(const struct er_cli *cli, const struct er_strv *on, char *const *names, int count,
-                       struct er_err *err)
+int er_environments_check(const struct er_cli *cli, const struct er_strv *on, char *const *names, int count,
+                          struct er_err *err)
 {
         static const struct er_column columns[] = {
                 {.title = "HOST", .json_key = "host", .type = ER_CELL_TEXT},
@@ -328,8 +328,8 @@ int er_env_hosts_check(const struct er_cli *cli, const struct er_strv *on, char 
 
 /* ---- rm */
 
-int er_env_hosts_rm(const struct er_cli *cli, const struct er_strv *on, char *const *names, int count,
-                    struct er_err *err)
+int er_environments_rm(const struct er_cli *cli, const struct er_strv *on, char *const *names, int count,
+                       struct er_err *err)
 {
         er_auto(er_str) size = ER_STR_INIT;
         AUTO_VISITS visits = VISITS_INIT;
@@ -344,4 +344,42 @@ int er_env_hosts_rm(const struct er_cli *cli, const struct er_strv *on, char *co
         er_fmt_size(&size, freed);
         er_say(cli, "%s freed", size.buf);
         return 0;
+}
+
+/* ---- built for a command */
+
+struct building {
+        struct er_live *live;
+        const char *host;
+};
+
+static void on_progress(void *arg, const char *text)
+{
+        const struct building *building = arg;
+
+        er_live_set(building->live, "%s: %s", building->host, text);
+}
+
+static void on_transfer(void *arg, const struct er_transfer *transfer)
+{
+        const struct building *building = arg;
+
+        er_live_transfer(building->live, "sending packages", transfer);
+}
+
+int er_environments_build(struct er_session *session, struct er_recipe *recipe, struct er_live *live,
+                          struct er_err *err)
+{
+        struct building building = {.live = live, .host = er_session_host(session)};
+        struct er_transfer transfer = {.progress = on_transfer, .arg = &building};
+        const struct er_environment_ways ways = {.transfer = &transfer, .progress = on_progress, .arg = &building};
+        er_auto(er_environment_request) request = ER_ENVIRONMENT_REQUEST_INIT;
+        int rc;
+
+        on_progress(&building, "setting up the environment");
+        rc = er_environment_begin(session, recipe, &ways, &request, err);
+        if (rc == 0)
+                rc = er_environment_await(&request, on_progress, &building, err);
+        er_live_clear(live);
+        return rc;
 }

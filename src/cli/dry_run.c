@@ -1,113 +1,14 @@
-/* travel.c - see travel.h */
-#include "cli/travel.h"
+/* dry_run.c - see dry_run.h */
+#include "cli/dry_run.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/parse.h"
-#include "base/clock.h"
-#include "cli/live.h"
+#include "cli/snapshot_view.h"
 #include "cli/view.h"
 #include "cli/words.h"
 
-#define ASK_BYTES (1000ull * 1000 * 1000)
-#define ASK_FILES 100000u
-#define LARGEST_MAX 8u
 #define LIST_MAX 60u /* files that --dry-run names one by one */
-
-static void show_progress(void *arg, uint64_t files, uint64_t bytes)
-{
-        er_auto(er_str) text = ER_STR_INIT;
-
-        er_view_count(&text, files, "file");
-        er_str_add(&text, ", ");
-        er_fmt_size(&text, bytes);
-        er_live_set(arg, "reading changed files: %s", text.buf);
-}
-
-static void size_line(struct er_str *out, uint64_t files, uint64_t bytes)
-{
-        er_fmt_size(out, bytes);
-        er_str_add(out, " in ");
-        er_view_count(out, files, "file");
-}
-
-static void largest_lines(struct er_str *out, const struct er_snapshot *snapshot, const char *indent)
-{
-        struct er_dir_size dirs[LARGEST_MAX] = {{0}};
-        size_t count = er_snapshot_largest(snapshot, dirs, LARGEST_MAX);
-
-        for (size_t i = 0; i < count; i++) {
-                er_str_add(out, indent);
-                er_quote_show(out, dirs[i].path, strlen(dirs[i].path));
-                er_str_add(out, "/  ");
-                size_line(out, dirs[i].files, dirs[i].bytes);
-                er_str_addc(out, '\n');
-                free(dirs[i].path);
-        }
-}
-
-/* For an error's hint: one line. */
-static void largest_inline(struct er_str *out, const struct er_snapshot *snapshot)
-{
-        struct er_dir_size dirs[3] = {{0}};
-        size_t count = er_snapshot_largest(snapshot, dirs, ER_LEN(dirs));
-
-        for (size_t i = 0; i < count; i++) {
-                er_str_add(out, i == 0 ? " (the largest: " : ", ");
-                er_quote_show(out, dirs[i].path, strlen(dirs[i].path));
-                er_str_add(out, "/ with ");
-                size_line(out, dirs[i].files, dirs[i].bytes);
-                free(dirs[i].path);
-        }
-        if (count > 0)
-                er_str_addc(out, ')');
-}
-
-static int ask_first(void *arg, const struct er_snapshot *snapshot, struct er_err *err)
-{
-        struct er_live *live = arg;
-        uint64_t files = er_snapshot_files(snapshot), bytes = er_snapshot_bytes(snapshot);
-        er_auto(er_str) size = ER_STR_INIT;
-        er_auto(er_str) more = ER_STR_INIT;
-
-        if (files <= ASK_FILES && bytes <= ASK_BYTES)
-                return 0;
-        size_line(&size, files, bytes);
-        if (!er_can_ask()) {
-                largest_inline(&more, snapshot);
-                er_err_set(err, ER_CONFIG, "%s would be sent", size.buf);
-                return er_err_hint(err, "use --yes to send it all, or list what is not needed in .errandignore%s",
-                                   more.buf);
-        }
-        er_live_clear(live);
-        largest_lines(&more, snapshot, "          ");
-        er_ask_begin();
-        fprintf(stderr,
-                "errand: %s would be sent; the largest directories:\n%s        List what is not needed in "
-                ".errandignore, which has the syntax of .gitignore.\n",
-                size.buf, more.buf);
-        if (er_ask("Send it all?"))
-                return 0;
-        er_err_set(err, ER_CANCELLED, "nothing was started");
-        return er_err_hint(err, "--dry-run lists what would be sent");
-}
-
-int er_travel_take(const struct er_cli *cli, const char *dir, const char *project, bool ask, struct er_snapshot **ret,
-                   struct er_err *err)
-{
-        er_autoptr(er_live) live = er_live_new(cli->quiet);
-        const struct er_snapshot_opts opts = {
-                .dir = dir,
-                .project = project,
-                .progress = show_progress,
-                .ask = ask ? ask_first : NULL,
-                .arg = live,
-        };
-
-        er_live_set(live, "looking at the files of %s", project);
-        return er_snapshot_take(&opts, ret, err);
-}
-
-/* --- dry run */
 
 static void field(struct er_str *out, const char *name, const char *fmt, ...) ER_PRINTF(3, 4);
 static void field(struct er_str *out, const char *name, const char *fmt, ...)
@@ -179,12 +80,12 @@ static void files_text(struct er_str *out, const struct er_snapshot *snapshot)
                 field(out, "files", "none are sent");
                 return;
         }
-        size_line(&size, er_snapshot_files(snapshot), er_snapshot_bytes(snapshot));
+        er_snapshot_view_size(&size, er_snapshot_files(snapshot), er_snapshot_bytes(snapshot));
         while (count <= LIST_MAX && er_snapshot_entry(snapshot, count, &entry))
                 count++;
         field(out, "files", "%s%s", size.buf, count == 0 ? "" : ":");
         if (count > LIST_MAX) {
-                largest_lines(out, snapshot, "             ");
+                er_snapshot_view_largest(out, snapshot, "             ");
                 er_str_add(out, "           (--dry-run --json lists every file)\n");
                 return;
         }
@@ -238,8 +139,8 @@ static int show_json(const struct er_request *request, const struct er_snapshot 
         return rc;
 }
 
-int er_travel_show(const struct er_cli *cli, const struct er_request *request, const struct er_snapshot *snapshot,
-                   struct er_err *err)
+int er_dry_run_show(const struct er_cli *cli, const struct er_request *request, const struct er_snapshot *snapshot,
+                    struct er_err *err)
 {
         const struct er_spec *spec = &request->spec;
         er_auto(er_str) out = ER_STR_INIT;
