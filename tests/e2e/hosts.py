@@ -108,6 +108,7 @@ class SshHost:
         q = shlex.quote
         lines = ["mount --make-rprivate /", "mount -t proc proc /proc",
                  f"mount --bind {q(str(self.boot_id))} /proc/sys/kernel/random/boot_id",
+                 "mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts /dev/pts",
                  "mount -t tmpfs tmpfs /dev/shm", "mount -t tmpfs tmpfs /tmp",
                  f"mount --bind {q(str(self.local_bin))} /usr/local/bin"]
         home = "/root"

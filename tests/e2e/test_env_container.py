@@ -78,7 +78,7 @@ mount -t tmpfs tmpfs /run"""
 
 
 @pytest.mark.parametrize("engine", [Docker, Podman])
-def test_graphics_cards(errand, make_host, engine):
+def test_graphics_cards(errand, make_host, real_root, engine):
     """What the engine cannot do, or the image does not know, is no reason for the container not to start."""
     host = make_host(before=DEVICES + """
     touch /dev/nvidiactl
