@@ -112,14 +112,15 @@ def test_a_variable_of_the_host(errand, make_host, index):
 
 
 def test_two_passwords_for_one_host(errand, builder, index):
-    """Whoever of them is let in. But newer pips ask for a file that lies below no index with the first password for its host,
-    and with no other: for them the first is the right one."""
+    """The last of them is let in: its password is the one that is used for a file that lies below no index. Newer pips use the
+    first. What is there already takes no password."""
     index.wheel("beta", "1.0")
     let_in(index)
-    orders = [[index.url_for("someone:geheim%2B9"), index.url_for("nobody:sesam") + "/"]]
+    orders = [[index.url_for("nobody:sesam"), index.url_for("someone:geheim%2B9") + "/"],
+              [index.url_for("someone:geheim%2B9"), index.url_for("nobody:sesam") + "/"]]
     newer = "import pip._internal.network.auth as it; assert hasattr(it, 'commonprefix')"
-    if builder.try_sh(f'command -v uv || ! python3 -c "{newer}"').returncode == 0:
-        orders.append([index.url_for("nobody:sesam"), index.url_for("someone:geheim%2B9") + "/"])
+    if builder.try_sh(f'! command -v uv && python3 -c "{newer}"').returncode == 0:
+        orders.reverse()
     for urls in orders:
         declare_unseen(errand, pip=["alpha", "beta"], index_url=urls[0], extra_index_urls=urls[1:])
         assert run(errand, builder, "alpha").ok().text == "alpha 1.0\n"
