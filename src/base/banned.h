@@ -1,4 +1,5 @@
-/* banned.h - functions that bit somebody once; the build includes this everywhere (-include). */
+/* banned.h - functions that are too easy to misuse; using one is a compile error. The build includes this everywhere.
+ */
 #ifndef ER_BASE_BANNED_H
 #define ER_BASE_BANNED_H
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #define MINUTE_MS (60 * SECOND_MS)
 #define HOUR_MS (60 * MINUTE_MS)
 #define DAY_MS (24 * HOUR_MS)
-/* More than a hundred years is a slip of the finger. */
+/* More than a hundred years must be a typing error. */
 #define DURATION_MAX_MS (36525 * DAY_MS)
 
 static int64_t read_clock_us(clockid_t id)
@@ -60,7 +60,7 @@ static const struct unit {
         {"ms", 1}, {"s", SECOND_MS}, {"m", MINUTE_MS}, {"h", HOUR_MS}, {"d", DAY_MS}, {"w", 7 * DAY_MS},
 };
 
-/* The unit at the start of text, NULL when there is none. */
+/* The unit that text begins with, or NULL. */
 static const struct unit *find_unit(const char *text)
 {
         for (size_t i = 0; i < ER_LEN(units); i++) {
@@ -118,7 +118,7 @@ wrong:
         return er_err_hint(err, "write it like 90s, 30m, 1h30m or 2d");
 }
 
-/* Exactly `count` digits at *p into *ret; moves *p on. */
+/* Reads exactly `count` digits at *p and moves *p past them. */
 static bool take_number(const char **p, int count, int *ret)
 {
         int value = 0;
@@ -202,7 +202,7 @@ static bool parse_date_time(const char *text, int64_t *ret_ms)
                 return false;
         copy = tm;
         when = local ? mktime(&copy) : timegm(&copy);
-        /* The 31st of February would have been moved into March. */
+        /* mktime() turns February 31 into March 3. */
         if (copy.tm_mday != tm.tm_mday || copy.tm_mon != tm.tm_mon)
                 return false;
         *ret_ms = (int64_t)when * 1000 + ms - offset_ms;
@@ -259,7 +259,7 @@ void er_fmt_duration(struct er_str *out, int64_t ms)
 
 void er_fmt_age(struct er_str *out, int64_t ms)
 {
-        if (ms < 5 * SECOND_MS) /* also a clock that runs ahead of ours */
+        if (ms < 5 * SECOND_MS) /* or the other clock is ahead of ours */
                 er_str_add(out, "just now");
         else if (ms < MINUTE_MS)
                 er_str_addf(out, "%d s ago", (int)(ms / 1000));
@@ -271,7 +271,7 @@ void er_fmt_age(struct er_str *out, int64_t ms)
                 er_str_addf(out, "%lld day%s ago", (long long)(ms / DAY_MS), ms < 2 * DAY_MS ? "" : "s");
 }
 
-/* Seconds for the calendar, rounded down also before 1970, and the milliseconds that are left. */
+/* Whole seconds, rounded down even before 1970, and the milliseconds that remain. */
 static time_t split_ms(int64_t ms, int *ret_rest)
 {
         int64_t rest = ms % 1000;

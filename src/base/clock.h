@@ -13,13 +13,13 @@ int64_t er_now_ms(void);  /* wall clock */
 int64_t er_mono_ms(void); /* monotonic */
 int64_t er_mono_us(void);
 
-/* A point in monotonic time; ER_NEVER never comes. */
+/* A point in monotonic time. ER_NEVER is later than any. */
 typedef int64_t er_deadline;
 #define ER_NEVER INT64_MAX
 er_deadline er_deadline_in(int64_t ms);
-int er_deadline_poll_ms(er_deadline deadline); /* for poll(): -1 for never, 0 when past */
+int er_deadline_poll_ms(er_deadline deadline); /* for poll(): -1 for ER_NEVER, 0 when it has passed */
 
-/* "90", "90s", "1h30m", "2d": ER_CONFIG naming the text when wrong. A bare number is seconds. */
+/* "90" (seconds), "90s", "1h30m", "2d". Else ER_CONFIG, quoting the text. */
 int er_parse_duration(const char *text, int64_t *ret_ms, struct er_err *err);
 /* "2026-11-21T10:00:00Z", "2026-11-21 10:00" (local), "10m" (ago), "10:30" (today). */
 int er_parse_since(const char *text, int64_t now_ms, int64_t *ret_ms, struct er_err *err);

@@ -26,7 +26,7 @@ static const char *const code_names[ER_CODE_COUNT] = {
         [ER_INTERNAL] = "internal",
 };
 
-/* What an errno means to the user. Whatever is not here is ER_IO. */
+/* What an errno means to the user. Any other is ER_IO. */
 static const struct errno_meaning {
         int errnum;
         enum er_code code;
@@ -64,7 +64,7 @@ static const struct errno_meaning {
         {ELOOP, ER_CONFIG, false, NULL},
 };
 
-/* The text is made before the old one goes: the arguments may point into it. */
+/* Formats first, then releases the old text: the arguments may point into it. */
 static void replace(struct er_err *err, enum er_code code, char *message)
 {
         er_err_release(err);
@@ -132,7 +132,7 @@ int er_err_wrap(struct er_err *err, const char *fmt, ...)
         free(err->message);
         err->message = er_str_detach(&s);
         if (err->code == ER_OK)
-                err->code = ER_INTERNAL; /* whoever failed forgot to say how */
+                err->code = ER_INTERNAL; /* the failing function did not set it */
         return -1;
 }
 

@@ -1,8 +1,8 @@
 /*
  * hash.c - see hash.h
  *
- * By SHA256_*, which OpenSSL 3 calls deprecated, and not by EVP: with EVP comes all of libcrypto, and relocating its
- * tables took a fifth of the time in which `errand` starts. The assembly beneath is the same.
+ * Uses SHA256_*, which OpenSSL 3 calls deprecated, instead of EVP: EVP pulls in all of libcrypto, and relocating its
+ * tables took a fifth of the time that `errand` needs to start. The assembly code below is the same.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/hash.h"
@@ -26,7 +26,7 @@ void er_hasher_release(struct er_hasher *h)
         h->ctx = NULL;
 }
 
-/* None of the calls below can fail, save for a bug. */
+/* None of the calls below can fail, except through a bug. */
 void er_hasher_begin(struct er_hasher *h)
 {
         if (SHA256_Init(h->ctx) != 1)

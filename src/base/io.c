@@ -12,7 +12,7 @@
 #include "base/map.h"
 #include "base/path.h"
 
-/* A descriptor that is not ready yet (it is non-blocking): waits until it is. */
+/* Waits until a non-blocking descriptor is ready. */
 static void wait_ready(int fd, short events)
 {
         struct pollfd p = {.fd = fd, .events = events};
@@ -111,7 +111,7 @@ static int open_retry(int at, const char *path, int flags, mode_t mode)
 
 static int too_large(const char *path, size_t max, struct er_err *err)
 {
-        return er_err_set(err, ER_CONFIG, "%s: larger than the %zu bytes allowed", path, max);
+        return er_err_set(err, ER_CONFIG, "%s: larger than %zu bytes, which is the limit", path, max);
 }
 
 int er_file_read(int at, const char *path, size_t max, struct er_str *ret, struct er_err *err)
@@ -134,7 +134,7 @@ int er_file_read(int at, const char *path, size_t max, struct er_str *ret, struc
 
                 if (room > max - text.len)
                         room = max - text.len;
-                er_str_reserve(&text, room + 1); /* one more, to see the end or that it is too large */
+                er_str_reserve(&text, room + 1); /* one more, to see whether it is too large */
                 n = er_read_full(fd, text.buf + text.len, room + 1);
                 if (n < 0)
                         return er_err_errno(err, errno, "read %s", path);
@@ -260,7 +260,7 @@ int er_fsync_parent(int at, const char *path)
 
         if (fd < 0)
                 return -1;
-        /* Not every file system can do it for a directory; those that cannot say EINVAL. */
+        /* File systems that cannot sync a directory say EINVAL. */
         if (fsync(fd) < 0 && errno != EINVAL)
                 return -1;
         return 0;

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 
-/* jansson returns NULL when memory is out (our texts are valid UTF-8): then so are we. */
+/* Our strings are valid UTF-8, so NULL from jansson means that memory has run out. */
 static json_t *not_null(json_t *json)
 {
         if (!json)
@@ -46,7 +46,7 @@ void er_json_dump(const json_t *json, bool pretty, struct er_str *out)
         size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(12) | (pretty ? JSON_INDENT(2) : JSON_COMPACT);
 
         if (json_dump_callback(json, add_piece, out, flags) < 0)
-                abort(); /* a NULL or a loop: ours */
+                abort(); /* a NULL or a cycle: our bug */
 }
 
 int er_json_parse(const char *text, size_t len, const char *what, json_t **ret, struct er_err *err)

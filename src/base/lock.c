@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* True when the descriptor is still the file of that name: it may have been removed before we got the lock. */
+/* True if path still names the open file. It may have been removed before we got the lock. */
 static bool is_current(int fd, const char *path)
 {
         struct stat ours, theirs;
@@ -17,7 +17,7 @@ static bool is_current(int fd, const char *path)
                ours.st_ino == theirs.st_ino;
 }
 
-/* 0, or -1 with errno (EWOULDBLOCK: held until the deadline). */
+/* 0, or -1 with errno (EWOULDBLOCK: another process held it until the deadline). */
 static int flock_until(int fd, er_deadline deadline)
 {
         int pause_ms = 1;
@@ -36,7 +36,7 @@ static int flock_until(int fd, er_deadline deadline)
                         errno = EWOULDBLOCK;
                         return -1;
                 }
-                /* flock has no timeout of its own, so it is tried again and again, soon at first. */
+                /* flock has no timeout, so try again and again, at short intervals at first. */
                 poll(NULL, 0, left > 0 && left < pause_ms ? left : pause_ms);
                 if (pause_ms < 50)
                         pause_ms *= 2;

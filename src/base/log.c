@@ -9,9 +9,9 @@
 #include "base/str.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static bool any;           /* something is traced */
+static bool any;           /* something is on */
 static bool everything;    /* "debug" or "all" */
-static const char *wanted; /* else the list, as it stands in the environment when we start */
+static const char *wanted; /* else the list, as the environment had it when we started */
 static int log_fd = 2;
 
 static void read_environment(void)
@@ -60,5 +60,5 @@ void er_log_write(const char *component, const char *fmt, ...)
         er_str_addv(&line, fmt, args);
         va_end(args);
         er_str_addc(&line, '\n');
-        er_write_full(log_fd, line.buf, line.len); /* one write, so that lines of many processes stay whole */
+        er_write_full(log_fd, line.buf, line.len); /* in one write, so that lines of several processes do not mix */
 }

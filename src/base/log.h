@@ -1,6 +1,6 @@
 /*
- * log.h - traces for whoever looks for a fault: ERRAND_LOG=debug (or a list: "host,maestro"), to stderr or
- * $ERRAND_LOG_FILE. Nothing here is meant for ordinary users; only src/cli talks to them.
+ * log.h - debugging output: ERRAND_LOG=debug, or a list such as "host,maestro". It goes to stderr or to
+ * $ERRAND_LOG_FILE. It is not for ordinary users; only src/cli talks to them.
  */
 #ifndef ER_BASE_LOG_H
 #define ER_BASE_LOG_H
@@ -10,8 +10,8 @@
 
 bool er_log_on(const char *component);
 void er_log_write(const char *component, const char *fmt, ...) ER_PRINTF(2, 3);
-/* er_debug("host", "connecting to %s", name) : costs one branch when off. A line has monotonic microseconds and the
- * pid. */
+/* er_debug("host", "connecting to %s", name); costs one branch when off. Each line has the monotonic time in
+ * microseconds and the pid. */
 #define er_debug(component, ...)                                                                                       \
         do {                                                                                                           \
                 if (er_log_on(component))                                                                              \

@@ -1,4 +1,4 @@
-/* map.c - linear probing; a removal shifts the followers back, so there are no tombstones. See map.h */
+/* map.c - linear probing. See map.h */
 #include "base/map.h"
 
 uint64_t er_hash64(const void *data, size_t len)
@@ -8,7 +8,7 @@ uint64_t er_hash64(const void *data, size_t len)
 
         for (size_t i = 0; i < len; i++)
                 h = (h ^ bytes[i]) * 0x100000001b3u;
-        /* MurmurHash3's finaliser: FNV's low bits alone are too regular for a power-of-two table. */
+        /* MurmurHash3's finaliser: FNV's low bits alone are too regular for a table whose size is a power of two. */
         h ^= h >> 33;
         h *= 0xff51afd7ed558ccdu;
         h ^= h >> 33;
@@ -25,7 +25,7 @@ void er_map_release(struct er_map *map)
         *map = (struct er_map)ER_MAP_INIT;
 }
 
-/* The slot that holds the key, or the free one where it would go. The table is never full. */
+/* The slot that holds the key, or the free one where it would go. The table always has a free slot. */
 static size_t find(const struct er_map *map, const void *key, size_t len, uint64_t hash)
 {
         size_t mask = map->cap - 1;

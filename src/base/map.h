@@ -22,16 +22,16 @@ struct er_map {
 #define ER_MAP_INIT {0}
 
 void er_map_release(struct er_map *map);
-/* The value or NULL. */
+/* The value, or NULL if there is none. */
 void *er_map_get(const struct er_map *map, const void *key, size_t len);
 void *er_map_gets(const struct er_map *map, const char *key);
-/* Sets or replaces; value must not be NULL. Returns the old value or NULL. */
+/* Adds or replaces. value must not be NULL. Returns the old value, or NULL if there was none. */
 void *er_map_set(struct er_map *map, const void *key, size_t len, void *value);
 void *er_map_sets(struct er_map *map, const char *key, void *value);
 /* for (size_t i = 0; (slot = er_map_next(map, &i));) ... */
 const struct er_map_slot *er_map_next(const struct er_map *map, size_t *pos);
 
-/* FNV-1a 64 with a final mix; stable, also used in files. */
+/* FNV-1a 64 with a final mix. Files and the protocol use it, so it never changes. */
 uint64_t er_hash64(const void *data, size_t len);
 
 #endif

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* Out of memory, or a size that cannot be: say so without allocating, and end. */
+/* Out of memory, or an impossible size: says so without allocating, and aborts. */
 static _Noreturn void no_memory(void)
 {
         static const char text[] = "errand: out of memory\n";

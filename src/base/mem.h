@@ -1,7 +1,7 @@
 /*
- * mem.h - memory that never fails, and locals that clean up after themselves.
+ * mem.h - allocation that never fails, and locals that clean up after themselves.
  *
- * Out of memory aborts the process; therefore whoever takes a size from outside caps it first.
+ * Running out of memory aborts the process. So check every size that comes from outside before you allocate.
  */
 #ifndef ER_BASE_MEM_H
 #define ER_BASE_MEM_H
@@ -18,10 +18,10 @@ char *er_strdup(const char *text); /* NULL gives NULL */
 char *er_strndup(const char *text, size_t len);
 void *er_memdup(const void *data, size_t len);
 
-/* Grows an array so that it can hold `need` items of `size` bytes; amortised. Returns the array, *cap updated. */
+/* Grows an array, if it must, to hold `need` items of `size` bytes. Returns the array and updates *cap. */
 void *er_grow(void *items, size_t *cap, size_t need, size_t size);
 
-/* er_new(struct er_job) : a zeroed object. */
+/* er_new(struct er_job): a zeroed object. */
 #define er_new(type) ((type *)er_calloc(1, sizeof(type)))
 
 /* er_auto(er_str) s = ER_STR_INIT;  calls er_str_release(&s) at the end of the scope. The type is `struct er_str`. */

@@ -1,4 +1,4 @@
-/* parse.c - numbers and near misses. Quoting is in quote.c. See parse.h */
+/* parse.c - numbers, and names with typing errors. Quoting is in quote.c. See parse.h */
 #include "base/parse.h"
 
 static bool is_digit(char c)
@@ -6,7 +6,7 @@ static bool is_digit(char c)
         return c >= '0' && c <= '9';
 }
 
-/* All digits of text; false on anything else or an overflow. */
+/* False if text is not all digits, or on overflow. */
 static bool read_digits(const char *text, uint64_t *ret)
 {
         uint64_t value = 0;
@@ -66,7 +66,7 @@ outside:
         return er_err_set(err, ER_CONFIG, "%s is out of range: %lld to %lld", text, (long long)min, (long long)max);
 }
 
-/* The power of 1024 a suffix stands for, -1 when it is none. */
+/* The power of 1024 that a suffix stands for, or -1. */
 static int size_power(const char *suffix)
 {
         static const char letters[] = "KMGTPE";
@@ -132,7 +132,7 @@ void er_fmt_size(struct er_str *out, uint64_t bytes)
                 er_str_addf(out, "%u B", (unsigned int)bytes);
                 return;
         }
-        /* 1023.95 would be printed as 1024.0 */
+        /* 1023.95 would print as 1024.0 */
         while (value >= 1023.95 && power + 1 < ER_LEN(names)) {
                 value /= 1024;
                 power++;
@@ -148,7 +148,7 @@ void er_fmt_size(struct er_str *out, uint64_t bytes)
         }
 }
 
-/* Near misses */
+/* Names with typing errors */
 
 #define NEAR_MAX 128 /* longer words are not compared */
 

@@ -83,7 +83,7 @@ char *er_path_expand(const char *path)
         return path[1] == '\0' ? er_strdup(home) : er_path_join(home, path + 2);
 }
 
-/* In one go: it is asked of every path of long lists. */
+/* In one pass: it is called for every path of long lists. */
 bool er_path_is_safe(const char *path, size_t len)
 {
         size_t start = 0;
@@ -102,7 +102,7 @@ bool er_path_is_safe(const char *path, size_t len)
         return true;
 }
 
-/* Keeps errno: it is asked while an error is being looked into. */
+/* Keeps errno: callers ask while they handle an error. */
 static bool is_directory(int at, const char *path)
 {
         struct stat st;
@@ -122,7 +122,7 @@ int er_mkdir_p(int at, const char *path, mode_t mode, struct er_err *err)
                 return 0;
         if (errno != ENOENT)
                 return er_err_errno(err, errno == EEXIST ? ENOTDIR : errno, "make the directory %s", path);
-        /* Something above is missing: from the top, ignoring what is there or may not be looked at. */
+        /* A parent is missing. From the top, ignore those that exist or that we may not look at. */
         for (size_t i = 1; i <= len; i++) {
                 if (i < len && part[i] != '/')
                         continue;
@@ -137,7 +137,7 @@ int er_mkdir_p(int at, const char *path, mode_t mode, struct er_err *err)
         return 0;
 }
 
-/* An environment variable that is set to something. */
+/* An environment variable, or NULL if it is not set or empty. */
 static const char *env_text(const char *name)
 {
         const char *text = getenv(name);
@@ -189,7 +189,8 @@ char *er_dir_config(void)
         return user_dir("config", "XDG_CONFIG_HOME", ".config");
 }
 
-/* Makes a directory only we can enter, or checks that the one there is such. In /tmp anybody may have been first. */
+/* Creates a directory that only we can enter, or checks that an existing one is like that: in /tmp, somebody else may
+ * have created it. */
 static bool private_dir(const char *path)
 {
         struct stat st;
@@ -208,7 +209,8 @@ char *er_dir_runtime(void)
         er_autofree char *full = NULL;
         struct er_str out = ER_STR_INIT;
 
-        /* A socket's path has 108 bytes (104 on a Mac) and ssh adds 17 for a moment, so a long base is not used. */
+        /* The path of a socket has at most 108 bytes (104 on macOS), and ssh appends 17 for a moment. So a long base
+         * will not do. */
         if (xdg && xdg[0] == '/' && strlen(xdg) <= 40)
                 base = er_path_join(xdg, "errand");
         if (!base || !private_dir(base)) {
@@ -216,7 +218,7 @@ char *er_dir_runtime(void)
                 base = er_fmt("/tmp/errand-%u", (unsigned int)geteuid());
         }
         if (!private_dir(base)) {
-                /* Somebody took our name in /tmp: below our own state then, longer but ours. */
+                /* Somebody else has our name in /tmp: use our own state directory, though its path is longer. */
                 free(base);
                 full = er_dir_state();
                 base = er_path_join(full, "run");

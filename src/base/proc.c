@@ -1,4 +1,4 @@
-/* proc.c - see proc.h. Between fork and exec only async-signal-safe calls are made: other threads may hold any lock. */
+/* proc.c - see proc.h. Between fork and exec it makes only async-signal-safe calls: other threads may hold any lock. */
 #include "base/proc.h"
 
 #include <errno.h>
@@ -38,16 +38,16 @@ char *er_proc_which(const char *name)
         return NULL;
 }
 
-/* What the child needs, made before the fork. */
+/* What the child needs; prepared before the fork. */
 struct child {
         const struct er_proc_opts *opts;
         const char *program;
-        int sources[3]; /* descriptor for 0, 1, 2, or -1: as they are */
+        int sources[3]; /* for 0, 1 and 2; -1: leave it as it is */
         int error_fd;
         pid_t parent;
 };
 
-/* Which step failed, and its errno, as the child tells it over the pipe that an exec closes. */
+/* The step that failed and its errno. The child sends them through a pipe that exec closes. */
 struct child_failure {
         int step; /* 1: working directory, 2: descriptors, 3: exec */
         int errnum;
@@ -59,7 +59,7 @@ static _Noreturn void run_child(const struct child *child)
         struct sigaction plain = {.sa_handler = SIG_DFL};
         sigset_t none;
         int fds[3];
-        /* Above 2, whatever descriptors our own caller was started without. */
+        /* A descriptor above 2, even if we were started without 0, 1 or 2. */
         int error_fd = fcntl(child->error_fd, F_DUPFD_CLOEXEC, 3);
 
         if (child->opts->new_session)
@@ -68,13 +68,13 @@ static _Noreturn void run_child(const struct child *child)
         if (child->opts->die_with_us) {
                 prctl(PR_SET_PDEATHSIG, SIGKILL);
                 if (getppid() != child->parent)
-                        _exit(127); /* too late: it died before the line above */
+                        _exit(127); /* our parent died before prctl() */
         }
 #endif
         if (child->opts->cwd && chdir(child->opts->cwd) < 0)
                 goto failed;
         failure.step = 2;
-        /* First all out of the way of 0..2: one's source may be another's target. */
+        /* First move all of them above 2: the source of one may be the target of another. */
         for (int i = 0; i < 3; i++) {
                 fds[i] = child->sources[i] < 0 ? -1 : fcntl(child->sources[i], F_DUPFD_CLOEXEC, 3);
                 if (child->sources[i] >= 0 && fds[i] < 0)
@@ -83,13 +83,13 @@ static _Noreturn void run_child(const struct child *child)
         for (int i = 0; i < 3; i++)
                 if (fds[i] >= 0 && dup2(fds[i], i) < 0)
                         goto failed;
-        /* We ignore SIGPIPE and block things for ourselves; an exec would hand that down. */
+        /* We ignore SIGPIPE and block signals; the program must not inherit that. */
         sigaction(SIGPIPE, &plain, NULL);
         sigaction(SIGCHLD, &plain, NULL);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         failure.step = 3;
-        /* ETXTBSY: another thread's fork holds a just written program open for writing, until it execs. */
+        /* ETXTBSY: a child of another thread holds a program that was just written open for writing, until it execs. */
         for (int tries = 0; tries < 200; tries++) {
                 execve(child->program, child->opts->argv, child->opts->env ? child->opts->env : environ);
                 if (errno != ETXTBSY)
@@ -99,7 +99,7 @@ static _Noreturn void run_child(const struct child *child)
 failed:
         failure.errnum = errno;
         if (write(error_fd, &failure, sizeof failure) < 0) {
-                /* nobody to tell: the status says it */
+                /* nobody is listening; the exit status says it */
         }
         _exit(127);
 }
@@ -110,7 +110,8 @@ static void close_both(int fds[2])
         er_close(&fds[1]);
 }
 
-/* Fills the child's sources and our ends. What is opened here for the child is in ret_opened, to be closed. */
+/* Fills in the child's descriptors and our ends. The caller closes those in ret_opened, which are only for the child.
+ */
 static int prepare_io(const struct er_proc_opts *opts, int sources[3], int ours[3], int opened[3])
 {
         for (int i = 0; i < 3; i++) {
@@ -183,7 +184,7 @@ int er_proc_start(const struct er_proc_opts *opts, struct er_proc *ret, struct e
                 if (n == (ssize_t)sizeof failure)
                         explain(&child, &failure, err);
                 else
-                        er_err_set(err, ER_INTERNAL, "start %s: it said nothing sensible", opts->argv[0]);
+                        er_err_set(err, ER_INTERNAL, "start %s: the child sent nonsense", opts->argv[0]);
                 goto failed;
         }
         er_close(&error_pipe[0]);
@@ -201,7 +202,7 @@ failed:
         return -1;
 }
 
-/* A descriptor that becomes readable when the process ends; -1 where there is no such thing. */
+/* A descriptor that becomes readable when the process ends, or -1 if the system has no such thing. */
 static int exit_fd(pid_t pid)
 {
 #if defined(__linux__) && defined(SYS_pidfd_open)
@@ -217,7 +218,7 @@ static int status_of(int raw)
         return WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITSTATUS(raw);
 }
 
-/* 1: over, with its status; 0: still running; -1: it is not our child. */
+/* 1: it has ended, with its status; 0: it is still running; -1: it is not our child. */
 static int reap(struct er_proc *proc, bool wait, int *ret_status)
 {
         int raw;
@@ -241,7 +242,7 @@ int er_proc_wait(struct er_proc *proc, er_deadline deadline, int *ret_status, st
         er_autoclose int fd = -1;
 
         if (proc->pid <= 0)
-                return er_err_set(err, ER_INTERNAL, "waiting for a process that was not started");
+                return er_err_set(err, ER_INTERNAL, "wait for a process that was not started");
         done = reap(proc, deadline == ER_NEVER, ret_status);
         if (done == 0)
                 fd = exit_fd(proc->pid);
@@ -251,14 +252,14 @@ int er_proc_wait(struct er_proc *proc, er_deadline deadline, int *ret_status, st
 
                 if (left == 0)
                         return er_err_set(err, ER_TIMEOUT, "process %d has not ended in time", (int)proc->pid);
-                /* Without such a descriptor (fd < 0, which poll passes over): look now and then. */
+                /* Without such a descriptor (poll ignores fd < 0), look now and then. */
                 poll(&p, 1, fd >= 0 ? left : left < pause_ms ? left : pause_ms);
                 if (pause_ms < 50)
                         pause_ms *= 2;
                 done = reap(proc, false, ret_status);
         }
         if (done < 0)
-                return er_err_set(err, ER_INTERNAL, "somebody else took the exit status of a process of ours");
+                return er_err_set(err, ER_INTERNAL, "the exit status of a process of ours was taken by somebody else");
         return 0;
 }
 
@@ -279,7 +280,7 @@ void er_proc_release(struct er_proc *proc)
         er_proc_kill(proc);
 }
 
-/* Keeps a write to a pipe nobody reads from killing us, whatever this process does about SIGPIPE. */
+/* So that a write to a pipe without a reader does not kill us, whatever this process does about SIGPIPE. */
 struct pipe_guard {
         sigset_t before;
         bool was_pending;
@@ -323,12 +324,12 @@ static void feed(int *fd, struct er_sv *input)
                 input->ptr += n;
                 input->len -= (size_t)n;
         }
-        /* A program may well end without having read all; its status tells whether that was right. */
+        /* A program may end before it has read everything; its status says whether that is an error. */
         if (input->len == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
                 er_close(fd);
 }
 
-/* True when something was read. Closes at the end. */
+/* True if something was read. Closes it at the end of the data. */
 static bool drain(int *fd, struct er_str *into, size_t max)
 {
         char buf[16384];
@@ -346,8 +347,8 @@ static bool drain(int *fd, struct er_str *into, size_t max)
         return false;
 }
 
-/* Moves bytes until both outputs are closed, or the process is over and what it wrote is read: a child that it left
-   behind (ssh's master is one) may hold the pipe open for hours. */
+/* Moves bytes until both outputs are closed, or the process has ended and all that it wrote has been read: a child that
+ * it left behind (such as ssh's master) may hold the pipe open for hours. */
 static int pump(struct er_proc *proc, struct er_sv input, struct er_str *outs[3], size_t max, er_deadline deadline,
                 int *ret_status, const char *name, struct er_err *err)
 {
@@ -390,7 +391,7 @@ static int pump(struct er_proc *proc, struct er_sv input, struct er_str *outs[3]
         if (over > 0)
                 return 0;
         if (over < 0)
-                return er_err_set(err, ER_INTERNAL, "somebody else took the exit status of %s", name);
+                return er_err_set(err, ER_INTERNAL, "the exit status of %s was taken by somebody else", name);
         if (er_proc_wait(proc, deadline, ret_status, err) < 0) {
                 er_proc_kill(proc);
                 return er_err_wrap(err, "%s", name);

@@ -1,8 +1,8 @@
-/* quote.c - texts for shells, for people and for JSON. See parse.h */
+/* quote.c - text for shells, for people and for JSON. See parse.h */
 #include "base/parse.h"
 #include "base/utf8.h"
 
-/* Words that mean something to a shell (POSIX, bash, zsh) when they stand first and bare. */
+/* Words that are special to a shell (POSIX, bash, zsh) when they come first and unquoted. */
 static const char *const shell_words[] = {
         "case",   "coproc",   "declare", "do",      "done",     "elif", "else",    "end",     "esac",  "export",
         "fi",     "float",    "for",     "foreach", "function", "if",   "in",      "integer", "local", "nocorrect",
@@ -17,7 +17,7 @@ static bool is_bare(const char *word)
         if (!*word)
                 return false;
         len = strspn(word, safe);
-        /* "--lr=0.1" reads well bare; "A=1" would be an assignment and zsh takes "=ls" for a path. */
+        /* "--lr=0.1" needs no quotes; but "A=1" would be an assignment, and zsh takes "=ls" for a path. */
         while (word[len] == '=' && word[0] == '-')
                 len += 1 + strspn(word + len + 1, safe);
         if (word[len])
@@ -29,8 +29,9 @@ static bool is_bare(const char *word)
 }
 
 /*
- * Single quotes, within which sh knows no escapes at all. A quote and a backslash stand outside of them, behind a
- * backslash: the first because it must, the second because fish, somebody's login shell, knows \\ inside.
+ * Single quotes, within which sh knows no escapes. A quote and a backslash are put outside of them, after a backslash:
+ * the quote because it has to be, the backslash because fish, which is some users' login shell, treats \\ as an escape
+ * inside.
  */
 void er_quote_sh(struct er_str *out, const char *word)
 {
@@ -74,7 +75,7 @@ void er_quote_argv(struct er_str *out, char *const *argv, size_t len)
 
 void er_quote_show(struct er_str *out, const char *text, size_t len)
 {
-        size_t pos = 0, plain = 0; /* what lies between is copied in one go */
+        size_t pos = 0, plain = 0; /* copy what lies between at once */
 
         while (pos < len) {
                 uint32_t code = 0;

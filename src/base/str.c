@@ -1,7 +1,7 @@
 /* str.c - see str.h */
 #include "base/str.h"
 
-/* What an empty string points to; writable so that buf[len] = 0 is always allowed. */
+/* What empty strings point to. Writable, so that buf[len] = 0 is always allowed. */
 char er_str_empty[1] = "";
 
 void er_str_init(struct er_str *s)
@@ -16,7 +16,7 @@ void er_str_release(struct er_str *s)
         er_str_init(s);
 }
 
-/* What empty strings point to is shared by all threads: it is read, never written. */
+/* All threads share what empty strings point to: never write to it. */
 void er_str_reset(struct er_str *s)
 {
         s->len = 0;
@@ -37,7 +37,7 @@ void er_str_reserve(struct er_str *s, size_t extra)
         size_t need, want;
 
         if (extra > ER_STR_MAX || s->len + extra > ER_STR_MAX)
-                abort(); /* a caller forgot to cap what it was sent */
+                abort(); /* a caller did not check a size from outside */
         need = s->len + extra + 1;
         if (need <= s->cap)
                 return;
@@ -91,7 +91,7 @@ void er_str_addv(struct er_str *s, const char *fmt, va_list args)
         va_copy(again, args);
         len = vsnprintf(s->buf + s->len, room, fmt, args);
         if (len < 0)
-                abort(); /* a bad format: ours */
+                abort(); /* a bad format: our bug */
         if ((size_t)len >= room) {
                 er_str_reserve(s, (size_t)len);
                 vsnprintf(s->buf + s->len, s->cap - s->len, fmt, again);

@@ -2,7 +2,7 @@
  * str.h - growing byte strings and views.
  *
  * Invariants of struct er_str: buf is never NULL and always ends in NUL (which len does not count);
- * it may hold NULs itself. An append past `max` bytes aborts (a bug: sizes from outside are capped before).
+ * it may also contain NULs. Growing past ER_STR_MAX aborts: sizes from outside are checked before.
  */
 #ifndef ER_BASE_STR_H
 #define ER_BASE_STR_H
@@ -24,9 +24,9 @@ extern char er_str_empty[1];
 /* Life cycle */
 void er_str_init(struct er_str *s);
 void er_str_release(struct er_str *s);
-/* Empties, keeps the memory. */
+/* Empties it, keeps the memory. */
 void er_str_reset(struct er_str *s);
-/* The buffer, NUL-terminated, now the caller's; s is empty after. */
+/* Hands over the buffer, NUL-terminated (owned); s is empty afterwards. */
 char *er_str_detach(struct er_str *s);
 
 /* Appending */
@@ -36,17 +36,17 @@ void er_str_addn(struct er_str *s, const void *data, size_t len);
 void er_str_addc(struct er_str *s, char c);
 void er_str_addf(struct er_str *s, const char *fmt, ...) ER_PRINTF(2, 3);
 void er_str_addv(struct er_str *s, const char *fmt, va_list args) ER_PRINTF(2, 0);
-/* Shortens to len (no-op when shorter). */
+/* Shortens it to len, if it is longer. */
 void er_str_cut(struct er_str *s, size_t len);
-/* Removes n bytes at the front. */
+/* Removes n bytes from the front. */
 void er_str_drop(struct er_str *s, size_t n);
 /* Removes white space at the end. */
 void er_str_rtrim(struct er_str *s);
 
-/* printf into a new string (owned). */
+/* printf to a new string (owned). */
 char *er_fmt(const char *fmt, ...) ER_PRINTF(1, 2);
 
-/* A view: bytes that belong to somebody else. */
+/* A view of bytes that belong to somebody else. */
 struct er_sv {
         const char *ptr;
         size_t len;
@@ -63,7 +63,7 @@ static inline struct er_sv er_svn(const void *ptr, size_t len)
 bool er_sv_eq(struct er_sv a, struct er_sv b);
 bool er_sv_starts(struct er_sv s, struct er_sv prefix);
 struct er_sv er_sv_trim(struct er_sv s);
-/* Cuts the part before the first sep off *rest; false when *rest is exhausted (ptr NULL). */
+/* Takes the part before the first sep off *rest. False if nothing is left (ptr is NULL). */
 bool er_sv_cut(struct er_sv *rest, char sep, struct er_sv *ret_part);
 char *er_sv_dup(struct er_sv s);
 
@@ -79,7 +79,7 @@ struct er_strv {
 };
 #define ER_STRV_INIT {0}
 void er_strv_release(struct er_strv *v);
-void er_strv_wipe(struct er_strv *v); /* the same for secrets: zeros first */
+void er_strv_wipe(struct er_strv *v); /* for secrets: overwrites them first */
 void er_strv_add(struct er_strv *v, const char *text);
 void er_strv_addn(struct er_strv *v, const void *data, size_t len);
 void er_strv_addf(struct er_strv *v, const char *fmt, ...) ER_PRINTF(2, 3);
@@ -87,7 +87,6 @@ void er_strv_take(struct er_strv *v, char *text); /* (moved) */
 void er_strv_addall(struct er_strv *v, char *const *items, size_t len);
 void er_strv_sort(struct er_strv *v);
 bool er_strv_has(const struct er_strv *v, const char *text);
-const char *er_strv_value(const struct er_strv *v,
-                          const char *name); /* of an item "NAME=value" (borrowed); NULL: there is none */
+const char *er_strv_value(const struct er_strv *v, const char *name); /* of the item "NAME=value" (borrowed), or NULL */
 
 #endif

@@ -7,8 +7,8 @@
 #include "base/term.h"
 #include "base/utf8.h"
 
-#define GAP 2       /* columns of white between two */
-#define CUT_LEAST 8 /* a column is not cut below this */
+#define GAP 2       /* spaces between two columns */
+#define CUT_LEAST 8 /* no column is cut below this width */
 #define ELLIPSIS "\xe2\x80\xa6"
 
 enum kind { CELL_NONE, CELL_NUMBER, CELL_REAL_NUMBER, CELL_STRING };
@@ -70,7 +70,7 @@ void er_table_text(struct er_table *table, const char *text)
                 abort();
         cell = add_cell(table, CELL_STRING);
         if (!text) {
-                cell->text_at = SIZE_MAX; /* empty for people, null for programs */
+                cell->text_at = SIZE_MAX; /* empty in text, null in JSON */
                 return;
         }
         cell->text_at = table->texts.len;
@@ -172,7 +172,7 @@ static bool aligns_right(enum er_cell type)
         return type == ER_CELL_INT || type == ER_CELL_SIZE || type == ER_CELL_DURATION || type == ER_CELL_REAL;
 }
 
-/* Takes from the widest column that may be cut, again and again, until the table fits or nothing can be taken. */
+/* Narrows the widest column that may be cut, again and again, until the table fits or no column can be narrowed. */
 static void fit(const struct er_table *table, size_t *widths, size_t total, size_t limit)
 {
         while (total > limit) {
@@ -190,7 +190,7 @@ static void fit(const struct er_table *table, size_t *widths, size_t total, size
                         if (i != widest && !table->columns[i].json_only && table->columns[i].may_cut &&
                             widths[i] > second)
                                 second = widths[i];
-                /* Down to the next widest, or by one when they are equal. */
+                /* To the width of the next widest, or by one if they are equal. */
                 take = widths[widest] > second ? widths[widest] - second : 1;
                 if (take > total - limit)
                         take = total - limit;
@@ -199,7 +199,7 @@ static void fit(const struct er_table *table, size_t *widths, size_t total, size
         }
 }
 
-/* The bytes of text that fit into so many columns. */
+/* How many bytes of text fit into the width. */
 static size_t bytes_within(const char *text, size_t len, size_t columns, size_t *ret_used)
 {
         size_t pos = 0, used = 0;
@@ -230,7 +230,7 @@ static void add_spaces(struct er_str *out, size_t count)
         }
 }
 
-/* One cell, cut or padded to its width; the last of a line is not padded. */
+/* One cell, cut or padded to its width. The last of a line is not padded. */
 static void print_field(struct er_str *out, const char *text, size_t len, size_t columns, size_t width, bool right,
                         bool last)
 {
@@ -263,7 +263,7 @@ void er_table_print(const struct er_table *table, struct er_str *out, int width,
         er_autofree size_t *widths = er_calloc(count, sizeof *widths);
         er_auto(er_str) text = ER_STR_INIT;
 
-        /* Row 0 is the header. Every cell is made once, for its width and then for its text. */
+        /* Row 0 is the header. Each cell is formatted once, first for its width and then for its text. */
         for (size_t row = 0; row <= rows; row++) {
                 for (size_t i = 0; i < count; i++) {
                         struct shown *field = &shown[row * count + i];
@@ -311,7 +311,7 @@ void er_table_print(const struct er_table *table, struct er_str *out, int width,
         }
 }
 
-/* RFC 8259: quotes, backslashes and control characters are escaped; bytes that are not UTF-8 are replaced. */
+/* RFC 8259: escapes quotes, backslashes and control characters. Replaces bytes that are not UTF-8. */
 static void json_string(struct er_str *out, const char *text, size_t len)
 {
         er_auto(er_str) clean = ER_STR_INIT;

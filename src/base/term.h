@@ -1,5 +1,5 @@
 /*
- * term.h - what kind of terminal a descriptor is.
+ * term.h - what a terminal can do.
  */
 #ifndef ER_BASE_TERM_H
 #define ER_BASE_TERM_H
@@ -11,7 +11,7 @@ bool er_term_is(int fd);
 int er_term_width(int fd);   /* 80 when unknown */
 int er_term_height(int fd);  /* 24 when unknown */
 bool er_term_colour(int fd); /* a terminal, no NO_COLOR, TERM is not dumb */
-/* Columns a text takes (UTF-8; bad bytes count as one). */
+/* The width of a text in columns (UTF-8; an invalid byte counts as one). */
 size_t er_term_columns(const char *text, size_t len);
 
 #endif

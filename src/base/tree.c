@@ -1,4 +1,5 @@
-/* tree.c - removing and measuring directory trees that others filled: any depth, any modes, never through a symlink. */
+/* tree.c - removes and measures directory trees that others filled: of any depth and any mode, never through a symlink.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +8,7 @@
 #include "base/map.h"
 #include "base/path.h"
 
-/* A tree costs a descriptor a level, so what lies deeper is first moved up. */
+/* Each level costs a descriptor, so what lies deeper is moved up first. */
 #define DEPTH_MAX 64
 #define MOVED_PREFIX ".errand-rm-"
 
@@ -27,7 +28,7 @@ static int open_dir(int at, const char *path)
         return openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Opens a directory of which fstatat said that it is one, giving ourselves the right when it is missing. */
+/* Opens what fstatat said is a directory. Gives ourselves permission if we lack it. */
 static int open_forced(int at, const char *name)
 {
         int fd = open_dir(at, name);
@@ -65,7 +66,7 @@ static int remove_entry(struct removal *removal, int dir_fd, const char *name, i
         if (!S_ISDIR(st.st_mode)) {
                 if (unlink_forced(dir_fd, name, 0) < 0)
                         return -1;
-                if (st.st_nlink <= 1) /* the space of a file with other names stays taken */
+                if (st.st_nlink <= 1) /* a file with other names still takes up its space */
                         removal->bytes += disk_bytes(&st);
                 return 0;
         }
@@ -75,7 +76,7 @@ static int remove_entry(struct removal *removal, int dir_fd, const char *name, i
                 snprintf(moved, sizeof moved, MOVED_PREFIX "%llu", (unsigned long long)removal->moved++);
                 if (renameat(dir_fd, name, removal->top_fd, moved) == 0)
                         return 0;
-                /* Its ".." changes, so besides the parent it must itself be writable. */
+                /* Its ".." changes, so it must be writable itself, not only its parent. */
                 if (errno != EACCES || fchmod(dir_fd, 0700) < 0 || fchmodat(dir_fd, name, 0700, 0) < 0)
                         return -1;
                 return renameat(dir_fd, name, removal->top_fd, moved);
@@ -93,7 +94,7 @@ static int remove_entry(struct removal *removal, int dir_fd, const char *name, i
         return 0;
 }
 
-/* Removes what is in a directory. Reads it again until nothing is left: entries may be moved into it meanwhile. */
+/* Removes what is in a directory. Reads it again until it is empty: entries may be moved into it meanwhile. */
 static int empty_dir(struct removal *removal, int fd, int depth)
 {
         int saved = 0;
@@ -180,7 +181,7 @@ static uint64_t measure(int at, const char *name, struct er_map *seen, int depth
                         return 0;
                 return bytes;
         }
-        /* Deeper than this is somebody's mistake; the sum is for a person to read. */
+        /* Anything deeper is a mistake; the sum is only for people to read. */
         if (depth > 4 * DEPTH_MAX)
                 return bytes;
         fd = open_dir(at, name);

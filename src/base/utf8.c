@@ -70,7 +70,7 @@ size_t er_utf8_next(const char *text, size_t len, uint32_t *ret_code)
                         return 0;
                 code = code << 6 | (c & 0x3f);
         }
-        /* No longer form than needed, no surrogates, nothing past Unicode's end. */
+        /* No overlong forms, no surrogates, nothing past the end of Unicode. */
         if (code < least[want] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
                 return 0;
         *ret_code = code;

@@ -1,6 +1,6 @@
 /*
- * yaml.c - our own small tree, built from libfyaml's events. Not its documents: with events an alias, a deep nest
- * or a second key of the same name is refused at the moment it is seen. See yaml.h
+ * yaml.c - builds its own small tree from libfyaml's events instead of using its documents: so it can refuse an alias,
+ * deep nesting or a duplicate key as soon as it sees one. See yaml.h
  */
 #include "base/yaml.h"
 
@@ -24,7 +24,7 @@ struct er_yaml_node {
 };
 
 struct er_yaml {
-        char *name; /* (owned) what messages call it */
+        char *name; /* (owned) as messages call it */
         struct er_yaml_node *root;
 };
 
@@ -76,7 +76,7 @@ static bool is_null_text(const char *text)
                er_streq(text, "NULL");
 }
 
-/* Puts a new node where the document wants one: as the root, the next item, key or value. */
+/* Adds a new node where the document has it: as the root, the next item, key or value. */
 static int place(struct reader *reader, struct fy_event *event, struct er_yaml_node *node)
 {
         const struct fy_mark *mark = fy_event_start_mark(event);
@@ -94,11 +94,11 @@ static int place(struct reader *reader, struct fy_event *event, struct er_yaml_n
         if (parent->type != ER_YAML_MAP || parent->count % 2 == 0)
                 return 0;
         if (!node->text)
-                return fail_at(reader, event, "a key must be a plain word or text");
+                return fail_at(reader, event, "a key must be a plain text");
         if (strlen(node->text) != node->text_len)
-                return fail_at(reader, event, "a key with a NUL in it");
+                return fail_at(reader, event, "a key contains a NUL character");
         if (er_map_sets(&reader->open[reader->depth - 1].keys, node->text, node)) {
-                er_autofree char *what = er_fmt("the key \"%s\" is there twice", node->text);
+                er_autofree char *what = er_fmt("duplicate key \"%s\"", node->text);
 
                 return fail_at(reader, event, what);
         }
@@ -148,7 +148,7 @@ static int add_scalar(struct reader *reader, struct fy_event *event)
         node->text_len = len;
         if (fy_token_scalar_style(value) == FYSS_PLAIN && strlen(node->text) == len && is_null_text(node->text)) {
                 node->type = ER_YAML_NULL;
-                /* As a key it keeps its text, so that the message about it can show it. */
+                /* A key keeps its text, so that a message can quote it. */
                 if (reader->depth == 0 || reader->open[reader->depth - 1].node->type != ER_YAML_MAP ||
                     reader->open[reader->depth - 1].node->count % 2 == 1) {
                         free(node->text);
@@ -164,7 +164,7 @@ static int take_event(struct reader *reader, struct fy_event *event)
         switch (event->type) {
         case FYET_DOCUMENT_START:
                 if (reader->seen_document)
-                        return fail_at(reader, event, "a second document; only one is read");
+                        return fail_at(reader, event, "only one document is allowed");
                 reader->seen_document = true;
                 return 0;
         case FYET_ALIAS:
@@ -189,7 +189,7 @@ static int take_event(struct reader *reader, struct fy_event *event)
 }
 
 /*
- * libfyaml's first complaint in our form. It comes as "<input>:2:1: error: <what>\n", the input being an address.
+ * libfyaml's first message in our form. It comes as "<input>:2:1: error: <what>\n", where <input> is an address.
  * (It can also be asked to collect errors, but 0.7.12 then does not free them.)
  */
 static int parser_error(struct reader *reader)
@@ -221,7 +221,7 @@ static int read_events(struct reader *reader)
         return rc;
 }
 
-/* Called for the message, then for the line it is about and a mark below it. */
+/* Called for the message, then for the line it refers to and a marker below that. */
 static void take_output(struct fy_diag *diag, void *user, const char *buf, size_t len)
 {
         struct er_str *said = user;
@@ -233,7 +233,7 @@ static void take_output(struct fy_diag *diag, void *user, const char *buf, size_
         er_str_rtrim(said);
 }
 
-/* libfyaml lets some bytes pass that are not UTF-8, which YAML is by definition. */
+/* YAML must be UTF-8, but libfyaml accepts some bytes that are not. */
 static int check_utf8(const char *text, size_t len, const char *name, struct er_err *err)
 {
         size_t line = 1, line_start = 0;

@@ -1,4 +1,4 @@
-/* Reading errand.yaml, and laying options over it. What it all means together is spec.c. */
+/* config.c - reads errand.yaml and applies options to it. spec.c makes a spec of the result. See config.h */
 #include "job/config.h"
 
 #include <fcntl.h>
@@ -31,7 +31,7 @@ void er_config_release(struct er_config *config)
         *config = (struct er_config)ER_CONFIG_INIT;
 }
 
-/* One key: how its value is read into the member at offset. */
+/* A key, and the function that reads its value into the member at offset. */
 struct key {
         const char *name;
         int (*read)(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
@@ -44,7 +44,7 @@ static void *member(struct er_config *config, const struct key *key)
         return (char *)config + key->offset;
 }
 
-/* The text of a scalar without a NUL in it. */
+/* The text of a scalar, which must not contain NUL. */
 static const char *plain_text(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
                               struct er_err *err)
 {
@@ -56,7 +56,7 @@ static const char *plain_text(const struct er_yaml *yaml, const struct er_yaml_n
                 return NULL;
         }
         if (strlen(text) != len) {
-                er_yaml_err(yaml, node, err, "%s has a NUL character in it", key->name);
+                er_yaml_err(yaml, node, err, "%s contains a NUL character", key->name);
                 return NULL;
         }
         return text;
@@ -90,7 +90,7 @@ static int read_list(const struct er_yaml *yaml, const struct er_yaml_node *node
                 return 0;
         }
         if (er_yaml_type(node) != ER_YAML_LIST)
-                return er_yaml_err(yaml, node, err, "%s must be a text or a list", key->name);
+                return er_yaml_err(yaml, node, err, "%s must be a single value or a list", key->name);
         for (size_t i = 0; i < er_yaml_count(node); i++) {
                 const struct er_yaml_node *item = er_yaml_item(node, i);
                 const char *text = plain_text(yaml, item, key, err);
@@ -113,11 +113,11 @@ static int read_command(const struct er_yaml *yaml, const struct er_yaml_node *n
         return 0;
 }
 
-/* Turns a message of er_parse_... into one that names the place. */
+/* Adds the position in the file to an error from er_parse_... */
 static int at_node(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
                    struct er_err *why, struct er_err *err)
 {
-        er_yaml_err(yaml, node, err, "%s: %s", key->name, why->message ? why->message : "wrong value");
+        er_yaml_err(yaml, node, err, "%s: %s", key->name, why->message ? why->message : "invalid value");
         if (why->hint)
                 er_err_hint(err, "%s", why->hint);
         return -1;
@@ -192,7 +192,7 @@ static bool is_env_name(const char *name, size_t len)
         return len > 0;
 }
 
-/* A map of names and values, or a list of "K=V" and "K". A name without a value stands for our own value. */
+/* A map of names and values, or a list of "K=V" and "K". A name alone takes the value that it has here. */
 static int read_env(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
                     struct er_config *config, struct er_err *err)
 {
@@ -209,7 +209,8 @@ static int read_env(const struct er_yaml *yaml, const struct er_yaml_node *node,
                 const char *text;
 
                 if (!is_env_name(name, strlen(name)))
-                        return er_yaml_err(yaml, name_node, err, "\"%s\" is no name for an environment variable", name);
+                        return er_yaml_err(yaml, name_node, err,
+                                           "\"%s\" is not a valid name of an environment variable", name);
                 if (er_yaml_type(value) == ER_YAML_NULL) {
                         er_strv_add(ret, name);
                         continue;
@@ -222,7 +223,7 @@ static int read_env(const struct er_yaml *yaml, const struct er_yaml_node *node,
         return 0;
 }
 
-/* A map of names, each a map of what belongs to an environment. */
+/* A map from names to maps with the keys of an environment. */
 static int read_environments(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
                              struct er_config *config, struct er_err *err)
 {
@@ -235,7 +236,7 @@ static int read_environments(const struct er_yaml *yaml, const struct er_yaml_no
                 struct er_declaration *environment;
 
                 if (er_yaml_type(value) != ER_YAML_MAP)
-                        return er_yaml_err(yaml, value, err, "%s must be a map, for instance \"pip: [numpy]\"", name);
+                        return er_yaml_err(yaml, value, err, "%s must be a map, for example \"pip: [numpy]\"", name);
                 config->software_named = er_grow(config->software_named, &config->software_cap,
                                                  config->software_count + 1, sizeof *config->software_named);
                 environment = &config->software_named[config->software_count++];
@@ -287,7 +288,7 @@ static int unknown_key(const struct er_yaml *yaml, const struct er_yaml_node *no
         er_yaml_err(yaml, node, err, "unknown key \"%s\"", shown.buf);
         if (er_nearest(name, names, ER_LEN(names), near, 1))
                 return er_err_hint(err, "did you mean %s?", near[0]);
-        return er_err_hint(err, "the keys are %s", all.buf);
+        return er_err_hint(err, "valid keys are %s", all.buf);
 }
 
 static int read_pair(const struct er_yaml *yaml, size_t index, struct er_config *config, struct er_err *err)
@@ -300,7 +301,7 @@ static int read_pair(const struct er_yaml *yaml, size_t index, struct er_config 
                 if (!er_streq(keys[i].name, name))
                         continue;
                 if (er_yaml_type(value) == ER_YAML_NULL)
-                        return 0; /* "env:" with nothing after it says nothing */
+                        return 0; /* "env:" with nothing after it is like no key */
                 return keys[i].read(yaml, value, &keys[i], config, err);
         }
         if (er_declaration_is_key(name))
@@ -327,7 +328,7 @@ int er_config_load(const char *dir, struct er_config *ret, struct er_err *err)
                 root = er_yaml_root(yaml);
                 if (root && er_yaml_type(root) != ER_YAML_MAP) {
                         er_yaml_err(yaml, root, err, "expected keys and values");
-                        return er_err_hint(err, "for instance \"command: python train.py\"");
+                        return er_err_hint(err, "for example \"command: python train.py\"");
                 }
                 for (size_t i = 0; root && i < er_yaml_count(root); i++)
                         if (read_pair(yaml, i, &config, err) < 0)
@@ -375,7 +376,7 @@ void er_config_overlay(struct er_config *config, const struct er_config *over)
         over_int(&config->retries, over->retries);
         over_int(&config->memory, over->memory);
         over_int(&config->time_limit_ms, over->time_limit_ms);
-        /* The later of two values of one name wins when the spec is made, so it is enough to append. */
+        /* Appending is enough: when the spec is made, the last value of a name counts. */
         er_strv_addall(&config->env, over->env.items, over->env.len);
         over_text(&config->env_file, over->env_file);
         over_list(&config->secrets, &over->secrets);

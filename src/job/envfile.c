@@ -1,4 +1,4 @@
-/* "K=V" lines, as docker's --env-file and shells' `.env` files have them. */
+/* envfile.c - files with "K=V" lines, such as `.env` and docker's --env-file; see config.h */
 #include "job/config.h"
 
 #include <fcntl.h>
@@ -23,7 +23,8 @@ static size_t name_len(struct er_sv line)
         return n;
 }
 
-/* 'text' as it is; "text" with \n, \t, \\, \" and \$; else up to a comment (" #"). False when a quote is not closed. */
+/* 'text' is literal; "text" may have \n, \t, \\, \" and \$; anything else ends at " #". False if a quote is not closed.
+ */
 static bool read_value(struct er_sv text, struct er_str *out)
 {
         char quote = text.len && (text.ptr[0] == '"' || text.ptr[0] == '\'') ? text.ptr[0] : '\0';
@@ -74,17 +75,17 @@ static int read_line(const char *path, size_t number, struct er_sv line, struct 
                 line = er_sv_trim(er_svn(line.ptr + 6, line.len - 6));
         len = name_len(line);
         if (len == 0 || (len < line.len && line.ptr[len] != '=')) {
-                /* Not the whole line: what stands in such a file is often not for other eyes. */
+                /* Do not quote the line: such files often contain secrets. */
                 er_err_set(err, ER_CONFIG, "%s:%zu: expected NAME=VALUE", path, number);
-                return er_err_hint(err, "one per line; # begins a comment");
+                return er_err_hint(err, "one per line; comments begin with #");
         }
         if (len == line.len) {
-                er_strv_addn(env, line.ptr, len); /* our own value */
+                er_strv_addn(env, line.ptr, len); /* with the value that it has here */
                 return 0;
         }
         er_str_addn(&shown, line.ptr, len + 1);
         if (!read_value(er_svn(line.ptr + len + 1, line.len - len - 1), &shown))
-                return er_err_set(err, ER_CONFIG, "%s:%zu: a quote is not closed", path, number);
+                return er_err_set(err, ER_CONFIG, "%s:%zu: unterminated quote", path, number);
         er_strv_addn(env, shown.buf, shown.len);
         return 0;
 }
@@ -95,9 +96,9 @@ int er_env_file_load(const char *path, struct er_strv *env, struct er_err *err)
         struct er_sv rest, line;
 
         if (er_file_read(AT_FDCWD, path, ENV_FILE_MAX, &text, err) < 0)
-                return er_err_wrap(err, "reading the environment file");
+                return er_err_wrap(err, "reading env_file");
         if (strlen(text.buf) != text.len)
-                return er_err_set(err, ER_CONFIG, "%s: a NUL character; this is no text file", path);
+                return er_err_set(err, ER_CONFIG, "%s contains a NUL character: not a text file", path);
         rest = er_svn(text.buf, text.len);
         for (size_t number = 1; er_sv_cut(&rest, '\n', &line); number++)
                 if (read_line(path, number, line, env, err) < 0)

@@ -1,4 +1,4 @@
-/* software.c - which environment a job gets: the project's own, or the one it names, and what options say beside it. */
+/* software.c - which environment a job gets: the project's own or a named one, with the options applied. */
 #include "job/config.h"
 
 #include "base/parse.h"
@@ -13,16 +13,15 @@ static int unknown_name(const struct er_config *config, struct er_err *err)
                 er_strv_add(&names, config->software_named[i].name);
                 er_str_addf(&all, "%s%s", i ? ", " : "", config->software_named[i].name);
         }
-        er_err_set(err, ER_CONFIG, "no environment is called \"%s\"", config->environment);
+        er_err_set(err, ER_CONFIG, "no such environment: %s", config->environment);
         if (names.len == 0)
-                return er_err_hint(err, "errand.yaml declares none: add environments: {%s: {pip: [...]}}",
-                                   config->environment);
+                return er_err_hint(err, "add it to errand.yaml: environments: {%s: {pip: [...]}}", config->environment);
         if (er_nearest(config->environment, (const char *const *)names.items, names.len, near, 1))
                 return er_err_hint(err, "did you mean %s?", near[0]);
         return er_err_hint(err, "errand.yaml declares %s", all.buf);
 }
 
-/* A named environment stands for itself, but for where packages come from: that is said once for all. */
+/* What a named environment inherits from the top level: the Python, and where packages come from. */
 static void inherit(struct er_declaration *to, const struct er_declaration *from)
 {
         const struct er_declaration sources = {
@@ -35,7 +34,7 @@ static void inherit(struct er_declaration *to, const struct er_declaration *from
                 .fetch = from->fetch,
         };
 
-        er_declaration_overlay(to, &sources); /* copies */
+        er_declaration_overlay(to, &sources); /* it copies them */
 }
 
 static int choose(const struct er_config *config, struct er_declaration *ret, struct er_err *err)
@@ -70,7 +69,7 @@ static bool is_declared(const struct er_recipe *recipe, const char *package)
         return false;
 }
 
-/* True when something was missing. An image brings its own packages. */
+/* True if something was added. An image has its own packages. */
 static bool add_missing(const struct er_strv *packages, const struct er_recipe *recipe, struct er_declaration *chosen)
 {
         bool added = false;

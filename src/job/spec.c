@@ -1,12 +1,12 @@
-/* From what was said to one checked spec. */
+/* spec.c - makes a checked spec of a configuration; see config.h */
 #include "job/config.h"
 
 #include <limits.h>
 #include "base/parse.h"
 #include "base/path.h"
 
-#define NAME_MAX_LEN 100u /* a job's key on its host is made from it, and that is at most 200 bytes */
-#define GPUS_MAX 64       /* bits of er_status.gpu_mask */
+#define NAME_MAX_LEN 100u /* it is part of the job's key on its host, which has at most 200 bytes */
+#define GPUS_MAX 64       /* the bits of er_status.gpu_mask */
 
 static bool is_name_char(char c)
 {
@@ -25,11 +25,12 @@ static int check_name(const char *name, struct er_err *err)
                 er_auto(er_str) shown = ER_STR_INIT;
 
                 er_quote_show(&shown, name, len);
-                er_err_set(err, ER_CONFIG, "name: \"%s\" cannot be the name of a run", shown.buf);
-                return er_err_hint(err, "letters, digits, '.', '_' and '-', beginning with a letter or a digit");
+                er_err_set(err, ER_CONFIG, "name: \"%s\" is not a valid name", shown.buf);
+                return er_err_hint(err,
+                                   "a name has letters, digits, '.', '_' and '-', and does not begin with '.' or '-'");
         }
         if (len > NAME_MAX_LEN)
-                return er_err_set(err, ER_CONFIG, "name: longer than %u characters", NAME_MAX_LEN);
+                return er_err_set(err, ER_CONFIG, "name: at most %u characters", NAME_MAX_LEN);
         return 0;
 }
 
@@ -49,7 +50,7 @@ char *er_config_project(const struct er_config *config, const char *project_dir)
         return name.len ? er_str_detach(&name) : er_strdup("job");
 }
 
-/* Environment: later values of a name take the place of earlier ones. */
+/* Environment: the last value of a name counts. */
 
 static size_t env_name_len(const char *entry)
 {
@@ -84,8 +85,9 @@ static int add_env(struct er_strv *env, const struct er_strv *from, struct er_er
                         er_auto(er_str) shown = ER_STR_INIT;
 
                         er_quote_show(&shown, entry, strcspn(entry, "="));
-                        er_err_set(err, ER_CONFIG, "env: \"%s\" is no name for an environment variable", shown.buf);
-                        return er_err_hint(err, "NAME=VALUE, or NAME alone for the value it has here");
+                        er_err_set(err, ER_CONFIG, "env: \"%s\" is not a valid name of an environment variable",
+                                   shown.buf);
+                        return er_err_hint(err, "write NAME=VALUE, or NAME alone for the value that it has here");
                 }
                 if (entry[len] == '=') {
                         set_env(env, entry, len);
@@ -119,11 +121,11 @@ static int make_env(const struct er_config *config, const char *project_dir, str
                 size_t len = env_name_len(name);
 
                 if (len == 0 || name[len]) {
-                        /* "NAME=VALUE" by mistake: the value must not be repeated in a message. */
+                        /* Probably "NAME=VALUE" by mistake: do not show the value. */
                         er_err_set(err, ER_CONFIG,
                                    "secret: expected the name of an environment variable, without a value");
-                        return er_err_hint(err,
-                                           "set the variable here and give only its name; its value is never stored");
+                        return er_err_hint(
+                                err, "set the variable here, and give only its name; errand never stores its value");
                 }
                 if (!er_strv_has(&spec->secrets, name))
                         er_strv_add(&spec->secrets, name);
@@ -148,8 +150,8 @@ static int check_hosts(const struct er_strv *on, struct er_err *err)
                         er_auto(er_str) shown = ER_STR_INIT;
 
                         er_quote_show(&shown, name, strlen(name));
-                        er_err_set(err, ER_CONFIG, "on: \"%s\" cannot be a host", shown.buf);
-                        return er_err_hint(err, "local, any, a name from `errand hosts`, or [user@]host[:port]");
+                        er_err_set(err, ER_CONFIG, "on: \"%s\" is not a valid host", shown.buf);
+                        return er_err_hint(err, "use local, any, a name from `errand hosts`, or [user@]host[:port]");
                 }
         }
         return 0;
@@ -161,7 +163,7 @@ static int check_outputs(const struct er_strv *outputs, struct er_err *err)
                 const char *path = outputs->items[i];
                 size_t len = strlen(path);
 
-                while (len > 1 && path[len - 1] == '/') /* "out/" is how a directory is often written */
+                while (len > 1 && path[len - 1] == '/') /* "out/" is a usual way to write a directory */
                         len--;
                 while (len > 2 && path[0] == '.' && path[1] == '/')
                         path += 2, len -= 2;
@@ -170,14 +172,15 @@ static int check_outputs(const struct er_strv *outputs, struct er_err *err)
 
                         er_quote_show(&shown, outputs->items[i], strlen(outputs->items[i]));
                         er_err_set(err, ER_CONFIG, "output: \"%s\" is not a path below the job's directory", shown.buf);
-                        return er_err_hint(err, "outputs are relative to where the command runs, without \"..\"; "
-                                                "`errand pull JOB /absolute/path` fetches other files");
+                        return er_err_hint(err,
+                                           "outputs are relative to the directory the command runs in, without \"..\"; "
+                                           "`errand pull JOB /absolute/path` fetches other files");
                 }
         }
         return 0;
 }
 
-/* The same path as the user wrote it, but as the host matches it: no "./", no "/" at the end. */
+/* The user's path in the form that the host matches: without "./" in front and "/" at the end. */
 static void add_outputs(struct er_strv *outputs, const struct er_strv *from)
 {
         for (size_t i = 0; i < from->len; i++) {
@@ -212,8 +215,8 @@ static int make_workdir(const struct er_config *config, const char *subdir, stru
         while (len > 2 && dir[0] == '.' && dir[1] == '/')
                 dir += 2, len -= 2;
         if (!er_path_is_safe(dir, len)) {
-                er_err_set(err, ER_CONFIG, "workdir: \"%s\" leads out of the project", dir);
-                return er_err_hint(err, "relative to the project's directory, without \"..\", or absolute on the host");
+                er_err_set(err, ER_CONFIG, "workdir: \"%s\" is outside the project", dir);
+                return er_err_hint(err, "it is relative to the project, without \"..\", or absolute on the host");
         }
         spec->workdir = er_strndup(dir, len);
         return 0;
@@ -225,11 +228,11 @@ static int make_command(const struct er_config *config, struct er_spec *spec, st
 
         if (command->len == 0 || (command->len == 1 && !*command->items[0])) {
                 er_err_set(err, ER_USAGE, "no command to run");
-                return er_err_hint(
-                        err, "errand run -- python train.py, or a line \"command: python train.py\" in errand.yaml");
+                return er_err_hint(err, "give one, as in `errand run -- python train.py`, or add a line like "
+                                        "\"command: python train.py\" to errand.yaml");
         }
         if (!*command->items[0])
-                return er_err_set(err, ER_USAGE, "the command's name is empty");
+                return er_err_set(err, ER_USAGE, "the name of the command is empty");
         er_strv_addall(&spec->argv, command->items, command->len);
         spec->shell = command->len == 1 && !config->command_is_argv &&
                       (config->command_is_line || strpbrk(command->items[0], " \t\n"));
@@ -239,13 +242,13 @@ static int make_command(const struct er_config *config, struct er_spec *spec, st
 static int make_needs(const struct er_config *config, struct er_spec *spec, struct er_err *err)
 {
         if (config->cpus == 0)
-                return er_err_set(err, ER_CONFIG, "cpus: at least 1");
+                return er_err_set(err, ER_CONFIG, "cpus: must be at least 1");
         if (config->cpus > 65536)
                 return er_err_set(err, ER_CONFIG, "cpus: %lld is more than any host has", (long long)config->cpus);
         if (config->gpus > GPUS_MAX)
-                return er_err_set(err, ER_CONFIG, "gpus: at most %d", GPUS_MAX);
+                return er_err_set(err, ER_CONFIG, "gpus: must be at most %d", GPUS_MAX);
         if (config->retries > 1000)
-                return er_err_set(err, ER_CONFIG, "retries: at most 1000");
+                return er_err_set(err, ER_CONFIG, "retries: must be at most 1000");
         if (config->time_limit_ms == 0)
                 return er_err_set(err, ER_CONFIG, "time_limit: must be more than 0");
         spec->cpus = config->cpus > 0 ? (uint32_t)config->cpus : 1;
@@ -269,7 +272,7 @@ int er_config_to_spec(const struct er_config *config, const char *project_dir, c
             check_hosts(&config->on, err) < 0 || check_outputs(&config->outputs, err) < 0 ||
             make_env(config, project_dir, &spec, err) < 0)
                 return -1;
-        /* Without the project's files its directories are not there either. */
+        /* Without the project's files, its directories are not there either. */
         if (make_workdir(config, spec.sync ? subdir : NULL, &spec, err) < 0)
                 return -1;
         add_outputs(&spec.outputs, &config->outputs);
@@ -278,7 +281,7 @@ int er_config_to_spec(const struct er_config *config, const char *project_dir, c
 
         er_spec_encode(&spec, &encoded);
         if (encoded.len > ER_SPEC_MAX - 1024) {
-                er_err_set(err, ER_CONFIG, "command and environment together are %zu bytes; at most %u travel",
+                er_err_set(err, ER_CONFIG, "command and environment variables together have %zu bytes; the limit is %u",
                            encoded.len, ER_SPEC_MAX - 1024);
                 return er_err_hint(err, "put long lists into a file");
         }

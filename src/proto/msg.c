@@ -206,7 +206,7 @@ int er_frame_to_err(const struct er_frame *frame, struct er_err *err)
         er_autofree char *message = er_msg_dup(frame->payload, ER_T_MESSAGE);
         er_autofree char *hint = er_msg_dup(frame->payload, ER_T_HINT);
 
-        if (code == ER_OK || code >= ER_CODE_COUNT) /* a code of a newer agent */
+        if (code == ER_OK || code >= ER_CODE_COUNT) /* from a newer agent */
                 code = ER_REMOTE;
         er_err_set(err, (enum er_code)code, "%s", message ? message : "the agent gave no reason");
         if (hint)

@@ -20,8 +20,8 @@
 void er_msg_u64(struct er_str *out, unsigned tag, uint64_t value);
 void er_msg_i64(struct er_str *out, unsigned tag, int64_t value);
 void er_msg_bytes(struct er_str *out, unsigned tag, const void *data, size_t len);
-void er_msg_text(struct er_str *out, unsigned tag, const char *text); /* NULL: nothing is written */
-/* Begins a frame and returns its start for er_frame_end, which fills in the length. */
+void er_msg_text(struct er_str *out, unsigned tag, const char *text); /* NULL: writes nothing */
+/* Begins a frame. Returns its start for er_frame_end, which fills in the length. */
 size_t er_frame_begin(struct er_str *out, enum er_frame_type type, uint32_t id);
 void er_frame_end(struct er_str *out, size_t start);
 /* For a frame whose last field is `tag`, with data that stays where it is: writes only the bytes before that data. */
@@ -32,7 +32,7 @@ void er_frame_error(struct er_str *out, uint32_t id, const struct er_err *err);
 
 /* Reading */
 struct er_frame {
-        enum er_frame_type type; /* may be a number this build does not know */
+        enum er_frame_type type; /* may be one that this build does not know */
         uint32_t id;
         struct er_sv payload; /* (borrowed) */
         size_t size;          /* whole frame, header included */
@@ -40,8 +40,8 @@ struct er_frame {
 /* 1: *ret is the frame at the start of data; 0: more bytes are needed; -1: not our protocol (ER_REMOTE). */
 int er_frame_parse(const void *data, size_t len, struct er_frame *ret, struct er_err *err);
 
-/* struct er_field f; struct er_sv rest = payload; while (er_msg_next(&rest, &f)) switch (f.tag) ...  False at the end
- * or at a damaged field. */
+/* struct er_field f; struct er_sv rest = payload; while (er_msg_next(&rest, &f)) switch (f.tag) ...
+ * False at the end or at a damaged field. */
 struct er_field {
         unsigned tag;
         struct er_sv value;
@@ -50,7 +50,7 @@ bool er_msg_next(struct er_sv *rest, struct er_field *ret);
 /* A field that is missing or has the wrong size gives the default. */
 uint64_t er_msg_get_u64(struct er_sv payload, unsigned tag, uint64_t otherwise);
 int64_t er_msg_get_i64(struct er_sv payload, unsigned tag, int64_t otherwise);
-struct er_sv er_msg_get(struct er_sv payload, unsigned tag); /* ptr NULL when missing */
+struct er_sv er_msg_get(struct er_sv payload, unsigned tag); /* missing: ptr is NULL */
 char *er_msg_dup(struct er_sv payload, unsigned tag);        /* (owned) or NULL */
 uint64_t er_field_u64(const struct er_field *field);
 int64_t er_field_i64(const struct er_field *field);

@@ -21,7 +21,7 @@ struct er_recipe_file {
         /* A large file (a wheel) is not in the recipe; its content is sent separately. */
         char *path; /* NULL: the content is `data`; else its path here (absolute) */
         uint64_t size;
-        unsigned char hash[ER_ENV_HASH]; /* of its content, when path is set */
+        unsigned char hash[ER_ENV_HASH]; /* of its content, if path is set */
 };
 
 struct er_recipe {
@@ -42,7 +42,7 @@ void er_recipe_encode(const struct er_recipe *recipe, struct er_str *out);
 /* Adds a build's variables: the values ("NAME=value"), ERRAND_SECRETS with their names, and ERRAND_MASKED with what no
    log may show, one per line. */
 void er_recipe_vars(const struct er_strv *values, struct er_strv *env);
-/* Fills a released or fresh recipe. ER_REMOTE when damaged. */
+/* ret is fresh or released. ER_REMOTE if the data is damaged. */
 int er_recipe_decode(struct er_sv data, struct er_recipe *ret, struct er_err *err);
 
 #endif

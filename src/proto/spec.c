@@ -64,7 +64,7 @@ void er_spec_release(struct er_spec *spec)
 
 void er_spec_encode(const struct er_spec *spec, struct er_str *out)
 {
-        struct er_spec s = *spec; /* a shallow copy: only read */
+        struct er_spec s = *spec; /* a shallow copy; only read */
 
         for (size_t i = 0; i < ER_LEN(texts); i++)
                 er_msg_text(out, texts[i].tag, *text_of(&s, &texts[i]));
@@ -91,7 +91,7 @@ void er_spec_encode(const struct er_spec *spec, struct er_str *out)
 static int damaged(struct er_spec *spec, struct er_err *err, const char *what)
 {
         er_spec_release(spec);
-        return er_err_set(err, ER_REMOTE, "a damaged job spec: %s", what);
+        return er_err_set(err, ER_REMOTE, "damaged job spec: %s", what);
 }
 
 /* Text that becomes a C string: no NUL in it. */

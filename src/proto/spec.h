@@ -39,7 +39,7 @@ struct er_spec {
 
 void er_spec_release(struct er_spec *spec);
 void er_spec_encode(const struct er_spec *spec, struct er_str *out);
-/* Fills a released or fresh spec. ER_REMOTE when damaged. */
+/* ret is fresh or released. ER_REMOTE if the data is damaged. */
 int er_spec_decode(struct er_sv data, struct er_spec *ret, struct er_err *err);
 
 #endif

@@ -63,7 +63,8 @@ static void know_numbers(struct er_status *s)
                 s->end = ER_END_LOST;
         if (s->reason > ER_REASON_ROOM) {
                 if (!s->detail)
-                        s->detail = er_fmt("for a reason that this errand does not know (number %u)", s->reason);
+                        s->detail = er_fmt("for a reason that this version of errand does not know (number %u)",
+                                           s->reason);
                 s->reason = ER_REASON_NONE;
         }
 }
@@ -146,7 +147,7 @@ void er_status_decode(struct er_sv data, struct er_status *ret)
                 case ER_T_USED:
                         s.used_ms = (int64_t)v;
                         break;
-                default: /* not a fact we know */
+                default: /* from a newer version */
                         break;
                 }
         }
@@ -154,8 +155,8 @@ void er_status_decode(struct er_sv data, struct er_status *ret)
         *ret = s;
 }
 
-#define EXIT_TIME_LIMIT 124 /* as timeout(1) says */
-#define EXIT_KILLED 137     /* 128 + SIGKILL, what a shell shows for the kernel's OOM kill */
+#define EXIT_TIME_LIMIT 124 /* as timeout(1) */
+#define EXIT_KILLED 137     /* 128 + SIGKILL, as a shell reports a kill by the kernel's OOM killer */
 #define EXIT_MISSING 220
 #define EXIT_LOST 221
 #define EXIT_OTHER 222

@@ -42,7 +42,7 @@ void er_tree_pack(struct er_str *out, const struct er_tree_entry *entry)
 
 static int damaged(struct er_err *err)
 {
-        return er_err_set(err, ER_REMOTE, "a damaged list of files");
+        return er_err_set(err, ER_REMOTE, "damaged list of files");
 }
 
 static bool is_zero(const unsigned char *p, size_t len)
@@ -75,7 +75,7 @@ int er_tree_unpack(struct er_sv *rest, struct er_tree_entry *ret, struct er_err 
         e.path = er_svn(p + used, (size_t)path_len);
         used += (size_t)path_len;
         if (!er_path_is_safe(e.path.ptr, e.path.len))
-                return er_err_set(err, ER_REMOTE, "an unsafe path in a list of files");
+                return er_err_set(err, ER_REMOTE, "unsafe path in a list of files");
         switch (e.type) {
         case 'f':
                 if (e.mode != 0644 && e.mode != 0755)

@@ -1,5 +1,5 @@
 /*
- * tree.h - a snapshot's list of files: entries sorted by path (memcmp), no path twice, no absolute path, no "..".
+ * tree.h - a snapshot's list of files: entries sorted by path (memcmp), without duplicates, absolute paths and "..".
  *
  * A packed entry is  u8 type | u8 0 | u16 mode | u32 path length | u64 size | 32 bytes hash | path  where for a symlink
  * ('l') size is the length of its target and the target follows the path; a directory ('d', only an empty one is
@@ -38,7 +38,7 @@ struct er_tree_packed {
         struct er_sv path;
 };
 int er_tree_skip(struct er_sv *rest, struct er_tree_packed *ret, struct er_err *err);
-/* Size and hash (ER_TREE_HASH bytes, borrowed) if it is a file. */
+/* False unless it is a file; then its size and hash (ER_TREE_HASH bytes, borrowed). */
 bool er_tree_packed_file(const struct er_tree_packed *packed, uint64_t *ret_size, const unsigned char **ret_hash);
 /* Compares paths in the order of a list. */
 int er_tree_path_compare(struct er_sv a, struct er_sv b);

@@ -1,4 +1,4 @@
-/* wire.c - names of the protocol's numbers, for people. */
+/* wire.c - names of the protocol's numbers, for people; see wire.h */
 #include "proto/wire.h"
 
 #include "base/mem.h"

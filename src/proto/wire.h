@@ -15,19 +15,19 @@
 
 #define ER_FRAME_MAX (1u << 20)               /* payload of one frame, bytes */
 #define ER_NEED_PAIR 12u                      /* u32 index, u64 offset */
-#define ER_NEED_CHUNK (ER_NEED_PAIR * 65536u) /* bytes of pairs in one NEED frame at most */
-/* Usual data of one LOG_DATA, DATA or BLOB frame; up to ER_FRAME_MAX - 1024 is allowed. */
+#define ER_NEED_CHUNK (ER_NEED_PAIR * 65536u) /* most bytes of pairs in one NEED frame */
+/* Bytes in a usual LOG_DATA, DATA or BLOB frame; at most ER_FRAME_MAX - 1024 are allowed. */
 #define ER_CHUNK (64u * 1024)
 #define ER_LINE_OF_JOBS_KEY_MAX 200u /* a job key */
 
-/* Frame types: requests are below 128, answers from 128. Every request gets exactly one closing answer: OK, END or
- * ERROR. */
+/* Frame types: requests are below 128, answers from 128. Every request gets exactly one closing answer: OK, END, ERROR,
+ * or the ..._OK of its kind. */
 enum er_frame_type {
         ER_F_HELLO = 1,     /* -> HELLO_OK */
         ER_F_PING = 2,      /* -> OK */
         ER_F_PROBE = 3,     /* -> PROBE_OK */
         ER_F_SUBMIT = 4,    /* -> OK; starting the same attempt twice is one start */
-        ER_F_WATCH = 5,     /* -> EVENT*, LOG*, END when the attempt is over and its log is sent */
+        ER_F_WATCH = 5,     /* -> EVENT*, LOG*, END when the attempt has ended and its log has been sent */
         ER_F_CANCEL = 6,    /* -> OK when the supervisor has been told */
         ER_F_STAT = 7,      /* -> STATUS*, END */
         ER_F_LOG = 8,       /* -> LOG*, END */
@@ -39,12 +39,12 @@ enum er_frame_type {
         ER_F_BLOB_END = 14,
         ER_F_LIST = 15, /* -> ENTRY*, END */
         ER_F_GET = 16,  /* -> DATA*, END */
-        ER_F_PUT = 17,  /* something small at once -> OK; or a large file: -> OK {OFFSET}, then DATA*, PUT_END -> OK */
+        ER_F_PUT = 17,  /* a small file -> OK; a large one -> OK {OFFSET}, then DATA_IN*, PUT_END -> OK */
         ER_F_DATA_IN = 18,
         ER_F_PUT_END = 19,
         ER_F_REMOVE = 20,      /* -> OK {FREED} */
         ER_F_GC = 21,          /* -> OK {FREED, COUNT...} */
-        ER_F_STOP = 22,        /* ends a WATCH, LOG or ENV early -> its END */
+        ER_F_STOP = 22,        /* ends a WATCH, LOG, GET or LIST early -> its END */
         ER_F_ENV = 23,         /* -> EVENT*, OK when the environment is ready */
         ER_F_ENV_LIST = 24,    /* -> ENTRY*, END */
         ER_F_ENV_REMOVE = 25,  /* -> OK {FREED} */
@@ -70,12 +70,12 @@ enum er_frame_type {
 enum er_tag {
         ER_T_VERSION_MIN = 1,        /* u */
         ER_T_VERSION_MAX = 2,        /* u */
-        ER_T_VERSION = 3,            /* u: the one chosen */
+        ER_T_VERSION = 3,            /* u: the one that was chosen */
         ER_T_BUILD = 4,              /* s */
-        ER_T_NOW = 5,                /* i: sender's clock */
+        ER_T_NOW = 5,                /* i: the sender's clock */
         ER_T_BOOT_ID = 6,            /* s: /proc/sys/kernel/random/boot_id */
         ER_T_HOSTNAME = 7,           /* s */
-        ER_T_ROOT = 8,               /* s: absolute path of ~/.errand there */
+        ER_T_ROOT = 8,               /* s: absolute path of ~/.errand on the host */
         ER_T_CODE = 9,               /* u: enum er_code */
         ER_T_MESSAGE = 10,           /* s */
         ER_T_HINT = 11,              /* s */
@@ -91,14 +91,14 @@ enum er_tag {
         ER_T_EXIT_CODE = 21,         /* u */
         ER_T_SIGNAL = 22,            /* u */
         ER_T_DETAIL = 23,            /* s: a missing pattern, a message */
-        ER_T_TIME = 24,              /* i: when, by the host's clock */
+        ER_T_TIME = 24,              /* i: by the host's clock */
         ER_T_STARTED = 25,           /* i */
         ER_T_ENDED = 26,             /* i */
-        ER_T_CPU_MS = 27,            /* u: cpu time used by the tree */
-        ER_T_MAX_RSS = 28,           /* u: bytes, peak of the tree's sum */
-        ER_T_GPU_UTIL = 29,          /* u: mean percent over its GPUs; absent without samples */
+        ER_T_CPU_MS = 27,            /* u: CPU time of the process tree */
+        ER_T_MAX_RSS = 28,           /* u: bytes, peak of the process tree */
+        ER_T_GPU_UTIL = 29,          /* u: percent, mean over its GPUs; absent if not measured */
         ER_T_GPU_MEM = 30,           /* u: bytes, peak */
-        ER_T_GPU_INDEX = 31,         /* u*: GPUs given to the attempt */
+        ER_T_GPU_INDEX = 31,         /* u*: the GPUs of the attempt */
         ER_T_LOG_SIZE = 32,          /* u */
         ER_T_OFFSET = 33,            /* u: in the log or file */
         ER_T_STREAM = 34,            /* u: 1 stdout, 2 stderr */
@@ -108,12 +108,12 @@ enum er_tag {
         ER_T_SINCE = 38,             /* i */
         ER_T_PROJECT = 39,           /* s */
         ER_T_TREE = 40,              /* s*: 32 bytes, hash of a snapshot */
-        ER_T_BASE = 41,              /* s: 32 bytes, the tree that TREE_PART is a difference to */
+        ER_T_BASE = 41,              /* s: 32 bytes, the tree to which TREE_PART is a difference */
         ER_T_COUNT = 42,             /* u */
         ER_T_CHECKSUM = 43,          /* u: sum of er_tree_entry_sum over the whole new tree */
         ER_T_ENTRIES = 44,           /* s: packed entries, tree.h */
-        ER_T_GONE = 45,              /* s: packed paths that the base has and the new tree has not */
-        ER_T_INDEX = 46,             /* u: position of a blob among the entries sent in TREE_PART frames */
+        ER_T_GONE = 45,              /* s: packed paths that are in the base, not in the new tree */
+        ER_T_INDEX = 46,             /* u: position of a blob among the entries of the TREE_PART frames */
         ER_T_NEED = 47,              /* s: packed (u32 index, u64 offset) little-endian pairs */
         ER_T_SIZE = 48,              /* u */
         ER_T_PATH = 49,              /* s */
@@ -123,7 +123,7 @@ enum er_tag {
         ER_T_MTIME = 53,             /* i: ms */
         ER_T_TARGET = 54,            /* s: of a symlink */
         ER_T_FREED = 55,             /* u: bytes */
-        ER_T_OWNER = 56,             /* s: store id; the last part of a job key */
+        ER_T_OWNER = 56,             /* s: the store's id, the last part of a job key */
         ER_T_DRY = 58,               /* u: 1: only count */
         ER_T_GRACE = 59,             /* i: ms between TERM and KILL */
         ER_T_ARCH = 60,              /* s: "x86_64" */
@@ -132,10 +132,10 @@ enum er_tag {
         ER_T_CPUS_FREE = 63,         /* u */
         ER_T_MEMORY = 64,            /* u: bytes */
         ER_T_MEMORY_FREE = 65,       /* u: MemAvailable */
-        ER_T_DISK = 66,              /* u: bytes of the file system of ROOT */
+        ER_T_DISK = 66,              /* u: bytes, of the file system of ROOT */
         ER_T_DISK_FREE = 67,         /* u */
         ER_T_LOAD = 68,              /* u: 1-minute load average x 100 */
-        ER_T_RUNNING = 69,           /* u: attempts of errand running */
+        ER_T_RUNNING = 69,           /* u: attempts that are running */
         ER_T_QUEUED = 70,            /* u */
         ER_T_GPU = 71,               /* m*: INDEX, NAME, MEMORY, MEMORY_FREE, UTIL, RUNNING (1: taken by an attempt) */
         ER_T_NAME = 72,              /* s */
@@ -159,18 +159,18 @@ enum er_tag {
         ER_T_RECIPE = 90,            /* m: recipe.h */
         ER_T_URL = 91,               /* s */
         ER_T_SUM = 92,               /* s: "sha256=HEX", also sha512 and md5 */
-        ER_T_UNPACK = 93,            /* u: 1: an archive is unpacked beside itself */
-        ER_T_CPU_BUSY = 94,          /* u: ms that all cpus together have worked since boot ... */
-        ER_T_CPU_TOTAL = 95,         /* u: ... out of this many */
+        ER_T_UNPACK = 93,            /* u: 1: unpack the archive where it is */
+        ER_T_CPU_BUSY = 94,          /* u: ms that all CPUs together have been busy since boot ... */
+        ER_T_CPU_TOTAL = 95,         /* u: ... of so many that have passed */
         ER_T_ACTIVE = 96,            /* u: 1: only attempts that have not ended */
-        ER_T_RSS = 97,               /* u: bytes, the tree's sum at ... */
-        ER_T_USED = 98,              /* i: ... the time of the last sample */
+        ER_T_RSS = 97,               /* u: bytes, of the process tree, at ... */
+        ER_T_USED = 98,              /* i: ... the time when its usage was last measured */
         ER_T_LISTENER = 99,          /* s: the path of its socket */
         ER_T_PLATFORM = 100,         /* s: "python=3.11 machine=x86_64 ..." */
         ER_T_LINGER = 101,           /* u: ms a listener waits for a client; in a HELLO: the client could use one */
 };
 
-/* The life of an attempt on its host, in order. */
+/* The states of an attempt on its host, in order. */
 enum er_state {
         ER_STATE_WAITING = 1, /* not on the host yet; from an agent: the environment is being built */
         ER_STATE_QUEUED = 2,
@@ -206,9 +206,9 @@ enum er_reason {
         ER_REASON_MISSING_OUTPUT = 4, /* DETAIL: the pattern */
         ER_REASON_TIME_LIMIT = 5,
         ER_REASON_ENVIRONMENT = 6,
-        ER_REASON_FILES = 7,   /* snapshot could not be made or sent; disk full */
-        ER_REASON_START = 8,   /* could not be executed: EXIT_CODE 126 or 127 */
-        ER_REASON_USER = 9,    /* cancelled by the user */
+        ER_REASON_FILES = 7,   /* the snapshot could not be made or sent; the disk is full */
+        ER_REASON_START = 8,   /* the command could not be executed: EXIT_CODE is 126 or 127 */
+        ER_REASON_USER = 9,    /* the user cancelled it */
         ER_REASON_REBOOT = 10, /* lost: the host was rebooted */
         ER_REASON_KILLED = 11, /* lost: the supervisor was killed */
         ER_REASON_HOST = 12,   /* the host cannot be reached or used; never after a start */

@@ -1,3 +1,4 @@
+/* attempts.c - attempts, and writing back what changed; see store.h */
 #include "store/db.h"
 
 #include "base/crash.h"
@@ -36,7 +37,7 @@ static int add_in_tx(struct er_store *store, int64_t job_id, uint32_t number, co
         if (er_db_run(store, stmt, err) < 0)
                 return -1;
         if (sqlite3_changes(store->db) == 0)
-                return er_err_set(err, ER_STATE, "the job has ended or is gone: no new attempt");
+                return er_err_set(err, ER_STATE, "the job has ended or was removed, so there is no new attempt");
         if (er_db_stmt(store, "UPDATE host SET used_ms = ?2 WHERE name = ?1", &stmt, err) < 0)
                 return -1;
         er_db_bind_text(stmt, 1, host);
@@ -124,7 +125,7 @@ static int update_attempt(struct er_store *store, const struct er_attempt *attem
 {
         sqlite3_stmt *stmt;
 
-        /* An attempt that has ended stays so. */
+        /* An attempt that has ended stays that way. */
         if (er_db_stmt(store,
                        "UPDATE attempt SET host=?2, boot_id=?3, dir=?4, submitted=?5, state=?6, \"end\"=?7, reason=?8,"
                        " exit_code=?9, signal=?10, detail=?11, queued_ms=?12, started_ms=?13, ended_ms=?14, cpu_ms=?15,"
@@ -160,8 +161,8 @@ static int update_job(struct er_store *store, const struct er_job *job, struct e
 {
         sqlite3_stmt *stmt;
 
-        /* Others may have asked for a cancel, or fetched outputs, since this was read: those are never taken back. A
-           job that has ended stays so. */
+        /* Since the job was read, others may have asked to cancel it or fetched its outputs: never take that back. A
+         * job that has ended stays that way. */
         if (er_db_stmt(store,
                        "UPDATE job SET state=?2, reason=?3, detail=?4, exit_status=?5, host=?6, attempt=?7,"
                        " cancel_asked=max(cancel_asked, ?8), outputs_fetched=max(outputs_fetched, ?9), started_ms=?10,"

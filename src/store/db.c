@@ -1,3 +1,4 @@
+/* db.c - see db.h */
 #include "store/db.h"
 
 #include <errno.h>
@@ -6,8 +7,8 @@
 #include <unistd.h>
 #include "base/clock.h"
 
-/* "store.db.corrupt-20261121-100000": out of the way, never deleted. Returns its name (owned), or NULL when it is not
-   the file we had opened (somebody else was quicker). */
+/* Renames the damaged file to "store.db.corrupt-20261121-100000". Returns that name (owned), or NULL if the file is not
+ * the one we opened: another process was faster. */
 static char *set_aside(struct er_store *store)
 {
         struct stat st;
@@ -45,16 +46,16 @@ static int fail_corrupt(struct er_store *store, struct er_err *err)
         if (!aside) {
                 er_err_set(err, ER_STATE, "the store %s is damaged", store->path);
                 return er_err_hint(err,
-                                   "run the same command again: another errand has set the damaged file aside, or it "
-                                   "could not be renamed; look at %s",
+                                   "run the command again: another errand has set the damaged file aside, or it could "
+                                   "not be renamed; see %s",
                                    store->dir);
         }
-        er_err_set(err, ER_STATE, "the store %s is damaged; it is kept aside as %s", store->path, aside);
-        return er_err_hint(
-                err,
-                "the next start makes a fresh store; jobs that were running go on on their hosts, and their files are "
-                "there below ~/.errand/jobs. `sqlite3 %s .recover` may save what was known of them",
-                aside);
+        er_err_set(err, ER_STATE, "the store %s is damaged; it was kept aside as %s", store->path, aside);
+        return er_err_hint(err,
+                           "the next start makes a new store. Jobs that were running continue on their hosts, where "
+                           "their files are "
+                           "in ~/.errand/jobs. `sqlite3 %s .recover` may recover what was known about them",
+                           aside);
 }
 
 int er_db_fail(struct er_store *store, int rc, const char *what, struct er_err *err)
@@ -67,21 +68,20 @@ int er_db_fail(struct er_store *store, int rc, const char *what, struct er_err *
                 return fail_corrupt(store, err);
         case SQLITE_FULL:
                 er_err_set(err, ER_IO, "%s: no space left on the disk of %s", what, store->dir);
-                return er_err_hint(err,
-                                   "free some space there, or give another place with --state-dir; nothing was lost");
+                return er_err_hint(
+                        err, "free some space there, or use another directory with --state-dir; nothing was lost");
         case SQLITE_BUSY:
         case SQLITE_LOCKED:
                 er_err_set(err, ER_STATE, "%s: the store %s was busy for %d s", what, store->path,
                            ER_STORE_BUSY_MS / 1000);
-                er_err_hint(err,
-                            "another errand is stuck in the middle of a write, or the disk is very slow; try again");
+                er_err_hint(err, "another errand is stuck while writing, or the disk is very slow; try again");
                 return er_err_retry(err);
         case SQLITE_READONLY:
         case SQLITE_PERM:
         case SQLITE_AUTH:
                 er_err_set(err, ER_AUTH, "%s: the store %s cannot be written", what, store->path);
-                return er_err_hint(
-                        err, "make the directory writable, or give another place with --state-dir or ERRAND_HOME");
+                return er_err_hint(err,
+                                   "make the directory writable, or use another one with --state-dir or ERRAND_HOME");
         case SQLITE_CANTOPEN:
                 if (sys == ENOSPC || sys == EDQUOT)
                         return er_db_fail(store, SQLITE_FULL, what, err);
@@ -89,17 +89,17 @@ int er_db_fail(struct er_store *store, int rc, const char *what, struct er_err *
                         er_err_errno(err, sys, "open the store %s", store->path);
                 else
                         er_err_set(err, ER_IO, "cannot open the store %s", store->path);
-                return er_err_hint(err,
-                                   "is its directory there and writable? Another place: --state-dir or ERRAND_HOME");
+                return er_err_hint(err, "check that its directory exists and is writable, or use another one with "
+                                        "--state-dir or ERRAND_HOME");
         case SQLITE_IOERR:
                 if (sys == ENOSPC || sys == EDQUOT)
                         return er_db_fail(store, SQLITE_FULL, what, err);
-                er_err_errno(err, sys ? sys : EIO, "%s: reading or writing the store %s", what, store->path);
+                er_err_errno(err, sys ? sys : EIO, "%s: read or write the store %s", what, store->path);
                 if (err)
                         err->code = ER_IO;
                 return -1;
         default:
-                return er_err_set(err, ER_INTERNAL, "%s: the store says: %s", what,
+                return er_err_set(err, ER_INTERNAL, "%s: SQLite says: %s", what,
                                   store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(rc));
         }
 }
@@ -124,10 +124,10 @@ int er_db_stmt(struct er_store *store, const char *sql, sqlite3_stmt **ret, stru
                         return 0;
                 }
         if (store->stmt_count == ER_LEN(store->stmts))
-                return er_err_set(err, ER_INTERNAL, "the store's cache of statements is too small");
+                return er_err_set(err, ER_INTERNAL, "the store's statement cache is too small");
         rc = sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
         if (rc != SQLITE_OK)
-                return er_db_fail(store, rc, "asking the store", err);
+                return er_db_fail(store, rc, "reading the store", err);
         store->stmts[store->stmt_count++] = (struct er_db_stmt){sql, stmt};
         *ret = stmt;
         return 0;
@@ -140,7 +140,7 @@ int er_db_step(struct er_store *store, sqlite3_stmt *stmt, struct er_err *err)
 
         if (rc == SQLITE_ROW)
                 return 1;
-        result = rc == SQLITE_DONE ? 0 : er_db_fail(store, rc, "asking the store", err);
+        result = rc == SQLITE_DONE ? 0 : er_db_fail(store, rc, "reading the store", err);
         sqlite3_reset(stmt);
         return result;
 }
@@ -186,7 +186,7 @@ void er_db_rollback(struct er_store *store)
         if (!store->in_tx)
                 return;
         store->in_tx = false;
-        /* A full disk or a broken file may have rolled back by itself. */
+        /* After a full disk or an I/O error, SQLite may have rolled back by itself. */
         if (!sqlite3_get_autocommit(store->db))
                 control(store, "ROLLBACK", NULL);
 }

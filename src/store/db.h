@@ -1,5 +1,5 @@
 /*
- * db.h - inside of the store: a SQLite connection with its statements, transactions and errors. Only src/store uses it.
+ * db.h - inside the store: an SQLite connection with its statements, transactions and errors. Only src/store uses it.
  */
 #ifndef ER_STORE_DB_H
 #define ER_STORE_DB_H
@@ -8,10 +8,10 @@
 #include <sys/types.h>
 #include "store/store.h"
 
-#define ER_STORE_BUSY_MS 10000 /* how long a writer waits for the others */
+#define ER_STORE_BUSY_MS 10000 /* how long a writer waits for others */
 
 struct er_db_stmt {
-        const char *sql; /* the literal itself: found again by its address */
+        const char *sql; /* the literal itself: its address is the key */
         sqlite3_stmt *stmt;
 };
 
@@ -19,44 +19,46 @@ struct er_store {
         sqlite3 *db;
         char *dir, *path;
         char id[16];
-        dev_t dev; /* of the file that was opened: only that one may be set aside */
+        dev_t dev; /* of the file that was opened; only that one may be set aside */
         ino_t ino;
         int64_t busy_since_ms;
         uint64_t jitter;
         struct er_db_stmt stmts[64];
         size_t stmt_count;
         bool in_tx;
-        int log_pages; /* in the WAL after our last commit; 0: we wrote nothing */
+        int log_pages; /* in the WAL after our last commit; 0: we have written nothing */
 };
 
-/* Any result but OK, ROW, DONE made into an error. A corrupt file is set aside here. Returns -1. */
+/* Turns a result other than OK, ROW and DONE into an error. Sets a damaged file aside. Returns -1. */
 int er_db_fail(struct er_store *store, int rc, const char *what, struct er_err *err);
 int er_db_exec(struct er_store *store, const char *sql, struct er_err *err);
-/* A prepared statement, reset and unbound; kept for the next call with the same literal. Never nested with itself. */
+/* A prepared statement, reset and unbound. It is kept for the next call with the same literal, so it cannot be used
+ * within itself. */
 int er_db_stmt(struct er_store *store, const char *sql, sqlite3_stmt **ret, struct er_err *err);
-/* 1: a row; 0: done (and reset); -1: error (and reset). */
+/* 1: a row; 0: done; -1: error. Resets the statement unless there is a row. */
 int er_db_step(struct er_store *store, sqlite3_stmt *stmt, struct er_err *err);
 /* For statements without rows. */
 int er_db_run(struct er_store *store, sqlite3_stmt *stmt, struct er_err *err);
 
-/* A writing transaction takes the write lock at once, so that it never has to be given up in the middle. */
+/* Takes the write lock at once, so that the transaction cannot fail halfway because another process writes. */
 int er_db_begin(struct er_store *store, struct er_err *err);
 int er_db_commit(struct er_store *store, struct er_err *err);
-void er_db_rollback(struct er_store *store); /* no-op outside of one; keeps what the caller has in err */
+void er_db_rollback(struct er_store *store); /* does nothing outside a transaction; does not touch err */
 
 void er_db_bind_text(sqlite3_stmt *stmt, int index, const char *text); /* NULL: null */
 void er_db_bind_int(sqlite3_stmt *stmt, int index, int64_t value);
-void er_db_bind_u64(sqlite3_stmt *stmt, int index, uint64_t value); /* same 64 bits */
+void er_db_bind_u64(sqlite3_stmt *stmt, int index, uint64_t value); /* the same 64 bits */
 void er_db_bind_blob(sqlite3_stmt *stmt, int index, struct er_sv data);
 char *er_db_text(sqlite3_stmt *stmt, int column); /* (owned), NULL for null */
 int64_t er_db_int(sqlite3_stmt *stmt, int column);
 uint64_t er_db_u64(sqlite3_stmt *stmt, int column);
 
-/* Brings the schema to this build's version. */
+/* Brings the schema to the version of this build. */
 int er_schema_update(struct er_store *store, struct er_err *err);
 extern const int er_schema_version;
 
-/* Chooses and reserves the name of a new run; inside a transaction. *ret_number is 0 for a bare explicit name. */
+/* In a transaction: chooses and reserves the name of a new run. *ret_number is 0 if that is an explicit name as given.
+ */
 int er_store_next_name(struct er_store *store, const char *project, const char *name, char **ret_name,
                        int64_t *ret_number, struct er_err *err);
 

@@ -1,8 +1,8 @@
 /*
  * environments.c - the recipes of the environments that jobs name; see store.h and db.h.
  *
- * A recipe is here exactly as long as a job names it: it comes with the first such job and goes with the last, each in
- * one transaction with the job.
+ * A recipe is stored exactly as long as a job names it: it comes with the first such job and goes with the last, in the
+ * transaction that adds or removes that job.
  */
 #include "store/db.h"
 
@@ -10,7 +10,7 @@ static int put(struct er_store *store, const struct er_new_job *job, int64_t now
 {
         sqlite3_stmt *stmt;
 
-        /* The newest is the one to keep: the same declaration may be built differently by a newer errand. */
+        /* Keep the newest: a newer errand may build the same declaration differently. */
         if (er_db_stmt(store,
                        "INSERT INTO environment(hash, recipe, stored_ms) VALUES(?1, ?2, ?3)"
                        " ON CONFLICT(hash) DO UPDATE SET recipe = ?2, stored_ms = ?3",
@@ -22,7 +22,7 @@ static int put(struct er_store *store, const struct er_new_job *job, int64_t now
         return er_db_run(store, stmt, err);
 }
 
-/* That of another job, which somebody may have removed since our caller looked. */
+/* The recipe of another job, which may have been removed since our caller read it. */
 static int expect(struct er_store *store, struct er_sv hash, struct er_err *err)
 {
         sqlite3_stmt *stmt;
@@ -37,8 +37,8 @@ static int expect(struct er_store *store, struct er_sv hash, struct er_err *err)
         sqlite3_reset(stmt);
         if (rc == 1)
                 return 0;
-        er_err_set(err, ER_NOT_FOUND, "its environment was removed together with the job it comes from");
-        return er_err_hint(err, "errand run it from the project again");
+        er_err_set(err, ER_NOT_FOUND, "the job whose environment it uses has been removed");
+        return er_err_hint(err, "run it again from the project, with `errand run`");
 }
 
 int er_store_keep_environment(struct er_store *store, const struct er_new_job *job, int64_t now_ms, struct er_err *err)

@@ -64,7 +64,7 @@ static int not_found(struct er_store *store, const char *name, struct er_err *er
         er_auto(er_strv) names = ER_STRV_INIT;
         const char *near[1];
 
-        er_err_set(err, ER_NOT_FOUND, "no host is called %s", name);
+        er_err_set(err, ER_NOT_FOUND, "no such host: %s", name);
         if (er_store_hosts(store, &rows, &count, NULL) < 0)
                 return -1;
         for (size_t i = 0; i < count; i++) {
@@ -131,8 +131,8 @@ int er_store_remove_host(struct er_store *store, const char *name, struct er_err
         return sqlite3_changes(store->db) ? 0 : not_found(store, name, err);
 }
 
-/* The host of a probe may be one that was only named on the command line: it is then remembered as used, unless it did
-   not answer: a name with a slip in it is no host. */
+/* The host may be one that was only named on the command line. It is then remembered as used if it answered; a name
+ * with a typing error is not worth remembering. */
 int er_store_set_probe(struct er_store *store, const char *name, const char *probe, const char *error, int64_t now_ms,
                        struct er_err *err)
 {

@@ -1,3 +1,4 @@
+/* jobs.c - runs and jobs; see store.h */
 #include "store/db.h"
 
 #include <unistd.h>
@@ -26,7 +27,7 @@ void er_job_release(struct er_job *job)
         *job = (struct er_job){.spec = ER_STR_INIT};
 }
 
-/* Making */
+/* Adding */
 
 static int insert_job(struct er_store *store, const struct er_run *run, size_t index, const struct er_new_job *job,
                       struct er_err *err)
@@ -192,7 +193,7 @@ int er_store_job(struct er_store *store, int64_t id, struct er_job *ret, struct 
         return 0;
 }
 
-/* The ways a list is asked for differ in which index they should walk, so the statement is put together. */
+/* Which index is best depends on what is asked for, so the statement is put together. */
 static void list_sql(const struct er_job_filter *filter, struct er_str *sql)
 {
         bool by_run = filter->project && !filter->run_id;
@@ -233,7 +234,7 @@ int er_store_each_job(struct er_store *store, const struct er_job_filter *filter
                       struct er_err *err)
 {
         er_auto(er_str) sql = ER_STR_INIT;
-        sqlite3_stmt *stmt = NULL; /* its own statement: fn may ask the store for more */
+        sqlite3_stmt *stmt = NULL; /* a statement of its own, since fn may use the store */
         int rc;
         int result = 0;
 
@@ -340,7 +341,7 @@ static int not_found(struct er_store *store, const char *name, struct er_err *er
 
         if (er_store_job_names(store, 1000, &names, NULL) == 0 && names.len)
                 count = er_nearest(name, (const char *const *)names.items, names.len, near, ER_LEN(near));
-        er_err_set(err, ER_NOT_FOUND, "no job or run is called %s", name);
+        er_err_set(err, ER_NOT_FOUND, "no such job or run: %s", name);
         if (count == 0)
                 return er_err_hint(err, names.len ? "`errand jobs --all` lists them" : "nothing has been run yet");
         er_str_add(&hint, "did you mean ");
@@ -385,7 +386,7 @@ int er_store_resolve(struct er_store *store, const char *name, const char *proje
                 if (name)
                         return not_found(store, name, err);
                 er_err_set(err, ER_NOT_FOUND, "nothing has been run in %s yet", project_dir);
-                return er_err_hint(err, "name a job; `errand jobs --all` lists those of all projects");
+                return er_err_hint(err, "name a job; `errand jobs --all` lists the jobs of all projects");
         }
         *ret_ids = er_take(ids);
         *ret_count = count;

@@ -1,6 +1,6 @@
 /*
- * Names of runs. A job's key on its host is made from its run's name, so a name is given out once and never again, also
- * after `errand rm`: the counter remembers.
+ * names.c - the names of runs. A job's key on its host contains the name of its run, so a name is used only once, even
+ * after `errand rm`: the table `counter` remembers it.
  */
 #include "store/db.h"
 
@@ -38,7 +38,7 @@ static int look_up(struct er_store *store, const char *base, int64_t *ret_last, 
         return 0;
 }
 
-/* "mnist-12" given by hand: number 12 of mnist is then gone too. */
+/* An explicit "mnist-12" also uses up number 12 of mnist. */
 static bool split_number(const char *name, char **ret_base, int64_t *ret_number)
 {
         const char *dash = strrchr(name, '-');
@@ -80,7 +80,7 @@ int er_store_next_name(struct er_store *store, const char *project, const char *
         base = name ? name : project;
         if (look_up(store, base, &last, &taken, err) < 0)
                 return -1;
-        /* "<name>-2" reads better than "<name>-1" for the second of that name. */
+        /* The second run of a name is better called "<name>-2" than "<name>-1". */
         number = name && last == 0 ? 2 : last + 1;
         if (bump(store, base, number, false, err) < 0)
                 return -1;

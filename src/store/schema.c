@@ -1,6 +1,6 @@
 /*
- * Migrations. To add a column or a table: append an entry with the next number; never change one that was released.
- * Each runs in one transaction together with the new user_version.
+ * schema.c - migrations. To add a column or a table, append an entry with the next number. Never change one that was
+ * released. Each runs in one transaction together with the new user_version.
  */
 #include "store/db.h"
 
@@ -13,11 +13,12 @@ struct migration {
 };
 
 /*
- * job carries what a list shows (name, host, attempt) so that `errand jobs` reads one table; specs, which may be large,
- * lie in a table of their own. The partial index `job_open` is all that is read to find the jobs that matter now.
- * A run's id is never used twice, as it is also the number of its lease. Every index costs a page of the log per write,
- * and the log is read whole when the first process opens the store: so there are few. counter: base is a project or an
- * explicit name, last the highest number ever given out, taken: the bare name itself was.
+ * job: has all that a list shows (name, host, attempt), so that `errand jobs` reads one table. Specs, which may be
+ * large, have a table of their own. The partial index job_open is all that is read to find the jobs that are not
+ * finished. run: an id is never used twice, since it is also the number of the run's lease. counter: base is a project
+ * or an explicit name; last is the highest number used so far; taken means that the name itself was used, without a
+ * number. There are few indexes: each costs a page of the log per write, and the first process to open the store reads
+ * the whole log.
  */
 static const struct migration migrations[] = {
         {1,
@@ -61,7 +62,7 @@ static const struct migration migrations[] = {
          "INSERT INTO meta VALUES('id', substr(lower(hex(randomblob(3))), 1, 6));"},
         {2, "CREATE TABLE environment(hash BLOB PRIMARY KEY, recipe BLOB NOT NULL, stored_ms INTEGER NOT NULL) STRICT;"
             "ALTER TABLE spec ADD COLUMN environment BLOB;"},
-        /* Recipes used to stay for ever. The index answers whether a job still names one. */
+        /* Until version 2, recipes were never removed. The index tells whether a job still names one. */
         {3, "CREATE INDEX spec_environment ON spec(environment) WHERE environment IS NOT NULL;"
             "DELETE FROM environment WHERE hash NOT IN (SELECT environment FROM spec WHERE environment IS NOT NULL);"},
 };
@@ -108,15 +109,15 @@ int er_schema_update(struct er_store *store, struct er_err *err)
         if (version == er_schema_version)
                 return 0;
         if (version > er_schema_version) {
-                er_err_set(err, ER_STATE, "the store %s is of version %d; this errand knows up to %d", store->path,
-                           version, er_schema_version);
+                er_err_set(err, ER_STATE, "the store %s has version %d; this errand supports versions up to %d",
+                           store->path, version, er_schema_version);
                 return er_err_hint(
-                        err, "a newer errand has used it: update this one, or give another place with --state-dir");
+                        err, "a newer errand has used it: update this one, or use another directory with --state-dir");
         }
-        /* One process migrates; going over to WAL needs the file for itself. */
+        /* Only one process migrates: switching to WAL needs exclusive access to the file. */
         lock_path = er_fmt("%s/store.lock", store->dir);
         if (er_lock_file(lock_path, er_deadline_in(ER_STORE_BUSY_MS), &lock, err) < 0)
-                return er_err_wrap(err, "waiting for another errand that sets up the store");
+                return er_err_wrap(err, "waiting for another errand to set up the store");
         if (read_version(store, &version, err) < 0)
                 return -1;
         if (version > er_schema_version)

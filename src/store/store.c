@@ -1,3 +1,4 @@
+/* store.c - opening and closing; see store.h */
 #include "store/db.h"
 
 #include <errno.h>
@@ -9,8 +10,8 @@
 #include "base/clock.h"
 #include "base/path.h"
 
-/* Small and random at first: a write takes a tenth of a millisecond, so many writers at once hardly wait, and SQLite's
-   own handler, whose steps are fixed, would have them meet again and again. */
+/* Waits a short random time at first: a write takes a tenth of a millisecond. With SQLite's own handler, whose steps
+ * are fixed, many writers would collide again and again. */
 static int on_busy(void *arg, int count)
 {
         struct er_store *store = arg;
@@ -31,13 +32,13 @@ static int on_busy(void *arg, int count)
 }
 
 /*
- * When the WAL goes into the file. A checkpoint costs two fsyncs, so not while somebody waits: a maestro does it while
- * its job runs (er_store_tidy), and at the end only when much has piled up. A WAL left long costs every first opening,
- * which reads it whole: some 4 us a page.
+ * When to checkpoint the WAL. That costs two fsyncs, so not while somebody waits: a maestro does it while its job runs
+ * (er_store_tidy), and closing does it only if the log is long. But the first process to open the store reads the whole
+ * log, which takes about 4 us per page.
  */
 #define TIDY_PAGES 64
 #define CLOSE_PAGES 400
-#define COMMIT_PAGES 2000 /* in the middle of it all, at last */
+#define COMMIT_PAGES 2000 /* at this length, any commit does */
 
 static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
 {
@@ -53,8 +54,8 @@ static void checkpoint(struct er_store *store, int least_pages)
 {
         if (!store->db || store->in_tx || store->log_pages < least_pages)
                 return;
-        /* Emptied, not only copied: the next first opening cannot know what has been copied. When others are in the
-           way, one of them will do it. */
+        /* Truncate the log: who opens the store next cannot know what was copied. If other processes are in the way,
+         * one of them will do it. */
         sqlite3_busy_handler(store->db, NULL, NULL);
         sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
         sqlite3_busy_handler(store->db, on_busy, store);
@@ -72,13 +73,13 @@ static int make_file(struct er_store *store, struct er_err *err)
 
         if (er_mkdir_p(AT_FDCWD, store->dir, 0700, err) < 0) {
                 er_err_wrap(err, "making the state directory");
-                return er_err_hint(err, "give another place with --state-dir, or set ERRAND_HOME");
+                return er_err_hint(err, "use another directory with --state-dir or ERRAND_HOME");
         }
         fd = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (fd < 0) {
                 er_err_errno(err, errno, "open the store %s", store->path);
                 if (errno == EROFS || errno == EACCES)
-                        er_err_hint(err, "give another place with --state-dir, or set ERRAND_HOME");
+                        er_err_hint(err, "use another directory with --state-dir or ERRAND_HOME");
                 return -1;
         }
         return 0;
@@ -98,7 +99,7 @@ static int open_db(struct er_store *store, struct er_err *err)
                                 return er_err_errno(err, errno, "stat %s", store->path);
                 }
                 if (!S_ISREG(st.st_mode))
-                        return er_err_set(err, ER_STATE, "%s is not a file", store->path);
+                        return er_err_set(err, ER_STATE, "%s is not a regular file", store->path);
                 store->dev = st.st_dev;
                 store->ino = st.st_ino;
                 rc = sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);

@@ -1,11 +1,11 @@
 /*
- * store.h - the SQLite database under the state directory, and the only place with SQL. What errand knows of runs,
- * jobs, attempts and hosts. WAL mode, busy_timeout, numbered migrations in user_version.
+ * store.h - what errand knows of runs, jobs, attempts and hosts: an SQLite database in the state directory. Only
+ * src/store contains SQL. The database is in WAL mode; user_version counts the migrations.
  *
- * A store of a newer version is refused (ER_STATE). A corrupt one is kept aside as store.db.corrupt-<time> (said in the
- * error and hint; the next start makes a fresh one): never deleted.
+ * A store of a newer version is refused (ER_STATE). A damaged one is renamed to store.db.corrupt-<time>, never deleted;
+ * error and hint say so, and the next start makes a new one.
  *
- * A store handle belongs to one thread at a time; several processes share the file.
+ * One thread at a time uses a handle. Several processes share the file.
  */
 #ifndef ER_STORE_STORE_H
 #define ER_STORE_STORE_H
@@ -18,15 +18,16 @@
 
 struct er_store;
 
-/* Opens (and makes) <dir>/store.db. */
+/* Opens <dir>/store.db, and creates it if it does not exist. */
 int er_store_open(const char *dir, struct er_store **ret, struct er_err *err);
 void er_store_close(struct er_store *store);
-/* For a moment when nobody waits: moves what the log holds into the file, when it is worth the fsync. */
+/* To be called when nobody waits: moves the log into the database if it is long enough to be worth the fsync. */
 void er_store_tidy(struct er_store *store);
-const char *er_store_id(const struct er_store *store); /* 6 hex digits, random at birth: the owner part of job keys */
+const char *er_store_id(
+        const struct er_store *store); /* 6 hex digits, drawn when the store was created: the owner part of job keys */
 const char *er_store_dir(const struct er_store *store);
 
-/* States as the user sees them (DESIGN 3). Stored as these numbers: append only. */
+/* States as the user sees them. The numbers are stored: never change one, append. */
 enum er_job_state {
         ER_JOB_WAITING = 1,
         ER_JOB_QUEUED = 2,
@@ -61,15 +62,15 @@ struct er_job {
         enum er_job_state state;
         enum er_reason reason;
         char *detail;
-        int exit_status;    /* of `errand run` for it; -1 while it has not ended */
+        int exit_status;    /* of `errand run` for it; -1: it has not ended */
         struct er_str spec; /* er_spec_encode */
-        char *command;      /* for showing: quoted argv, at most 200 bytes */
+        char *command;      /* for people: quoted argv, at most 200 bytes */
         char *host;         /* of the latest attempt, or NULL */
         uint32_t attempt;   /* number of the latest attempt; 0: none yet */
         bool cancel_asked;
-        bool outputs_fetched; /* nothing is left to fetch */
+        bool outputs_fetched; /* nothing is left to be fetched */
         int64_t created_ms, started_ms, ended_ms;
-        int64_t news_ms; /* when we last heard from its host about it; 0: never */
+        int64_t news_ms; /* when its host last told us about it; 0: never */
 };
 #define ER_JOB_INIT {0}
 void er_job_release(struct er_job *job);
@@ -80,7 +81,7 @@ struct er_attempt {
         char *host;     /* name */
         char *boot_id;  /* of the host when it was submitted, or NULL */
         char *dir;      /* absolute, on the host, or NULL */
-        bool submitted; /* the host has it for certain; false with a row: intended, maybe there */
+        bool submitted; /* the host certainly has it; false: it is intended, and the host may have it */
         enum er_state state;
         enum er_end end;
         enum er_reason reason;
@@ -89,12 +90,13 @@ struct er_attempt {
         int64_t queued_ms, started_ms, ended_ms;
         uint64_t cpu_ms, max_rss, gpu_mem, gpu_mask;
         int gpu_util;
-        uint64_t seq;      /* last event seen */
+        uint64_t seq;      /* of the last event that we got */
         uint64_t log_size; /* when it ended */
 };
 void er_attempt_release(struct er_attempt *attempt);
 
-/* Runs and jobs. er_store_add_run allocates number and name in one transaction, with its jobs (index = position). */
+/* Runs and jobs. er_store_add_run stores the run with its number, its name and its jobs (index = position) in one
+ * transaction. */
 struct er_new_job {
         struct er_sv spec;
         const char *command;
@@ -104,45 +106,45 @@ struct er_new_job {
 int er_store_add_run(struct er_store *store, const char *project, const char *project_dir,
                      const char *name /* NULL: "<project>-<n>" */, const struct er_new_job *jobs, size_t count,
                      int64_t now_ms, struct er_run *ret, struct er_err *err);
-/* The process that added the run, and when: it is about to carry it, so nobody else adopts it while it is fresh. */
+/* The process that added the run, and when. That process is about to carry it, so nobody else adopts a fresh run. */
 int er_store_run_creator(struct er_store *store, int64_t id, pid_t *ret_pid, int64_t *ret_created_ms,
                          struct er_err *err);
 int er_store_job(struct er_store *store, int64_t id, struct er_job *ret, struct er_err *err);
 
-/* What a list shows. Called with a borrowed job for each, newest first; -1 stops. */
+/* Calls fn with each job (borrowed), newest first; -1 from fn stops. */
 typedef int (*er_job_fn)(void *arg, const struct er_job *job, struct er_err *err);
 struct er_job_filter {
         int64_t run_id;         /* 0: any */
         const char *project;    /* project_dir; NULL: any */
-        bool active_only;       /* not ended, or with outputs still to fetch */
-        int64_t ended_since_ms; /* 0: no matter; else active or ended since */
+        bool active_only;       /* not ended, or with outputs to fetch */
+        int64_t ended_since_ms; /* 0: any; else active, or ended since then */
         size_t limit;           /* 0: all */
-        bool without_spec;      /* lists need no spec: faster */
+        bool without_spec;      /* faster; lists do not need it */
 };
 int er_store_each_job(struct er_store *store, const struct er_job_filter *filter, er_job_fn fn, void *arg,
                       struct er_err *err);
 
-/* A name a user typed: "mnist-12.0", "mnist-12" (its jobs), NULL: the latest run of project_dir. Ids of the jobs, in
-   order. ER_NOT_FOUND names it, with the nearest right ones in the hint. */
+/* The ids of the jobs that a name stands for, in order: "mnist-12.0", or "mnist-12" for all jobs of that run; NULL is
+ * the latest run of project_dir. ER_NOT_FOUND quotes the name, and the hint has the nearest existing ones. */
 int er_store_resolve(struct er_store *store, const char *name, const char *project_dir, int64_t **ret_ids,
                      size_t *ret_count, struct er_err *err);
-/* All names, for completion and nearest: newest first, at most max. */
+/* The names of all jobs and runs, newest first, at most max: for completion and hints. */
 int er_store_job_names(struct er_store *store, size_t max, struct er_strv *ret, struct er_err *err);
 
-/* Runs with something left to do (jobs that have not ended, outputs to fetch), oldest first. */
+/* Runs that are not finished (jobs that have not ended, outputs to fetch), oldest first. */
 int er_store_open_runs(struct er_store *store, int64_t **ret_ids, size_t *ret_count, struct er_err *err);
 
 /* Attempts */
 int er_store_add_attempt(struct er_store *store, int64_t job_id, uint32_t number, const char *host, int64_t now_ms,
                          int64_t *ret_id, struct er_err *err);
-/* All attempts of a job, in order (owned array, er_attempt_release each). */
+/* All attempts of a job, in order (owned array; er_attempt_release each). */
 int er_store_attempts(struct er_store *store, int64_t job_id, struct er_attempt **ret, size_t *ret_count,
                       struct er_err *err);
-/* Writes back every field of the attempt but id, job_id, number; and the job's, in one transaction (either may be
- * NULL). */
+/* Stores the job and all of the attempt but id, job_id and number, in one transaction. Either may be NULL. What has
+ * ended stays so, and neither a wish to cancel nor "outputs fetched" is taken back. */
 int er_store_update(struct er_store *store, const struct er_job *job, const struct er_attempt *attempt,
                     struct er_err *err);
-/* Jobs that have not ended and that the user wants to end; ids in order. */
+/* Jobs that the user wants to cancel and that have not ended, in order. */
 int er_store_cancels(struct er_store *store, int64_t **ret_ids, size_t *ret_count, struct er_err *err);
 int er_store_ask_cancel(struct er_store *store, int64_t job_id, struct er_err *err);
 int er_store_set_tree(struct er_store *store, int64_t job_id, struct er_sv spec, struct er_err *err);
@@ -152,15 +154,15 @@ int er_store_environment(struct er_store *store, struct er_sv hash, struct er_st
 /* Forgets a job that has ended (else ER_STATE). Its run goes with its last job, and so does the recipe of its
  * environment. */
 int er_store_remove_job(struct er_store *store, int64_t job_id, struct er_err *err);
-/* A counter that changes with every write of another connection: cheap check for --watch (PRAGMA data_version). */
+/* Changes with every write through another handle; cheap to ask for (PRAGMA data_version). */
 int64_t er_store_version(struct er_store *store);
 
 /* Hosts */
 struct er_host_row {
         char *name, *target, *identity, *jump, *root;
         int port;
-        bool added;  /* by `hosts add`; else merely used */
-        char *probe; /* er_probe_to_json of the last probe, or NULL */
+        bool added;  /* by `errand hosts add`; else it was only used */
+        char *probe; /* er_probe_to_json() of the last probe that worked, or NULL */
         int64_t probed_ms;
         char *error; /* why the last probe failed, or NULL */
         int64_t used_ms;
@@ -170,7 +172,7 @@ int er_store_hosts(struct er_store *store, struct er_host_row **ret, size_t *ret
 int er_store_host(struct er_store *store, const char *name, struct er_host_row *ret,
                   struct er_err *err); /* ER_NOT_FOUND */
 int er_store_put_host(struct er_store *store, const struct er_host_row *row,
-                      struct er_err *err); /* insert or replace by name */
+                      struct er_err *err); /* adds it, or replaces the one of that name */
 int er_store_remove_host(struct er_store *store, const char *name, struct er_err *err);
 int er_store_set_probe(struct er_store *store, const char *name, const char *probe, const char *error, int64_t now_ms,
                        struct er_err *err);

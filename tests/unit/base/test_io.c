@@ -34,7 +34,7 @@ static void test_write_and_read(void **state)
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(st.st_mode & 0777, 0600);
         assert_int_equal(er_file_read(AT_FDCWD, path, 6, &text, &err), -1);
-        unit_assert_err(&err, ER_CONFIG, "larger than the 6 bytes");
+        unit_assert_err(&err, ER_CONFIG, "larger than 6 bytes");
         assert_int_equal(text.len, 7); /* untouched by a failure */
         assert_int_equal(er_file_write(AT_FDCWD, path, "", 0, 0600, false, &err), 0);
         assert_int_equal(er_file_read(AT_FDCWD, path, 0, &text, &err), 0);

@@ -75,9 +75,9 @@ static void test_refused(void **state)
                 const char *text, *message;
         } cases[] = {
                 {"a: &x 1\nb: *x\n", "errand.yaml:2:5: aliases"},
-                {"a: 1\nb: 2\na: 3\n", "errand.yaml:3:1: the key \"a\" is there twice"},
-                {"x: {a: 1, \"a\": 2}\n", "is there twice"},
-                {"a: 1\n---\nb: 2\n", "a second document"},
+                {"a: 1\nb: 2\na: 3\n", "errand.yaml:3:1: duplicate key \"a\""},
+                {"x: {a: 1, \"a\": 2}\n", "duplicate key"},
+                {"a: 1\n---\nb: 2\n", "only one document"},
                 {"a: !!int 3\n", "tags"},
                 {"a: !mine {b: 1}\n", "tags"},
                 {"? [a, b]\n: 1\n", "a key must be"},

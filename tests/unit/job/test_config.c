@@ -88,15 +88,15 @@ static void test_refusals(void **state)
                 const char *yaml, *message, *hint;
         } cases[] = {
                 {"memry: 4G\n", "errand.yaml:1:1: unknown key \"memry\"", "memory"},
-                {"cpus: 2\nzzzzzz: 1\n", "errand.yaml:2:1: unknown key", "the keys are"},
+                {"cpus: 2\nzzzzzz: 1\n", "errand.yaml:2:1: unknown key", "valid keys are"},
                 {"cpus: many\n", "errand.yaml:1:7: cpus: ", NULL},
                 {"cpus: -1\n", "cpus: ", NULL},
                 {"memory: 4 Q\n", "errand.yaml:1:9: memory: ", NULL},
                 {"time_limit: soon\n", "errand.yaml:1:13: time_limit: ", NULL},
                 {"sync: maybe\n", "sync must be true or false", NULL},
                 {"name: [a, b]\n", "name must be a single value", NULL},
-                {"outputs: {a: b}\n", "outputs must be a text or a list", NULL},
-                {"env: {A-B: 1}\n", "\"A-B\" is no name", NULL},
+                {"outputs: {a: b}\n", "outputs must be a single value or a list", NULL},
+                {"env: {A-B: 1}\n", "\"A-B\" is not a valid name", NULL},
                 {"env: 1\n", "env must be a map", NULL},
                 {"command: []\n", "command is empty", NULL},
                 {"command: \"a\\0b\"\n", "NUL", NULL},
