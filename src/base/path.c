@@ -1,4 +1,4 @@
-/* path.c - see path.h. Removing and measuring trees is in tree.c. */
+/* path.c - see path.h. Removing and measuring trees is in rmtree.c. */
 #include "base/path.h"
 
 #include <errno.h>

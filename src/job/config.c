@@ -1,4 +1,4 @@
-/* config.c - reads errand.yaml and applies options to it. spec.c makes a spec of the result. See config.h */
+/* config.c - reads errand.yaml and applies options to it. config_spec.c makes a spec of the result. See config.h */
 #include "job/config.h"
 
 #include <fcntl.h>

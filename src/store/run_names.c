@@ -1,6 +1,6 @@
 /*
- * names.c - the names of runs. A job's key on its host contains the name of its run, so a name is used only once, even
- * after `errand rm`: the table `counter` remembers it.
+ * run_names.c - the names of runs. A job's key on its host contains the name of its run, so a name is used only once,
+ * even after `errand rm`: the table `counter` remembers it.
  */
 #include "store/db.h"
 

@@ -1,4 +1,4 @@
-/* spec.c - makes a checked spec of a configuration; see config.h */
+/* config_spec.c - makes a checked spec of a configuration; see config.h */
 #include "job/config.h"
 
 #include <limits.h>

@@ -1,4 +1,5 @@
-/* tree.c - removes and measures directory trees that others filled: of any depth and any mode, never through a symlink.
+/* rmtree.c - removes and measures directory trees that others filled: of any depth and any mode, never through a
+ * symlink.
  */
 #include <dirent.h>
 #include <errno.h>
