@@ -1,7 +1,7 @@
 /*
  * agent_sanitizers.c - what the sanitizers of a sanitized agent do. Compiled in, since sshd passes no environment on;
- * where there is one, it comes on top. scripts/run-tests makes the directory ER_REPORTS and reads what is in it. Leaks are
- * the unit tests' matter: a process that is killed has not freed what it held.
+ * where there is one, it comes on top. scripts/run-tests makes the directory ER_REPORTS and reads what is in it. Leaks
+ * are the unit tests' matter: a process that is killed has not freed what it held.
  */
 #include "er_config.h"
 

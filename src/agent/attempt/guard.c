@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include "agent/attempt/container.h"
 #include "agent/attempt/supervise.h"
-#include "agent/attempt/work.h"
+#include "agent/attempt/work_files.h"
 #include "agent/ptree.h"
 #include "base/io.h"
 
@@ -69,7 +69,7 @@ static _Noreturn void guard(struct er_charge *charge, pid_t supervisor)
         er_close(&charge->lock_fd);
         prctl(PR_SET_NAME, "errand-spare");
         signal(SIGTERM, SIG_DFL);
-        er_work_make_spare(charge->agent, &charge->dir);
+        er_work_files_spare(charge->agent, &charge->dir);
         _exit(0);
 }
 

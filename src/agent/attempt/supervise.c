@@ -16,7 +16,7 @@
 #include "agent/attempt/container.h"
 #include "agent/attempt/job.h"
 #include "agent/attempt/usage.h"
-#include "agent/attempt/work.h"
+#include "agent/attempt/work_files.h"
 #include "agent/environment/build_wait.h"
 #include "agent/glob_walk.h"
 #include "agent/outside.h"
@@ -556,7 +556,7 @@ static void start(struct super *s)
         int fds[2], exit_code;
 
         er_capture_open(&s->capture, s->charge->dir.fd);
-        if (er_work_make(s->charge->agent, &s->charge->dir, &s->charge->info.spec, still_wanted, s, &err) < 0)
+        if (er_work_files_make(s->charge->agent, &s->charge->dir, &s->charge->info.spec, still_wanted, s, &err) < 0)
                 finish_early(s, ER_REASON_FILES, -1, &err);
         malloc_trim(0);
         if (er_capture_pipes(&s->capture, fds) < 0) {

@@ -1,5 +1,5 @@
-/* work.c - see work.h */
-#include "agent/attempt/work.h"
+/* work_files.c - see work_files.h */
+#include "agent/attempt/work_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,8 +9,8 @@
 #include "agent/snapshot/worktree.h"
 #include "base/path.h"
 
-int er_work_make(const struct er_agent *agent, const struct er_adir *dir, const struct er_spec *spec,
-                 bool (*busy)(void *arg), void *arg, struct er_err *err)
+int er_work_files_make(const struct er_agent *agent, const struct er_adir *dir, const struct er_spec *spec,
+                       bool (*busy)(void *arg), void *arg, struct er_err *err)
 {
         er_autoclose int root = -1;
 
@@ -28,7 +28,7 @@ int er_work_make(const struct er_agent *agent, const struct er_adir *dir, const 
         return 0;
 }
 
-void er_work_make_spare(const struct er_agent *agent, const struct er_adir *dir)
+void er_work_files_spare(const struct er_agent *agent, const struct er_adir *dir)
 {
         er_auto(er_ainfo) info = ER_AINFO_INIT;
         er_autoclose int root = -1;
