@@ -255,7 +255,7 @@ def test_supervisor_told_to_end(agent, world):
     agent.until(id_, "RUNNING")
     os.kill(world.pair("a.0.x")[1], signal.SIGTERM)
     event, _ = agent.finish(id_)
-    assert reason(event) == (END["LOST"], REASON["KILLED"]) and "shuts down" in event["DETAIL"]
+    assert reason(event) == (END["LOST"], REASON["KILLED"]) and "shutting down" in event["DETAIL"]
 
 
 def test_usage(agent):

@@ -124,7 +124,7 @@ def test_the_same_name_for_another_job(agent, world):
     assert agent.submit("a.0.x", "echo first")["PATH"] == os.fsencode(world.dir("a.0.x"))
     with pytest.raises(AgentError) as caught:
         agent.submit("a.0.x", "echo second")
-    assert caught.value.code == CODE["EXISTS"] and "another job" in str(caught.value)
+    assert caught.value.code == CODE["EXISTS"] and "different job" in str(caught.value)
     assert agent.finish(agent.watch("a.0.x"))[1] == b"first\n"
 
 

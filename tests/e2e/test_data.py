@@ -216,7 +216,7 @@ def test_two_at_once_wait_for_each_other(errand, host, web):
     first, _, gate = half_done(errand, host, web)
     second = errand.start("data", f"{web.url}/big.bin", "--on", host.name)
     until(lambda: len(host.find("errand-agent")) >= 4, 20, "the second to wait")
-    assert "brought at the moment" in errand("data", "--rm", "big.bin", "--on", host.name).ok(212).said
+    assert "transferred at the moment" in errand("data", "--rm", "big.bin", "--on", host.name).ok(212).said
     gate.set()
     first.wait().ok()
     second.wait().ok()
@@ -330,7 +330,7 @@ def test_archives(errand, host, web, tmp_path):
     errand("data", f"{web.url}/set.tar.gz", f"{web.url}/z.zip", "--unpack", "--on", host.name).ok()
     there = data_dir(host)
     assert (there / "set" / "a.txt").read_text() == "a\n" and (there / "z" / "b.txt").read_text() == "b\n"
-    assert "no archive" in errand("data", f"{web.url}/z.zip", "--to", "z.bin", "--unpack", "--on", host.name).ok(201).said
+    assert "not an archive" in errand("data", f"{web.url}/z.zip", "--to", "z.bin", "--unpack", "--on", host.name).ok(201).said
     web.put("/bad.tar", b"no tar at all" * 1000)
     assert "unpacking bad.tar" in errand("data", f"{web.url}/bad.tar", "--unpack", "--on", host.name).ok(211).said
 
