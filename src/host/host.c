@@ -53,6 +53,16 @@ static bool is_clean(const char *text)
         return true;
 }
 
+/* A user's name may hold a backslash, as those of a Windows domain do (DOMAIN\user); ssh takes it anywhere but last. */
+static bool is_clean_user(const char *user)
+{
+        er_autofree char *rest = er_strdup(user);
+
+        for (char *p = rest; (p = strchr(p, '\\')) != NULL && p[1];)
+                *p = '_';
+        return is_clean(rest);
+}
+
 static int bad_name(struct er_err *err, const char *text, const char *why)
 {
         er_auto(er_str) shown = ER_STR_INIT;
@@ -106,7 +116,7 @@ int er_host_parse(const char *text, struct er_host *ret, struct er_err *err)
                 return bad_name(err, text, text[0] ? "a part of it is empty" : "it is empty");
         if (text[0] == '-' || name[0] == '-')
                 return bad_name(err, text, "it begins with a dash");
-        if (!is_clean(name) || (user && !is_clean(user)) || strchr(name, '/'))
+        if (!is_clean(name) || (user && !is_clean_user(user)) || strchr(name, '/'))
                 return bad_name(err, text, "it holds characters that no host has");
         *ret = (struct er_host){.kind = ER_HOST_SSH, .name = er_strdup(text), .port = port};
         ret->target = user ? er_fmt("%s@%s", user, name) : er_take(name);

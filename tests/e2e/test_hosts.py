@@ -267,3 +267,13 @@ def test_a_machine_with_several_names_is_shown_once(errand, make_host):
     for shown in (errand("hosts").ok().text, errand("hosts", "--cached").ok().text):
         line, = [line for line in shown.splitlines() if "gpu-box" in line]
         assert "one" in line and one.target in line
+
+
+def test_a_login_shell_that_goes_elsewhere(errand, host):
+    """`cd /usr` in a .bashrc: errand's files are below the home all the same, and nothing is sought where others may write."""
+    (host.home / ".bashrc").write_text("cd /usr\n")
+    (host.home / ".profile").write_text("cd /usr\n")
+    assert errand("ssh", host.name, "pwd").ok().text == "/usr\n"  # else this test shows nothing
+    errand("run", "--on", host.name, "--", "true").ok()
+    errand("run", "--on", host.name, "--", "true").ok()
+    assert (host.home / ".errand" / "bin").is_dir() and host.sh("ls -A /usr/.errand 2>/dev/null", check=False) == ""

@@ -21,7 +21,7 @@
 #endif
 
 /*
- * Runs as  sh -c SCRIPT errand-install ROOT BUILD  in the login directory. It says what machine this is, then reads a
+ * Runs as  sh -c SCRIPT errand-install ROOT BUILD  in the home directory. It says what machine this is, then reads a
  * line with the size and that many bytes to the end. One line, without single quotes, "!" or a backslash before a
  * quote, because it passes through whatever login shell the user has (csh and fish quote in their own ways).
  *
@@ -42,7 +42,7 @@ static char *install_command(const struct er_host *host)
 {
         er_auto(er_str) command = ER_STR_INIT;
 
-        er_str_add(&command, "sh -c ");
+        er_str_add(&command, "cd; sh -c "); /* home, as in agent_program.c */
         er_quote_sh(&command, script);
         er_str_add(&command, " errand-install ");
         er_quote_sh(&command, er_agent_remote_root(host));

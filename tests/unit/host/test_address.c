@@ -31,6 +31,7 @@ static void test_parse(void **state)
         check("::1", "::1", 0);
         check("local.example.org", "local.example.org", 0);
         check("me@mail@host:3", "me@mail@host", 3);
+        check("CORP\\me@host:22", "CORP\\me@host", 22);
         assert_int_equal(er_host_parse("local", &local, NULL), 0);
         assert_int_equal(local.kind, ER_HOST_LOCAL);
         assert_null(local.target);
@@ -53,6 +54,7 @@ static void test_refused(void **state)
                 "$(id)",      "a/b",
                 "h|x",        "h'x",
                 "h\\x",       "me@[::1]:",
+                "me\\@host",  "a\\b;c@host",
                 ":22",        "h\x7f",
                 "--",
         };
