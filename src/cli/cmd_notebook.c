@@ -104,7 +104,7 @@ static int make_request(const struct er_cli *cli, const struct notebook_opts *op
         over.memory = opts->memory;
         over.time_limit_ms = opts->time_limit_ms;
         over.environment = opts->environment ? er_strdup(opts->environment) : NULL;
-        er_strv_add(&over.pip_more, opts->classic ? "notebook" : "jupyterlab");
+        er_strv_add(&over.software_options.also, opts->classic ? "notebook" : "jupyterlab");
         er_config_overlay(&config, &over);
         if (!er_strv_has(&config.secrets, TOKEN))
                 er_strv_add(&config.secrets, TOKEN);

@@ -107,8 +107,6 @@ static void take_options(const struct run_opts *opts, char **args, int count, st
 static int take_software(const struct run_opts *opts, struct er_config *config, struct er_err *err)
 {
         struct er_declaration *software = &config->software_options;
-        static const char *const words[] = {
-                [ER_FETCH_AUTO] = "auto", [ER_FETCH_HOST] = "host", [ER_FETCH_HERE] = "here"};
 
         er_strv_addall(&software->pip, opts->pip.items, opts->pip.len);
         er_strv_addall(&software->apt, opts->apt.items, opts->apt.len);
@@ -119,9 +117,7 @@ static int take_software(const struct run_opts *opts, struct er_config *config, 
         software->container = opts->container ? er_strdup(opts->container) : NULL;
         software->python = opts->python ? er_strdup(opts->python) : NULL;
         config->environment = opts->environment ? er_strdup(opts->environment) : NULL;
-        for (size_t i = ER_FETCH_AUTO; opts->fetch && i < ER_LEN(words); i++)
-                if (er_streq(words[i], opts->fetch))
-                        software->fetch = (enum er_env_fetch)i;
+        software->fetch = opts->fetch ? er_fetch_of(opts->fetch) : ER_FETCH_UNSAID;
         if (opts->fetch && software->fetch == ER_FETCH_UNSAID) {
                 er_err_set(err, ER_USAGE, "--fetch: \"%s\" is not a way to fetch packages", opts->fetch);
                 return er_err_hint(err, "use auto, host or here");

@@ -380,8 +380,6 @@ static bool has_data(const struct er_wants *wants, const char *name)
 
 static int assemble(struct assembly *a, struct er_err *err)
 {
-        static const char *const fetch_names[] = {
-                [ER_FETCH_AUTO] = "auto", [ER_FETCH_HOST] = "host", [ER_FETCH_HERE] = "here"};
         const struct er_wants *wants = a->wants;
         const struct er_declaration *said = wants->said;
         const struct er_requirements *pip = &wants->pip;
@@ -427,7 +425,7 @@ static int assemble(struct assembly *a, struct er_err *err)
                 set(a, "found", "yes");
         }
         /* Not declared: it is another way to the same content. */
-        set(a, "fetch", said->fetch == ER_FETCH_UNSAID ? NULL : fetch_names[said->fetch]);
+        set(a, "fetch", er_fetch_name(said->fetch));
         if (er_strv_has(&parts, "pip") && add_pip_files(a, err) < 0)
                 return -1;
         if (add_files(a, &wants->data, err) < 0)

@@ -1,23 +1,24 @@
-/* declaration.c - what is said about an environment, in errand.yaml or by options; see declaration.h */
+/* declaration.c - what errand.yaml and options say about software; see declaration.h */
 #include "environment/declaration.h"
 
 #include <strings.h>
 #include "base/parse.h"
 
-void er_declaration_release(struct er_declaration *environment)
+void er_declaration_release(struct er_declaration *declaration)
 {
-        struct er_strv *lists[] = {&environment->apt,        &environment->conda,           &environment->channels,
-                                   &environment->pip,        &environment->julia,           &environment->setup,
-                                   &environment->find_links, &environment->extra_index_urls};
+        struct er_strv *lists[] = {
+                &declaration->apt,   &declaration->conda, &declaration->channels,   &declaration->pip,
+                &declaration->julia, &declaration->setup, &declaration->find_links, &declaration->extra_index_urls,
+                &declaration->also};
 
         for (size_t i = 0; i < ER_LEN(lists); i++)
                 er_strv_release(lists[i]);
-        free(environment->name);
-        free(environment->index_url);
-        free(environment->python);
-        free(environment->torch_backend);
-        free(environment->container);
-        *environment = (struct er_declaration)ER_DECLARATION_INIT;
+        free(declaration->name);
+        free(declaration->index_url);
+        free(declaration->python);
+        free(declaration->torch_backend);
+        free(declaration->container);
+        *declaration = (struct er_declaration)ER_DECLARATION_INIT;
 }
 
 /* How a single text becomes the items of a list. */
@@ -126,18 +127,32 @@ static const char *const fetch_names[] = {
         [ER_FETCH_HERE] = "here",
 };
 
+const char *er_fetch_name(enum er_fetch fetch)
+{
+        return fetch_names[fetch];
+}
+
+enum er_fetch er_fetch_of(const char *name)
+{
+        for (size_t i = ER_FETCH_AUTO; i < ER_LEN(fetch_names); i++)
+                if (strcasecmp(name, fetch_names[i]) == 0)
+                        return (enum er_fetch)i;
+        return ER_FETCH_UNSAID;
+}
+
 static int read_fetch(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key, void *member,
                       struct er_err *err)
 {
         er_autofree char *text = NULL;
+        enum er_fetch fetch;
 
         if (read_text(yaml, node, key, &text, err) < 0 || !text)
                 return -1;
-        for (size_t i = ER_FETCH_AUTO; i < ER_LEN(fetch_names); i++)
-                if (strcasecmp(text, fetch_names[i]) == 0) {
-                        *(enum er_env_fetch *)member = (enum er_env_fetch)i;
-                        return 0;
-                }
+        fetch = er_fetch_of(text);
+        if (fetch != ER_FETCH_UNSAID) {
+                *(enum er_fetch *)member = fetch;
+                return 0;
+        }
         er_yaml_err(yaml, node, err, "fetch: \"%s\" is not known", text);
         return er_err_hint(err, "auto, host (the host downloads) or here (downloaded on this machine and sent)");
 }
@@ -190,7 +205,7 @@ static int unknown_key(const struct er_yaml *yaml, const struct er_yaml_node *no
         return er_err_hint(err, "the keys are %s", all.buf);
 }
 
-int er_declaration_take(struct er_declaration *environment, const struct er_yaml *yaml, const char *key_name,
+int er_declaration_take(struct er_declaration *declaration, const struct er_yaml *yaml, const char *key_name,
                         const struct er_yaml_node *key_node, const struct er_yaml_node *value, struct er_err *err)
 {
         const struct key *key = find_key(key_name);
@@ -199,7 +214,7 @@ int er_declaration_take(struct er_declaration *environment, const struct er_yaml
                 return unknown_key(yaml, key_node, key_name, err);
         if (er_yaml_type(value) == ER_YAML_NULL)
                 return 0; /* "pip:" with nothing after it says nothing */
-        return key->read(yaml, value, key, (char *)environment + key->offset, err);
+        return key->read(yaml, value, key, (char *)declaration + key->offset, err);
 }
 
 static void over_list(struct er_strv *list, const struct er_strv *over)
@@ -218,10 +233,10 @@ static void over_text(char **text, const char *over)
         *text = er_strdup(over);
 }
 
-void er_declaration_overlay(struct er_declaration *environment, const struct er_declaration *over)
+void er_declaration_overlay(struct er_declaration *declaration, const struct er_declaration *over)
 {
         for (size_t i = 0; i < ER_LEN(keys); i++) {
-                void *mine = (char *)environment + keys[i].offset;
+                void *mine = (char *)declaration + keys[i].offset;
                 const void *theirs = (const char *)over + keys[i].offset;
 
                 if (keys[i].read == read_list)
@@ -229,14 +244,15 @@ void er_declaration_overlay(struct er_declaration *environment, const struct er_
                 else if (keys[i].read == read_text)
                         over_text(mine, *(char *const *)theirs);
         }
-        over_text(&environment->name, over->name);
+        over_list(&declaration->also, &over->also);
+        over_text(&declaration->name, over->name);
         if (over->fetch != ER_FETCH_UNSAID)
-                environment->fetch = over->fetch;
+                declaration->fetch = over->fetch;
 }
 
 /* Where packages come from is not yet a package. */
-bool er_declaration_is_empty(const struct er_declaration *environment)
+bool er_declaration_is_empty(const struct er_declaration *declaration)
 {
-        return !environment->apt.len && !environment->conda.len && !environment->pip.len && !environment->julia.len &&
-               !environment->setup.len && !environment->container;
+        return !declaration->apt.len && !declaration->conda.len && !declaration->pip.len && !declaration->julia.len &&
+               !declaration->setup.len && !declaration->container;
 }

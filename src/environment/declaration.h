@@ -19,33 +19,37 @@
 #include "proto/recipe.h"
 
 /* Where the packages come from when the host builds. */
-enum er_env_fetch {
+enum er_fetch {
         ER_FETCH_UNSAID = 0,
         ER_FETCH_AUTO, /* the host; from here when it has no way to the index */
         ER_FETCH_HOST,
         ER_FETCH_HERE, /* wheels for the host's platform are downloaded here and sent */
 };
+const char *er_fetch_name(enum er_fetch fetch); /* "auto", "host", "here"; NULL: unsaid */
+/* ER_FETCH_UNSAID for another word. */
+enum er_fetch er_fetch_of(const char *name);
 
 /* What was said; unset members are empty or NULL. Items of a list may be names of files (see above). */
 struct er_declaration {
         char *name;                                             /* of `environments:`; NULL: the project's own */
         struct er_strv apt, conda, channels, pip, julia, setup; /* setup: shell lines */
         struct er_strv extra_index_urls, find_links;
+        struct er_strv also; /* packages for pip that a command of errand's needs beside what is said; no key */
         char *index_url, *python, *torch_backend, *container;
-        enum er_env_fetch fetch;
+        enum er_fetch fetch;
 };
 #define ER_DECLARATION_INIT {0}
-void er_declaration_release(struct er_declaration *environment);
+void er_declaration_release(struct er_declaration *declaration);
 
 /* True when `key` is one of the keys above; then its value is taken. Errors name file:line:column. */
 bool er_declaration_is_key(const char *key);
-int er_declaration_take(struct er_declaration *environment, const struct er_yaml *yaml, const char *key,
+int er_declaration_take(struct er_declaration *declaration, const struct er_yaml *yaml, const char *key,
                         const struct er_yaml_node *key_node, const struct er_yaml_node *value, struct er_err *err);
-/* What `over` says replaces what `environment` says, manager by manager. */
-void er_declaration_overlay(struct er_declaration *environment, const struct er_declaration *over);
+/* What `over` says replaces what `declaration` says, manager by manager. */
+void er_declaration_overlay(struct er_declaration *declaration, const struct er_declaration *over);
 
 /* No package of any kind is declared. */
-bool er_declaration_is_empty(const struct er_declaration *environment);
+bool er_declaration_is_empty(const struct er_declaration *declaration);
 
 struct er_declaration_context {
         const char *project_dir;       /* names of files are relative to it */
@@ -54,8 +58,11 @@ struct er_declaration_context {
         bool shell;                    /* argv is one shell line */
 };
 /* Reads what the declaration names and makes the recipe. 1: made; 0: nothing is needed (no software, or only what
-   Python itself has); -1: ER_CONFIG or ER_IO with the file, the line and what to try. */
-int er_declaration_resolve(const struct er_declaration *environment, const struct er_declaration_context *context,
+   Python itself has); -1: ER_CONFIG or ER_IO with the file, the line and what to try.
+   What is in `also` is added where nothing else declares it, but for an image, which brings its own packages; `pip:
+   auto` then means every file of the project, not those of the command, and is what a declaration without packages
+   means. */
+int er_declaration_resolve(const struct er_declaration *declaration, const struct er_declaration_context *context,
                            struct er_recipe *ret, struct er_err *err);
 
 #endif

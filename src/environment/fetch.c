@@ -272,20 +272,20 @@ static int fetch(struct fetching *f, const char *platform, struct er_err *err)
         return 0;
 }
 
-enum er_fetching er_recipe_fetching(const struct er_recipe *recipe)
+enum er_fetch er_recipe_fetch(const struct er_recipe *recipe)
 {
         const struct er_recipe_file *settings = file_of(recipe, "settings");
         struct er_sv rest = settings ? er_svn(settings->data.buf, settings->data.len) : ER_SV(""), line;
 
         if (!file_of(recipe, "requirements.txt"))
-                return ER_FETCHING_HOST;
+                return ER_FETCH_HOST;
         while (rest.len && er_sv_cut(&rest, '\n', &line)) {
                 if (er_sv_eq(line, ER_SV("fetch=here")))
-                        return ER_FETCHING_HERE;
+                        return ER_FETCH_HERE;
                 if (er_sv_eq(line, ER_SV("fetch=host")))
-                        return ER_FETCHING_HOST;
+                        return ER_FETCH_HOST;
         }
-        return ER_FETCHING_AUTO;
+        return ER_FETCH_AUTO;
 }
 
 int er_fetch_turn(const struct er_recipe *recipe, struct er_cancel *cancel, int *ret_fd, bool *ret_waited,

@@ -7,11 +7,11 @@
 #define ER_ENVIRONMENT_FETCH_H
 
 #include "base/cancel.h"
+#include "environment/declaration.h"
 #include "proto/recipe.h"
 
-/* Who downloads, as the recipe's settings say. */
-enum er_fetching { ER_FETCHING_AUTO, ER_FETCHING_HOST, ER_FETCHING_HERE };
-enum er_fetching er_recipe_fetching(const struct er_recipe *recipe); /* a recipe without Python packages: HOST */
+/* Who downloads, as the recipe's settings say; of a recipe without Python packages the host. */
+enum er_fetch er_recipe_fetch(const struct er_recipe *recipe);
 
 typedef void (*er_fetch_progress)(void *arg, const char *text);
 /* One at a time fetches and sends for a recipe: what is fetched lies in one place. *ret_fd holds the turn until it is

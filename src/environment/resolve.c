@@ -402,7 +402,7 @@ static bool is_python_wish(const char *text)
 }
 
 /* Where packages come from: said here, after what files said, which they replace or add to. */
-static int take_places(struct resolving *r, struct er_err *err)
+static int take_sources(struct resolving *r, struct er_err *err)
 {
         struct er_requirements *pip = &r->wants.pip;
         struct er_req_origin origin = origin_of(r, "find_links");
@@ -451,7 +451,7 @@ static int resolve(struct resolving *r, struct er_err *err)
         if (!said->pip.len && !said->conda.len && !said->container && !said->setup.len && !said->julia.len &&
             (take_auto(r, false, err) < 0 || take_julia_auto(r, err) < 0))
                 return -1;
-        return take_places(r, err);
+        return take_sources(r, err);
 }
 
 /* What is wrong is said with the words that were declared; not with what is secret in them. */
@@ -466,10 +466,10 @@ static void mask(char **text)
         *text = er_str_detach(&out);
 }
 
-int er_declaration_resolve(const struct er_declaration *environment, const struct er_declaration_context *context,
-                           struct er_recipe *ret, struct er_err *err)
+static int make_recipe(const struct er_declaration *declaration, const struct er_declaration_context *context,
+                       struct er_recipe *ret, struct er_err *err)
 {
-        struct resolving r = {.said = environment, .context = context, .wants = {.said = environment}};
+        struct resolving r = {.said = declaration, .context = context, .wants = {.said = declaration}};
         int result = resolve(&r, err);
 
         if (result == 0)
@@ -485,4 +485,56 @@ int er_declaration_resolve(const struct er_declaration *environment, const struc
         er_strv_release(&r.wants.julia);
         er_strv_release(&r.wants.data);
         return result;
+}
+
+static bool is_declared(const struct er_recipe *recipe, const char *package)
+{
+        struct er_sv rest = er_sv(recipe->declaration), line;
+        size_t len = strlen(package);
+
+        while (er_sv_cut(&rest, '\n', &line)) {
+                const char *space = memchr(line.ptr, ' ', line.len);
+                size_t left = space ? line.len - (size_t)(space + 1 - line.ptr) : 0;
+
+                if (space && left >= len && strncmp(space + 1, package, len) == 0 &&
+                    (left == len || strchr(" =<>!~[;@", space[1 + len])))
+                        return true;
+        }
+        return false;
+}
+
+/* True if something was added. An image has its own packages. */
+static bool add_missing(const struct er_recipe *recipe, struct er_declaration *declaration)
+{
+        bool added = false;
+
+        for (size_t i = 0; !declaration->container && i < declaration->also.len; i++) {
+                if (is_declared(recipe, declaration->also.items[i]))
+                        continue;
+                if (declaration->pip.len == 1 && er_streq(declaration->pip.items[0], "none"))
+                        er_strv_release(&declaration->pip);
+                er_strv_add(&declaration->pip, declaration->also.items[i]);
+                added = true;
+        }
+        return added;
+}
+
+int er_declaration_resolve(const struct er_declaration *declaration, const struct er_declaration_context *context,
+                           struct er_recipe *ret, struct er_err *err)
+{
+        er_auto(er_declaration) full = ER_DECLARATION_INIT;
+        struct er_declaration_context wide = *context;
+        int rc;
+
+        if (!declaration->also.len)
+                return make_recipe(declaration, context, ret, err);
+        er_declaration_overlay(&full, declaration); /* copies */
+        if (er_declaration_is_empty(&full))
+                er_strv_add(&full.pip, "auto");
+        wide.command = NULL;
+        rc = make_recipe(&full, &wide, ret, err);
+        if (rc < 0 || !add_missing(ret, &full))
+                return rc;
+        er_recipe_release(ret);
+        return make_recipe(&full, &wide, ret, err);
 }

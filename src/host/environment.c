@@ -171,7 +171,7 @@ int er_environment_begin(struct er_session *session, struct er_recipe *recipe, c
                 if (er_streq(ret->err.provider_code, "secret"))
                         return er_err_move(err, &ret->err);
         }
-        if (er_recipe_fetching(recipe) == ER_FETCHING_HOST)
+        if (er_recipe_fetch(recipe) == ER_FETCH_HOST)
                 return 0;
         if (await_begin(ret, err) < 0)
                 return -1;

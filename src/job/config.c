@@ -27,7 +27,6 @@ void er_config_release(struct er_config *config)
                 er_declaration_release(&config->software_named[i]);
         free(config->software_named);
         free(config->environment);
-        er_strv_release(&config->pip_more);
         *config = (struct er_config)ER_CONFIG_INIT;
 }
 
@@ -384,7 +383,6 @@ void er_config_overlay(struct er_config *config, const struct er_config *over)
         over_text(&config->workdir, over->workdir);
         er_declaration_overlay(&config->software_options, &over->software_options);
         over_text(&config->environment, over->environment);
-        over_list(&config->pip_more, &over->pip_more);
         if (over->sync >= 0)
                 config->sync = over->sync;
 }

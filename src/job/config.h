@@ -32,9 +32,7 @@ struct er_config {
         struct er_declaration software_options; /* from options; they replace what any environment says */
         struct er_declaration *software_named;  /* (owned) `environments:` */
         size_t software_count, software_cap;
-        char *environment;       /* which of them */
-        struct er_strv pip_more; /* names of packages that a command of ours needs beside what is said: they are added
-                                    where they are missing, and `pip: auto` then means every file of the project */
+        char *environment; /* which of them */
 };
 #define ER_CONFIG_INIT {.cpus = -1, .gpus = -1, .retries = -1, .memory = -1, .time_limit_ms = -1, .sync = -1}
 void er_config_release(struct er_config *config);

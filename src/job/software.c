@@ -53,60 +53,21 @@ static int choose(const struct er_config *config, struct er_declaration *ret, st
         return 0;
 }
 
-static bool is_declared(const struct er_recipe *recipe, const char *package)
-{
-        struct er_sv rest = er_sv(recipe->declaration), line;
-        size_t len = strlen(package);
-
-        while (er_sv_cut(&rest, '\n', &line)) {
-                const char *space = memchr(line.ptr, ' ', line.len);
-                size_t left = space ? line.len - (size_t)(space + 1 - line.ptr) : 0;
-
-                if (space && left >= len && strncmp(space + 1, package, len) == 0 &&
-                    (left == len || strchr(" =<>!~[;@", space[1 + len])))
-                        return true;
-        }
-        return false;
-}
-
-/* True if something was added. An image has its own packages. */
-static bool add_missing(const struct er_strv *packages, const struct er_recipe *recipe, struct er_declaration *chosen)
-{
-        bool added = false;
-
-        for (size_t i = 0; !chosen->container && i < packages->len; i++) {
-                if (is_declared(recipe, packages->items[i]))
-                        continue;
-                if (chosen->pip.len == 1 && er_streq(chosen->pip.items[0], "none"))
-                        er_strv_release(&chosen->pip);
-                er_strv_add(&chosen->pip, packages->items[i]);
-                added = true;
-        }
-        return added;
-}
-
 int er_config_recipe(const struct er_config *config, const char *project_dir, struct er_spec *spec,
                      struct er_recipe *ret, struct er_err *err)
 {
         er_auto(er_declaration) chosen = ER_DECLARATION_INIT;
-        bool more = config->pip_more.len > 0;
         const struct er_declaration_context context = {
                 .project_dir = project_dir,
                 .workdir = spec->workdir,
-                .command = more ? NULL : &spec->argv,
+                .command = &spec->argv,
                 .shell = spec->shell,
         };
         int rc;
 
         if (choose(config, &chosen, err) < 0)
                 return -1;
-        if (more && er_declaration_is_empty(&chosen))
-                er_strv_add(&chosen.pip, "auto");
         rc = er_declaration_resolve(&chosen, &context, ret, err);
-        if (rc >= 0 && add_missing(&config->pip_more, ret, &chosen)) {
-                er_recipe_release(ret);
-                rc = er_declaration_resolve(&chosen, &context, ret, err);
-        }
         if (rc == 1) {
                 spec->has_environment = true;
                 memcpy(spec->environment, ret->hash, ER_ENV_HASH);
