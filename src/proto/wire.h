@@ -161,7 +161,7 @@ enum er_tag {
         ER_T_SUM = 92,               /* s: "sha256=HEX", also sha512 and md5 */
         ER_T_UNPACK = 93,            /* u: 1: unpack the archive where it is */
         ER_T_CPU_BUSY = 94,          /* u: ms that all CPUs together have been busy since boot ... */
-        ER_T_CPU_TOTAL = 95,         /* u: ... of so many that have passed */
+        ER_T_CPU_TOTAL = 95,         /* u: ... out of this many */
         ER_T_ACTIVE = 96,            /* u: 1: only attempts that have not ended */
         ER_T_RSS = 97,               /* u: bytes, of the process tree, at ... */
         ER_T_USED = 98,              /* i: ... the time when its usage was last measured */

@@ -8,10 +8,12 @@
 #include "agent/agent.h"
 
 /*
- * Arguments: [--job KEY ATTEMPT] [--environment HEX] [--line] -- COMMAND [ARG]... --job: in the directory of that
- * attempt, with its variables (but not its secrets) and its environment. Without: in the home directory. --environment:
- * in that environment instead. --line: COMMAND is one line for the shell. Becomes the command. Returns, with an exit
- * status, only when that fails, and has then said why.
+ * Arguments: [--job KEY ATTEMPT] [--environment HEX] [--line] -- COMMAND [ARG]...
+ *
+ * --job: in the directory of that attempt, with its variables (but not its secrets) and its environment. Without it: in
+ * the home directory. --environment: in that environment instead. --line: COMMAND is one line for the shell.
+ *
+ * Becomes the command. Returns, with an exit status, only when that fails, and has then said why.
  */
 int er_exec(const struct er_agent *agent, char **args, int count);
 

@@ -12,9 +12,9 @@
 #include "base/map.h"
 #include "base/path.h"
 
-#define UNUSED_MS (30LL * 24 * 3600 * 1000) /* an environment that nothing used for so long; it can be built again */
-#define UNREADY_MS (24LL * 3600 * 1000)     /* one whose build failed or was broken off */
-#define STALE_MS (10 * 60 * 1000)           /* a directory being made, or being removed, is done long before */
+#define UNUSED_MS (30LL * 24 * 3600 * 1000) /* an environment unused for this long; it can be built again */
+#define UNREADY_MS (24LL * 3600 * 1000)     /* one whose build failed or was interrupted */
+#define STALE_MS (10 * 60 * 1000)           /* making or removing a directory takes much less */
 
 struct collection {
         struct er_worker *worker;
@@ -24,7 +24,7 @@ struct collection {
         struct er_map needed; /* "<directory of the project>/<hex>" */
 };
 
-/* A home that several machines share holds attempts of all of them; each takes only its own. */
+/* A home shared by several machines holds the attempts of all; each machine removes only its own. */
 static bool is_foreign(const struct collection *gc, const struct er_adir *dir)
 {
         er_auto(er_ainfo) info = ER_AINFO_INIT;
@@ -47,7 +47,7 @@ static int collect_attempt(void *arg, const struct er_adir *dir, struct er_err *
                 return 0;
         if (er_abandoned_settle(gc->worker->agent, dir, &never_began, err) != 1 && !never_began) {
                 er_err_release(err);
-                return 0; /* it runs, or cannot be judged: it stays */
+                return 0; /* it runs, or we cannot tell: it stays */
         }
         if (never_began && !gc->dry && !er_abandoned_claim(dir, &lock_fd))
                 return 0;
@@ -61,12 +61,12 @@ static int collect_attempt(void *arg, const struct er_adir *dir, struct er_err *
                 if (!never_began)
                         er_adir_wait_left(dir);
                 if (rename(dir->path, aside) < 0 || er_rmtree(AT_FDCWD, aside, &gc->freed, err) < 0)
-                        er_err_release(err); /* the next time, perhaps */
+                        er_err_release(err); /* perhaps next time */
         }
         return 0;
 }
 
-/* ".new-..." and ".gone-..." of processes that were killed, and job directories with nothing in them. */
+/* Removes ".new-..." and ".gone-..." of processes that were killed, and empty job directories. */
 static void collect_leftovers(struct collection *gc)
 {
         er_autofree char *jobs = er_path_join(gc->worker->agent->root, "jobs");
@@ -93,13 +93,13 @@ static void collect_leftovers(struct collection *gc)
                 if (one)
                         closedir(one);
                 if (one && !gc->dry)
-                        (void)!remove(path); /* only when it is empty */
+                        (void)!remove(path); /* only if it is empty */
         }
         if (all)
                 closedir(all);
 }
 
-/* "HEX.gone" of removals that were killed. */
+/* Removes "HEX.gone" of removals that were killed. */
 static void collect_gone_environments(struct collection *gc)
 {
         er_autofree char *path = er_path_join(gc->worker->agent->root, "environments");
@@ -147,8 +147,7 @@ static int note_need(void *arg, const struct er_adir *dir, struct er_err *err)
         char hex[ER_TREE_HEX];
 
         (void)err;
-        /* What a dry run only counts as removed needs nothing either, unless it still runs; then it is kept for certain
-         * below. */
+        /* In a dry run, what is only counted as removed needs nothing, unless it still runs. */
         if (er_adir_info(dir, &info, NULL) < 0 || !info.spec.has_tree)
                 return 0;
         if (gc->dry && is_unwanted(gc, dir) && !er_adir_is_alive(dir))
@@ -160,7 +159,7 @@ static int note_need(void *arg, const struct er_adir *dir, struct er_err *err)
         return 0;
 }
 
-/* The specs are read anew for each project, once nobody can add to it (snapshots.h). */
+/* Reads the specs again for each project, once nobody can add to it (snapshots.h). */
 static bool is_needed(void *arg, const char *dir, const char *hex)
 {
         struct collection *gc = arg;
