@@ -1,4 +1,4 @@
-/* cmd_cancel.c - errand cancel: ends jobs, whatever they do about it. */
+/* cmd_cancel.c - errand cancel: ends jobs, whether they like it or not. */
 #include "cli/target.h"
 #include "cli/words.h"
 #include "host/attempt.h"
@@ -6,7 +6,7 @@
 
 #define PATIENCE_MS 15000 /* beyond the time a job gets between TERM and KILL */
 #define GRACE_MS 10000
-#define FIRST_MS 3000 /* for jobs that have not begun; those that run do not wait longer for them */
+#define FIRST_MS 3000 /* for jobs that have not started; running ones are not kept waiting longer than this */
 
 struct cancel_opts {
         int64_t grace_ms;
@@ -53,7 +53,7 @@ static int choose(const struct er_cli *cli, const struct cancel_opts *opts, char
         return er_target_jobs(cli, names.items, (int)names.len, jobs, err);
 }
 
-/* A shorter grace than the job's own: its host is told directly, besides the wish in the store. */
+/* For a grace period other than the job's own, its host is told directly, in addition to the request in the store. */
 static int shorten(const struct er_cli *cli, const struct er_job *job, int64_t grace_ms, struct er_err *err)
 {
         er_autoptr(er_session) session = NULL;
@@ -74,9 +74,9 @@ static bool has_begun(const struct er_job *job)
         return job->state >= ER_JOB_STARTING;
 }
 
-/* The wish is noted for those that have begun, or for those that have not. */
-static int wish(const struct er_cli *cli, const struct cancel_opts *opts, const struct er_jobs *jobs, bool begun,
-                size_t *asked, struct er_err *err)
+/* Stores the request for the jobs that have begun, or for those that have not. */
+static int request(const struct er_cli *cli, const struct cancel_opts *opts, const struct er_jobs *jobs, bool begun,
+                   size_t *asked, struct er_err *err)
 {
         for (size_t i = 0; i < jobs->len; i++) {
                 const struct er_job *job = &jobs->items[i];
@@ -96,9 +96,10 @@ static int wish(const struct er_cli *cli, const struct cancel_opts *opts, const 
         return 0;
 }
 
-/* What waits for its turn goes first, and is seen to go: it would begin as soon as a running one makes room. */
-static int wish_all(const struct er_cli *cli, const struct cancel_opts *opts, const struct er_jobs *jobs, size_t *asked,
-                    struct er_err *err)
+/* Cancels jobs that wait for their turn first, and waits until they are gone: they would start as soon as a running one
+ * makes room. */
+static int request_all(const struct er_cli *cli, const struct cancel_opts *opts, const struct er_jobs *jobs,
+                       size_t *asked, struct er_err *err)
 {
         er_auto(er_strv) waiting = ER_STRV_INIT;
         er_auto(er_jobs) first = ER_JOBS_INIT;
@@ -107,7 +108,7 @@ static int wish_all(const struct er_cli *cli, const struct cancel_opts *opts, co
         for (size_t i = 0; i < jobs->len; i++)
                 if (!has_begun(&jobs->items[i]))
                         er_strv_add(&waiting, jobs->items[i].name);
-        if (wish(cli, opts, jobs, false, asked, err) < 0)
+        if (request(cli, opts, jobs, false, asked, err) < 0)
                 return -1;
         if (waiting.len > 0 && waiting.len < jobs->len) {
                 er_target_adopt(cli);
@@ -115,7 +116,7 @@ static int wish_all(const struct er_cli *cli, const struct cancel_opts *opts, co
                     er_target_wait(cli, &first, er_deadline_in(FIRST_MS), -1, &ended, err) < 0)
                         return -1;
         }
-        return wish(cli, opts, jobs, true, asked, err);
+        return request(cli, opts, jobs, true, asked, err);
 }
 
 static int cancel(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
@@ -133,14 +134,14 @@ static int cancel(struct er_cli *cli, void *arg, char **args, int count, struct 
                 if (er_job_state_ended(jobs.items[i].state))
                         er_say(cli, "%s has already ended: %s", jobs.items[i].name,
                                er_job_state_name(jobs.items[i].state));
-        if (wish_all(cli, opts, &jobs, &asked, err) < 0)
+        if (request_all(cli, opts, &jobs, &asked, err) < 0)
                 return -1;
         if (asked == 0) {
                 if (jobs.len == 0)
                         er_say(cli, "no jobs are open");
                 return 0;
         }
-        er_target_adopt(cli); /* somebody has to see to it */
+        er_target_adopt(cli); /* somebody has to carry it out */
         er_live_set(live, asked == 1 ? "waiting for it to end" : "waiting for %zu jobs to end", asked);
         if (er_target_wait(cli, &jobs, er_deadline_in(grace + PATIENCE_MS), -1, &ended, err) < 0)
                 return -1;

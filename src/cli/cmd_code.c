@@ -55,7 +55,7 @@ static int find_host(struct code *c, const struct er_config *config, struct er_e
         return er_hosts_find(c->cli->store, name, &c->host, err);
 }
 
-/* errand-agent checkout there: its answer, "made", "kept" or "none", and the directory (owned). */
+/* Runs errand-agent checkout there. Returns its answer, "made", "kept" or "none", and the directory (both owned). */
 static int ask_agent(struct code *c, const char *hash, char **ret_word, char **ret_dir, struct er_err *err)
 {
         er_auto(er_strv) agent = ER_STRV_INIT;
@@ -115,7 +115,7 @@ static int send_files(struct code *c, char **ret_word, char **ret_dir, struct er
         return ask_agent(c, hex, ret_word, ret_dir, err);
 }
 
-/* Files that are there stay as whoever works on them left them. */
+/* Files that are there already are left alone: somebody works on them. */
 static int ensure_files(struct code *c, char **ret_dir, struct er_err *err)
 {
         er_autofree char *word = NULL, *dir = NULL;

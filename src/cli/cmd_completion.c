@@ -1,10 +1,10 @@
-/* cmd_completion.c - errand completion, and what the scripts it prints call back: errand complete-names. */
+/* cmd_completion.c - errand completion, and errand complete-names, which the scripts it prints call. */
 #include "cli/completion.h"
 #include "cli/target.h"
 #include "cli/words.h"
 #include "maestro/maestro.h"
 
-#define NAMES_MAX 200 /* nobody chooses among more */
+#define NAMES_MAX 200 /* nobody wants to choose among more */
 
 static int completion(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
 {

@@ -88,7 +88,7 @@ struct bringing {
         pthread_mutex_t lock;
 };
 
-/* One thing is shown with what is done to it; several by their sum. */
+/* Shows a single transfer with what is being done, several by their sum. */
 static void show(struct bringing *b)
 {
         struct er_transfer sum = {.files = b->done, .total_files = b->count};
@@ -144,7 +144,7 @@ static void say_result(struct bringing *b, const struct er_data_task *task)
 
         if (task->err.code != ER_OK) {
                 if (b->count == 1)
-                        return; /* the dispatcher says it */
+                        return; /* main.c prints it */
                 er_live_say(b->live, "%s: %s: %s", task->host->name, task->source->name, task->err.message);
                 if (task->err.hint)
                         er_live_more(b->live, "%s", task->err.hint);
@@ -215,7 +215,8 @@ static int report(const struct er_cli *cli, const struct bringing *b, struct er_
         return 0;
 }
 
-/* ssh may ask for something on the terminal: one host after the other, before all go at once. */
+/* ssh may ask for something on the terminal, so the hosts are contacted one after another before all transfers start at
+ * once. */
 static int greet(const struct er_cli *cli, const struct scope *scope, const struct er_data_task *tasks, size_t count,
                  struct er_live *live, struct er_err *err)
 {

@@ -1,4 +1,4 @@
-/* cmd_doctor.c - errand doctor: what could go wrong here and on a host, and how to mend it. */
+/* cmd_doctor.c - errand doctor: problems here and on a host, and how to fix them. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -90,7 +90,7 @@ static void first_line(const char *program, const char *option, struct er_str *o
 
         if (er_proc_run(&opts, ER_SV(""), &text, &more, 4096, er_deadline_in(5000), &status, NULL) < 0)
                 return;
-        er_str_addn(&text, more.buf, more.len); /* ssh -V speaks on stderr */
+        er_str_addn(&text, more.buf, more.len); /* ssh -V prints to stderr */
         er_str_addn(out, text.buf, strcspn(text.buf, "\r\n"));
 }
 
@@ -160,7 +160,7 @@ static void check_state(struct report *r)
                 check_disk(r, (uint64_t)fs.f_bavail * fs.f_frsize, "free some space here for results and the store");
 }
 
-/* ssh adds a random end of 17 bytes to a control socket's name while it makes it. */
+/* While ssh makes a control socket, its name has a random suffix of 17 bytes. */
 static void check_runtime(struct report *r)
 {
         er_autofree char *dir = er_dir_runtime();
@@ -271,10 +271,10 @@ static void check_gpus(struct report *r, const struct er_probe *probe)
         say(r, VERDICT_OK, "GPUs", NULL, "%s", text.buf);
 }
 
-/* What logind's settings say of processes that stay after a logout; later files have the last word. */
+/* What logind's settings say about processes that stay after a logout; later files override earlier ones. */
 struct logind {
         bool kills;
-        struct er_str spared; /* names of users, with spaces around each */
+        struct er_str spared; /* names of users, each with spaces around it */
 };
 
 static void read_logind(const char *dir, const char *name, struct logind *logind)
@@ -372,7 +372,7 @@ static void check_probe(struct report *r, const struct er_probe *probe)
         check_gpus(r, probe);
 }
 
-/* `meant`: what else the name may have been meant to be, or NULL */
+/* meant: a suggestion for the name, or NULL */
 static void check_host(struct report *r, const struct er_host *host, const char *meant)
 {
         const struct er_session_opts opts = {.interactive = er_term_is(STDERR_FILENO)};

@@ -21,7 +21,7 @@ struct env_opts {
         struct er_strv on;
 };
 
-/* What the words after `env` stand for; anything else is a command whose imports are looked for. */
+/* The subcommands of `env`; any other word starts a command whose imports are looked for. */
 struct sub {
         const char *name;
         int min_args, max_args; /* -1: no limit */
@@ -33,7 +33,7 @@ struct sub {
 /* A command in the project, and what it needs. */
 struct look {
         char *project;
-        char *workdir; /* relative to it, "" its root */
+        char *workdir; /* relative to project; "" is its root */
         struct er_strv command;
         bool shell;
         struct er_strv scripts, julia_scripts;
@@ -52,7 +52,7 @@ static void look_release(struct look *look)
         er_found_list_release(&look->julia);
 }
 
-/* The words that were given, else the command of errand.yaml; a single word with white space is a shell line. */
+/* Takes the words that were given, else the command in errand.yaml; a single word with white space is a shell line. */
 static int take_command(struct look *look, char **args, int count, struct er_err *err)
 {
         er_auto(er_config) config = ER_CONFIG_INIT;
@@ -66,7 +66,7 @@ static int take_command(struct look *look, char **args, int count, struct er_err
                 return -1;
         if (count > 0) {
                 if (count == 1 && er_ends(args[0], ".py") && !strpbrk(args[0], " \t\n"))
-                        er_strv_add(&look->command, "python3"); /* a script alone is meant to be run by it */
+                        er_strv_add(&look->command, "python3"); /* a script alone is run by Python */
                 er_strv_addall(&look->command, args, (size_t)count);
                 look->shell = count == 1 && strpbrk(args[0], " \t\n");
         } else {
@@ -83,7 +83,7 @@ static int take_command(struct look *look, char **args, int count, struct er_err
         return 0;
 }
 
-/* A script that is not there, with the nearest that is. */
+/* Reports a script that does not exist, and suggests the nearest that does. */
 static int no_such(const struct look *look, const char *script, struct er_err *err)
 {
         er_autofree char *path = er_path_join(look->project, script);
@@ -151,7 +151,7 @@ static void add_rows(struct er_table *table, const struct er_found_list *list, c
         }
 }
 
-/* PEP 723: such a script says itself what it needs, and its imports do not count. */
+/* PEP 723: such a script declares what it needs, and its imports do not count. */
 static int say_inline(const struct er_cli *cli, const struct look *look, struct er_err *err)
 {
         for (size_t i = 0; i < look->scripts.len; i++) {
@@ -292,7 +292,7 @@ static const struct er_opt env_options[] = {
          offsetof(struct env_opts, on), ER_COMPLETE_HOST},
 };
 
-/* A subcommand's options may stand anywhere, unlike those of a command that is looked at. */
+/* A subcommand's options may stand anywhere; those of errand env COMMAND end at COMMAND. */
 static const struct er_command sub_line = {
         .name = "env",
         .opts = env_options,

@@ -23,7 +23,7 @@ static const struct er_opt exec_options[] = {
          offsetof(struct exec_opts, tty), ER_COMPLETE_NONE},
 };
 
-/* The recipe of the environment the command would have in `errand run`. 1: there is one. */
+/* Finds the recipe of the environment that `errand run` would give the command. Returns 1 if there is one, else 0. */
 static int find_recipe(const struct exec_opts *opts, char **args, int count, struct er_recipe *ret, struct er_err *err)
 {
         er_auto(er_config) config = ER_CONFIG_INIT;
@@ -41,7 +41,7 @@ static int find_recipe(const struct exec_opts *opts, char **args, int count, str
         return er_config_recipe(&config, dir, &spec, ret, err);
 }
 
-/* What errand-agent is told. */
+/* Adds the arguments of errand-agent. */
 static void add_words(const struct er_cli *cli, const struct er_where *where, const struct er_recipe *recipe,
                       char **args, int count, struct er_strv *argv)
 {
@@ -89,7 +89,7 @@ static int become(const struct er_host *host, const struct er_strv *words, bool 
         return er_err_errno(err, errno, "starting %s", argv.items[0]);
 }
 
-/* Contact, the agent, and the environment if it is one of the project's. */
+/* Connects, installs the agent if necessary, and builds the environment if it is one of the project's. */
 static int prepare(const struct er_cli *cli, const struct er_where *where, struct er_recipe *recipe, struct er_err *err)
 {
         er_autoptr(er_live) live = er_live_new(cli->quiet);
@@ -128,7 +128,7 @@ static int exec_command(struct er_cli *cli, void *arg, char **args, int count, s
         }
         if (where.is_job && (!where.job.host || where.job.attempt == 0))
                 return er_err_set(err, ER_STATE, "%s is not on a host yet", where.job.name);
-        /* A job has its own, unless another one is named. */
+        /* A job has its own environment, unless the user names another one. */
         if (!where.is_job || opts->environment)
                 has_recipe = find_recipe(opts, args, count, &recipe, err);
         if (has_recipe < 0 || prepare(cli, &where, has_recipe ? &recipe : NULL, err) < 0)

@@ -18,7 +18,7 @@ static const struct er_opt forward_options[] = {
          offsetof(struct forward_opts, detach), ER_COMPLETE_NONE},
 };
 
-struct wish {
+struct wanted {
         const char *name;
         struct er_port ports[PORTS_MAX];
         size_t count;
@@ -29,10 +29,10 @@ static const char *host_name(const struct er_where *where)
         return where->is_job ? where->job.host : where->host.name;
 }
 
-static int show(const struct er_cli *cli, const struct er_where *where, const struct wish *wish, struct er_err *err)
+static int show(const struct er_cli *cli, const struct er_where *where, const struct wanted *wanted, struct er_err *err)
 {
-        for (size_t i = 0; i < wish->count; i++) {
-                const struct er_port *port = &wish->ports[i];
+        for (size_t i = 0; i < wanted->count; i++) {
+                const struct er_port *port = &wanted->ports[i];
 
                 if (er_out_line(err, "127.0.0.1:%u", port->local) < 0)
                         return -1;
@@ -41,19 +41,19 @@ static int show(const struct er_cli *cli, const struct er_where *where, const st
         return 0;
 }
 
-/* On this machine there is nothing to do but to say so, unless another port is wanted. */
-static int forward_here(const struct er_cli *cli, const struct er_where *where, struct wish *wish, bool *ret_done,
+/* On this machine there is nothing to do except to say so, unless the user wants another port. */
+static int forward_here(const struct er_cli *cli, const struct er_where *where, struct wanted *wanted, bool *ret_done,
                         struct er_err *err)
 {
         size_t same = 0;
 
-        for (size_t i = 0; i < wish->count; i++)
-                same += !wish->ports[i].exact || wish->ports[i].local == wish->ports[i].port;
-        *ret_done = where->host.kind == ER_HOST_LOCAL && same == wish->count;
+        for (size_t i = 0; i < wanted->count; i++)
+                same += !wanted->ports[i].exact || wanted->ports[i].local == wanted->ports[i].port;
+        *ret_done = where->host.kind == ER_HOST_LOCAL && same == wanted->count;
         if (!*ret_done)
                 return 0;
-        for (size_t i = 0; i < wish->count; i++)
-                if (er_out_line(err, "127.0.0.1:%u", wish->ports[i].port) < 0)
+        for (size_t i = 0; i < wanted->count; i++)
+                if (er_out_line(err, "127.0.0.1:%u", wanted->ports[i].port) < 0)
                         return -1;
         er_say(cli, "%s%s this machine: there is nothing to forward", where->is_job ? where->job.name : "local",
                where->is_job ? " runs on" : " is");
@@ -69,21 +69,21 @@ static int ended(const struct er_cli *cli, const struct er_where *where)
         return 0;
 }
 
-static int forward_once(const struct er_cli *cli, struct er_live *live, struct er_where *where, struct wish *wish,
+static int forward_once(const struct er_cli *cli, struct er_live *live, struct er_where *where, struct wanted *wanted,
                         const struct er_signals *signals, bool *again, struct er_err *err)
 {
         struct er_forwarding_words words = {.live = live};
         er_autoptr(er_forward) forward = NULL;
         int end;
 
-        if (er_forwarding_open(cli, &words, &where->host, wish->ports, wish->count, &forward, err) < 0)
+        if (er_forwarding_open(cli, &words, &where->host, wanted->ports, wanted->count, &forward, err) < 0)
                 return -1;
-        if (!*again && show(cli, where, wish, err) < 0)
+        if (!*again && show(cli, where, wanted, err) < 0)
                 return -1;
-        for (size_t i = 0; i < wish->count; i++) {
-                if (!*again && !er_forward_answers(forward, wish->ports[i].port))
-                        er_say(cli, "nothing listens on port %u there yet", wish->ports[i].port);
-                wish->ports[i].exact = true; /* also when the job moves */
+        for (size_t i = 0; i < wanted->count; i++) {
+                if (!*again && !er_forward_answers(forward, wanted->ports[i].port))
+                        er_say(cli, "nothing listens on port %u there yet", wanted->ports[i].port);
+                wanted->ports[i].exact = true; /* also when the job moves */
         }
         if (!*again)
                 er_say(cli, "Ctrl-C ends the forwarding%s", where->is_job ? ", not the job" : "");
@@ -94,7 +94,7 @@ static int forward_once(const struct er_cli *cli, struct er_live *live, struct e
         return end < 0 ? -1 : end == ER_FORWARDING_ENDED ? ended(cli, where) : 0;
 }
 
-static int forward_all(const struct er_cli *cli, struct er_where *where, struct wish *wish, struct er_err *err)
+static int forward_all(const struct er_cli *cli, struct er_where *where, struct wanted *wanted, struct er_err *err)
 {
         er_autoptr(er_live) live = er_live_new(cli->quiet);
         er_auto(er_signals) signals = ER_SIGNALS_INIT;
@@ -109,11 +109,11 @@ static int forward_all(const struct er_cli *cli, struct er_where *where, struct 
                 rc = er_forwarding_wait_for_start(cli, live, where, &signals, err);
                 if (rc == 0)
                         return ended(cli, where);
-                if (rc < 0 || (!again && forward_here(cli, where, wish, &done, err) < 0))
+                if (rc < 0 || (!again && forward_here(cli, where, wanted, &done, err) < 0))
                         return -1;
                 if (!again && done)
                         return 0;
-                rc = forward_once(cli, live, where, wish, &signals, &again, err);
+                rc = forward_once(cli, live, where, wanted, &signals, &again, err);
         } while (rc == 0 && again);
         return rc;
 }
@@ -122,13 +122,13 @@ static int forward(struct er_cli *cli, void *arg, char **args, int count, struct
 {
         const struct forward_opts *opts = arg;
         er_auto(er_where) where = ER_WHERE_INIT;
-        struct wish wish = {.name = args[0]};
+        struct wanted wanted = {.name = args[0]};
         bool done;
 
         for (int i = 1; i < count; i++) {
-                if (wish.count == PORTS_MAX)
+                if (wanted.count == PORTS_MAX)
                         return er_err_set(err, ER_USAGE, "at most %d ports at once", PORTS_MAX);
-                if (er_port_parse(args[i], &wish.ports[wish.count++], err) < 0)
+                if (er_port_parse(args[i], &wanted.ports[wanted.count++], err) < 0)
                         return -1;
         }
         if (er_where_find(cli, args[0], &where, err) < 0)
@@ -142,8 +142,8 @@ static int forward(struct er_cli *cli, void *arg, char **args, int count, struct
                                    where.job.host ? where.job.host : "HOST", args[1]);
         }
         if (!opts->detach)
-                return forward_all(cli, &where, &wish, err);
-        /* A job that was submitted just now is about to begin. */
+                return forward_all(cli, &where, &wanted, err);
+        /* Give a job that was only just submitted time to start. */
         for (er_deadline until = er_deadline_in(START_MS);
              where.is_job && where.job.state < ER_JOB_STARTING && er_deadline_poll_ms(until) != 0;) {
                 poll(NULL, 0, LOOK_MS);
@@ -152,13 +152,13 @@ static int forward(struct er_cli *cli, void *arg, char **args, int count, struct
         }
         if (where.is_job && where.job.state < ER_JOB_STARTING)
                 return er_err_set(err, ER_STATE, "%s has not started yet", where.job.name);
-        if (forward_here(cli, &where, &wish, &done, err) < 0)
+        if (forward_here(cli, &where, &wanted, &done, err) < 0)
                 return -1;
         if (done)
                 return 0;
-        if (er_forwarding_detach(cli, where.is_job ? where.job.name : wish.name, wish.ports, wish.count, err) < 0)
+        if (er_forwarding_detach(cli, where.is_job ? where.job.name : wanted.name, wanted.ports, wanted.count, err) < 0)
                 return -1;
-        return show(cli, &where, &wish, err);
+        return show(cli, &where, &wanted, err);
 }
 
 const struct er_command er_cmd_forward = {

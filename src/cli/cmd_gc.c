@@ -1,4 +1,4 @@
-/* cmd_gc.c - errand gc: what hosts keep for us and nothing needs. */
+/* cmd_gc.c - errand gc: removes what hosts keep for us and nothing needs. */
 #include "base/map.h"
 #include "base/parse.h"
 #include "base/table.h"
@@ -37,9 +37,9 @@ struct visit {
         struct er_host *host;
         struct er_session *session; /* (owned) */
         char *machine;              /* (owned) er_machine */
-        struct er_str names;        /* all that it is known by here */
-        bool same;                  /* as one before it: that one is swept for both */
-        struct er_strv there;       /* keys of our jobs that it has attempts of */
+        struct er_str names;        /* all the names by which we know it */
+        bool same;                  /* as an earlier visit's: that one sweeps for both */
+        struct er_strv there;       /* keys of our jobs of which it has attempts */
         struct er_strv unwanted;    /* of these */
         struct er_gc gc;
         struct er_err err;
@@ -49,8 +49,8 @@ struct visit {
 struct sweep {
         struct er_store *store;
         bool dry;
-        int64_t older_than_ms; /* what ended before this is unwanted; 0: nothing is for its age */
-        struct er_map wanted;  /* keys; the value means nothing */
+        int64_t older_than_ms; /* jobs that ended before this are unwanted; 0: age does not matter */
+        struct er_map wanted;  /* keys; the values mean nothing */
         struct visit *visits;
         size_t count;
 };
@@ -71,7 +71,7 @@ static int add_key(void *arg, const struct er_job *job, struct er_err *err)
 /* Connects, and asks which of our jobs the host has attempts of. */
 static int look(const struct sweep *sweep, struct visit *v)
 {
-        const struct er_session_opts opts = {0}; /* many at once: none of them may ask on the terminal */
+        const struct er_session_opts opts = {0}; /* many run at once, so none of them may ask on the terminal */
         const struct er_hello *hello;
         struct er_status *list = NULL;
         size_t count = 0;
@@ -132,8 +132,8 @@ static void merge_names(struct sweep *sweep)
         }
 }
 
-/* The store is read after the hosts have told what they have: a job is stored before a host hears of it, so one that is
-   not in the store then was removed from it, whatever else goes on at this moment. */
+/* The store is read after the hosts have said what they have. A job is stored before its host hears of it, so a job
+ * that is not in the store by then was removed from it, whatever else is going on. */
 static int find_unwanted(struct sweep *sweep, struct er_err *err)
 {
         const struct er_job_filter all = {.without_spec = true};
@@ -235,7 +235,7 @@ static int gc(struct er_cli *cli, void *arg, char **args, int count, struct er_e
         }
         if (rc == 0) {
                 for_each(&sweep, sweep_one);
-                if (args[0] && sweep.visits[0].rc < 0) { /* the one that was asked for */
+                if (args[0] && sweep.visits[0].rc < 0) { /* the host that the user named */
                         er_auto(er_str) meant = ER_STR_INIT;
 
                         rc = er_err_move(err, &sweep.visits[0].err);

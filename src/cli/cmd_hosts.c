@@ -1,4 +1,4 @@
-/* cmd_hosts.c - errand hosts: machines we know, and what they have free. */
+/* cmd_hosts.c - errand hosts: the known hosts, and what they have free. */
 #include <unistd.h>
 #include "base/path.h"
 #include "base/term.h"
@@ -56,7 +56,7 @@ static int print(struct er_hosts_view *view, size_t *lines, struct er_err *err)
         return er_out(er_svn(text.buf, text.len), err);
 }
 
-/* On a terminal what was answered last is there at once, and gives way to the answers as they come. */
+/* On a terminal, the last answers are shown at once and replaced by new ones as they arrive. */
 static int ask_all(const struct er_cli *cli, struct er_hosts_view *view, size_t *lines, struct er_err *err)
 {
         const char *term = getenv("TERM");
@@ -70,7 +70,7 @@ static int ask_all(const struct er_cli *cli, struct er_hosts_view *view, size_t 
                 view->items[i].asked = true;
         fanout = er_fanout_start(view->count, er_hosts_view_ask, view);
         if (redraw)
-                done = er_fanout_wait(fanout, 60); /* answers that are here at once need no first picture */
+                done = er_fanout_wait(fanout, 60); /* if answers are quick, skip the first picture */
         while (redraw && rc == 0 && done < view->count) {
                 rc = print(view, lines, err);
                 while (done == er_fanout_wait(fanout, 500))
@@ -201,7 +201,7 @@ static int find_open(void *arg, const struct er_job *job, struct er_err *err)
         return 0;
 }
 
-/* Its open jobs would be looked for where they are not. */
+/* Otherwise its open jobs would be looked for on the wrong machine. */
 static int refuse_while_used(const struct er_cli *cli, const char *host, struct er_err *err)
 {
         const struct er_job_filter active = {.active_only = true, .without_spec = true};

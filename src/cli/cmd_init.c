@@ -32,9 +32,9 @@ static const struct er_opt init_options[] = {
 struct found {
         const char *dir;
         char *name;
-        struct er_strv command, scripts; /* scripts: that may be meant too */
+        struct er_strv command, scripts; /* scripts: others that may be meant */
         struct er_strv outputs, large;
-        const char *key, *file; /* "pip", "requirements.txt": the software is declared there already */
+        const char *key, *file; /* "pip", "requirements.txt": where the software is already declared */
         struct er_found_list packages;
         bool git;
 };
@@ -57,7 +57,7 @@ static bool is_there(const struct found *f, const char *name, bool dir)
         return stat(path, &st) == 0 && (dir ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode));
 }
 
-/* Names in the directory, sorted; hidden ones not. */
+/* Names in the directory, sorted, without hidden ones. */
 static void names_in(const char *dir, struct er_strv *ret)
 {
         DIR *list = opendir(dir);
@@ -153,7 +153,7 @@ static bool looks_like_output(const char *name, size_t len)
         return false;
 }
 
-/* Names of files in lines that write. */
+/* Names of files in lines that write something. */
 static void find_outputs(struct found *f)
 {
         static const char *const writes[] = {"save",  "dump", "to_csv", "to_parquet", "to_json", "write",
@@ -249,7 +249,7 @@ static void find_large(struct found *f, const struct er_strv *names)
 
 /* --- errand.yaml */
 
-/* A text that YAML takes for nothing else. */
+/* Writes text so that YAML takes it for a string. */
 static void yaml_text(struct er_str *out, const char *text)
 {
         static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./ -+";
@@ -351,7 +351,7 @@ static void write_yaml(const struct found *f, struct er_str *out)
 
 /* --- .errandignore */
 
-/* A name as a pattern that means just it. */
+/* Writes a name as a pattern that matches only that name. */
 static void ignore_name(struct er_str *out, const char *name, bool dir)
 {
         size_t len = strlen(name);
@@ -386,7 +386,7 @@ static void write_ignore(const struct found *f, struct er_str *out)
 
 /* --- */
 
-/* 1: written; 0: one is there already. */
+/* Returns 1 if the file was written, 0 if it exists already. */
 static int write_new(const struct er_cli *cli, const struct found *f, const char *name, const struct er_str *text,
                      struct er_err *err)
 {
@@ -408,7 +408,7 @@ static int write_new(const struct er_cli *cli, const struct found *f, const char
         return 1;
 }
 
-/* What has been written must be what errand run can read. */
+/* errand run must be able to read what has been written. */
 static int check(const struct found *f, struct er_err *err)
 {
         er_auto(er_config) config = ER_CONFIG_INIT;
@@ -424,7 +424,7 @@ static int check(const struct found *f, struct er_err *err)
         return er_config_recipe(&config, f->dir, &spec, &recipe, err) < 0 ? -1 : 0;
 }
 
-/* The home or / is hardly meant. */
+/* The home directory or / is hardly meant to be a project. */
 static int ask_first(const struct init_opts *opts, const char *dir, struct er_err *err)
 {
         er_autofree char *home = er_dir_home();

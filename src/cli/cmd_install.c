@@ -1,4 +1,4 @@
-/* cmd_install.c - errand install: packages added to what the project declares, and set up on its hosts. */
+/* cmd_install.c - errand install: adds packages to what the project declares, and installs them on its hosts. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -46,9 +46,9 @@ static const char *const managers[] = {
 /* --- a file that is changed, and can be as it was */
 
 static struct change {
-        char *path, *backup; /* (owned) backup NULL: there was no file */
+        char *path, *backup; /* (owned) backup is NULL if there was no file */
         bool done;
-} change; /* one at a time; a signal takes it back */
+} change; /* one at a time; a signal undoes it */
 
 static void take_back(void)
 {
@@ -72,7 +72,7 @@ static int write_change(const char *path, const struct er_str *text, bool was_th
 {
         static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
         struct stat st = {.st_mode = 0644};
-        er_autofree char *real = was_there ? realpath(path, NULL) : NULL; /* a link stays one */
+        er_autofree char *real = was_there ? realpath(path, NULL) : NULL; /* a symbolic link remains one */
 
         change.path = er_take(real);
         if (!change.path)
@@ -112,9 +112,9 @@ static void keep_change(void)
 struct adding {
         enum er_edit_kind kind;
         const struct er_strv *items;
-        const char *environment; /* the named one, or NULL */
+        const char *environment; /* the name of an environment, or NULL */
         char *dir;
-        char *path;        /* (owned) of the file that is changed */
+        char *path;        /* (owned) the file that is changed */
         const char *shown; /* its name, for people */
 };
 
@@ -148,8 +148,8 @@ static int by_hand(const struct adding *a, const char *file, const char *how, st
         return er_err_hint(err, "%s: %s", how, items.buf);
 }
 
-/* A Python command for which nothing is declared gets what it imports; it is not to lose that by a declaration of
- * something else. */
+/* A Python command without any declaration gets what it imports. It must not lose that because something else is
+ * declared. */
 static bool has_found(const struct er_config *config, const struct adding *a)
 {
         er_auto(er_strv) scripts = ER_STRV_INIT;
@@ -177,7 +177,7 @@ static bool edit_yaml(const struct er_config *config, const struct adding *a, st
                             empty && a->kind == ER_EDIT_PIP ? "auto" : NULL, a->items);
 }
 
-/* The one file that the list consists of, where packages can be added to it. */
+/* The file that the list consists of, if packages can be added to that file. */
 static const char *file_of(const struct er_strv *list, enum er_edit_kind kind)
 {
         const char *item = list->len == 1 ? list->items[0] : "";
@@ -216,7 +216,7 @@ static int edit_file(struct adding *a, const char *file, struct er_str *text, st
         return er_edit_requirements(text, a->items) ? 0 : by_hand(a, file, "add the package with its hash", err);
 }
 
-/* True when all that is to be there is there once, and nothing else has gone. */
+/* True if everything that was added is there, and nothing else is gone. */
 static bool is_right(const struct er_strv *before, const struct er_strv *now, const struct adding *a)
 {
         for (size_t i = 0; i < a->items->len; i++)
@@ -237,7 +237,7 @@ static bool is_right(const struct er_strv *before, const struct er_strv *now, co
         return true;
 }
 
-/* Writes the change, and looks whether it means what it should. */
+/* Writes the change, then checks that it means what it should. */
 static int declare(const struct er_config *config, struct adding *a, struct er_err *err)
 {
         const struct er_strv *before = declared(config, a);
@@ -278,7 +278,7 @@ static int build(const struct er_cli *cli, const char *host, struct er_recipe *r
         return er_environments_build(session, recipe, live, err) < 0 ? er_err_wrap(err, "%s", host) : 0;
 }
 
-/* The environment of a job as errand.yaml describes it now. 1: there is one. */
+/* Finds the recipe of a job's environment as errand.yaml describes it now. Returns 1 if there is one, else 0. */
 static int find_recipe(const struct adding *a, struct er_recipe *ret, struct er_err *err)
 {
         er_auto(er_config) config = ER_CONFIG_INIT;
@@ -287,7 +287,7 @@ static int find_recipe(const struct adding *a, struct er_recipe *ret, struct er_
         if (er_config_load(a->dir, &config, err) < 0)
                 return -1;
         if (config.command.len == 0)
-                er_strv_add(&config.command, "true"); /* software does not need one */
+                er_strv_add(&config.command, "true"); /* installing software needs no command */
         if (a->environment && !er_streq(config.environment, a->environment)) {
                 free(config.environment);
                 config.environment = er_strdup(a->environment);

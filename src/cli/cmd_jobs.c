@@ -1,4 +1,4 @@
-/* cmd_jobs.c - errand jobs: what ran and runs, and where. */
+/* cmd_jobs.c - errand jobs: what ran or is running, and where. */
 #include <poll.h>
 #include <unistd.h>
 #include "base/io.h"
@@ -10,7 +10,7 @@
 #include "maestro/maestro.h"
 
 #define NEWEST 20
-#define FRESH_MS 1500 /* so long we wait for news of jobs that nobody looked after */
+#define FRESH_MS 1500 /* how long to wait for news of orphaned jobs */
 #define WATCH_MS 1000
 #define ADOPT_MS 5000
 
@@ -40,7 +40,7 @@ struct list {
         struct er_table *table; /* for people, or ... */
         json_t *json;           /* ... for programs */
         int64_t now_ms;
-        int64_t *seen; /* ids in the active part, which come once */
+        int64_t *seen; /* ids in the active part, not to be listed twice */
         size_t seen_len, seen_cap;
         bool active_part;
         size_t active;
@@ -48,7 +48,7 @@ struct list {
 
 static bool was_seen(const struct list *list, int64_t id)
 {
-        size_t low = 0, high = list->seen_len; /* newest first: ids fall */
+        size_t low = 0, high = list->seen_len; /* newest first: ids descend */
 
         while (low < high) {
                 size_t middle = low + (high - low) / 2;
@@ -116,7 +116,7 @@ static int fill(const struct er_cli *cli, const struct jobs_opts *opts, const ch
         return er_store_each_job(cli->store, &newest, add_row, list, err);
 }
 
-/* Everything that is to appear, in one piece, so that a redraw does not flicker. */
+/* Renders the whole output in one piece, so that a redraw does not flicker. */
 static int render(const struct er_cli *cli, const struct jobs_opts *opts, const char *project, struct er_str *out,
                   size_t *ret_active, struct er_err *err)
 {
@@ -137,7 +137,7 @@ static int render(const struct er_cli *cli, const struct jobs_opts *opts, const 
         return rc;
 }
 
-/* Cuts what would not fit on the screen: a redraw begins at its top. */
+/* Cuts what does not fit on the screen, since a redraw starts at its top. */
 static void fit_screen(struct er_str *text)
 {
         int height = er_term_height(STDOUT_FILENO), lines = 0;
@@ -176,7 +176,7 @@ static int watch(const struct er_cli *cli, const struct jobs_opts *opts, const c
                         er_str_reset(&shown);
                         er_str_addn(&shown, text.buf, text.len);
                 }
-                /* A change shows at once; otherwise the times move on every second. */
+                /* Changes show at once; otherwise the times are updated every second. */
                 while (er_mono_ms() < until && er_store_version(cli->store) == version)
                         poll(NULL, 0, 50);
                 if (active > 0 && er_mono_ms() >= adopt_at) {
@@ -201,8 +201,7 @@ static int count_stale(void *arg, const struct er_job *job, struct er_err *err)
         return 0;
 }
 
-/* Jobs that nobody looked after get a maestro, and a moment to tell how they are: a list of yesterday's states would
- * lie. */
+/* Orphaned jobs get a maestro and a moment to report how they are: yesterday's states would be a lie. */
 static void refresh(const struct er_cli *cli)
 {
         const struct er_job_filter active = {.active_only = true, .without_spec = true};

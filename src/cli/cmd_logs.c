@@ -1,4 +1,4 @@
-/* cmd_logs.c - errand logs: what a job printed, or prints. */
+/* cmd_logs.c - errand logs: prints a job's log, or follows it. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -12,7 +12,7 @@
 
 #define TICK_MS 50
 #define RETRY_MAX_MS 10000
-#define TRIES 3 /* to read a log that is not followed, over a connection that breaks */
+#define TRIES 3 /* to read a log that is not followed, if the connection breaks */
 
 struct logs_opts {
         bool follow;
@@ -42,8 +42,8 @@ struct reader {
         struct er_filter *filter;
         int64_t since_ms;
         uint64_t offset, seq; /* seen so far, of the attempt being read */
-        bool begun;           /* offset is right */
-        bool caught_up;       /* the log as it was has been read: what comes now is new */
+        bool begun;           /* offset is valid */
+        bool caught_up;       /* the existing log has been read: what comes now is new */
         enum er_end end;
         int output_errno;
 };
@@ -89,12 +89,12 @@ static int on_event(void *arg, const struct er_status *status, struct er_err *er
         return 0;
 }
 
-/* One try over one connection, from where the last one got to. */
+/* One try over one connection, starting where the last one stopped. */
 static int read_some(struct reader *r, const struct er_job *job, const struct er_attempt *attempt, struct er_err *err)
 {
         er_autoptr(er_session) session = NULL;
         er_autofree char *key = er_job_key(r->cli->store, job);
-        bool by_grep = r->opts->grep != NULL; /* then the last lines are to be found here, among those that match */
+        bool by_grep = r->opts->grep != NULL; /* then the last lines are found here, among those that match */
         bool part = r->opts->tail >= 0 || r->since_ms > 0;
         const struct er_watch watch = {.key = key,
                                        .attempt = attempt->number,
@@ -145,7 +145,7 @@ static int read_attempt(struct reader *r, const struct er_job *job, const struct
                 if (read_some(r, job, attempt, &why) == 0)
                         return 0;
                 if (r->output_errno == EPIPE)
-                        _exit(141); /* as a program ends whose reader has gone: cat, ssh */
+                        _exit(141); /* as cat and ssh do when their reader is gone */
                 if (r->output_errno || !why.retryable || (!r->opts->follow && tries >= TRIES))
                         return er_err_move(err, &why);
                 if (r->offset > before) {
@@ -182,7 +182,7 @@ static int find_attempt(const struct er_cli *cli, const struct er_job *job, int6
         return 0;
 }
 
-/* Until the store has news; somebody carries the run meanwhile. */
+/* Waits until the store has news, and makes sure that somebody carries the run meanwhile. */
 static void await_news(const struct er_cli *cli, int64_t *version, int *rounds)
 {
         if ((*rounds)++ % 100 == 0)
@@ -204,7 +204,7 @@ static int nothing_yet(const struct reader *r, const struct er_job *job)
         return 0;
 }
 
-/* Attempt after attempt (a lost one may be followed by another), until the job is over. */
+/* Reads one attempt after another (another may follow one that was lost), until the job has ended. */
 static int read_job(struct reader *r, struct er_job *job, struct er_err *err)
 {
         int64_t number = r->opts->attempt > 0 ? r->opts->attempt : 0, version = -1;
@@ -268,7 +268,7 @@ static void *tick(void *arg)
         while (!stop) {
                 poll(NULL, 0, TICK_MS);
                 if (er_filter_tick(t->filter, er_now_ms()) < 0)
-                        return NULL; /* the next piece of the log meets the same trouble, and says so */
+                        return NULL; /* writing the next piece of the log will fail too, and report it */
                 pthread_mutex_lock(&t->lock);
                 stop = t->stop;
                 pthread_mutex_unlock(&t->lock);

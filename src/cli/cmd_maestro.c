@@ -58,7 +58,7 @@ static int carry_these(struct er_cli *cli, const struct er_strv *names, struct e
         return 0;
 }
 
-/* All runs found orphaned at one look get one process, with one loop; that it dies is seen at the next look. */
+/* All runs found orphaned at one look are carried by one process with one loop. If it dies, the next look notices. */
 static int carry_all(struct er_cli *cli, struct er_cancel *stop, struct er_err *err)
 {
         struct pollfd wait = {.fd = stop->fds[0], .events = POLLIN};

@@ -16,7 +16,7 @@ static const struct er_opt man_options[] = {
          ER_COMPLETE_NONE},
 };
 
-/* Pages through whatever shows manuals here. */
+/* Shows the page with whatever program shows manual pages here. */
 static int show(const struct er_str *page, bool *ret_shown, struct er_err *err)
 {
         static const char *const viewers[][4] = {{"man", "-l", "-", NULL}, {"mandoc", "-a", NULL}};
@@ -36,7 +36,7 @@ static int show(const struct er_str *page, bool *ret_shown, struct er_err *err)
                 if (er_proc_start(&opts, &proc, err) < 0)
                         return -1;
                 if (er_write_full(proc.io[0], page->buf, page->len) < 0) {
-                        /* the reader was left early */
+                        /* the user quit before the end */
                 }
                 er_close(&proc.io[0]);
                 if (er_proc_wait(&proc, ER_NEVER, &status, err) < 0)

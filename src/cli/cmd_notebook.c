@@ -1,4 +1,4 @@
-/* cmd_notebook.c - errand notebook: Jupyter as a job, its page on this machine. */
+/* cmd_notebook.c - errand notebook: Jupyter as a job, and its page on this machine. */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -20,7 +20,7 @@
 #include "job/config.h"
 #include "maestro/maestro.h"
 
-#define LOCAL_PORT 8888 /* where people look for Jupyter */
+#define LOCAL_PORT 8888 /* where people expect Jupyter */
 #define LOG_KEPT 8192u  /* of the server's log, for its address */
 #define TOKEN_BYTES 24
 #define TOKEN "JUPYTER_TOKEN"
@@ -64,8 +64,8 @@ struct notebook {
         struct er_live *live;
         struct er_where where;
         uint16_t port;      /* of the server, on its host */
-        char *page;         /* (owned) a file that leads the browser there, or NULL */
-        struct er_str said; /* the end of its log, while it has not said where it listens */
+        char *page;         /* (owned) a file that redirects the browser, or NULL */
+        struct er_str said; /* the end of its log, until it says where it listens */
 };
 
 /* --- the job */
@@ -76,12 +76,12 @@ static void command_words(const struct notebook_opts *opts, struct er_strv *ret)
         er_strv_add(ret, "--no-browser");
         er_strv_add(ret, "--ip=127.0.0.1");
         er_strv_addf(ret, "--port=%d", LOCAL_PORT);
-        er_strv_add(ret, "--ServerApp.port_retries=200"); /* others of this host have theirs */
+        er_strv_add(ret, "--ServerApp.port_retries=200"); /* other users of this host run servers too */
         er_strv_add(ret, "--allow-root"); /* a container's user, or a rented machine's; it listens on 127.0.0.1 and has
                                              a token */
 }
 
-/* What errand.yaml says of the project's runs holds, but not what is about their end. */
+/* errand.yaml applies, except for the settings about the end of a run. */
 static int make_request(const struct er_cli *cli, const struct notebook_opts *opts, struct er_request *ret,
                         struct er_err *err)
 {
@@ -113,7 +113,7 @@ static int make_request(const struct er_cli *cli, const struct notebook_opts *op
         return er_request_check_hosts(cli->store, ret, err);
 }
 
-/* Into our environment, from where the maestro hands it over as a secret. One that is there is the user's own. */
+/* Puts a token into our environment, from which the maestro takes it as a secret. An existing one is the user's own. */
 static int make_token(struct er_err *err)
 {
         unsigned char bytes[TOKEN_BYTES];
@@ -140,7 +140,8 @@ static int first_job(void *arg, const struct er_job *job, struct er_err *err)
         return 0;
 }
 
-/* Submits it and waits until it is on its host, its environment built. 0, or an exit status when it never began. */
+/* Submits the job and waits until it is on its host with its environment built. Returns 0, or an exit status if it
+ * never started. */
 static int submit(struct notebook *n, struct er_err *err)
 {
         const struct notebook_opts *opts = n->opts;
@@ -178,8 +179,8 @@ struct reading {
         uint16_t port;
 };
 
-/* "http://127.0.0.1:8890/lab?token=..." in what Jupyter says of itself; the token is not in its log when it was given
- * to it. */
+/* Looks for "http://127.0.0.1:8890/lab?token=..." in Jupyter's log. The token itself is not logged if it was given to
+ * Jupyter. */
 static uint16_t find_port(const char *log)
 {
         static const char mark[] = "http://127.0.0.1:";
@@ -219,7 +220,7 @@ static int on_event(void *arg, const struct er_status *status, struct er_err *er
         return 0;
 }
 
-/* One look at its log, as it comes. */
+/* Reads its log as it comes, over one connection. */
 static int read_log(struct notebook *n, struct er_signals *signals, struct reading *reading, struct er_err *err)
 {
         const struct er_session_opts opts = {.interactive = er_term_is(STDERR_FILENO), .cancel = &signals->stop};
@@ -237,7 +238,7 @@ static int read_log(struct notebook *n, struct er_signals *signals, struct readi
         return er_attempt_watch(session, &watch, err);
 }
 
-/* It says where it will listen a moment before it does. */
+/* Jupyter says where it listens a moment before it does. */
 static int await_answer(struct notebook *n, const struct er_signals *signals, struct er_err *err)
 {
         er_autoptr(er_forward) forward = NULL;
@@ -252,7 +253,7 @@ static int await_answer(struct notebook *n, const struct er_signals *signals, st
         return 1;
 }
 
-/* 1: it is known; 0: the job has ended. */
+/* Returns 1 if its port is known, 0 if the job has ended. */
 static int await_server(struct notebook *n, struct er_signals *signals, struct er_err *err)
 {
         for (;;) {
@@ -279,7 +280,7 @@ static int await_server(struct notebook *n, struct er_signals *signals, struct e
                         return er_err_move(err, &why);
                 if (rc < 0 && !why.retryable && why.code != ER_TRANSPORT && why.code != ER_NET)
                         return er_err_move(err, &why);
-                /* It has ended, which its carrier tells us; or the connection broke. */
+                /* Either it has ended, which we learn from the store, or the connection broke. */
                 if (poll(&stop, 1, RETRY_MS) > 0)
                         return er_err_set(err, ER_CANCELLED, "left %s", n->where.job.name);
                 if (er_where_reload(n->cli, &n->where, err) < 0)
@@ -289,7 +290,7 @@ static int await_server(struct notebook *n, struct er_signals *signals, struct e
 
 /* --- its page */
 
-/* The user's own token may hold anything. */
+/* The user's own token may contain any character. */
 static char *address(const struct notebook *n, uint16_t local)
 {
         static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
@@ -305,8 +306,8 @@ static char *address(const struct notebook *n, uint16_t local)
         return er_str_detach(&url);
 }
 
-/* The token must not be in the browser's arguments, which all users of this machine can see: a file of ours leads
- * there. */
+/* The token must not be among the browser's arguments, which all users of this machine can see. So the browser opens a
+ * file of ours that redirects it. */
 static void open_browser(struct notebook *n, const char *url)
 {
 #ifdef __APPLE__
@@ -361,7 +362,7 @@ static int find_checkpoints(const char *path, const struct stat *st, int type, s
         return 0;
 }
 
-/* Jupyter's own older copies came with the pattern, and nobody wants them. */
+/* Jupyter's own checkpoints match the pattern too, but nobody wants them. */
 static void drop_checkpoints(const char *dir)
 {
         er_auto(er_strv) found = ER_STRV_INIT;
@@ -373,7 +374,7 @@ static void drop_checkpoints(const char *dir)
                 er_rmtree(AT_FDCWD, found.items[i], NULL, NULL);
 }
 
-/* All notebooks, into results/JOB/: the copy that was worked on stays on the host until it is cleaned up. */
+/* Fetches all notebooks into results/JOB/. The copy that was worked on stays on the host until it is cleaned up. */
 static void fetch_notebooks(struct notebook *n)
 {
         er_autoptr(er_session) session = NULL;
@@ -438,7 +439,7 @@ static int leave_server(const struct notebook *n)
 
 static int stopped(struct notebook *n, struct er_signals *signals, struct er_err *err)
 {
-        er_signals_release(signals); /* another Ctrl-C leaves at once */
+        er_signals_release(signals); /* another Ctrl-C quits at once */
         if (!er_can_ask())
                 return leave_server(n);
         er_live_echoed(n->live);

@@ -1,4 +1,4 @@
-/* cmd_pull.c - errand pull: files of a job, from its host to here. */
+/* cmd_pull.c - errand pull: files of a job, from its host to this machine. */
 #include <sys/stat.h>
 #include "base/io.h"
 #include "base/json.h"
@@ -52,7 +52,7 @@ static int pull_patterns(struct er_session *session, const char *key, const stru
         return er_pull(session, &pull, transfer, err);
 }
 
-/* As scp does: a named file or directory lands by its own name, what a pattern finds keeps its path. */
+/* As with scp, a file or directory given by name is stored under its own name; what a pattern finds keeps its path. */
 static int pull_each(struct er_session *session, const char *key, const struct er_job *job,
                      const struct er_strv *patterns, const char *to, struct er_transfer *transfer, struct er_err *err)
 {

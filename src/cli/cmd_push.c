@@ -1,4 +1,4 @@
-/* cmd_push.c - errand push: files from here to a host. */
+/* cmd_push.c - errand push: files from this machine to a host. */
 #include "base/parse.h"
 #include "cli/target.h"
 #include "cli/view.h"

@@ -1,4 +1,4 @@
-/* cmd_rerun.c - errand rerun: the same command with the same files once more. */
+/* cmd_rerun.c - errand rerun: runs the same command with the same files again. */
 #include "cli/follow.h"
 #include "cli/secrets.h"
 #include "job/config.h"
@@ -14,8 +14,7 @@ static const struct er_opt rerun_options[] = {
          offsetof(struct rerun_opts, detach), ER_COMPLETE_NONE},
 };
 
-/* What is secret in the addresses that the job's packages come from is in no store: from the project, as it says it
- * now. */
+/* The secrets in the addresses of the job's packages are not stored, so they come from the project as it is now. */
 static int find_secrets(struct er_cli *cli, const struct er_job *job, const struct er_spec *spec, struct er_err *err)
 {
         er_auto(er_str) bytes = ER_STR_INIT;
@@ -28,7 +27,7 @@ static int find_secrets(struct er_cli *cli, const struct er_job *job, const stru
             er_store_environment(cli->store, er_svn((const char *)spec->environment, ER_ENV_HASH), &bytes, NULL) < 0 ||
             er_recipe_decode(er_svn(bytes.buf, bytes.len), &stored, NULL) < 0 || stored.secrets.len == 0)
                 return 0;
-        /* Nothing of that need be there any more: it may be needed nowhere. */
+        /* None of that need exist any more, and it may not even be needed. */
         if (er_spec_decode(er_svn(job->spec.buf, job->spec.len), &copy, NULL) < 0 ||
             er_config_load(job->project_dir, &config, NULL) < 0 ||
             er_config_recipe(&config, job->project_dir, &copy, &now, NULL) < 0)

@@ -1,4 +1,4 @@
-/* cmd_rm.c - errand rm: forgets jobs that are over, here and on their hosts. */
+/* cmd_rm.c - errand rm: removes jobs that have ended, here and on their hosts. */
 #include "base/parse.h"
 #include "cli/target.h"
 #include "cli/view.h"
@@ -15,7 +15,7 @@ static const struct er_opt rm_options[] = {
          offsetof(struct rm_opts, force), ER_COMPLETE_NONE},
 };
 
-/* One connection serves the jobs of a host that come after each other. */
+/* One connection serves consecutive jobs of the same host. */
 struct remover {
         const struct er_cli *cli;
         const struct rm_opts *opts;

@@ -68,7 +68,7 @@ static const struct er_opt run_options[] = {
         OPT("yes", 'y', ER_OPT_FLAG, NULL, yes, ER_COMPLETE_NONE, "Do not ask before sending more than 1 GB"),
 };
 
-/* Where the user stands below the project's root: "" at the root itself. */
+/* The current directory relative to the project's root; "" at the root itself. */
 static int find_subdir(const char *root, char **ret, struct er_err *err)
 {
         char cwd[4096];
@@ -92,7 +92,7 @@ static void take_options(const struct run_opts *opts, char **args, int count, st
         config->time_limit_ms = opts->time_limit_ms;
         config->sync = opts->no_sync ? 0 : -1;
         config->workdir = opts->workdir ? er_strdup(opts->workdir) : NULL;
-        if (opts->env_file) { /* typed here, so relative to here; errand.yaml's is relative to the project */
+        if (opts->env_file) { /* relative to the current directory; the one in errand.yaml is relative to the project */
                 er_autofree char *path = er_path_expand(opts->env_file);
 
                 config->env_file = er_path_abs(path);
@@ -125,7 +125,7 @@ static int take_software(const struct run_opts *opts, struct er_config *config, 
         return 0;
 }
 
-/* What the options and errand.yaml say together. */
+/* Combines the options with errand.yaml. */
 static int make_request(const struct er_cli *cli, const struct run_opts *opts, char **args, int count,
                         struct er_request *ret, struct er_err *err)
 {

@@ -1,4 +1,4 @@
-/* cmd_show.c - errand show: everything known of a job. */
+/* cmd_show.c - errand show: everything that is known about a job. */
 #include <fcntl.h>
 
 #include "base/clock.h"
@@ -85,7 +85,7 @@ static void show_spec(struct er_str *out, const struct er_spec *spec)
         list_field(out, "outputs", &spec->outputs, false);
 }
 
-/* The log's path, to be typed into scp or less. */
+/* The path of the log, as scp or less take it. */
 static char *log_path(const struct er_attempt *attempt)
 {
         if (!attempt->dir)

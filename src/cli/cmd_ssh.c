@@ -19,7 +19,7 @@ static const struct er_opt ssh_options[] = {
          ER_COMPLETE_NONE},
 };
 
-/* The directory the job's command runs in, on its host (owned); NULL when it is on none. */
+/* Finds the directory on its host that the job's command runs in (owned). */
 static int job_dir(const struct er_cli *cli, const struct er_job *job, char **ret, struct er_err *err)
 {
         er_auto(er_spec) spec = ER_SPEC_INIT;
@@ -42,7 +42,7 @@ static int job_dir(const struct er_cli *cli, const struct er_job *job, char **re
         return 0;
 }
 
-/* What the shell there is to do: go to the directory, and then be a login shell or the command. */
+/* The line for the shell there: change to the directory, then become a login shell or the command. */
 static void remote_line(struct er_str *out, const char *dir, char **args, int count)
 {
         if (dir) {

@@ -1,4 +1,4 @@
-/* cmd_top.c - errand top: what hosts do at the moment. */
+/* cmd_top.c - errand top: what hosts are doing at the moment. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,7 +17,7 @@
 #define EVERY_MIN_MS 200
 #define LOOK_MS 100
 #define LATE_MS 8000
-#define ONCE_MS 30000 /* a host that has not answered by then is said so */
+#define ONCE_MS 30000 /* a host that has not answered by then is shown as such */
 
 struct top_opts {
         bool once;
@@ -176,7 +176,7 @@ struct drawing {
         struct er_table *table;
         json_t *json;
         const char *store_id;
-        int64_t late_ms; /* who has been silent for so long has not merely been asked a moment ago */
+        int64_t late_ms; /* a host that has been silent for this long is not just about to answer */
 };
 
 static void draw_host(void *arg, const struct er_top_host *host)
@@ -315,7 +315,7 @@ static void on_signal(int number)
         er_cancel_fire(&leave);
 }
 
-/* The whole picture in one write, each line cleared to its end: nothing flickers. */
+/* Writes the whole picture at once and clears each line to its end, so that nothing flickers. */
 static int redraw(struct er_top_watch *watch, const char *store_id, int64_t every_ms, struct er_err *err)
 {
         er_autoptr(er_table) table = er_table_new(columns, ER_LEN(columns));
@@ -338,7 +338,7 @@ static int redraw(struct er_top_watch *watch, const char *store_id, int64_t ever
                        : 0;
 }
 
-/* True: the user wants to leave. */
+/* Returns true if the user wants to quit. */
 static bool wait_for_key(void)
 {
         struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = leave.fds[0], .events = POLLIN}};
@@ -379,7 +379,7 @@ static int live(struct er_top_watch *watch, const char *store_id, int64_t every_
                         rc = redraw(watch, store_id, every_ms, err);
                         due = er_deadline_in(all && every_ms < 1000 ? every_ms
                                              : all                  ? 1000
-                                                   : EVERY_MIN_MS); /* times go on between two answers */
+                                                   : EVERY_MIN_MS); /* times advance between two answers */
                 }
                 stop = wait_for_key();
         }
@@ -388,7 +388,7 @@ static int live(struct er_top_watch *watch, const char *store_id, int64_t every_
         return rc;
 }
 
-/* Where there is no terminal to draw on, but it was asked for: one table after the other. */
+/* Without a terminal to draw on, prints one table after another. */
 static int repeat(struct er_top_watch *watch, const char *store_id, int64_t every_ms, struct er_err *err)
 {
         settle(watch);

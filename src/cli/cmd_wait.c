@@ -1,4 +1,4 @@
-/* cmd_wait.c - errand wait: until jobs are over. */
+/* cmd_wait.c - errand wait: waits until jobs have ended. */
 #include "base/io.h"
 #include "cli/target.h"
 #include "maestro/maestro.h"

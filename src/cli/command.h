@@ -38,13 +38,13 @@ struct er_opt {
         char letter;      /* 'f' or 0 */
         enum er_opt_type type;
         const char *value; /* "DURATION"; NULL for a flag */
-        const char *help;  /* one line, no final dot */
+        const char *help;  /* one line, without a full stop */
         size_t offset;     /* of the member in the command's own struct of options */
         enum er_complete complete;
 };
 
-struct er_cli {                 /* what the dispatcher has made ready */
-        struct er_store *store; /* opened when the command needs it */
+struct er_cli {                 /* what main.c prepares for a command */
+        struct er_store *store; /* opened if the command needs it */
         const char *program;    /* path of this program */
         const char *state_dir;  /* of the store */
         bool json, quiet;
@@ -55,7 +55,7 @@ enum er_need { ER_NEED_NOTHING = 0, ER_NEED_STORE = 1 };
 enum er_command_flags {
         ER_CMD_JSON = 1,   /* takes --json */
         ER_CMD_QUIET = 2,  /* takes --quiet */
-        ER_CMD_HIDDEN = 4, /* not for people: in no list */
+        ER_CMD_HIDDEN = 4, /* not for people: not listed anywhere */
 };
 
 struct er_command {
@@ -63,24 +63,25 @@ struct er_command {
         const char *group;       /* "Run", "Follow", "Hosts", "Clean up", "About" */
         const char *summary;     /* one line */
         const char *arguments;   /* "[JOB]", "[[--] COMMAND [ARG]...]" */
-        const char *description; /* paragraphs for --help and the manual; NULL where the summary is enough */
+        const char *description; /* paragraphs for --help and the manual; NULL if the summary is enough */
         const char *examples;    /* lines "errand run ...\twhat it does\n"; or NULL */
         const struct er_opt *opts;
         size_t opt_count;
-        size_t opts_size; /* of the struct the offsets point into; zeroed before parsing, COUNT/SIZE/DURATION are -1 */
-        unsigned needs;   /* enum er_need */
-        unsigned flags;   /* enum er_command_flags */
-        bool stop_at_argument;  /* options end at the first argument: run, ssh, exec */
+        size_t opts_size;      /* of the struct that the offsets point into; zeroed before parsing, with COUNT, SIZE and
+                                  DURATION set to -1 */
+        unsigned needs;        /* enum er_need */
+        unsigned flags;        /* enum er_command_flags */
+        bool stop_at_argument; /* options end at the first argument: run, ssh, exec */
         int min_args, max_args; /* -1: no limit */
         enum er_complete complete;
-        /* Returns the exit status, or -1 with err set (printed by the dispatcher, exit status from its code). */
+        /* Returns the exit status, or -1 with err set; main.c prints that and derives the exit status from its code. */
         int (*run)(struct er_cli *cli, void *opts, char **args, int count, struct er_err *err);
 };
 
 extern const struct er_command *const er_commands[];
 extern const size_t er_command_count;
 const struct er_command *er_command_find(const char *name);
-/* Sets err for a name no command has, with the nearest. */
+/* Sets err for a name that no command has, and suggests the nearest. */
 int er_command_unknown(const char *name, struct er_err *err);
 
 #endif

@@ -10,7 +10,7 @@ static bool shown(const struct er_command *command)
         return !(command->flags & ER_CMD_HIDDEN);
 }
 
-/* Words that `errand hosts` takes before names: the only command with such. */
+/* The subcommands of `errand hosts`. errand env has subcommands too, but it takes any command. */
 static const char *sub_words(const struct er_command *command)
 {
         return er_streq(command->name, "hosts") ? "list add rm" : "";

@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* shell: "bash", "zsh" or "fish"; ER_USAGE else. */
+/* shell: "bash", "zsh" or "fish"; anything else is ER_USAGE. */
 int er_completion_script(const char *shell, struct er_str *out, struct er_err *err);
 
 #endif

@@ -47,7 +47,7 @@ static void on_transfer(void *arg, const struct er_transfer *transfer)
         sending->task->progress(sending->task->arg, transfer->bytes, transfer->total_bytes, sending->what);
 }
 
-/* Known before it begins, where it can be. */
+/* Finds out before it starts, if possible. */
 static int check_room(const struct er_data_task *task, const struct er_data_list *there, const char *path,
                       struct er_err *err)
 {
@@ -60,7 +60,7 @@ static int check_room(const struct er_data_task *task, const struct er_data_list
                 return 0;
         for (size_t i = 0; i < there->count; i++)
                 if (er_streq(there->items[i].name, task->source->name))
-                        return 0; /* all or much of it may be there */
+                        return 0; /* all or most of it may be there already */
         er_fmt_size(&need, (uint64_t)st.st_size);
         er_fmt_size(&room, there->free_bytes);
         er_err_set(err, ER_IO, "%s does not fit: it is %s, and %s is free in %s", task->source->name, need.buf,
@@ -68,7 +68,7 @@ static int check_room(const struct er_data_task *task, const struct er_data_list
         return er_err_hint(err, "free some space there with errand data --rm NAME or errand gc");
 }
 
-/* By its new name: what a link is called is what arrives. */
+/* Sends it under its new name, by way of a symbolic link with that name. */
 static int push(const struct er_data_task *task, struct er_session *session, const char *path, const char *to,
                 struct er_err *err)
 {
@@ -110,7 +110,8 @@ static int send_path(struct er_data_task *task, struct er_session *session, cons
 
 /* --- downloaded here, for a host that cannot */
 
-/* Its own for each host: they may be at it at once. The same the next time, so that it goes on. */
+/* Each host has its own, since several may download at once. It is the same the next time, so that a download can
+ * continue. */
 static char *download_dir(const struct er_data_task *task)
 {
         er_autofree char *cache = er_dir_cache();
@@ -206,7 +207,7 @@ static int bring(struct er_data_task *task, struct er_err *err)
 
 void er_data_bring(struct er_data_task *task)
 {
-        /* A connection that breaks is opened again: nothing that has come is lost. */
+        /* If the connection breaks, try again: nothing that has arrived is lost. */
         for (int i = 1; bring(task, &task->err) < 0 && task->err.code == ER_TRANSPORT && i < CONNECT_TRIES; i++) {
                 task->say(task->arg, task->err.message);
                 er_err_clear(&task->err);

@@ -15,8 +15,8 @@ void er_data_source_release(struct er_data_source *source)
         *source = (struct er_data_source)ER_DATA_SOURCE_INIT;
 }
 
-/* "#sha256=..." at the end is taken off. Other fragments are never sent to a server, and go too; in a path they belong
- * to it. */
+/* Removes "#sha256=..." from the end. Other fragments of an address are removed too, as they are never sent to a
+ * server; in a path, they belong to the name. */
 static int take_sum(struct er_str *text, bool is_url, char **ret, struct er_err *err)
 {
         static const struct {
@@ -171,7 +171,7 @@ static int understand(const char *given, const struct er_strv *hosts, struct er_
         for (const char *p = given; is_url && p < scheme; p++)
                 is_url = isalnum((unsigned char)*p) || strchr("+.-", *p);
         er_str_add(&text, given);
-        /* A file of that very name is meant as it is. */
+        /* A file of exactly that name is taken as it is. */
         if ((is_url || stat(given, &st) < 0) && take_sum(&text, is_url, &ret->sum, err) < 0)
                 return -1;
         for (size_t i = 0; i < ER_LEN(schemes); i++)

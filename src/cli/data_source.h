@@ -15,13 +15,13 @@ enum er_data_from {
 struct er_data_source {
         enum er_data_from from;
         char *url, *host, *path; /* (owned) or NULL; path is absolute for ER_DATA_HERE */
-        char *name;              /* (owned) by which it lands */
+        char *name;              /* (owned) its name among the data */
         char *sum;               /* (owned) "sha256=HEX", or NULL */
 };
 #define ER_DATA_SOURCE_INIT {0}
 void er_data_source_release(struct er_data_source *source);
-/* hosts: names that are known, so that "me@box:2222:/data" is understood. to: its name, or NULL: the last part of the
-   path. ER_USAGE says what is wrong with it, ER_NOT_FOUND names a file that is not here. */
+/* hosts: the known names, so that "me@box:2222:/data" is understood. to: its name; NULL: the last part of the path.
+ * ER_USAGE says what is wrong with it, ER_NOT_FOUND names a file that does not exist here. */
 int er_data_source_parse(const char *text, const struct er_strv *hosts, const char *to, struct er_data_source *ret,
                          struct er_err *err);
 

@@ -10,8 +10,8 @@
 #include "host/environment.h"
 #include "maestro/maestro.h"
 
-#define NAME_LEN 12    /* so much of a hash is shown */
-#define NAME_MIN_LEN 4 /* and so much must be typed */
+#define NAME_LEN 12    /* how much of a hash is shown */
+#define NAME_MIN_LEN 4 /* and how much must be typed */
 
 static const char *const states[] = {
         [ER_ENV_STATE_NONE] = "not built",
@@ -150,30 +150,30 @@ int er_environments_list(const struct er_cli *cli, const struct er_strv *on, str
                             err);
 }
 
-/* ---- those that are meant */
+/* ---- the environments that were named */
 
-struct meant {
+struct chosen {
         struct visit *visit;
         const struct er_environment_entry *entry;
 };
-struct all_meant {
-        struct meant *items;
+struct choice {
+        struct chosen *items;
         size_t count, cap;
 };
 
-static void all_meant_release(struct all_meant *all)
+static void choice_release(struct choice *all)
 {
         free(all->items);
 }
-#define AUTO_MEANT __attribute__((cleanup(all_meant_release))) struct all_meant
+#define AUTO_CHOICE __attribute__((cleanup(choice_release))) struct choice
 
-static void mean(struct all_meant *all, struct visit *v, const struct er_environment_entry *entry)
+static void choose(struct choice *all, struct visit *v, const struct er_environment_entry *entry)
 {
         all->items = er_grow(all->items, &all->cap, all->count + 1, sizeof *all->items);
-        all->items[all->count++] = (struct meant){v, entry};
+        all->items[all->count++] = (struct chosen){v, entry};
 }
 
-static int mean_name(const struct visits *visits, const char *name, struct all_meant *ret, struct er_err *err)
+static int choose_name(const struct visits *visits, const char *name, struct choice *ret, struct er_err *err)
 {
         const unsigned char *first = NULL;
         size_t before = ret->count;
@@ -197,7 +197,7 @@ static int mean_name(const struct visits *visits, const char *name, struct all_m
                                 return er_err_hint(err, "give more characters; errand env list shows the names");
                         }
                         first = entry->hash;
-                        mean(ret, &visits->items[i], entry);
+                        choose(ret, &visits->items[i], entry);
                 }
         }
         if (ret->count > before)
@@ -207,29 +207,29 @@ static int mean_name(const struct visits *visits, const char *name, struct all_m
         return er_err_hint(err, "errand env list shows the environments there are");
 }
 
-static int mean_all(const struct visits *visits, char *const *names, int count, struct all_meant *ret,
-                    struct er_err *err)
+static int choose_all(const struct visits *visits, char *const *names, int count, struct choice *ret,
+                      struct er_err *err)
 {
         for (int i = 0; i < count; i++)
-                if (mean_name(visits, names[i], ret, err) < 0)
+                if (choose_name(visits, names[i], ret, err) < 0)
                         return -1;
         return 0;
 }
 
 /* ---- show */
 
-static void show_one(const struct meant *meant, struct er_str *out)
+static void show_one(const struct chosen *chosen, struct er_str *out)
 {
-        const struct er_environment_entry *entry = meant->entry;
+        const struct er_environment_entry *entry = chosen->entry;
         char name[ER_HASH_HEX];
         er_auto(er_str) size = ER_STR_INIT;
         er_auto(er_str) path = ER_STR_INIT;
 
         name_of(entry, name);
         er_fmt_size(&size, entry->size);
-        er_str_addf(out, "%.*s on %s: %s%s, %s\n", NAME_LEN, name, meant->visit->host.name, state_name(entry->state),
+        er_str_addf(out, "%.*s on %s: %s%s, %s\n", NAME_LEN, name, chosen->visit->host.name, state_name(entry->state),
                     entry->in_use ? ", in use" : "", size.buf);
-        if (entry->message) { /* a tool's own words, with whatever is in them */
+        if (entry->message) { /* a tool's own words may contain anything */
                 er_str_add(out, "  error   ");
                 er_quote_show(out, entry->message, strlen(entry->message));
                 er_str_addc(out, '\n');
@@ -243,13 +243,13 @@ static void show_one(const struct meant *meant, struct er_str *out)
                 er_str_add(out, "\n");
 }
 
-static json_t *show_json(const struct meant *meant)
+static json_t *show_json(const struct chosen *chosen)
 {
-        const struct er_environment_entry *entry = meant->entry;
+        const struct er_environment_entry *entry = chosen->entry;
         char name[ER_HASH_HEX];
 
         name_of(entry, name);
-        return json_pack("{s:s, s:s, s:s, s:b, s:I, s:s?, s:s?, s:s?}", "host", meant->visit->host.name, "environment",
+        return json_pack("{s:s, s:s, s:s, s:b, s:I, s:s?, s:s?, s:s?}", "host", chosen->visit->host.name, "environment",
                          name, "state", state_name(entry->state), "in_use", entry->in_use, "bytes",
                          (json_int_t)entry->size, "path", entry->path, "error", entry->message, "declaration",
                          entry->declaration);
@@ -260,11 +260,11 @@ int er_environments_show(const struct er_cli *cli, const struct er_strv *on, cha
 {
         er_auto(er_str) out = ER_STR_INIT;
         AUTO_VISITS visits = VISITS_INIT;
-        AUTO_MEANT all = {0};
+        AUTO_CHOICE all = {0};
         json_t *list;
         int rc;
 
-        if (look(cli, on, &visits, err) < 0 || mean_all(&visits, names, count, &all, err) < 0)
+        if (look(cli, on, &visits, err) < 0 || choose_all(&visits, names, count, &all, err) < 0)
                 return -1;
         if (!cli->json) {
                 for (size_t i = 0; i < all.count; i++) {
@@ -294,15 +294,15 @@ int er_environments_check(const struct er_cli *cli, const struct er_strv *on, ch
         };
         er_autoptr(er_table) table = er_table_new(columns, ER_LEN(columns));
         AUTO_VISITS visits = VISITS_INIT;
-        AUTO_MEANT all = {0};
+        AUTO_CHOICE all = {0};
         int broken = 0;
 
-        if (look(cli, on, &visits, err) < 0 || mean_all(&visits, names, count, &all, err) < 0)
+        if (look(cli, on, &visits, err) < 0 || choose_all(&visits, names, count, &all, err) < 0)
                 return -1;
         for (size_t i = 0; count == 0 && i < visits.count; i++)
                 for (size_t k = 0; k < visits.items[i].list.count; k++)
                         if (visits.items[i].list.items[k].state == ER_ENV_STATE_READY)
-                                mean(&all, &visits.items[i], &visits.items[i].list.items[k]);
+                                choose(&all, &visits.items[i], &visits.items[i].list.items[k]);
         for (size_t i = 0; i < all.count; i++) {
                 er_auto(er_err) why = ER_ERR_INIT;
                 char name[ER_HASH_HEX];
@@ -333,10 +333,10 @@ int er_environments_rm(const struct er_cli *cli, const struct er_strv *on, char 
 {
         er_auto(er_str) size = ER_STR_INIT;
         AUTO_VISITS visits = VISITS_INIT;
-        AUTO_MEANT all = {0};
+        AUTO_CHOICE all = {0};
         uint64_t freed = 0;
 
-        if (look(cli, on, &visits, err) < 0 || mean_all(&visits, names, count, &all, err) < 0)
+        if (look(cli, on, &visits, err) < 0 || choose_all(&visits, names, count, &all, err) < 0)
                 return -1;
         for (size_t i = 0; i < all.count; i++)
                 if (er_environment_remove(all.items[i].visit->session, all.items[i].entry->hash, &freed, err) < 0)

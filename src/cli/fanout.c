@@ -49,7 +49,7 @@ struct er_fanout *er_fanout_start(size_t count, void (*work)(void *arg, size_t i
                 else
                         break;
         if (f->thread_count == 0)
-                serve(f); /* no thread to be had: then one after the other, here */
+                serve(f); /* no thread could be started: do one after another here */
         return f;
 }
 

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <regex.h>
 
-#define LINE_MAX_BYTES (1u << 20) /* a longer line is taken in pieces: the log comes from outside */
+#define LINE_MAX_BYTES (1u << 20) /* a longer line is taken in pieces, as the log comes from outside */
 #define RING_MAX (1 << 20)        /* lines; more are not remembered */
 #define STREAMS 2
 
@@ -19,7 +19,7 @@ struct er_filter {
         pthread_mutex_t lock;
         bool by_line, has_regex, live;
         regex_t regex;
-        struct er_str half[STREAMS]; /* lines without their end yet */
+        struct er_str half[STREAMS]; /* unfinished lines */
         struct line *ring;           /* the last `tail` lines */
         size_t ring_len, ring_next;
         struct line held; /* the newest line, not shown yet */
@@ -111,7 +111,8 @@ static int pass(struct er_filter *f, int stream, int64_t time_ms, struct er_sv t
 {
         if (f->opts.every_ms < 0)
                 return show(f, stream, text);
-        /* The line held back was the newest of its time: it is shown when the next one is so much later. */
+        /* The line that was held back is the newest of its interval. Show it once a line comes that is later than that.
+         */
         if (f->holding && f->shown_ms != INT64_MIN && time_ms - f->shown_ms >= f->opts.every_ms &&
             show_held(f, time_ms) < 0)
                 return -1;

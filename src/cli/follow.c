@@ -15,13 +15,13 @@
 #include "cli/words.h"
 #include "maestro/maestro.h"
 
-#define AGAIN_MS 2000 /* a second Ctrl-C within this cancels */
+#define AGAIN_MS 2000 /* a second Ctrl-C within this time cancels */
 
 struct watcher {
         const struct er_cli *cli;
         const struct er_follow *follow;
         struct er_live *live;
-        struct er_cancel stop;   /* the first signal, or all that --detach waits for */
+        struct er_cancel stop;   /* the first signal, or whatever --detach waits for */
         struct er_cancel again;  /* the second Ctrl-C */
         enum er_job_state state; /* last seen */
         bool said_start;         /* the line with the job's name and host */
@@ -30,7 +30,7 @@ struct watcher {
         int output_errno; /* 0, or why our own output failed */
 };
 
-/* What a signal handler can reach. */
+/* What the signal handler can reach. */
 static struct watcher *signalled;
 static volatile sig_atomic_t interrupts, ended_by_others;
 
@@ -49,7 +49,7 @@ static void on_signal(int number)
         errno = why;
 }
 
-/* A signal that whoever started us had ignored (nohup, a shell's background job) stays so. */
+/* A signal that was ignored when we were started (by nohup, or as a shell's background job) stays ignored. */
 static void catch_signals(struct watcher *w, bool on)
 {
         static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
@@ -110,7 +110,7 @@ static void on_note(void *arg, const struct er_job *job, const char *text)
         struct watcher *w = arg;
 
         (void)job;
-        if (w->state < ER_JOB_STARTING || er_job_state_ended(w->state)) /* else the job speaks */
+        if (w->state < ER_JOB_STARTING || er_job_state_ended(w->state)) /* later, the job itself speaks */
                 er_live_note(w->live, text);
 }
 
@@ -136,7 +136,8 @@ static void on_warn(void *arg, const struct er_job *job, const struct er_err *er
 
 /* --- the end */
 
-/* What --quiet does not silence: the job never began, or was lost. A job that ended otherwise has said so itself. */
+/* True if --quiet must not hide the end: the job never began, or was lost. A job that ended otherwise has said so
+ * itself. */
 static bool is_errands_own(const struct er_job *job)
 {
         return job->state == ER_JOB_FAILED && job->reason != ER_REASON_START &&
@@ -156,7 +157,7 @@ static bool has_entries(const char *dir)
         return found;
 }
 
-/* A job that no host took may have been sent to a name with a slip in it. */
+/* If no host took the job, the host's name may be misspelt. */
 static void say_meant(struct watcher *w, const struct er_job *job)
 {
         er_auto(er_spec) spec = ER_SPEC_INIT;
@@ -191,7 +192,7 @@ static int finish(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                 if (status == 0)
                         status = job->exit_status;
                 er_target_result(&line, job);
-                if (!w->said_start && job->host && job->started_ms > 0) /* it was too quick for a line of its own */
+                if (!w->said_start && job->host && job->started_ms > 0) /* it was too quick for its own line */
                         er_str_addf(&line, " on %s", job->host);
                 if (outputs)
                         er_str_addf(&line, "%s outputs in %s/", job->state == ER_JOB_DONE ? "," : ";", shown);
@@ -228,7 +229,7 @@ static int finish(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                 return er_err_errno(err, w->output_errno, "writing the job's output");
         if (status < 0)
                 return er_err_set(err, ER_INTERNAL, "%s has not ended", jobs->items[0].name);
-        if (status == 0 && unfetched) { /* a script that goes on would not find them */
+        if (status == 0 && unfetched) { /* a script that went on would not find them */
                 er_err_set(err, ER_IO, "the outputs of %s are not here; they are still on %s", unfetched->name,
                            unfetched->host ? unfetched->host : "its host");
                 return er_err_hint(err,
@@ -243,7 +244,7 @@ static const char *subject(const struct er_jobs *jobs)
         return jobs->len == 1 ? jobs->items[0].name : jobs->items[0].run;
 }
 
-/* A background process has it from here on. */
+/* From here on, a background process carries the run. */
 static void hand_over(struct watcher *w)
 {
         er_auto(er_err) err = ER_ERR_INIT;
@@ -262,7 +263,7 @@ static int cancel_now(struct watcher *w, struct er_jobs *jobs, struct er_err *er
 
         er_live_echoed(w->live);
         er_live_say(w->live, "cancelling %s (Ctrl-C again leaves that to the background)", subject(jobs));
-        interrupts = 1; /* the next one counts as the second again; this one is taken out of the pipe */
+        interrupts = 1; /* the next one counts as the second again; this one is removed from the pipe */
         if (read(w->again.fds[0], &seen, sizeof seen) < 0)
                 return er_err_errno(err, errno, "reading a pipe");
         for (size_t i = 0; i < jobs->len; i++)
@@ -303,7 +304,7 @@ static int detached(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
         return er_code_exit_status(ER_DETACHED);
 }
 
-/* --detach: done here as soon as the job is on its host, or known to have to wait for it. */
+/* --detach: we are done as soon as the job is on its host, or is known to have to wait for it. */
 static int left(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
 {
         bool never_started = false;
@@ -375,7 +376,7 @@ static int carry(struct watcher *w, struct er_jobs *jobs, struct er_err *err)
                 return left(w, jobs, err);
         if (rc < 0)
                 return detached(w, jobs, err);
-        if (skipped > 0) { /* another maestro was quicker: then its end is seen in the store */
+        if (skipped > 0) { /* another maestro was quicker, so the store tells us about the end */
                 bool ended;
 
                 if (er_target_wait(w->cli, jobs, ER_NEVER, w->stop.fds[0], &ended, err) < 0)

@@ -1,5 +1,5 @@
 /*
- * follow.h - carries a run in the foreground while the user looks on: its log, a status line, Ctrl-C, its end.
+ * follow.h - carries a run in the foreground while the user looks on: its log, the status line, Ctrl-C, its end.
  */
 #ifndef ER_CLI_FOLLOW_H
 #define ER_CLI_FOLLOW_H
@@ -12,13 +12,13 @@
 struct er_follow {
         const struct er_run *run;           /* (borrowed) in the store already */
         const struct er_snapshot *snapshot; /* (borrowed) or NULL */
-        bool detach;                        /* only until the job is on its host */
+        bool detach;                        /* return once the job is on its host */
         bool silent;                        /* with detach: the caller itself says that the job has started */
 };
-/* The exit status of the command, or -1. */
+/* Returns the exit status of the command, or -1. */
 int er_follow_run(const struct er_cli *cli, const struct er_follow *follow, struct er_err *err);
 
-/* Stores the request as a run, to be followed. The secrets of its packages stay in our environment. */
+/* Stores the request as a run, to be followed. Puts the secrets of its packages into our environment. */
 int er_follow_store(const struct er_cli *cli, struct er_request *request, const struct er_snapshot *snapshot,
                     struct er_run *ret, struct er_err *err);
 

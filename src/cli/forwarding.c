@@ -134,7 +134,7 @@ int er_forwarding_open(const struct er_cli *cli, struct er_forwarding_words *wor
         return 0;
 }
 
-/* One look: 1 when something in the store has changed. */
+/* Looks once. Returns 1 if something in the store has changed, -1 if a signal came. */
 static int look(const struct er_cli *cli, const struct er_signals *signals, int64_t *seen, er_deadline *adopt_at)
 {
         struct pollfd stop = {.fd = signals->stop.fds[0], .events = POLLIN};
@@ -142,7 +142,7 @@ static int look(const struct er_cli *cli, const struct er_signals *signals, int6
 
         if (poll(&stop, 1, LOOK_MS) > 0)
                 return -1;
-        if (er_deadline_poll_ms(*adopt_at) == 0) { /* whoever carries the job may have died */
+        if (er_deadline_poll_ms(*adopt_at) == 0) { /* the process that carries the job may have died */
                 er_target_adopt(cli);
                 *adopt_at = er_deadline_in(ADOPT_EVERY_MS);
         }
@@ -204,7 +204,7 @@ int er_forwarding_wait_for_start(const struct er_cli *cli, struct er_live *live,
 
 /* --- in the background */
 
-/* The lines it says first: where each port is. */
+/* Reads its first lines, which say where each port is. */
 static int read_locals(struct er_proc *proc, struct er_port *ports, size_t count, er_deadline deadline)
 {
         er_auto(er_str) text = ER_STR_INIT;
@@ -231,7 +231,7 @@ static int read_locals(struct er_proc *proc, struct er_port *ports, size_t count
         return 0;
 }
 
-/* Its own words, an error and its hint, become ours. */
+/* Turns its error message and hint into ours. */
 static int explain(const struct er_str *said, struct er_err *err)
 {
         struct er_sv rest = er_sv_trim(er_svn(said->buf, said->len)), line;
@@ -273,7 +273,7 @@ int er_forwarding_detach(const struct er_cli *cli, const char *name, struct er_p
         if (er_proc_start(&opts, &proc, err) < 0)
                 return -1;
         if (read_locals(&proc, ports, count, er_deadline_in(DETACH_MS)) == 0) {
-                /* Not released: that would end it. It outlives us. */
+                /* Not released, as that would end it: it is to outlive us. */
                 er_close(&proc.io[1]);
                 er_close(&proc.io[2]);
                 return 0;

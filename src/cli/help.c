@@ -30,7 +30,7 @@ static void pad(struct er_str *out, size_t line_start, size_t column)
         while (++used < column);
 }
 
-/* Text in a column of its own: the first line goes on where the cursor is. */
+/* Adds text in a column of its own; its first line continues the current line. */
 static void column_text(struct er_str *out, const char *text, size_t column, size_t width)
 {
         er_auto(er_str) wrapped = ER_STR_INIT;
@@ -50,7 +50,7 @@ bool er_help_example(struct er_sv *rest, struct er_sv *ret_command, struct er_sv
         return true;
 }
 
-/* Beside each command what it does; below it, set in, where that would be too wide. */
+/* Shows beside each command what it does, or below it if that would be too wide. */
 static void examples(struct er_str *out, const char *text, size_t width)
 {
         struct er_sv rest = er_sv(text), command, what;

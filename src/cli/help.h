@@ -1,5 +1,5 @@
 /*
- * help.h - the tables as text: --help of a command, and the overview that `errand` alone prints.
+ * help.h - the tables as text: the help of a command, and the overview that `errand` alone prints.
  */
 #ifndef ER_CLI_HELP_H
 #define ER_CLI_HELP_H

@@ -101,7 +101,8 @@ void er_hosts_view_ask(void *arg, size_t index)
 {
         struct er_hosts_view *view = arg;
         struct er_host_view *item = &view->items[index];
-        const struct er_session_opts opts = {.connect_ms = CONNECT_MS}; /* all at once: none may ask on the terminal */
+        const struct er_session_opts opts = {
+                .connect_ms = CONNECT_MS}; /* all run at once, so none may ask on the terminal */
         er_autoptr(er_session) session = NULL;
         er_auto(er_err) err = ER_ERR_INIT;
         struct er_probe probe = ER_PROBE_INIT;
@@ -201,7 +202,7 @@ static void status_cell(struct er_table *table, const struct er_host_view *item,
         size_t len = strlen(item->host.name);
 
         if (why && er_starts(why, item->host.name) && er_starts(why + len, ": "))
-                why += len + 2; /* the row has said which host */
+                why += len + 2; /* the row already says which host */
         if (why)
                 er_str_add(&text, why);
         else if (item->probed_ms == 0)
@@ -228,7 +229,7 @@ static bool is_known(const struct er_host_view *item)
         return item->has_probe && !item->error && item->probe.machine;
 }
 
-/* The row that this machine has already among the first `count`, or NULL. */
+/* The row among the first `count` that shows this machine already, or NULL. */
 static struct er_host_view *find_machine(struct er_hosts_view *view, size_t count, const char *machine)
 {
         for (size_t i = 0; i < count; i++)
@@ -238,7 +239,7 @@ static struct er_host_view *find_machine(struct er_hosts_view *view, size_t coun
         return NULL;
 }
 
-/* A machine that is known by several names is one row: that of a name that was added, else of the first. */
+/* A machine known by several names gets one row: that of a name that was added, else that of the first. */
 static void merge_names(struct er_hosts_view *view)
 {
         for (size_t i = 0; i < view->count; i++) {
@@ -259,7 +260,7 @@ static void merge_names(struct er_hosts_view *view)
         }
 }
 
-/* Lines: the name of the row, then the machine's other ones. */
+/* Lines: the name of the row, then the machine's other names. */
 static void add_names(const struct er_hosts_view *view, const struct er_host_view *item, struct er_str *out)
 {
         er_str_add(out, item->host.name);

@@ -1,5 +1,5 @@
 /*
- * hosts_view.h - hosts and what they last answered: asked all at once, shown as a table or as JSON.
+ * hosts_view.h - hosts and their last answers: asked all at once, shown as a table or as JSON.
  */
 #ifndef ER_CLI_HOSTS_VIEW_H
 #define ER_CLI_HOSTS_VIEW_H
@@ -11,24 +11,24 @@
 
 struct er_host_view {
         struct er_host host;
-        bool added, alias; /* by `hosts add`; or merely named in ~/.ssh/config */
-        bool has_probe;    /* probe is what it answered at probed_ms */
+        bool added, alias; /* added by `hosts add`; alias: merely named in ~/.ssh/config */
+        bool has_probe;    /* probe is its answer of probed_ms */
         struct er_probe probe;
         int64_t probed_ms;               /* of the last try; 0: never */
-        char *error;                     /* why that failed, or NULL */
+        char *error;                     /* why it failed, or NULL */
         bool asked, answered;            /* this time */
-        const struct er_host_view *same; /* the row that stands for this machine too, or NULL */
+        const struct er_host_view *same; /* another row that shows this machine too, or NULL */
 };
 struct er_hosts_view {
-        pthread_mutex_t lock; /* over what the threads fill in */
+        pthread_mutex_t lock; /* protects what the threads fill in */
         struct er_host_view *items;
         size_t count;
 };
 
-/* All known hosts with what the store remembers of them; aliases: those of ~/.ssh/config too. */
+/* Loads all known hosts with what the store has about them; aliases: also those in ~/.ssh/config. */
 int er_hosts_view_load(const struct er_cli *cli, bool aliases, struct er_hosts_view *ret, struct er_err *err);
 void er_hosts_view_release(struct er_hosts_view *view);
-/* Asks every host, for er_fanout_start: `arg` is the view. */
+/* Asks one host; for er_fanout_start, with the view as `arg`. */
 void er_hosts_view_ask(void *arg, size_t index);
 /* Writes the answers to the store. */
 int er_hosts_view_save(const struct er_cli *cli, struct er_hosts_view *view, struct er_err *err);

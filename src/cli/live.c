@@ -9,7 +9,7 @@
 #include "base/parse.h"
 #include "base/term.h"
 
-#define FIRST_DRAW_MS 250 /* what is over sooner needs no status line */
+#define FIRST_DRAW_MS 250 /* what ends sooner needs no status line */
 #define STILL_MS 1000
 #define TICK_MS 100
 #define SHOW_TIME_MS 2000
@@ -20,13 +20,13 @@ struct er_live {
         pthread_t ticker;
         bool ticking, stop;
         bool quiet;
-        bool drawable;         /* stderr is a terminal that knows escapes */
+        bool drawable;         /* stderr is a terminal that understands escapes */
         bool on_terminal[3];   /* by descriptor */
         bool drawn, half_line; /* the status line is there; the terminal's last line has no end yet */
         struct er_str text;    /* empty: no status */
-        bool still;            /* text is to be said once, not drawn */
-        int64_t since_ms;      /* when text came after nothing */
-        uint64_t rate_bytes;   /* of the transfer being shown: where and when it began */
+        bool still;            /* text is printed once, not drawn */
+        int64_t since_ms;      /* when text was first set */
+        uint64_t rate_bytes;   /* of the transfer being shown: how far it was and when */
         int64_t rate_since_ms;
         er_deadline said_text_at;
 };
@@ -72,7 +72,7 @@ static void draw(struct er_live *live)
                         er_fmt_duration(&line, age / 1000 * 1000);
                 er_str_addc(&line, ')');
         }
-        /* A line that wraps could not be erased again. */
+        /* A line that wraps could not be erased. */
         columns = er_term_columns(line.buf + 1, line.len - 1);
         for (pos = line.len; columns + 1 > width && pos > 1; columns = er_term_columns(line.buf + 1, pos - 1))
                 do
@@ -213,7 +213,7 @@ void er_live_transfer(struct er_live *live, const char *what, const struct er_tr
 
         if (!live->drawable || live->quiet || now < live->said_text_at)
                 return;
-        live->said_text_at = now + TICK_MS / 2; /* progress comes by the block; a terminal needs less */
+        live->said_text_at = now + TICK_MS / 2; /* progress is reported for each block; a terminal needs less */
         if (transfer->bytes < live->rate_bytes || live->rate_since_ms == 0) {
                 live->rate_bytes = transfer->bytes;
                 live->rate_since_ms = now;

@@ -1,4 +1,4 @@
-/* main.c - finds the command, reads its options, opens what it needs, runs it, and says what went wrong. */
+/* main.c - finds the command, parses its options, opens what it needs, runs it, and prints what went wrong. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -17,10 +17,10 @@
 #include <malloc.h>
 #endif
 
-/* A program started with a standard descriptor closed would print into whatever file it opens first. */
+/* If a standard descriptor is closed, we would print into whatever file we open first. */
 static void fill_standard_fds(void)
 {
-        int fd = open("/dev/null", O_RDWR); /* not O_CLOEXEC: the lowest free ones are to stay */
+        int fd = open("/dev/null", O_RDWR); /* not O_CLOEXEC: those that fill a gap are inherited */
 
         while (fd >= 0 && fd <= STDERR_FILENO)
                 fd = open("/dev/null", O_RDWR);
@@ -28,7 +28,7 @@ static void fill_standard_fds(void)
                 close(fd);
 }
 
-/* The path to start ourselves again with (owned). */
+/* The path for starting this program again (owned). */
 static char *find_program(const char *argv0)
 {
         char buf[4096];
@@ -37,7 +37,7 @@ static char *find_program(const char *argv0)
 
         if (len > 0 && (size_t)len < sizeof buf - 1) {
                 buf[len] = '\0';
-                if (access(buf, X_OK) == 0) /* not after an upgrade: "... (deleted)" */
+                if (access(buf, X_OK) == 0) /* not so after an upgrade: "... (deleted)" */
                         return er_strdup(buf);
         }
         if (argv0 && strchr(argv0, '/'))
@@ -114,13 +114,13 @@ int main(int argc, char **argv)
 
         fill_standard_fds();
 #ifdef M_ARENA_MAX
-        mallopt(M_ARENA_MAX, 1); /* our threads mostly wait: an arena for each costs more than sharing one */
+        mallopt(M_ARENA_MAX, 1); /* our threads mostly wait, so an arena for each costs more than sharing one */
 #endif
         signal(SIGPIPE, SIG_IGN);
         rc = dispatch(argc > 0 ? argc : 1, argv, &err);
         if (rc >= 0)
                 return rc;
-        if (err.code != ER_DETACHED) /* the command has said how to follow */
+        if (err.code != ER_DETACHED) /* the command has already said how to follow it */
                 er_say_err(&err);
         return er_code_exit_status(err.code != ER_OK ? err.code : ER_INTERNAL);
 }

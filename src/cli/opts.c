@@ -99,7 +99,7 @@ static const struct er_opt *by_letter(const struct er_command *command, char let
         return NULL;
 }
 
-/* memcpy: the members are reached by their offsets, so their types are not known to the compiler here. */
+/* memcpy, since members are reached by their offsets and the compiler does not know their types here. */
 static int set(const struct er_command *command, const struct er_opt *opt, const char *value, void *opts,
                struct er_common_opts *common, struct er_err *err)
 {
@@ -249,7 +249,7 @@ int er_opts_parse(const struct er_command *command, char *const *argv, int count
                 else
                         rc = parse_letters(command, argv, count, &i, opts, common, err);
                 if (common->help)
-                        break; /* whoever asks for help gets it, whatever else is on the line */
+                        break; /* --help works whatever else is on the line */
         }
         if (rc == 0 && !common->help)
                 rc = check_count(command, found, err);

@@ -84,7 +84,7 @@ static const struct {
         {"~/.errand/", "On a host: the agent, snapshots, environments, data, and a directory for each job."},
 };
 
-/* Words that roff would take for its own. */
+/* Escapes what roff would interpret. */
 static void escape(struct er_str *out, struct er_sv text, bool line_start)
 {
         for (size_t i = 0; i < text.len; i++) {
@@ -101,7 +101,7 @@ static void escape(struct er_str *out, struct er_sv text, bool line_start)
         }
 }
 
-/* One sentence, in lines of a readable length. */
+/* Adds one sentence, in lines of a readable length. */
 static void sentence(struct er_str *out, struct er_sv text)
 {
         er_autofree char *copy = er_sv_dup(text);
@@ -117,7 +117,7 @@ static void sentence(struct er_str *out, struct er_sv text)
         }
 }
 
-/* Sentences begin on lines of their own, as mdoc wants them. */
+/* Starts each sentence on a new line, as mdoc wants it. */
 static void paragraph(struct er_str *out, struct er_sv text)
 {
         size_t begin = 0;

@@ -1,6 +1,6 @@
 /*
- * secrets.h - secrets on their way to a job. They are handed over in our environment, where the maestro takes them
- * from, even if it runs in the background; only their names are stored.
+ * secrets.h - secrets on their way to a job. The maestro takes their values from our environment, even if it runs in
+ * the background; only their names are stored.
  */
 #ifndef ER_CLI_SECRETS_H
 #define ER_CLI_SECRETS_H

@@ -42,7 +42,7 @@ void er_snapshot_view_largest(struct er_str *out, const struct er_snapshot *snap
         }
 }
 
-/* For an error's hint: one line. */
+/* In one line, for the hint of an error. */
 static void largest_inline(struct er_str *out, const struct er_snapshot *snapshot)
 {
         struct er_dir_size dirs[3] = {{0}};

@@ -27,7 +27,7 @@ void er_ssh_block_put(struct er_str *text, const char *name, const char *block)
         const char *end = strstr(text->buf, to), *start = NULL, *next = text->buf;
         er_auto(er_str) whole = ER_STR_INIT;
 
-        /* The last beginning before the end: one whose end was taken away is not ours any more. */
+        /* Look for the last start mark before the end mark: a block whose end mark was removed is not ours any more. */
         while (end && (next = strstr(next, from)) && next < end)
                 start = next++;
         if (!start)
@@ -101,7 +101,7 @@ bool er_ssh_includes(const char *config, const char *path, const char *home)
         return false;
 }
 
-/* What ssh itself makes of the host, as lines of a block. */
+/* Describes the host as ssh itself resolves it, as the lines of a block. */
 static int describe(const struct er_host *host, const char *name, struct er_str *out, struct er_err *err)
 {
         static const char *const wanted[] = {"hostname",           "user",          "port",          "identityfile",

@@ -13,8 +13,8 @@
 #include "maestro/maestro.h"
 
 #define LOOK_MS 30          /* between looks at the store: one PRAGMA, no disk */
-#define ADOPT_EVERY_MS 5000 /* a maestro may die while we wait */
-#define FETCH_MS 600000     /* then whoever waits looks round again */
+#define ADOPT_EVERY_MS 5000 /* the maestro may die while we wait */
+#define FETCH_MS 600000     /* then errand wait looks at its other jobs too */
 
 void er_jobs_release(struct er_jobs *jobs)
 {
@@ -191,7 +191,7 @@ static bool all_over(const struct er_jobs *jobs)
 
 struct fetching {
         struct er_live *live;
-        struct er_str *said; /* the last trouble */
+        struct er_str *said; /* the last problem */
 };
 
 static void on_trouble(void *arg, const struct er_job *job, const struct er_err *err)
@@ -210,8 +210,8 @@ static void on_trouble(void *arg, const struct er_job *job, const struct er_err 
         er_str_add(f->said, text.buf);
 }
 
-/* Outputs that are still on their host while nobody fetches them are fetched here, so that what is in the way is said
-   to whoever waits for them. True: something was tried. */
+/* Fetches outputs that nobody else is fetching, so that the user who waits for them learns about problems. Returns true
+ * if anything was tried. */
 static bool fetch_here(const struct er_cli *cli, const struct er_jobs *jobs, er_deadline deadline, struct fetching *f)
 {
         bool tried = false;
@@ -253,7 +253,7 @@ static int wait_for(const struct er_cli *cli, struct er_live *live, struct er_jo
                         break;
                 if (er_mono_ms() >= adopt_at) {
                         if (live && fetch_here(cli, jobs, deadline, &fetching))
-                                seen = -1; /* the store's version tells what others have written, not what we have */
+                                seen = -1; /* the store's version changes when others write, not when we do */
                         er_target_adopt(cli);
                         adopt_at = er_deadline_in(ADOPT_EVERY_MS);
                 }

@@ -8,8 +8,8 @@
 #include "host/attempt.h"
 
 #define CONNECT_MS 10000
-#define FIRST_MS 400       /* between the first two looks: cpu use is what lies between them */
-#define RETRY_MAX_MS 10000 /* a host that is gone is tried again, less and less often up to that */
+#define FIRST_MS 400       /* between the first two looks, from which CPU use is computed */
+#define RETRY_MAX_MS 10000 /* a host that is gone is tried again, at growing intervals up to this */
 
 struct watched {
         struct er_top_watch *watch;
@@ -19,7 +19,7 @@ struct watched {
         bool started;
 };
 struct er_top_watch {
-        pthread_mutex_t lock; /* over what is shown */
+        pthread_mutex_t lock; /* protects what is shown */
         pthread_cond_t changed;
         unsigned news;
         struct er_cancel stop;
@@ -43,7 +43,7 @@ static const struct er_top_job *find(const struct er_top_host *host, const struc
         return NULL;
 }
 
-/* What it used since the last look; at the first one, since it began. */
+/* CPU use since the last look, or since the job started if this is the first one. */
 static int job_percent(const struct er_top_host *host, const struct er_status *now)
 {
         const struct er_top_job *before = find(host, now);

@@ -1,6 +1,6 @@
 /*
- * top_watch.h - hosts watched for errand top: a thread each asks its host again and again what it has and what runs
- * there. A host that is slow or gone holds up nobody.
+ * top_watch.h - hosts watched for errand top: one thread per host asks again and again what the host has and what runs
+ * there. A host that is slow or gone delays no other.
  */
 #ifndef ER_CLI_TOP_WATCH_H
 #define ER_CLI_TOP_WATCH_H
@@ -15,9 +15,9 @@ struct er_top_job {
 /* What is known of a host now. */
 struct er_top_host {
         struct er_host host;
-        bool asked;   /* it has answered, or failed to */
-        bool settled; /* ... often enough for cpu_percent, or failed */
-        char *error;  /* (owned) the last try failed so; what is below is then of before */
+        bool asked;   /* it has answered or failed */
+        bool settled; /* it has answered often enough for cpu_percent, or failed */
+        char *error;  /* (owned) why the last try failed; what is below is then older */
         bool has_probe;
         struct er_probe probe;
         int cpu_percent;         /* of all its cpus; -1: not known yet */
@@ -29,11 +29,11 @@ struct er_top_host {
 struct er_top_watch;
 /* hosts: (moved, the array stays the caller's). */
 struct er_top_watch *er_top_watch_start(struct er_host *hosts, size_t count, int64_t every_ms);
-/* Waits until something has changed since the last call, or for so long; then calls fn for each host, in order, with
-   nobody changing it. Returns true when all have settled. */
+/* Waits until something has changed since the last call, but at most for timeout_ms; then calls fn for each host, in
+ * order, while nothing changes it. Returns true if all have settled. */
 bool er_top_watch_look(struct er_top_watch *watch, int timeout_ms,
                        void (*fn)(void *arg, const struct er_top_host *host), void *arg);
-/* Ends all threads, also those that wait for a host. */
+/* Ends all threads, even those that are waiting for a host. */
 void er_top_watch_free(struct er_top_watch *watch);
 
 #endif

@@ -9,7 +9,7 @@
 
 #define STALE_MS 90000 /* a maestro hears from its hosts more often than this */
 
-/* sigabbrev_np() is glibc's alone. */
+/* sigabbrev_np() exists only in glibc. */
 static const char *signal_name(int number)
 {
         static const struct {

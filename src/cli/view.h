@@ -8,15 +8,15 @@
 #include "proto/spec.h"
 #include "store/store.h"
 
-/* "exit 3", "signal 9 (KILL)", "missing output: out/ *.pt"; nothing for a job without one. */
+/* "exit 3", "signal 9 (KILL)", "missing output: out/ *.pt"; nothing for a job without a reason. */
 void er_view_reason(struct er_str *out, const struct er_job *job);
-/* What to try, when the job failed and its host said (borrowed); else NULL. */
+/* What to try after the job failed, if its host said so (borrowed); else NULL. */
 const char *er_view_hint(const struct er_job *job);
 /* "failed: exit 3", "running", "running (no news for 5m)" */
 void er_view_state(struct er_str *out, const struct er_job *job, int64_t now_ms);
 /* The same in a few words, for a column of a table. */
 void er_view_state_brief(struct er_str *out, const struct er_job *job, int64_t now_ms);
-/* How long it has run, ms; -1: it never ran. */
+/* How long it ran or has been running, in ms; -1: it never ran. */
 int64_t er_view_took_ms(const struct er_job *job, int64_t now_ms);
 /* Keys: job, run, index, project, project_dir, state, reason, detail, hint, exit, host, attempt, command, created,
    started, ended, seconds, last_news, outputs_fetched. */
@@ -24,9 +24,10 @@ json_t *er_view_job(const struct er_job *job, int64_t now_ms);
 /* Keys: attempt, host, state, end, reason, detail, exit_code, signal, dir, queued, started, ended, cpu_seconds,
    max_memory, gpus, gpu_memory, gpu_percent, log_bytes. */
 json_t *er_view_attempt(const struct er_attempt *attempt);
-/* What the job asks for, under the same keys everywhere; its words under `words`. Values of variables stay out. */
+/* Adds what the job asks for, under the same keys everywhere, and its argv under the key `words`. Values of variables
+ * are left out. */
 void er_view_spec(json_t *json, const char *words, const struct er_spec *spec);
-/* The path as it is best typed from where the user stands (owned). */
+/* The path as the user would type it: relative to the current directory if it is below that (owned). */
 char *er_view_path(const char *path);
 /* "3 files", "1 file" */
 void er_view_count(struct er_str *out, uint64_t count, const char *noun);

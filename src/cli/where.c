@@ -46,7 +46,7 @@ int er_where_find(const struct er_cli *cli, const char *name, struct er_where *r
                 return er_err_move(err, &no_job);
         if (er_hosts_find(cli->store, name, &ret->host, err) < 0)
                 return -1;
-        if (!known && er_target_host_meant(cli->store, name, &meant)) /* ssh may know it all the same */
+        if (!known && er_target_host_meant(cli->store, name, &meant)) /* ssh may know it anyway */
                 er_say(cli, "no job or host is called %s; %s", name, meant.buf);
         return 0;
 }

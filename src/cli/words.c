@@ -21,8 +21,8 @@ int er_out(struct er_sv text, struct er_err *err)
         return er_err_errno(err, errno, "writing to standard output");
 }
 
-/* What is said may hold the words of a host, a project or a tool: whoever prints it quotes it, so that no caller can
-   forget. */
+/* Messages may contain the words of a host, a project or a tool. They are quoted where they are printed, so that no
+ * caller can forget it. */
 static void add_shown(struct er_str *out, const char *fmt, va_list args)
 {
         er_auto(er_str) text = ER_STR_INIT;
@@ -71,7 +71,7 @@ int er_out_table(const struct er_cli *cli, const struct er_table *table, const c
         return er_out(er_svn(text.buf, text.len), err);
 }
 
-/* Nobody can be told when stderr itself fails. */
+/* If stderr itself fails, there is nobody to tell. */
 static void write_err(const struct er_str *text)
 {
         if (er_write_full(STDERR_FILENO, text->buf, text->len) < 0)
@@ -114,7 +114,7 @@ void er_say_err(const struct er_err *err)
         bool colour = er_term_colour(STDERR_FILENO);
 
         er_str_addf(&text, "%serrand:%s ", colour ? "\033[1;31m" : "", colour ? "\033[0m" : "");
-        if (err->message) /* names of files and words of other machines are in it */
+        if (err->message) /* it may contain the names of files and the words of other machines */
                 er_quote_show(&text, err->message, strlen(err->message));
         else
                 er_str_add(&text, er_code_name(err->code));
