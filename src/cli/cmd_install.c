@@ -139,12 +139,15 @@ static void show_items(const struct er_strv *items, const char *between, struct 
         }
 }
 
-static int by_hand(const struct adding *a, const char *file, const char *how, struct er_err *err)
+static const char too_complex[] = "it is too complex to edit";
+
+/* Refuses to edit a file, and says what to do instead. */
+static int by_hand(const struct adding *a, const char *file, const char *why, const char *how, struct er_err *err)
 {
         er_auto(er_str) items = ER_STR_INIT;
 
         show_items(a->items, " ", &items);
-        er_err_set(err, ER_CONFIG, "errand cannot edit %s", file);
+        er_err_set(err, ER_CONFIG, "cannot add packages to %s: %s", file, why);
         return er_err_hint(err, "%s: %s", how, items.buf);
 }
 
@@ -201,19 +204,22 @@ static int edit_file(struct adding *a, const char *file, struct er_str *text, st
         dir = er_path_dir(a->path);
         lock = er_path_join(dir, "uv.lock");
         if (er_ends(file, "Project.toml"))
-                return by_hand(a, file, "use Pkg.add() in Julia", err);
+                return by_hand(a, file, "Julia itself has to change it", "use Pkg.add() in Julia", err);
         if (er_ends(file, "uv.lock") || (er_ends(file, "pyproject.toml") && er_file_exists(AT_FDCWD, lock)))
-                return by_hand(a, file, "its versions are locked; use uv add", err);
+                return by_hand(a, file, "its versions are locked", "use uv add", err);
         if (er_file_read(AT_FDCWD, a->path, FILE_MAX_BYTES, text, err) < 0)
                 return -1;
         if (er_ends(file, "pyproject.toml"))
-                return er_edit_pyproject(text, a->items) ? 0
-                                                         : by_hand(a, file, "add to dependencies of [project]", err);
+                return er_edit_pyproject(text, a->items)
+                               ? 0
+                               : by_hand(a, file, too_complex, "add to dependencies of [project]", err);
         if (a->kind == ER_EDIT_CONDA)
                 return er_edit_yaml(text, dependencies, ER_EDIT_CONDA, NULL, a->items)
                                ? 0
-                               : by_hand(a, file, "add to dependencies", err);
-        return er_edit_requirements(text, a->items) ? 0 : by_hand(a, file, "add the package with its hash", err);
+                               : by_hand(a, file, too_complex, "add to dependencies", err);
+        return er_edit_requirements(text, a->items)
+                       ? 0
+                       : by_hand(a, file, "its packages have hashes", "add the package with its hash", err);
 }
 
 /* True if everything that was added is there, and nothing else is gone. */
@@ -257,13 +263,13 @@ static int declare(const struct er_config *config, struct adding *a, struct er_e
         if (was_there && er_file_read(AT_FDCWD, a->path, FILE_MAX_BYTES, &text, err) < 0)
                 return -1;
         if (!edit_yaml(config, a, &text))
-                return by_hand(a, "errand.yaml", how, err);
+                return by_hand(a, "errand.yaml", too_complex, how, err);
         if (write_change(a->path, &text, was_there, err) < 0)
                 return -1;
         if (er_config_load(a->dir, &now, NULL) == 0 && is_right(before, declared(&now, a), a))
                 return 0;
         take_back();
-        return by_hand(a, "errand.yaml", how, err);
+        return by_hand(a, "errand.yaml", too_complex, how, err);
 }
 
 /* --- building */

@@ -413,7 +413,7 @@ static int top(struct er_cli *cli, void *arg, char **args, int count, struct er_
         int rc = 0;
 
         if (every_ms > 3600000)
-                return er_err_set(err, ER_USAGE, "--every: an hour at most");
+                return er_err_set(err, ER_USAGE, "--every: at most one hour");
         if (count > 0)
                 hosts = er_calloc(host_count, sizeof *hosts);
         for (int i = 0; rc == 0 && i < count; i++)

@@ -322,7 +322,7 @@ int er_environments_check(const struct er_cli *cli, const struct er_strv *on, ch
         if (er_out_table(cli, table, "no environment is ready", err) < 0)
                 return -1;
         if (broken)
-                er_say(cli, "errand env rm NAME takes one away; the next job that needs it has it made anew");
+                er_say(cli, "errand env rm NAME removes one; the next job that needs it builds it again");
         return broken ? 1 : 0;
 }
 
