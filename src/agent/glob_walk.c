@@ -210,17 +210,68 @@ int er_glob_below(int dir_fd, const char *path, er_glob_fn fn, void *arg, struct
         return fd < 0 ? 0 : below_step(fd, path, 0, fn, arg, err);
 }
 
+/* The path of an open directory or file as the kernel knows it now. */
+static ssize_t path_of(int fd, char *ret, size_t size)
+{
+        char link[64];
+        ssize_t len;
+
+        (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        len = readlink(link, ret, size - 1);
+        if (len >= 0)
+                ret[len] = '\0';
+        return len;
+}
+
+bool er_resolve_beneath(int dir_fd, const char *path, struct er_str *ret_real, struct stat *ret_st)
+{
+        char top[4096], real[4096], target[4096];
+        ssize_t top_len = path_of(dir_fd, top, sizeof top - 1),
+                len = readlinkat(dir_fd, path, target, sizeof target - 1);
+        er_autoclose int fd = -1;
+        struct stat st;
+
+        if (top_len <= 0)
+                return false;
+        if (len > 0 && target[0] == '/') {
+                target[len] = '\0';
+                if (len <= top_len || strncmp(target, top, (size_t)top_len) != 0 || target[top_len] != '/')
+                        return false;
+                fd = er_open_beneath(dir_fd, target + top_len + 1, O_PATH);
+        } else {
+                fd = er_open_beneath(dir_fd, path, O_PATH);
+        }
+        if (fd < 0 || fstat(fd, &st) < 0 || S_ISLNK(st.st_mode) || path_of(fd, real, sizeof real) <= top_len ||
+            strncmp(real, top, (size_t)top_len) != 0 || real[top_len] != '/')
+                return false;
+        er_str_reset(ret_real);
+        er_str_add(ret_real, real + top_len + 1);
+        *ret_st = st;
+        return true;
+}
+
+struct search {
+        int top_fd;
+        bool files, any;
+};
+
 static int found(void *arg, int dir_fd, const char *name, const char *path, const struct stat *st, struct er_err *err)
 {
-        (void)dir_fd, (void)name, (void)path, (void)st, (void)err;
-        *(bool *)arg = true;
+        struct search *search = arg;
+        er_auto(er_str) real = ER_STR_INIT;
+        struct stat behind;
+
+        (void)dir_fd, (void)name, (void)err;
+        if (search->files && S_ISLNK(st->st_mode) && !er_resolve_beneath(search->top_fd, path, &real, &behind))
+                return 0;
+        search->any = true;
         return -1;
 }
 
-bool er_glob_any(int dir_fd, const char *pattern)
+bool er_glob_any(int dir_fd, const char *pattern, bool files)
 {
-        bool any = false;
+        struct search search = {.top_fd = dir_fd, .files = files};
 
-        er_glob_walk(dir_fd, pattern, found, &any, NULL);
-        return any;
+        er_glob_walk(dir_fd, pattern, found, &search, NULL);
+        return search.any;
 }

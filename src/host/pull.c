@@ -266,7 +266,8 @@ static int ask(struct pulling *p, struct get *get, struct er_err *err)
         get->id = er_session_next_id(p->session);
         start = er_frame_begin(&frames, ER_F_GET, get->id);
         add_source(&frames, p->pull);
-        er_msg_text(&frames, ER_T_PATH, get->entry->path);
+        /* What a link points to may come in its place: then the host has said where it lies. */
+        er_msg_text(&frames, ER_T_PATH, get->entry->target ? get->entry->target : get->entry->path);
         er_msg_u64(&frames, ER_T_OFFSET, get->offset);
         er_msg_u64(&frames, ER_T_LIMIT, get->entry->size - get->offset);
         er_frame_end(&frames, start);

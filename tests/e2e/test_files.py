@@ -311,3 +311,33 @@ def test_push_to_a_host(errand, host):
     assert (host.home / "incoming" / "data" / "sub" / "y z").read_text() == "2"
     assert (host.home / "incoming" / "single").read_text() == "3"
     assert os.readlink(host.home / "incoming" / "data" / "link") == "x"
+
+
+LINKS = """import os
+os.makedirs("ckpt/3/deep"); os.makedirs("out")
+open("ckpt/epoch3.pt", "w").write("three"); open("ckpt/3/model", "w").write("model"); open("ckpt/3/deep/x", "w").write("x")
+open("out/best.pt", "w").write("best")
+os.symlink("ckpt/epoch3.pt", "last.ckpt"); os.symlink("ckpt/3", "latest"); os.symlink("best.pt", "out/last.pt")
+os.symlink(os.path.abspath("ckpt/epoch3.pt"), "absolute.ckpt"); os.symlink("../ckpt/epoch3.pt", "out/three.pt")
+"""
+
+
+def test_what_an_output_links_to_comes(errand, host):
+    """last.ckpt -> ckpt/epoch3.pt: a dangling link here would be a lost checkpoint."""
+    project = errand.project("work", {"make.py": LINKS})
+    errand("run", "--on", host.name, "--output", "last.ckpt", "--output", "latest", "--output", "absolute.ckpt", "--output", "out", "--",
+           "python3", "make.py").ok()
+    results = project / "results" / "work-1.0"
+    assert (results / "last.ckpt").read_text() == "three" and (results / "absolute.ckpt").read_text() == "three"
+    assert (results / "latest" / "model").read_text() == "model" and (results / "latest" / "deep" / "x").read_text() == "x"
+    assert (results / "out" / "last.pt").is_symlink() and (results / "out" / "last.pt").read_text() == "best"  # both come: the link stays one
+    assert (results / "out" / "three.pt").read_text() == "three"
+    errand("pull", "work-1", "last.ckpt", "latest", f"{errand.base}/elsewhere/").ok()
+    assert (errand.base / "elsewhere" / "last.ckpt").read_text() == "three"
+    assert (errand.base / "elsewhere" / "latest" / "model").read_text() == "model"
+
+
+@pytest.mark.parametrize("target", ["/etc/hostname", "nowhere", "../../spec"])
+def test_an_output_that_links_elsewhere_is_missing(errand, host, target):
+    done = errand("run", "--on", host.name, "--output", "last.ckpt", "--", "ln", "-s", target, "last.ckpt")
+    assert done.rc == 220 and "last.ckpt" in done.said and target in done.said

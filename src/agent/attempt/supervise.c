@@ -354,6 +354,18 @@ static void end_outside(struct super *s)
         s->kill_at = ER_NEVER;
 }
 
+/* A link that leads to nothing, or out of the job's directory, is no output. */
+static void say_missing(struct super *s, int dir_fd, const char *pattern)
+{
+        er_autofree char *said = NULL;
+        char target[1024];
+        ssize_t len = readlinkat(dir_fd, pattern, target, sizeof target);
+
+        if (len > 0)
+                said = er_fmt("%s, a link to %.*s, which is not in the job's directory", pattern, (int)len, target);
+        add_detail(s, said ? said : pattern);
+}
+
 static bool check_outputs(struct super *s)
 {
         const struct er_spec *spec = &s->charge->info.spec;
@@ -366,8 +378,8 @@ static bool check_outputs(struct super *s)
                 return false;
         }
         for (size_t i = 0; i < spec->outputs.len; i++) {
-                if (!er_glob_any(fd, spec->outputs.items[i])) {
-                        add_detail(s, spec->outputs.items[i]);
+                if (!er_glob_any(fd, spec->outputs.items[i], true)) {
+                        say_missing(s, fd, spec->outputs.items[i]);
                         return false;
                 }
         }
