@@ -205,12 +205,14 @@ static int show_found(struct er_cli *cli, char **args, int count, struct er_err 
 static void requirements_text(const struct er_found_list *list, struct er_str *out)
 {
         er_str_add(out, "# Found in imports by `errand env freeze`.\n");
+        for (size_t i = 0; i < list->options.len; i++)
+                er_str_addf(out, "%s\n", list->options.items[i]);
         for (size_t i = 0; i < list->count; i++) {
                 const struct er_found *found = &list->items[i];
                 er_auto(er_str) line = ER_STR_INIT;
 
-                er_str_add(&line, found->distribution);
-                if (found->version)
+                er_str_add(&line, found->requirement ? found->requirement : found->distribution);
+                if (found->version && !found->requirement)
                         er_str_addf(&line, "==%s", found->version);
                 if (!found->optional)
                         er_str_addf(out, "%-32s # %s:%u\n", line.buf, found->file, found->line);

@@ -66,10 +66,12 @@ void er_found_list_release(struct er_found_list *list)
                 free(list->items[i].import);
                 free(list->items[i].distribution);
                 free(list->items[i].version);
+                free(list->items[i].requirement);
                 free(list->items[i].file);
                 free(list->items[i].note);
         }
         free(list->items);
+        er_strv_release(&list->options);
         *list = (struct er_found_list)ER_FOUND_LIST_INIT;
 }
 
@@ -436,25 +438,96 @@ static void add_found(struct search *s, const char *path, const struct er_import
         found->line = item->line;
 }
 
+/* The name of what "git+https://host/owner/name.git@branch#egg=x" or an address of a wheel holds (owned). */
+static char *name_of_source(const char *url)
+{
+        const char *egg = strstr(url, "#egg="), *path = strstr(url, "://");
+        size_t len, start = 0;
+
+        if (egg)
+                return er_distribution_name(er_svn(egg + 5, strcspn(egg + 5, "&[")));
+        path = path ? strchr(path + 3, '/') : NULL;
+        if (!path)
+                return er_strdup("");
+        if (strstr(path, "/archive/"))
+                len = (size_t)(strstr(path, "/archive/") - path);
+        else
+                len = strcspn(path, "@#?");
+        while (len && path[len - 1] == '/')
+                len--;
+        for (size_t i = 0; i < len; i++)
+                if (path[i] == '/')
+                        start = i + 1;
+        path += start;
+        len -= start;
+        if (er_starts(url, "git+")) {
+                if (len > 4 && strncmp(path + len - 4, ".git", 4) == 0)
+                        len -= 4;
+        } else {
+                for (size_t i = 0; i + 1 < len; i++)
+                        if (path[i] == '-' && path[i + 1] >= '0' && path[i + 1] <= '9')
+                                len = i;
+        }
+        return er_distribution_name(er_svn(path, len));
+}
+
+/* "-r FILE": beside the notebook, or below the project. What is not there comes with a `git clone` of the notebook's.
+ */
+static void add_option(struct search *s, const char *path, const char *text)
+{
+        const char *value = strchr(text, ' ') + 1;
+        er_auto(er_str) line = ER_STR_INIT;
+
+        if (er_starts(text, "-r ") || er_starts(text, "-c ")) {
+                er_autofree char *dir = dir_of(path);
+                er_autofree char *beside = dir[0] ? er_path_join(dir, value) : er_strdup(value);
+                const char *names[] = {beside, value};
+
+                for (size_t i = 0; i < ER_LEN(names) && !line.len; i++) {
+                        er_autofree char *full = er_path_join(s->project_dir, names[i]);
+
+                        if (access(full, R_OK) == 0)
+                                er_str_addf(&line, "%.2s %s", text, names[i]);
+                }
+        } else {
+                er_str_add(&line, text);
+        }
+        if (line.len && !er_strv_has(&s->found.options, line.buf))
+                er_strv_add(&s->found.options, line.buf);
+}
+
 /* "numpy==1.26 ; marker" of a line that installs. */
 static void add_declared(struct search *s, const char *path, const struct er_import *item, const char *text,
                          bool optional)
 {
+        bool source = strstr(text, "://") && strcspn(text, " @;") > strcspn(text, ":");
         size_t len = strcspn(text, " <>=!~;@,[");
         const char *close = text[len] == '[' ? strchr(text + len, ']') : NULL;
-        const char *rest = close ? close + 1 : text + len;
-        er_autofree char *name = er_distribution_name(er_svn(text, len)), *version = NULL;
+        const char *rest = close ? close + 1 : text + len, *why;
+        er_autofree char *name = source ? name_of_source(text) : er_distribution_name(er_svn(text, len));
+        er_autofree char *whole = source ? er_strdup(text) : er_requirement_canonical(er_sv(text), &why);
+        er_autofree char *version = NULL;
+        struct er_found *found;
 
+        if (text[0] == '-') {
+                if (!optional)
+                        add_option(s, path, text);
+                return;
+        }
+        if (!whole || !name[0])
+                return;
         rest += strspn(rest, " ");
-        if (er_starts(rest, "==") && rest[2] != '=') {
+        if (!source && er_starts(rest, "==") && rest[2] != '=') {
                 const char *begin = rest + 2 + strspn(rest + 2, " ");
                 size_t version_len = strcspn(begin, " ,;");
 
                 if (!memchr(begin, '*', version_len))
                         version = er_strndup(begin, version_len);
         }
-        if (name[0])
-                add_found(s, path, item, text, strlen(text), name, version, NULL, optional);
+        add_found(s, path, item, text, strlen(text), name, version, NULL, optional);
+        found = &s->found.items[value_number(er_map_gets(&s->found_at, name)) - 1];
+        if (!found->requirement && found->optional == optional && strlen(whole) > strlen(name))
+                found->requirement = er_take(whole);
 }
 
 /* Is what stands in this place of the `try` statements around it the way that is taken? */

@@ -12,6 +12,7 @@ struct er_found {
         char *import;       /* "sklearn.linear_model" as written first */
         char *distribution; /* "scikit-learn" */
         char *version;      /* of the local installation, or NULL: any */
+        char *requirement;  /* as a notebook's `pip install` has it ("timm>=0.9", "x @ git+https://..."), or NULL */
         char *file;         /* where it was found first: relative to the project */
         unsigned line;      /* from 1 */
         bool optional; /* only in try/except ImportError, under TYPE_CHECKING or for another platform: not declared */
@@ -20,6 +21,7 @@ struct er_found {
 struct er_found_list {
         struct er_found *items;
         size_t count, cap;
+        struct er_strv options; /* of a notebook's `pip install`: "-r FILE" (relative to the project), "-i URL", ... */
 };
 #define ER_FOUND_LIST_INIT {0}
 void er_found_list_release(struct er_found_list *list);

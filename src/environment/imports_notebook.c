@@ -1,6 +1,4 @@
 /* imports_notebook.c - the code of a Jupyter notebook, and what its cells install. */
-#include <ctype.h>
-
 #include "base/json.h"
 #include "environment/imports_scan.h"
 
@@ -12,113 +10,6 @@ struct code {
         const char *raw, *raw_end, *at; /* the file, and how far its lines are found */
         uint32_t at_line;
 };
-
-static bool is_requirement(struct er_sv word)
-{
-        if (word.len == 0 || !isalnum((unsigned char)word.ptr[0]) || er_sv_starts(word, ER_SV("git+")))
-                return false;
-        if (memchr(word.ptr, '/', word.len) || (word.len > 4 && memcmp(word.ptr + word.len - 4, ".whl", 4) == 0))
-                return false;
-        return true;
-}
-
-/* The next word of a line, quotes removed; false at its end or at what ends the command. */
-static bool next_word(struct er_sv *rest, struct er_str *word)
-{
-        char quote = '\0';
-
-        *rest = er_sv_trim(*rest);
-        er_str_reset(word);
-        if (rest->len == 0 || strchr("#;&|", rest->ptr[0]))
-                return false;
-        while (rest->len > 0) {
-                char c = rest->ptr[0];
-
-                if (quote ? c == quote : c == '"' || c == '\'')
-                        quote = quote ? '\0' : c;
-                else if (!quote && (isspace((unsigned char)c) || c == ';' || c == '&' || c == '|'))
-                        break;
-                else
-                        er_str_addc(word, c);
-                *rest = er_svn(rest->ptr + 1, rest->len - 1);
-        }
-        return true;
-}
-
-static bool takes_value(const char *option)
-{
-        static const char *const options[] = {
-                "-r",
-                "--requirement",
-                "-c",
-                "--constraint",
-                "-i",
-                "--index-url",
-                "--extra-index-url",
-                "-f",
-                "--find-links",
-                "-t",
-                "--target",
-                "-e",
-                "--editable",
-                "--prefix",
-                "--root",
-                "--platform",
-                "--python-version",
-                "--src",
-        };
-
-        for (size_t i = 0; i < ER_LEN(options); i++)
-                if (er_streq(option, options[i]))
-                        return true;
-        return false;
-}
-
-/* The requirements among the words after "pip install": options and files are passed over. */
-static void scan_pip(struct er_sv line, uint32_t number, struct er_import_scan *scan)
-{
-        er_auto(er_str) word = ER_STR_INIT;
-
-        while (next_word(&line, &word)) {
-                if (word.buf[0] == '-') {
-                        if (takes_value(word.buf) && !next_word(&line, &word))
-                                return;
-                        continue;
-                }
-                if (!is_requirement(er_svn(word.buf, word.len)) || scan->names.len > ((size_t)64 << 20))
-                        continue;
-                scan->items = er_grow(scan->items, &scan->cap, scan->count + 1, sizeof *scan->items);
-                scan->items[scan->count++] = (struct er_import){.name = (uint32_t)scan->names.len,
-                                                                .module_len = (uint32_t)word.len,
-                                                                .line = number,
-                                                                .group = -1,
-                                                                .flags = ER_IMPORT_DECLARED};
-                er_str_addn(&scan->names, word.buf, word.len + 1);
-        }
-}
-
-/* After '!' or '%': the words that install. */
-static bool install_line(struct er_sv line, struct er_sv *ret_rest)
-{
-        static const char *const commands[] = {
-                "pip install ",
-                "pip3 install ",
-                "python -m pip install ",
-                "python3 -m pip install ",
-                "{sys.executable} -m pip install ",
-                "$sys.executable -m pip install ",
-                "uv pip install ",
-                "uv add ",
-        };
-
-        line = er_sv_trim(line);
-        for (size_t i = 0; i < ER_LEN(commands); i++)
-                if (er_sv_starts(line, er_sv(commands[i]))) {
-                        *ret_rest = er_svn(line.ptr + strlen(commands[i]), line.len - strlen(commands[i]));
-                        return true;
-                }
-        return false;
-}
 
 /* The line of the file in which this line of code stands, looking onwards from the last one. */
 static uint32_t file_line(struct code *code, struct er_sv line)
@@ -151,33 +42,61 @@ static void add_line(struct code *code, struct er_sv line, bool keep)
         er_str_addc(&code->text, '\n');
 }
 
+/* A line of the shell, with those that a backslash at the end adds to it. */
+static void add_shell(struct code *code, struct er_sv line, struct er_sv *rest, struct er_import_scan *scan)
+{
+        er_auto(er_str) whole = ER_STR_INIT;
+        uint32_t number = file_line(code, line);
+
+        er_str_addn(&whole, line.ptr, line.len);
+        add_line(code, line, false);
+        while (whole.len && whole.buf[whole.len - 1] == '\\' && er_sv_cut(rest, '\n', &line)) {
+                er_str_cut(&whole, whole.len - 1);
+                er_str_addc(&whole, ' ');
+                er_str_addn(&whole, line.ptr, line.len);
+                er_str_rtrim(&whole);
+                add_line(code, line, false);
+        }
+        line = er_sv_trim(er_svn(whole.buf, whole.len));
+        while (line.len && strchr("!%", line.ptr[0]))
+                line = er_svn(line.ptr + 1, line.len - 1);
+        (void)er_import_scan_pip(line, number, scan);
+}
+
+static bool is_one_of(struct er_sv line, const char *const *words)
+{
+        for (; *words; words++) {
+                size_t n = strlen(*words);
+
+                if (er_sv_starts(line, er_sv(*words)) && (line.len == n || line.ptr[n] == ' '))
+                        return true;
+        }
+        return false;
+}
+
 static void add_cell(struct code *code, struct er_sv source, struct er_import_scan *scan)
 {
-        static const char *const python_magics[] = {"%%time",   "%%timeit",  "%%capture", "%%prun",
-                                                    "%%python", "%%python3", "%%memit"};
-        struct er_sv line, rest;
-        bool first = true;
+        static const char *const python[] = {"%%time",   "%%timeit",  "%%capture", "%%prun",
+                                             "%%python", "%%python3", "%%memit",   NULL};
+        static const char *const shell[] = {"%%bash", "%%sh", "%%script bash", "%%script sh", "%%!", "%%system", NULL};
+        /* Python would not take these words: `pip install x` alone (automagic) */
+        static const char *const commands[] = {"pip", "pip3", "uv", "python -m pip", "python3 -m pip", NULL};
+        struct er_sv line;
+        bool first = true, all_shell = false;
 
         while (er_sv_cut(&source, '\n', &line)) {
                 struct er_sv bare = er_sv_trim(line);
 
                 if (first && er_sv_starts(bare, ER_SV("%%"))) {
-                        bool python = false;
-
-                        for (size_t i = 0; i < ER_LEN(python_magics); i++)
-                                python = python || er_sv_starts(bare, er_sv(python_magics[i]));
-                        if (!python)
+                        all_shell = is_one_of(bare, shell);
+                        if (!all_shell && !is_one_of(bare, python))
                                 return; /* a cell of another language, or a file to be written */
                         add_line(code, bare, false);
-                } else if (bare.len > 0 && (bare.ptr[0] == '!' || bare.ptr[0] == '%')) {
-                        if (install_line(er_svn(bare.ptr + 1, bare.len - 1), &rest))
-                                scan_pip(rest, file_line(code, line), scan);
-                        add_line(code, bare, false);
-                } else if (bare.len > 0 && install_line(bare, &rest)) {
-                        scan_pip(rest, file_line(code, line), scan); /* automagic: `pip install x` alone */
-                        add_line(code, bare, false);
-                } else
-                        add_line(code, line, true);
+                } else if (bare.len > 0 &&
+                           (all_shell || bare.ptr[0] == '!' || bare.ptr[0] == '%' || is_one_of(bare, commands)))
+                        add_shell(code, line, &source, scan);
+                else
+                        add_line(code, line, !all_shell);
                 first = first && bare.len == 0;
         }
 }

@@ -10,9 +10,10 @@
 #include "base/str.h"
 
 enum er_import_flag {
-        ER_IMPORT_NEVER = 1,    /* not made on Linux at run time */
-        ER_IMPORT_FROM = 2,     /* `from module import name`: the last part may be no module */
-        ER_IMPORT_DECLARED = 4, /* `!pip install x` in a notebook: the name is a requirement */
+        ER_IMPORT_NEVER = 1, /* not made on Linux at run time */
+        ER_IMPORT_FROM = 2,  /* `from module import name`: the last part may be no module */
+        ER_IMPORT_DECLARED =
+                4, /* `!pip install x` in a notebook: the name is a requirement, or "-r FILE" and the like */
 };
 struct er_import {
         uint32_t name;       /* where it begins in names: "a.b.c", without leading dots; may be empty with a level */
@@ -45,6 +46,10 @@ void er_import_scan_python(const char *text, size_t len, struct er_import_scan *
 /* The code cells of a Jupyter notebook (nbformat 3 and 4), `!pip install` and `%pip install` included. Lines are those
    of the file. Anything else than a notebook of Python gives nothing. */
 void er_import_scan_notebook(const char *text, size_t len, struct er_import_scan *scan);
+
+/* What a line of the shell installs: requirements, "-r FILE", "-c FILE", "-i URL", "--extra-index-url URL" and "-f
+   URL", each as an item with ER_IMPORT_DECLARED. False: it installs nothing. */
+bool er_import_scan_pip(struct er_sv line, uint32_t number, struct er_import_scan *scan);
 
 /* What `if CONDITION:` comes to on Linux at run time, as far as it is about the platform, type checking or Python's
  * version. */

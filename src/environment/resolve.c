@@ -316,15 +316,18 @@ static int take_found(struct resolving *r, const struct er_strv *scripts, struct
         if (er_imports_find(r->context->project_dir, scripts, &found, err) < 0)
                 return -1;
         r->wants.only_found = r->said->pip.len <= 1; /* not beside packages that were asked for */
+        for (size_t i = 0; i < found.options.len; i++)
+                if (er_requirements_add(er_sv(found.options.items[i]), &origin, &r->wants.pip, err) < 0)
+                        return -1;
         for (size_t i = 0; i < found.count; i++) {
                 const struct er_found *item = &found.items[i];
                 er_auto(er_str) line = ER_STR_INIT;
 
                 if (item->optional || is_named(&r->said->pip, item->distribution))
                         continue;
-                er_str_add(&line, item->distribution);
+                er_str_add(&line, item->requirement ? item->requirement : item->distribution);
                 /* A local version ("2.1.0+cu121") is that of this machine's build. */
-                if (item->version)
+                if (item->version && !item->requirement)
                         er_str_addf(&line, "==%.*s", (int)strcspn(item->version, "+"), item->version);
                 if (er_requirements_add(er_svn(line.buf, line.len), &origin, &r->wants.pip, err) < 0)
                         return -1;

@@ -186,6 +186,33 @@ static void test_the_whole_project(void **state)
         world_end(&world);
 }
 
+/* What a notebook's `pip install` says is kept: versions, sources, files. */
+static void test_what_a_notebook_installs(void **state)
+{
+        struct world world = world_new();
+        er_auto(er_strv) scripts = ER_STRV_INIT;
+        er_auto(er_found_list) found = ER_FOUND_LIST_INIT;
+        er_auto(er_str) shown = ER_STR_INIT;
+
+        (void)state;
+        unit_put(world.project, "sub/r.txt", "six\n");
+        unit_put(world.project, "top.txt", "six\n");
+        unit_put(world.project, "sub/n.ipynb",
+                 "{\"cells\": [{\"cell_type\": \"code\", \"source\": \"import mylib\\n!pip install timm>=0.9 "
+                 "git+https://h/o/mylib.git@v/1 'z @ git+https://h/z' 'b a d' -r r.txt -r top.txt -r none.txt\"}]}");
+        er_strv_add(&scripts, "sub/n.ipynb");
+        if (er_imports_find(world.project, &scripts, &found, NULL) < 0)
+                fail();
+        for (size_t i = 0; i < found.count; i++)
+                er_str_addf(&shown, "%s=%s, ", found.items[i].distribution,
+                            found.items[i].requirement ? found.items[i].requirement : "");
+        for (size_t i = 0; i < found.options.len; i++)
+                er_str_addf(&shown, "%s, ", found.options.items[i]);
+        unit_assert_str(&shown, "mylib=git+https://h/o/mylib.git@v/1, timm=timm>=0.9, z=z @ git+https://h/z, -r "
+                                "sub/r.txt, -r top.txt, ");
+        world_end(&world);
+}
+
 static void test_code_and_modules_of_the_command(void **state)
 {
         struct world world = world_new();
@@ -238,6 +265,7 @@ int main(void)
                 cmocka_unit_test(test_a_name_that_is_both),
                 cmocka_unit_test(test_only_elsewhere),
                 cmocka_unit_test(test_the_whole_project),
+                cmocka_unit_test(test_what_a_notebook_installs),
                 cmocka_unit_test(test_code_and_modules_of_the_command),
                 cmocka_unit_test(test_tables),
         };

@@ -128,7 +128,8 @@ static void test_notebook(void **state)
         (void)state;
         er_import_scan_notebook(text, strlen(text), &scan);
         show(&scan, &shown);
-        unit_assert_str(&shown, "4 numpy==1.26 d, 4 einops[x] d, 5 timm>=0.9 d, 7 a, 9 b.c");
+        unit_assert_str(&shown,
+                        "4 numpy==1.26 d, 4 einops[x] d, 4 git+https://x/y d, 4 -r r.txt d, 5 timm>=0.9 d, 7 a, 9 b.c");
         er_import_scan_release(&scan);
         er_import_scan_notebook(other, strlen(other), &scan);
         er_import_scan_notebook("{", 1, &scan);
@@ -136,9 +137,84 @@ static void test_notebook(void **state)
         assert_int_equal(scan.count, 0);
 }
 
+/* What a shell line installs; no other word of it is ever a package. */
+static void test_pip_lines(void **state)
+{
+        static const struct {
+                const char *line, *expected;
+        } cases[] = {
+                {"pip install -qr requirements.txt six", "-r requirements.txt|six"},
+                {"pip install -Ur requirements.txt six", "-r requirements.txt|six"},
+                {"pip install -qUrreq.txt six", "-r req.txt|six"},
+                {"pip install -qc limits.txt six", "-c limits.txt|six"},
+                {"pip install six==1.16.0 2>&1 | tail -1", "six==1.16.0"},
+                {"pip install six >/dev/null 2> log.txt iniconfig &>all.txt", "six|iniconfig"},
+                {"pip install six>log.txt", "six"},
+                {"pip install six >> log.txt < in.txt", "six"},
+                {"pip install --timeout 100 --retries 3 --progress-bar off six", "six"},
+                {"pip install --timeout=100 --log x.log -q six", "six"},
+                {"pip install --upgrade-strategy eager --root-user-action ignore -U six", "six"},
+                {"pip install -t there --python-version 3.9 --only-binary :all: six", "six"},
+                {"pip install six && pip install iniconfig", "six|iniconfig"},
+                {"cd x; pip install six || pip3 install iniconfig & echo no", "six|iniconfig"},
+                {"pip install git+https://h/x.git", "git+https://h/x.git"},
+                {"pip install x @ git+https://h/x.git y", "x @ git+https://h/x.git|y"},
+                {"pip install 'x @ git+https://h/x.git@v1' y", "x @ git+https://h/x.git@v1|y"},
+                {"pip install x >= 1.0 y", "x >= 1.0|y"},
+                {"pip install torch --index-url https://h/whl/cu118", "torch|-i https://h/whl/cu118"},
+                {"pip install -f https://h/x.html mmcv", "-f https://h/x.html|mmcv"},
+                {"pip install $PKG {name} ./x ../y . .[dev] /z 1.0 x.whl six", "six"},
+                {"pip install -e . six", "six"},
+                {"pip install \"six>=1\" 'a[b]<2' # no", "six>=1|a[b]<2"},
+                {"pip -q --timeout 5 install six", "six"},
+                {"sudo X=1 /usr/bin/python3.11 -u -m pip install six", "six"},
+                {"{sys.executable} -m pip install six", "six"},
+                {"uv pip install --system -p 3.11 six", "six"},
+                {"uv add --group dev six", "six"},
+                {"pip list | grep six", ""},
+                {"pip uninstall -y six", ""},
+                {"echo pip install six", ""},
+                {"", ""},
+                {"pip install", ""},
+                {"pip install -r", ""},
+                {"pip install -r https://h/r.txt", ""},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ER_LEN(cases); i++) {
+                er_auto(er_import_scan) scan = ER_IMPORT_SCAN_INIT;
+                er_auto(er_str) shown = ER_STR_INIT;
+
+                er_import_scan_pip(er_sv(cases[i].line), 1, &scan);
+                for (size_t k = 0; k < scan.count; k++)
+                        er_str_addf(&shown, "%s%s", k ? "|" : "", scan.names.buf + scan.items[k].name);
+                if (!er_streq(shown.buf, cases[i].expected))
+                        fail_msg("%s\ngives \"%s\", not \"%s\"", cases[i].line, shown.buf, cases[i].expected);
+        }
+}
+
+static void test_notebook_shell(void **state)
+{
+        static const char text[] = "{\"cells\": [\n"
+                                   " {\"cell_type\": \"code\", \"source\": [\n"
+                                   "  \"!pip install six \\\\\\n\",\n"
+                                   "  \"   iniconfig\\n\",\n"
+                                   "  \"import a\"]},\n"
+                                   " {\"cell_type\": \"code\", \"source\": \"%%bash\\npip install b\\nimport no\"}\n"
+                                   "], \"metadata\": {}}";
+        er_auto(er_import_scan) scan = ER_IMPORT_SCAN_INIT;
+        er_auto(er_str) shown = ER_STR_INIT;
+
+        (void)state;
+        er_import_scan_notebook(text, strlen(text), &scan);
+        show(&scan, &shown);
+        unit_assert_str(&shown, "3 six d, 3 iniconfig d, 6 b d, 5 a");
+}
+
 int main(void)
 {
-        const struct CMUnitTest tests[] = {cmocka_unit_test(test_python), cmocka_unit_test(test_notebook)};
+        const struct CMUnitTest tests[] = {cmocka_unit_test(test_python), cmocka_unit_test(test_notebook),
+                                           cmocka_unit_test(test_pip_lines), cmocka_unit_test(test_notebook_shell)};
 
         return UNIT_RUN(tests);
 }
