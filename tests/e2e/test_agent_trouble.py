@@ -144,6 +144,7 @@ def memory_holds(pid, needle):
     return False
 
 
+@pytest.mark.release
 def test_secrets_do_not_stay_in_memory(agent, world):
     value = "s3cret-" + os.urandom(8).hex()
     big = frame("SUBMIT", 1000, message(KEY="a.0.x", ATTEMPT=1, SPEC=spec("exec sleep 1000", ENV=["A=" + "x" * 100000]),

@@ -226,6 +226,7 @@ def test_idle_host_costs_no_process(errand, host):
     until(lambda: not host.processes(), 15, lambda: f"the host to be idle: {host.processes()}")
 
 
+@pytest.mark.release
 def test_busybox_and_a_kernel_are_enough(errand, make_host):
     host = make_host("tiny", busybox=True)
     errand.project("work", {"data": "x" * 100000, "tool": "#!/bin/sh\necho ran\n"})
