@@ -1,19 +1,17 @@
-"""pipreqs, to be compared with: installed from the package index into a venv of its own. What it asks an index for (is there such a package, and in
+"""pipreqs, to be compared with: one of the tools of the tests. What it asks an index for (is there such a package, and in
 which version) is answered on loopback, with yes for every name: so nothing that it maps is lost for want of a network."""
 import http.server
 import json
-import subprocess
-import sys
 import threading
 
+from envkit import tools
 
-def install(base):
-    """The program, or None where the package index cannot be reached."""
-    venv = base / "pipreqs"
-    for argv in ([sys.executable, "-m", "venv", str(venv)], [str(venv / "bin/pip"), "install", "-q", "--disable-pip-version-check", "pipreqs"]):
-        if subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, timeout=240).returncode:
-            return None
-    return venv / "bin/pipreqs"
+
+def program():
+    """The program, or None where it could not be had."""
+    base = tools.directory()
+    path = base and base / "venv" / "bin" / "pipreqs"
+    return path if path and path.exists() else None
 
 
 class Yes(http.server.BaseHTTPRequestHandler):
