@@ -396,10 +396,10 @@ static struct er_sv uncomment(struct er_sv line)
         return line;
 }
 
-int er_requirements_parse(struct er_sv text, const struct er_req_origin *from_place, struct er_requirements *ret,
+int er_requirements_parse(struct er_sv text, const struct er_req_origin *from, struct er_requirements *ret,
                           struct er_err *err)
 {
-        struct er_req_origin origin = *from_place;
+        struct er_req_origin origin = *from;
         er_auto(er_str) logical = ER_STR_INIT;
         struct er_sv line;
         unsigned number = 0;
@@ -439,14 +439,14 @@ static const char *shown_name(const char *path, const char *project_dir)
         return strncmp(path, project_dir, n) == 0 && path[n] == '/' ? path + n + 1 : path;
 }
 
-int er_requirements_read(const char *path, const struct er_req_origin *from_place, struct er_requirements *ret,
+int er_requirements_read(const char *path, const struct er_req_origin *from, struct er_requirements *ret,
                          struct er_err *err)
 {
         er_autofree char *full = er_path_abs(path);
         er_autofree char *dir = er_path_dir(full);
         er_auto(er_str) text = ER_STR_INIT;
         er_auto(er_err) why = ER_ERR_INIT;
-        struct er_req_origin origin = *from_place;
+        struct er_req_origin origin = *from;
 
         if (origin.depth >= DEPTH_MAX)
                 return fail_at(&origin, err, "files include each other more than %u deep", DEPTH_MAX);

@@ -43,7 +43,7 @@ struct er_req_origin {
 int er_requirements_read(const char *path, const struct er_req_origin *from, struct er_requirements *ret,
                          struct er_err *err);
 /* The text of one. */
-int er_requirements_parse(struct er_sv text, const struct er_req_origin *origin, struct er_requirements *ret,
+int er_requirements_parse(struct er_sv text, const struct er_req_origin *from, struct er_requirements *ret,
                           struct er_err *err);
 /* One logical line: a requirement or an option. */
 int er_requirements_add(struct er_sv line, const struct er_req_origin *origin, struct er_requirements *ret,
