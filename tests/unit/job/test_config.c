@@ -1,4 +1,4 @@
-/* errand.yaml and options: what is read, what is refused and how it is said. */
+/* test_config.c - errand.yaml and options: what is accepted, what is refused, and the messages. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>

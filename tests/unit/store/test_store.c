@@ -1,4 +1,4 @@
-/* The store: runs, jobs, attempts, hosts, and what must hold when several use it or it is not as it should be. */
+/* test_store.c - runs, jobs, attempts and hosts, several processes at once, and stores that are damaged or too new. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -130,10 +130,10 @@ static void test_names(void **state)
         add_named(s, "mnist", "big", "big");
         add_named(s, "mnist", "big", "big-2");
         add_named(s, "mnist", "big", "big-3");
-        /* By hand, ahead of the count: the count goes on after it. */
+        /* An explicit name ahead of the counter: the counter continues after it. */
         add_named(s, "mnist", "mnist-7", "mnist-7");
         add_named(s, "mnist", NULL, "mnist-8");
-        /* One that was given out by the count. */
+        /* An explicit name that the counter has used. */
         add_named(s, "mnist", "mnist-2", "mnist-2-2");
 }
 
@@ -404,9 +404,8 @@ static void test_remove(void **state)
         assert_int_equal(count, 0);
 }
 
-/* A job of its own run that needs software; 0 when it is not there. has_recipe: as `errand run`, else as `errand
- * rerun`.
- */
+/* Adds a run of one job that needs an environment; 0 if that fails. has_recipe: like `errand run`, else like `errand
+ * rerun`. */
 static int64_t add_with_environment(struct er_store *store, char which, bool has_recipe, struct er_err *err)
 {
         char hash[32];
@@ -460,7 +459,7 @@ static void test_a_recipe_goes_with_its_last_job(void **state)
         remove_job(s, rerun);
         assert_false(has_environment(s, 'a'));
         assert_true(has_environment(s, 'b'));
-        /* Nothing of a run is stored that needs what is no longer there. */
+        /* If the recipe has gone, no part of the run is stored. */
         assert_int_equal(add_with_environment(s, 'a', false, &err), 0);
         assert_int_equal(err.code, ER_NOT_FOUND);
         assert_int_equal(count_jobs(s, ER_JOB_WAITING), 1);
@@ -468,7 +467,7 @@ static void test_a_recipe_goes_with_its_last_job(void **state)
         assert_true(has_environment(s, 'a'));
 }
 
-/* One adds and removes the job that brings the recipe, the other adds jobs that count on it. */
+/* One process adds and removes a job with its recipe, another adds jobs that expect the recipe to be there. */
 static void test_a_recipe_does_not_go_under_a_new_job(void **state)
 {
         struct world *w = *state;
@@ -571,7 +570,7 @@ static void test_opening(void **state)
         er_store_close(other);
 }
 
-/* A log that is left long would be read whole by the next who opens the store. */
+/* The next process to open the store reads the whole log. */
 static void test_the_log_stays_short(void **state)
 {
         struct world *w = *state;
@@ -680,7 +679,7 @@ static void test_damaged_page_is_set_aside(void **state)
         expect_set_aside(w);
 }
 
-/* Files may not grow past a size, as on a full disk. */
+/* A limit on the size of files, which is like a full disk. */
 static void test_a_full_disk_is_said_so(void **state)
 {
         struct world *w = *state;
@@ -706,7 +705,7 @@ static void test_a_full_disk_is_said_so(void **state)
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
-        /* The others see nothing of the half run, and go on. */
+        /* Other processes see no part of that run, and continue. */
         assert_int_equal(count_jobs(w->store, ER_JOB_WAITING), 1);
         add_named(w->store, "p", NULL, "p-2");
 }
