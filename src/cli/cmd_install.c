@@ -219,7 +219,7 @@ static int edit_file(struct adding *a, const char *file, struct er_str *text, st
                                : by_hand(a, file, too_complex, "add to dependencies", err);
         return er_edit_requirements(text, a->items)
                        ? 0
-                       : by_hand(a, file, "its packages have hashes", "add the package with its hash", err);
+                       : by_hand(a, file, "it pins the package with a hash", "add the package with its hash", err);
 }
 
 /* True if everything that was added is there, and nothing else is gone. */
