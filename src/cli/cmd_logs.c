@@ -45,6 +45,7 @@ struct reader {
         bool begun;           /* offset is valid */
         bool caught_up;       /* the existing log has been read: what comes now is new */
         enum er_end end;
+        struct er_str remark; /* on the end of the job being read */
         int output_errno;
 };
 
@@ -77,6 +78,15 @@ static int on_log(void *arg, int stream, uint64_t offset, int64_t time_ms, struc
         return er_err_errno(err, r->output_errno, "writing to standard output");
 }
 
+/* What is said of an end that the job itself made: that a part of its output is missing. */
+static void note_remark(struct reader *r, enum er_reason reason, const char *detail)
+{
+        er_str_reset(&r->remark);
+        if (detail && (reason == ER_REASON_NONE || reason == ER_REASON_EXIT || reason == ER_REASON_SIGNAL ||
+                       reason == ER_REASON_LOG))
+                er_str_addn(&r->remark, detail, strcspn(detail, "\n"));
+}
+
 static int on_event(void *arg, const struct er_status *status, struct er_err *err)
 {
         struct reader *r = arg;
@@ -84,8 +94,10 @@ static int on_event(void *arg, const struct er_status *status, struct er_err *er
         (void)err;
         if (status->seq > r->seq)
                 r->seq = status->seq;
-        if (status->state == ER_STATE_ENDED)
+        if (status->state == ER_STATE_ENDED) {
                 r->end = (enum er_end)status->end;
+                note_remark(r, (enum er_reason)status->reason, status->detail);
+        }
         return 0;
 }
 
@@ -289,6 +301,7 @@ static void ticker_stop(struct ticker *t)
 static int read_jobs(struct reader *r, struct er_jobs *jobs, struct er_err *err)
 {
         struct ticker ticker = {.filter = r->filter, .lock = PTHREAD_MUTEX_INITIALIZER};
+        er_auto(er_strv) remarks = ER_STRV_INIT;
         int rc = 0;
 
         if (r->opts->follow && r->opts->every_ms >= 0)
@@ -297,7 +310,12 @@ static int read_jobs(struct reader *r, struct er_jobs *jobs, struct er_err *err)
                 r->offset = r->seq = 0;
                 r->begun = r->caught_up = false;
                 r->end = ER_END_NONE;
+                er_str_reset(&r->remark);
+                if (er_job_state_ended(jobs->items[i].state))
+                        note_remark(r, jobs->items[i].reason, jobs->items[i].detail);
                 rc = read_job(r, &jobs->items[i], err);
+                if (rc == 0 && r->remark.len > 0)
+                        er_strv_addf(&remarks, "%s: %s", jobs->items[i].name, r->remark.buf);
         }
         ticker_stop(&ticker);
         if (rc == 0 && er_filter_end(r->filter) < 0) {
@@ -305,6 +323,9 @@ static int read_jobs(struct reader *r, struct er_jobs *jobs, struct er_err *err)
                         _exit(141);
                 rc = er_err_errno(err, r->output_errno, "writing to standard output");
         }
+        for (size_t i = 0; rc == 0 && i < remarks.len; i++) /* behind the log */
+                er_live_say(r->live, "%s", remarks.items[i]);
+        er_str_release(&r->remark);
         return rc;
 }
 
@@ -314,7 +335,7 @@ static int logs(struct er_cli *cli, void *arg, char **args, int count, struct er
         er_auto(er_jobs) jobs = ER_JOBS_INIT;
         er_autoptr(er_live) live = er_live_new(cli->quiet);
         er_autoptr(er_filter) filter = NULL;
-        struct reader r = {.cli = cli, .opts = opts, .live = live};
+        struct reader r = {.cli = cli, .opts = opts, .live = live, .remark = ER_STR_INIT};
         struct er_filter_opts how = {.grep = opts->grep,
                                      .every_ms = opts->every_ms,
                                      .tail = opts->grep ? opts->tail : -1,

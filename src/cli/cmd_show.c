@@ -156,6 +156,7 @@ static void show_text(struct er_str *out, const struct er_job *job, const struct
         er_auto(er_str) text = ER_STR_INIT;
 
         er_view_state(&text, job, now_ms);
+        er_view_remark(&text, job);
         er_str_addf(out, "%s  ", job->name);
         er_quote_show(out, text.buf, text.len);
         er_str_addc(out, '\n');

@@ -290,4 +290,5 @@ void er_target_result(struct er_str *out, const struct er_job *job)
                 er_str_add(out, job->state == ER_JOB_DONE ? " in " : " after ");
                 er_fmt_duration(out, took);
         }
+        er_view_remark(out, job);
 }

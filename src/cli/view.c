@@ -58,6 +58,7 @@ void er_view_reason(struct er_str *out, const struct er_job *job)
                 }
                 er_str_add(out, er_reason_name(job->reason));
                 break;
+        case ER_REASON_LOG:
         case ER_REASON_OOM:
         case ER_REASON_MISSING_OUTPUT:
         case ER_REASON_TIME_LIMIT:
@@ -72,6 +73,14 @@ void er_view_reason(struct er_str *out, const struct er_job *job)
                 er_str_add(out, ": ");
                 er_quote_show(out, job->detail, strcspn(job->detail, "\n"));
         }
+}
+
+void er_view_remark(struct er_str *out, const struct er_job *job)
+{
+        if (job->state != ER_JOB_DONE || !job->detail || !job->detail[0])
+                return;
+        er_str_add(out, "; ");
+        er_quote_show(out, job->detail, strcspn(job->detail, "\n"));
 }
 
 const char *er_view_hint(const struct er_job *job)

@@ -12,6 +12,8 @@
 void er_view_reason(struct er_str *out, const struct er_job *job);
 /* What to try after the job failed, if its host said so (borrowed); else NULL. */
 const char *er_view_hint(const struct er_job *job);
+/* What is to be said of a job that is done all the same, after a semicolon: "; 8.0 MB of output could not be kept". */
+void er_view_remark(struct er_str *out, const struct er_job *job);
 /* "failed: exit 3", "running", "running (no news for 5m)" */
 void er_view_state(struct er_str *out, const struct er_job *job, int64_t now_ms);
 /* The same in a few words, for a column of a table. */

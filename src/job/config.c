@@ -267,6 +267,7 @@ static const struct key keys[] = {
         {"retries", read_count, MEMBER(retries)},
         {"secrets", read_list, MEMBER(secrets)},
         {"sync", read_bool, MEMBER(sync)},
+        {"strict_log", read_bool, MEMBER(strict_log)},
         {"time_limit", read_duration, MEMBER(time_limit_ms)},
         {"workdir", read_text, MEMBER(workdir)},
 };
@@ -385,4 +386,6 @@ void er_config_overlay(struct er_config *config, const struct er_config *over)
         over_text(&config->environment, over->environment);
         if (over->sync >= 0)
                 config->sync = over->sync;
+        if (over->strict_log >= 0)
+                config->strict_log = over->strict_log;
 }

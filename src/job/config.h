@@ -27,14 +27,15 @@ struct er_config {
         struct er_strv secrets;
         struct er_strv outputs;
         char *workdir;
-        int sync;                               /* -1: not said */
+        int sync, strict_log;                   /* -1: not said */
         struct er_declaration software;         /* at the top level */
         struct er_declaration software_options; /* from options; they replace what any environment says */
         struct er_declaration *software_named;  /* (owned) `environments:` */
         size_t software_count, software_cap;
         char *environment; /* which of them */
 };
-#define ER_CONFIG_INIT {.cpus = -1, .gpus = -1, .retries = -1, .memory = -1, .time_limit_ms = -1, .sync = -1}
+#define ER_CONFIG_INIT                                                                                                 \
+        {.cpus = -1, .gpus = -1, .retries = -1, .memory = -1, .time_limit_ms = -1, .sync = -1, .strict_log = -1}
 void er_config_release(struct er_config *config);
 
 /* Reads <dir>/errand.yaml. If there is none, nothing is set. */

@@ -257,6 +257,7 @@ static int make_needs(const struct er_config *config, struct er_spec *spec, stru
         spec->time_limit_ms = config->time_limit_ms > 0 ? config->time_limit_ms : 0;
         spec->retries = config->retries > 0 ? (uint32_t)config->retries : 0;
         spec->sync = config->sync != 0;
+        spec->strict_log = config->strict_log > 0;
         return 0;
 }
 

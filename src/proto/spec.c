@@ -23,6 +23,7 @@ enum spec_tag {
         S_SYNC = 16,        /* u */
         S_TREE = 17,        /* s: ER_TREE_HASH bytes */
         S_ENVIRONMENT = 18, /* s: ER_TREE_HASH bytes */
+        S_STRICT_LOG = 20,  /* u */
 };
 
 #define CPUS_MAX 1000000u
@@ -82,6 +83,8 @@ void er_spec_encode(const struct er_spec *spec, struct er_str *out)
         er_msg_i64(out, S_GRACE, s.grace_ms);
         er_msg_u64(out, S_RETRIES, s.retries);
         er_msg_u64(out, S_SYNC, s.sync);
+        if (s.strict_log)
+                er_msg_u64(out, S_STRICT_LOG, 1);
         if (s.has_tree)
                 er_msg_bytes(out, S_TREE, s.tree, ER_TREE_HASH);
         if (s.has_environment)
@@ -148,6 +151,9 @@ static void take_number(struct er_spec *spec, const struct er_field *f)
                 break;
         case S_SYNC:
                 spec->sync = v != 0;
+                break;
+        case S_STRICT_LOG:
+                spec->strict_log = v != 0;
                 break;
         default: /* from a newer version */
                 break;

@@ -30,6 +30,7 @@ struct er_spec {
         int64_t grace_ms;      /* from TERM to KILL; 0: 10 s */
         uint32_t retries;      /* new attempts after lost ones */
         bool sync;             /* files travel */
+        bool strict_log;       /* it has failed when output of it could not be kept */
         bool has_tree;         /* tree is known: the snapshot has been taken */
         unsigned char tree[ER_TREE_HASH];
         bool has_environment; /* the hash of its recipe (recipe.h) */

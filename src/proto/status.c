@@ -61,7 +61,7 @@ static void know_numbers(struct er_status *s)
                 s->state = s->end == ER_END_NONE ? ER_STATE_RUNNING : ER_STATE_ENDED;
         if (s->state == ER_STATE_ENDED && s->end == ER_END_NONE)
                 s->end = ER_END_LOST;
-        if (s->reason > ER_REASON_ROOM) {
+        if (s->reason > ER_REASON_LOG) {
                 if (!s->detail)
                         s->detail = er_fmt("for a reason that this version of errand does not know (number %u)",
                                            s->reason);

@@ -47,6 +47,7 @@ const char *er_reason_name(enum er_reason reason)
                 [ER_REASON_SECRET] = "missing secret",
                 [ER_REASON_GONE] = "gone from the host",
                 [ER_REASON_ROOM] = "no host fits",
+                [ER_REASON_LOG] = "output lost",
         };
 
         return name_of(names, ER_LEN(names), (unsigned)reason);

@@ -215,6 +215,7 @@ enum er_reason {
         ER_REASON_SECRET = 13, /* the value of a secret is not available */
         ER_REASON_GONE = 14,   /* lost: the host no longer knows it */
         ER_REASON_ROOM = 15,   /* no host could ever fit it */
+        ER_REASON_LOG = 16,    /* a part of its output could not be kept, and the spec is strict about that */
 };
 
 const char *er_state_name(enum er_state state);

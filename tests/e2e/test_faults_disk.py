@@ -35,6 +35,31 @@ def test_host_disk_full_by_the_log(errand, make_host):
     assert re.search("space|full|exit", (row["detail"] or "") + row["reason"] + done.said)
 
 
+FLOOD = "head -c 40000000 /dev/zero | tr '\\0' x"
+
+
+def test_output_that_could_not_be_kept_is_said(errand, make_host):
+    """The job is done, but its log is not whole: everything that shows its end says so."""
+    host = make_host("small", home="12m")
+    done = errand("run", "--on", host.name, "--", "sh", "-c", FLOOD).ok()
+    assert "could not be kept" in done.said and "No space left" in done.said
+    assert "could not be kept" in errand("show", "work-1").ok().text
+    assert "could not be kept" in errand("wait", "work-1").ok().said
+    for args in ([], ["-f"]):
+        assert "could not be kept" in errand("logs", *args, "work-1").ok().said
+    assert "could not be kept" in errand.job()["detail"]
+
+
+def test_strict_log_makes_it_a_failure(errand, make_host):
+    host = make_host("small", home="12m")
+    errand.project("work", {"errand.yaml": "strict_log: true\n"})
+    done = errand("run", "--on", host.name, "--", "sh", "-c", FLOOD)
+    assert done.rc == 222 and "output lost" in done.said and "could not be kept" in done.said
+    assert errand.job()["reason"] == "output lost"
+    errand("rm", "work-1").ok()  # makes room again
+    errand("run", "--on", host.name, "--", "echo", "whole").ok()
+
+
 def test_host_disk_full_by_the_job(errand, make_host):
     host = make_host("small", home="12m")
     done = errand("run", "--on", host.name, "--output", "o", "--", "sh", "-c", "echo yes > o; head -c 40000000 /dev/zero > fill || { echo full; exit 8; }")

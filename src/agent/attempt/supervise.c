@@ -426,6 +426,8 @@ static void judge(struct super *s, struct er_status *status)
                 status->reason = ER_REASON_EXIT;
         } else if (!check_outputs(s)) {
                 status->reason = ER_REASON_MISSING_OUTPUT;
+        } else if (s->capture.dropped > 0 && s->charge->info.spec.strict_log) {
+                status->reason = ER_REASON_LOG;
         } else {
                 status->end = ER_END_DONE;
                 status->reason = ER_REASON_NONE;

@@ -160,7 +160,7 @@ static void every_number_has_a_name(void **state)
                 assert_string_not_equal(er_state_name((enum er_state)i), "unknown");
         for (int i = ER_END_NONE; i <= ER_END_LOST; i++)
                 assert_string_not_equal(er_end_name((enum er_end)i), "unknown");
-        for (int i = ER_REASON_NONE; i <= ER_REASON_ROOM; i++)
+        for (int i = ER_REASON_NONE; i <= ER_REASON_LOG; i++)
                 assert_string_not_equal(er_reason_name((enum er_reason)i), "unknown");
         assert_string_equal(er_reason_name((enum er_reason)9999), "unknown");
 }
