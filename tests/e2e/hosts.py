@@ -122,8 +122,9 @@ class SshHost:
             lines += [f"mount --bind {q(str(self.home))} {q(home)}", f"mount -o remount,bind,{self.home_kind} {q(home)}"]
         else:
             lines.append(f"mount -t tmpfs -o size={self.home_kind} tmpfs {q(home)}")
-        # Where sshd goes without rights. Root of a user namespace may write nothing to the machine's own /run.
-        sshd_dir = "mkdir -p /run/sshd 2>/dev/null || { mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd; }"
+        # Where sshd goes without rights, and it must be root's. Nothing in /run belongs to the root of a user namespace.
+        sshd_dir = ("mkdir -p /run/sshd 2>/dev/null && [ $(stat -c %u /run/sshd) = 0 ] || "
+                    "{ mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd; }")
         lines += [f"hostname {q(self.name)}", sshd_dir, self.before or ":",
                   f"exec /usr/sbin/sshd -D -E {q(str(self.dir / 'sshd.log'))} -f {q(str(config))}"]
         # The tests' own environment must not reach the host; the process is known by its namespace.

@@ -33,6 +33,8 @@ FAMILY = textwrap.dedent("""
     open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
     if sys.argv[2] == "stay":
         time.sleep(1000)
+    while len(open(sys.argv[1]).read().split()) < 6:  # what is ended before it has written its number would be missed
+        time.sleep(0.01)
 """)
 
 
