@@ -1,5 +1,5 @@
 /*
- * agent_blob.h - the agents for the architectures this build knows, embedded. Empty where one was not built.
+ * agent_blob.h - the embedded agents, one for each architecture this build knows. An agent that was not built is empty.
  */
 #ifndef ER_HOST_CONNECT_AGENT_BLOB_H
 #define ER_HOST_CONNECT_AGENT_BLOB_H

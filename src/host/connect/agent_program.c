@@ -67,8 +67,8 @@ char *er_agent_command(const struct er_host *host)
 
         er_agent_argv(host, &argv);
         er_strv_add(&argv, "serve");
-        er_str_add(&command,
-                   "cd; exec "); /* home, wherever the shell's own files have gone (cd /scratch in a .bashrc) */
+        er_str_add(&command, "cd; exec "); /* the home directory, even if the shell's startup files leave it (cd
+                                              /scratch in a .bashrc) */
         er_quote_argv(&command, argv.items, argv.len);
         return er_str_detach(&command);
 }

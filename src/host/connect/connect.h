@@ -1,6 +1,5 @@
 /*
- * connect.h - what is wanted of a connection to a host: how long to try, whom to tell, when to stop; and waiting by
- * those rules.
+ * connect.h - how to connect to a host: how long to try, whom to tell, when to stop; and waiting by those rules.
  */
 #ifndef ER_HOST_CONNECT_CONNECT_H
 #define ER_HOST_CONNECT_CONNECT_H
@@ -19,7 +18,7 @@ struct er_connect {
         void *note_arg;
 };
 
-/* Tells connect->note. */
+/* Passes a message to connect->note, if there is one. */
 void er_connect_note(const struct er_connect *connect, const char *fmt, ...) ER_PRINTF(2, 3);
 /* Waits for ms, give or take a half, so that many who wait do not come back together. -1: cancelled (err is set). */
 int er_connect_pause(const struct er_connect *connect, int64_t ms, struct er_err *err);

@@ -1,6 +1,6 @@
 /*
- * control.h - where ssh's control sockets for a host lie, and what else belongs to one way to it: in the runtime
- * directory, named after a hash of the target, port, key and jump host. Private to src/host.
+ * control.h - the paths of ssh's control sockets for a host, and of other files about the way to it: in the runtime
+ * directory, named by a hash of target, port, key and jump host. Private to src/host.
  */
 #ifndef ER_HOST_CONNECT_CONTROL_H
 #define ER_HOST_CONNECT_CONTROL_H
@@ -8,9 +8,9 @@
 #include <stdint.h>
 #include "host/host.h"
 
-#define ER_SLOTS 32 /* masters for one host at most */
+#define ER_SLOTS 32 /* most masters for one host */
 
-/* Seconds an idle connection is kept; 0: connections are not shared. */
+/* How long an idle connection is kept, in seconds; 0: connections are not shared. */
 uint64_t er_control_persist_s(void);
 /* "<runtime dir>/<hash>.<suffix>" (owned). */
 char *er_control_file(const struct er_host *host, const char *suffix);

@@ -13,8 +13,8 @@
 #include "host/connect/mux.h"
 
 #define LINGER_MS 3000 /* how long a listener waits for us */
-#define SURE_MS 2500   /* so long after it was used it is there, unless something went wrong */
-#define TOUCH_MS 250   /* how old a note of its use may get */
+#define SURE_MS 2500   /* a listener used within this time is still there, unless something went wrong */
+#define TOUCH_MS 250   /* how old the note of its last use may become */
 #define QUICK_MS 2000  /* sessions that follow each other within this time are worth a listener */
 #define ANSWER_MS 1000
 #define PAUSE_MS 20000 /* after a refusal by a host where it has never worked */
@@ -22,11 +22,11 @@
 enum kind {
         KIND_SESSION = 1, /* a session was opened */
         KIND_TOLD = 2,    /* there is a listener */
-        KIND_PROVEN = 3,  /* ... which was reached */
+        KIND_PROVEN = 3,  /* ... and it has been reached */
         KIND_REFUSED = 4,
 };
 
-/* The file: of this machine only, and of one build. */
+/* The file's content: for this machine and one build only. */
 struct note {
         int64_t when_ms;
         int32_t kind;
@@ -66,7 +66,7 @@ static void make_name(char ret[ER_FAST_NAME])
         static const char hex[] = "0123456789abcdef";
         unsigned char bytes[(ER_FAST_NAME - 1) / 2];
 
-        ret[0] = '\0'; /* without one nothing is asked for */
+        ret[0] = '\0'; /* without a name, no listener is asked for */
         if (getentropy(bytes, sizeof bytes) < 0)
                 return;
         for (size_t i = 0; i < sizeof bytes; i++) {
@@ -134,13 +134,13 @@ char *er_fast_socket(const struct er_fast *fast, const struct er_host *host)
         er_str_addf(&suffix, "way%d-%08llx", fast->slot,
                     (unsigned long long)er_hash64(fast->socket, strlen(fast->socket)) & 0xffffffffu);
         path = er_control_file(host, suffix.buf);
-        if (strlen(path) < ER_FAST_PATH_MAX - 4) /* 104 elsewhere */
+        if (strlen(path) < ER_FAST_PATH_MAX - 4) /* 104 on other systems */
                 return path;
         free(path);
         return NULL;
 }
 
-/* A master keeps what it was asked for, so this is done once in its life. */
+/* A master goes on listening, so this is done once in its life. */
 static bool lead_there(const struct er_fast *fast, const struct er_host *host)
 {
         er_autofree char *master = er_control_path(host, fast->slot);
@@ -151,7 +151,7 @@ static bool lead_there(const struct er_fast *fast, const struct er_host *host)
         if (!master || !here)
                 return false;
         if (access(here, F_OK) == 0)
-                return true; /* if it was left by a master that is gone, whoever tries it finds out */
+                return true; /* if a dead master left it, whoever tries it finds out */
         answer = er_mux_listen(&mux, master, here, fast->socket, er_deadline_in(ANSWER_MS), NULL);
         er_mux_release(&mux);
         return answer == ER_MUX_OPENED;
@@ -167,7 +167,7 @@ void er_fast_told(struct er_fast *fast, const struct er_host *host, int slot, st
         memcpy(fast->socket, socket.ptr, socket.len);
         fast->slot = slot;
         if (lead_there(fast, host)) {
-                /* Others may have got through by now. */
+                /* Another process may have reached it by now. */
                 if (!read_note(fast->path, &note) || note.kind != KIND_PROVEN || !er_streq(note.socket, fast->socket))
                         leave_note(fast, KIND_TOLD);
         } else {
@@ -187,7 +187,7 @@ void er_fast_failed(struct er_fast *fast)
 {
         struct note note;
 
-        /* Others may know of a newer one by now. */
+        /* Another process may have noted a newer one by now. */
         if (read_note(fast->path, &note) && memcmp(note.socket, fast->socket, sizeof note.socket) == 0) {
                 memset(fast->socket, 0, sizeof fast->socket);
                 leave_note(fast, fast->proven ? KIND_SESSION : KIND_REFUSED);

@@ -1,4 +1,4 @@
-/* install.c - putting errand-agent on a host over ssh: a POSIX shell there, and a stream of bytes, are all it takes. */
+/* install.c - putting errand-agent on a host over ssh: all it takes there is a POSIX shell and a stream of bytes. */
 #include "host/connect/install.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include "host/connect/ssh_open.h"
 
 #define ANSWER_MAX (64u * 1024)
-#define STALL_MS 60000 /* no byte moved for so long: it will not get better */
+#define STALL_MS 60000 /* give up when no byte has moved for so long */
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
@@ -22,11 +22,11 @@
 
 /*
  * Runs as  sh -c SCRIPT errand-install ROOT BUILD  in the home directory. It says what machine this is, then reads a
- * line with the size and that many bytes to the end. One line, without single quotes, "!" or a backslash before a
- * quote, because it passes through whatever login shell the user has (csh and fish quote in their own ways).
+ * line with the size, and that many bytes to the end. It is one line, without single quotes, "!" or a backslash before
+ * a quote, because it passes through whatever login shell the user has (csh and fish quote in their own ways).
  *
- * The copy is written beside its place, checked, tried, and renamed: two who do this at once are both right. Agents of
- * other builds go when they are a month old and no process runs them.
+ * The copy is written under another name, checked, tried, and renamed, so that two processes doing this at once both
+ * succeed. Agents of other builds are removed once they are a month old and no process runs them.
  */
 static const char script[] =
         "umask 077; fail() { rm -f \"$t\"; echo \"errand-fail $*\"; exit 1; }; t=; echo; echo \"errand-arch $(uname "
@@ -42,7 +42,7 @@ static char *install_command(const struct er_host *host)
 {
         er_auto(er_str) command = ER_STR_INIT;
 
-        er_str_add(&command, "cd; sh -c "); /* home, as in agent_program.c */
+        er_str_add(&command, "cd; sh -c "); /* the home directory, as in agent_program.c */
         er_quote_sh(&command, script);
         er_str_add(&command, " errand-install ");
         er_quote_sh(&command, er_agent_remote_root(host));
@@ -50,12 +50,12 @@ static char *install_command(const struct er_host *host)
         return er_str_detach(&command);
 }
 
-/* The talk with the script. */
+/* The conversation with the script. */
 struct talk {
         const struct er_connect *connect;
         struct er_link *link;
-        struct er_str answer; /* all it said */
-        struct er_str head;   /* the line before the bytes */
+        struct er_str answer; /* everything it printed */
+        struct er_str head;   /* the line sent before the bytes */
         struct er_sv agent;   /* what is left to send */
         bool sending;
 };
@@ -66,14 +66,14 @@ static struct er_sv find_line(const struct er_str *answer, const char *word)
         struct er_sv rest = er_svn(answer->buf, answer->len), part;
 
         while (er_sv_cut(&rest, '\n', &part)) {
-                /* A line counts when its end has come. */
+                /* Only a complete line counts. */
                 if (rest.ptr && er_sv_starts(part, er_sv(word)))
                         return er_sv_trim(er_svn(part.ptr + strlen(word), part.len - strlen(word)));
         }
         return er_svn(NULL, 0);
 }
 
-/* Once the machine is known: the right agent, or why there is none. */
+/* Once the machine is known: picks its agent, or says why there is none. */
 static int choose_agent(struct talk *talk, struct er_err *err)
 {
         struct er_sv machine = find_line(&talk->answer, "errand-arch"), system;
@@ -88,7 +88,7 @@ static int choose_agent(struct talk *talk, struct er_err *err)
                                   (int)(system.len < 40 ? system.len : 40), system.ptr);
         talk->agent = er_agent_for(arch);
         if (talk->agent.len == 0)
-                return er_err_set(err, ER_REMOTE, "%s is a %.40s machine, and this errand has no agent for that",
+                return er_err_set(err, ER_REMOTE, "%s is a %.40s machine; this build of errand has no agent for it",
                                   talk->connect->host->name, arch);
         er_str_addf(&talk->head, "%zu\n", talk->agent.len);
         talk->sending = true;
@@ -149,7 +149,7 @@ static int converse(struct talk *talk, struct er_err *err)
                 int n = poll(p, 4, STALL_MS);
 
                 if (n == 0) {
-                        er_err_set(err, ER_TIMEOUT, "%s: sending errand-agent there made no progress for %d s",
+                        er_err_set(err, ER_TIMEOUT, "%s: sending errand-agent has made no progress for %d s",
                                    talk->connect->host->name, STALL_MS / 1000);
                         return er_err_retry(err);
                 }
@@ -167,19 +167,19 @@ static int converse(struct talk *talk, struct er_err *err)
         }
 }
 
-/* What can go wrong there, by the words of mkdir, cat and the shell. */
+/* What can go wrong there, by what mkdir, cat and the shell print. */
 static const struct {
         const char *words, *meaning, *hint;
 } reasons[] = {
         {"ead-only file system", "its home directory is read-only",
-         "give errand another place there: errand hosts add NAME %s --root DIR"},
+         "use another directory there: errand hosts add NAME %s --root DIR"},
         {"o space left", "its disk is full", "free some space there: at least 10 MB"},
-        {"uota exceeded", "your quota there is used up", "free some space there: at least 10 MB"},
-        {"ermission denied", "errand may not write below its home directory",
-         "check the owner and mode of the home and of .errand there, or give errand another place: errand hosts add "
-         "NAME %s --root DIR"},
+        {"uota exceeded", "your disk quota there is used up", "free some space there: at least 10 MB"},
+        {"ermission denied", "errand may not write to its home directory",
+         "check the owner and mode of the home directory and of .errand there, or use another directory: errand hosts "
+         "add NAME %s --root DIR"},
         {"o such file or directory", "its home directory does not exist",
-         "have it made, or give errand another place: errand hosts add NAME %s --root DIR"},
+         "have it created, or use another directory: errand hosts add NAME %s --root DIR"},
 };
 
 static int explain_failure(const struct er_connect *connect, struct er_sv failure, struct er_err *err)
@@ -189,18 +189,18 @@ static int explain_failure(const struct er_connect *connect, struct er_sv failur
         er_autofree char *text = er_sv_dup(failure);
         const char *detail;
 
-        /* Its first word says which step it was, the rest is what the system said. */
+        /* The first word names the step; the rest is what the system said. */
         detail = strchr(text, ' ') ? strchr(text, ' ') + 1 : text;
         er_quote_show(&words, detail, strnlen(detail, 300));
         if (er_starts(text, "size")) {
-                er_err_set(err, ER_TRANSPORT, "%s: errand-agent did not arrive whole (%s)", host->name, words.buf);
+                er_err_set(err, ER_TRANSPORT, "%s: errand-agent arrived incomplete (%s)", host->name, words.buf);
                 return er_err_retry(err);
         }
         if (er_starts(text, "run")) {
                 er_err_set(err, ER_REMOTE, "%s: errand-agent cannot be executed there (%s)", host->name, words.buf);
                 return er_err_hint(err,
-                                   "is the home directory there mounted noexec? Give errand another place: errand "
-                                   "hosts add NAME %s --root DIR",
+                                   "is the home directory there mounted noexec? Use another directory: errand hosts "
+                                   "add NAME %s --root DIR",
                                    host->target);
         }
         for (size_t i = 0; i < ER_LEN(reasons); i++) {
@@ -208,18 +208,18 @@ static int explain_failure(const struct er_connect *connect, struct er_sv failur
 
                 if (!strstr(text, reasons[i].words))
                         continue;
-                er_err_set(err, ER_REMOTE, "%s: errand-agent cannot be put there: %s (%s)", host->name,
-                           reasons[i].meaning, words.buf);
+                er_err_set(err, ER_REMOTE, "%s: cannot install errand-agent: %s (%s)", host->name, reasons[i].meaning,
+                           words.buf);
                 hole = strstr(reasons[i].hint, "%s");
                 if (hole)
                         return er_err_hint(err, "%.*s%s%s", (int)(hole - reasons[i].hint), reasons[i].hint,
                                            host->target, hole + 2);
                 return er_err_hint(err, "%s", reasons[i].hint);
         }
-        return er_err_set(err, ER_REMOTE, "%s: errand-agent cannot be put there (%s)", host->name, words.buf);
+        return er_err_set(err, ER_REMOTE, "%s: cannot install errand-agent (%s)", host->name, words.buf);
 }
 
-/* The script said neither yes nor no. */
+/* The script reported neither success nor failure. */
 static int explain_silence(const struct talk *talk, int status, struct er_err *err)
 {
         const struct er_host *host = talk->connect->host;
@@ -231,15 +231,14 @@ static int explain_silence(const struct talk *talk, int status, struct er_err *e
                 out = errs;
         er_quote_show(&words, out.ptr ? out.ptr : "", out.len < 300 ? out.len : 300);
         if (status < 0) {
-                er_err_set(err, ER_TRANSPORT, "%s: the connection broke while errand-agent was being sent there",
-                           host->name);
+                er_err_set(err, ER_TRANSPORT, "%s: the connection broke while errand-agent was being sent", host->name);
                 return er_err_retry(err);
         }
         if (words.len)
-                er_err_set(err, ER_REMOTE, "%s: no command can be run there; the login shell says: %s", host->name,
+                er_err_set(err, ER_REMOTE, "%s: cannot run commands there; the login shell says: %s", host->name,
                            words.buf);
         else
-                er_err_set(err, ER_REMOTE, "%s: no command can be run there; the login shell ended with status %d",
+                er_err_set(err, ER_REMOTE, "%s: cannot run commands there; the login shell ended with status %d",
                            host->name, status);
         return er_err_hint(err, "does `ssh %s true` work?", host->target);
 }

@@ -4,7 +4,7 @@
 
 #include "host/connect/connect.h"
 
-/* ER_REMOTE with what to do when the host cannot have it. */
+/* ER_REMOTE, with a hint, if it cannot be installed there. */
 int er_install(const struct er_connect *connect, struct er_err *err);
 
 #endif

@@ -13,10 +13,10 @@ extern char **environ;
 
 #define PIPE_SIZE (1 << 20)
 
-/* A process of ours that has lost its input gets so long to end by itself. */
+/* How long a process of ours may take to end by itself after losing its input. */
 #define END_MS 200
 
-/* Without passwords of package addresses, which reach a host by ENV: what we start may outlive us. */
+/* Leaves out the passwords of package addresses, which reach a host in ENV: what we start may outlive us. */
 void er_link_vars(struct er_strv *ret)
 {
         for (char *const *item = environ; *item; item++)
@@ -28,9 +28,9 @@ int er_link_pipes(struct er_link *ret, int theirs[3], struct er_err *err)
 {
         int in[2] = {-1, -1}, out[2] = {-1, -1}, errs[2] = {-1, -1};
 
-        /* A socket for what we write, because only on sockets a write to nobody can be had without a signal. */
+        /* A socket for what we write: only to a socket can one write without risking SIGPIPE. */
         if (er_socketpair(in) < 0 || er_pipe(out) < 0 || er_pipe(errs) < 0) {
-                er_err_errno(err, errno, "make a channel");
+                er_err_errno(err, errno, "create a channel");
                 for (int i = 0; i < 2; i++) {
                         er_close(&in[i]);
                         er_close(&out[i]);
@@ -39,7 +39,7 @@ int er_link_pipes(struct er_link *ret, int theirs[3], struct er_err *err)
                 return -1;
         }
 #ifdef F_SETPIPE_SZ
-        fcntl(out[0], F_SETPIPE_SZ, PIPE_SIZE); /* the user's share may be used up: then it stays small */
+        fcntl(out[0], F_SETPIPE_SZ, PIPE_SIZE); /* if the user's limit is reached, it stays small */
 #endif
 #ifdef SO_NOSIGPIPE
         setsockopt(in[0], SOL_SOCKET, SO_NOSIGPIPE, &(int){1}, sizeof(int));

@@ -1,4 +1,4 @@
-/* local.c - this machine as a host: the agent is a child of ours, made from the copy in us when it is missing. */
+/* local.c - this machine as a host: the agent is a child of ours, unpacked from the copy we carry if it is missing. */
 #include "host/connect/local.h"
 
 #include <errno.h>
@@ -29,15 +29,16 @@ static int unpack(const char *program, bool missing, struct er_err *err)
                 return er_err_hint(err, "run them on a Linux host: --on user@host");
         }
         if (er_mkdir_p(AT_FDCWD, dir, 0700, err) < 0)
-                return er_err_wrap(err, "putting errand-agent in place");
-        /* Many may come at once, and one copy is enough. Without a lock they only do it several times. */
+                return er_err_wrap(err, "installing errand-agent");
+        /* Several processes may get here at once, and one copy is enough. Without the lock they only repeat the work.
+         */
         lock_path = er_fmt("%s/.lock", dir);
         er_lock_file(lock_path, er_deadline_in(10000), &lock, NULL);
         if (missing && access(program, X_OK) == 0)
                 return 0;
         er_debug("host", "unpacking %s", program);
         if (er_file_write(AT_FDCWD, program, agent.ptr, agent.len, 0700, true, err) < 0)
-                return er_err_wrap(err, "putting errand-agent in place");
+                return er_err_wrap(err, "installing errand-agent");
         return 0;
 }
 
@@ -46,7 +47,8 @@ static int start(const char *program, const char *root, struct er_link *ret, str
         char *argv[] = {er_strdup(program), er_strdup("--root"), er_strdup(root), er_strdup("serve"), NULL};
         er_autofree char *home = er_dir_home();
         er_auto(er_strv) env = ER_STRV_INIT;
-        /* In the home, as a login over ssh would be; away from our terminal, whose Ctrl-C is meant for us. */
+        /* In the home directory, like a login over ssh; in a session of its own, since our terminal's Ctrl-C is meant
+           for us. */
         struct er_proc_opts opts = {
                 .argv = argv,
                 .cwd = access(home, X_OK) == 0 ? home : "/",
@@ -80,7 +82,7 @@ int er_local_open_agent(const struct er_connect *connect, struct er_link *ret, s
 
         if (start(program, root, ret, &first) == 0)
                 return 0;
-        /* Missing, or what is there is no program (a crash may leave that): put it there anew, once. */
+        /* Missing, or not a program (a crash may leave that): unpack it again, once. */
         if (first.sys_errno != ENOENT && first.sys_errno != ENOTDIR && first.sys_errno != ENOEXEC &&
             first.sys_errno != EACCES)
                 return er_err_move(err, &first);

@@ -7,7 +7,7 @@
 
 extern const struct er_transport er_transport_local;
 
-/* Starts `errand-agent serve`; the agent is put in place when it is missing. */
+/* Starts `errand-agent serve`, installing the agent first if it is missing. */
 int er_local_open_agent(const struct er_connect *connect, struct er_link *ret, struct er_err *err);
 
 #endif

@@ -16,13 +16,13 @@
 #include "host/connect/ssh.h"
 #include "host/connect/ssh_explain.h"
 
-#define EXTRA_PERSIST_S 60 /* of the connections beyond the first, made in a rush */
+#define EXTRA_PERSIST_S 60 /* for connections beyond the first, made in a rush */
 #define TURNS 4u           /* logins to one host at once */
 #define SAID_MAX (64u * 1024)
 
-/* How a start failed; also what lies in the lock's file, followed by ssh's words. */
+/* How a start failed; the lock file holds this too, followed by ssh's words. */
 struct failure {
-        int64_t when_ms; /* er_mono_ms, the same for all processes; 0: it did not */
+        int64_t when_ms; /* er_mono_ms, the same for all processes; 0: it did not fail */
         int status;
 };
 
@@ -53,8 +53,7 @@ int er_master_turn(const struct er_connect *connect, int *ret_fd, struct er_err 
                         return 0;
                 }
                 if (er_deadline_poll_ms(deadline) == 0) {
-                        er_err_set(err, ER_TIMEOUT, "%s: others are logging in there all the time",
-                                   connect->host->name);
+                        er_err_set(err, ER_TIMEOUT, "%s: too many others are logging in there", connect->host->name);
                         return er_err_retry(err);
                 }
                 if (er_connect_pause(connect, 20, err) < 0)
@@ -62,8 +61,8 @@ int er_master_turn(const struct er_connect *connect, int *ret_fd, struct er_err 
         }
 }
 
-/* ssh makes the socket under another name and links it into place; where that cannot be done it would go to the
-   background without a socket, to stay there. So it is tried first. */
+/* ssh creates the socket under another name and links it into place. Where linking fails, it would go to the
+   background without a socket and stay there, so linking is tried first. */
 static bool sockets_work(const char *path)
 {
         er_autofree char *made = er_fmt("%s.try%d", path, (int)getpid());
@@ -73,7 +72,7 @@ static bool sockets_work(const char *path)
         bool works;
 
         if (fd < 0 || strlen(made) >= sizeof addr.sun_path)
-                return fd >= 0; /* a long process number: nothing learnt */
+                return fd >= 0; /* a long process id: nothing learnt */
         memcpy(addr.sun_path, made, strlen(made) + 1);
         works = bind(fd, (const struct sockaddr *)&addr, sizeof addr) == 0 && link(made, linked) == 0;
         unlink(made);
@@ -81,8 +80,8 @@ static bool sockets_work(const char *path)
         return works;
 }
 
-/* An unlinked file for ssh's words: the master keeps its stderr open when it goes to the background, so a pipe would
-   not come to its end. */
+/* An unlinked file for ssh's messages: the master keeps its stderr open in the background, so a pipe would never
+   reach its end. */
 static int open_words(const char *path)
 {
         er_autofree char *name = er_fmt("%s.XXXXXX", path);
@@ -105,10 +104,10 @@ static void read_words(int fd, struct er_str *ret)
         }
 }
 
-/* Until ssh has gone to the background (0) or failed (another status). -1 with err: cancelled, or too slow. */
+/* Waits until ssh has gone to the background (0) or failed (another status). -1 with err: cancelled, or too slow. */
 static int wait_login(const struct er_connect *connect, struct er_proc *proc, int *ret_status, struct er_err *err)
 {
-        /* ssh keeps the time for reaching the host itself; a person may take long over a password. */
+        /* ssh itself limits the time to reach the host; a person may take long to type a password. */
         er_deadline deadline = connect->interactive ? ER_NEVER : er_deadline_in(connect->patience_ms + 15000);
         er_deadline hint = er_deadline_in(3000);
 
@@ -125,7 +124,7 @@ static int wait_login(const struct er_connect *connect, struct er_proc *proc, in
                         return er_err_retry(err);
                 }
                 if (connect->interactive && hint != ER_NEVER && er_deadline_poll_ms(hint) == 0) {
-                        er_connect_note(connect, "%s: waiting for ssh (a key may want to be touched)",
+                        er_connect_note(connect, "%s: waiting for ssh (does a security key need a touch?)",
                                         connect->host->name);
                         hint = ER_NEVER;
                 }
@@ -178,8 +177,8 @@ static enum er_master_result run_ssh(const struct er_connect *connect, const cha
         return explain(connect, failure, said, err);
 }
 
-/* The lock of a slot: whoever holds it is starting that master. 1: got it; 0: the master has come up meanwhile;
-   -1 with err: cancelled, or (not waiting) somebody else has it. */
+/* Takes the lock of a slot, whose holder is starting that master. 1: taken; 0: the master has come up meanwhile; -1
+   with err: cancelled, or (without waiting) another process holds it. */
 static int lock_slot(const struct er_connect *connect, const char *path, bool wait, int *ret_fd, struct er_err *err)
 {
         er_autofree char *lock = er_fmt("%s.lock", path);
@@ -191,7 +190,7 @@ static int lock_slot(const struct er_connect *connect, const char *path, bool wa
                                 er_close(ret_fd);
                                 return 0;
                         }
-                        /* Left behind by a master that was killed; ssh would not take its place. */
+                        /* Left behind by a master that was killed; ssh would not replace it. */
                         if (errnum == ECONNREFUSED)
                                 unlink(path);
                         return 1;
@@ -203,8 +202,8 @@ static int lock_slot(const struct er_connect *connect, const char *path, bool wa
         }
 }
 
-/* How the last start went lies in the lock's file, for those who were waiting for it: two hundred that find a dead host
-   are not to wait for it one after the other. */
+/* The result of the last start is kept in the lock file for those who were waiting for it: if a host is dead, two
+   hundred processes must not wait for it one after another. */
 static void leave_failure(int lock, const struct failure *failure, const struct er_str *said)
 {
         if (ftruncate(lock, 0) < 0 || failure->when_ms == 0 || er_pwrite_full(lock, failure, sizeof *failure, 0) < 0)

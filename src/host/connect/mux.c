@@ -23,7 +23,7 @@
 #define MUX_S_SESSION_OPENED 0x80000006u
 
 #define MUX_FORWARD_LOCAL 1u
-#define MUX_PORT_PATH ((uint32_t)-2) /* PORT_STREAMLOCAL in its sources: what stands for the host is a path */
+#define MUX_PORT_PATH ((uint32_t)-2) /* PORT_STREAMLOCAL in its sources: the host is a path */
 #define MUX_NO_ESCAPE 0xffffffffu
 #define MUX_REQUEST 0u
 #define MUX_FRAME_MAX (256u * 1024) /* ssh's own limit */
@@ -57,7 +57,7 @@ static void put_frame(struct er_str *out, const struct er_str *body)
         er_str_addn(out, body->buf, body->len);
 }
 
-/* Goes out with the request in one: the master reads frame by frame and so never past the descriptors that follow. */
+/* Sent together with the request: the master reads frame by frame, and so never past the descriptors that follow. */
 static void put_hello(struct er_str *out)
 {
         er_auto(er_str) body = ER_STR_INIT;
@@ -130,7 +130,7 @@ int er_mux_connect(const char *path, er_deadline deadline)
 
                 if (errno == EISCONN)
                         break;
-                /* EAGAIN: the queue of the listener is full, as when hundreds come at once. */
+                /* EAGAIN: the listener's queue is full, as when hundreds connect at once. */
                 if ((errno != EAGAIN && errno != EINTR && errno != EALREADY && errno != EINPROGRESS) || left == 0)
                         return -1;
                 poll(NULL, 0, left > 0 && left < pause_ms ? left : pause_ms);
@@ -156,7 +156,7 @@ bool er_mux_listens(const char *path, int *ret_errno)
 #define MSG_NOSIGNAL 0
 #endif
 
-/* Waits until the socket can be read or written. OPENED when it can. */
+/* Waits until the socket can be read or written; then OPENED. */
 static enum er_mux_answer wait_for(int fd, short events, er_deadline deadline, const struct er_cancel *cancel)
 {
         for (;;) {
@@ -229,7 +229,7 @@ static enum er_mux_answer send_fd(int fd, int passed, er_deadline deadline, cons
         }
 }
 
-/* Reads what is there. OPENED when something came or nothing was there. */
+/* Reads what is there. OPENED if something arrived or nothing was there. */
 static enum er_mux_answer fill(struct er_mux *mux)
 {
         char buf[4096];
@@ -258,7 +258,7 @@ static int whole_frame(const struct er_mux *mux, size_t *ret_size)
         return 1;
 }
 
-/* The next frame, waiting for it; it is at the start of mux->in and the caller drops it. */
+/* Waits for the next frame; it is at the start of mux->in, and the caller drops it. */
 static enum er_mux_answer next_frame(struct er_mux *mux, er_deadline deadline, const struct er_cancel *cancel,
                                      size_t *ret_size)
 {
@@ -313,7 +313,7 @@ static enum er_mux_answer read_answer(struct er_mux *mux, er_deadline deadline, 
                         er_str_drop(&mux->in, size);
                         return ER_MUX_OPENED;
                 } else if (type == MUX_S_FAILURE) {
-                        /* "Session open refused by peer": the only failure that has to do with room. */
+                        /* "Session open refused by peer": the only failure that is about room. */
                         keep_reason(mux, size);
                         return strstr(mux->said.buf, "refused") ? ER_MUX_FULL : ER_MUX_ODD;
                 } else if (type == MUX_S_PERMISSION_DENIED) {

@@ -8,11 +8,11 @@
 #include "base/log.h"
 #include "host/connect/ssh_open.h"
 
-#define ROOM_MIN (64u * 1024)          /* below it the buffer is tidied before reading */
-#define READ_MAX (256u * 1024)         /* at one go: what comes through a buffer that stays in the cache comes faster */
+#define ROOM_MIN (64u * 1024)          /* with less room than this, the buffer is compacted before reading */
+#define READ_MAX (256u * 1024)         /* most bytes read at once: a buffer that stays in the cache is faster */
 #define PARKED_MAX (32u * 1024 * 1024) /* frames nobody has asked for yet */
-#define REPLAY_MAX (512u * 1024)       /* sent before the first answer, and kept */
-#define PING_MS 15000                  /* silence after which a watched host is asked */
+#define REPLAY_MAX (512u * 1024)       /* kept of what is sent before the first answer */
+#define PING_MS 15000                  /* a watched host is pinged after this much silence */
 #define SILENCE_MS 45000               /* ... and given up */
 
 #ifndef MSG_NOSIGNAL
@@ -60,7 +60,7 @@ int64_t er_session_their_time(const struct er_session *session, int64_t ours_ms)
         return ours_ms ? ours_ms + session->hello.clock_skew_ms : 0;
 }
 
-/* The frame given out by the last call is no longer needed. */
+/* The frame returned by the last call is no longer needed. */
 static void let_go(struct er_session *session)
 {
         session->start += session->held;
@@ -161,8 +161,8 @@ void er_session_drop(struct er_session *session, uint32_t id, bool stream)
         }
 }
 
-/* Looks at the whole frames that have been read. 1: *ret is one that is wanted; 0: read more; -1: broken, with err.
-   first > last: nothing is wanted, all are put aside. */
+/* Looks at the whole frames that have been read. 1: *ret is a wanted one; 0: read more; -1: broken, with err. With
+   first > last none is wanted, and all are put aside. */
 static int sort(struct er_session *session, uint32_t first, uint32_t last, struct er_frame *ret, struct er_err *err)
 {
         er_auto(er_err) why = ER_ERR_INIT;
@@ -221,7 +221,7 @@ static int fill(struct er_session *session)
                 session->start = 0;
         }
         if (session->end == ER_IN_MAX)
-                return 0; /* cannot be: no frame is so large, and whole ones are taken out */
+                return 0; /* cannot happen: no frame is so large, and whole ones are taken out */
         room = ER_IN_MAX - session->end;
         n = read(session->link.from, session->in + session->end, room < READ_MAX ? room : READ_MAX);
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
@@ -240,13 +240,13 @@ static void ask_if_alive(struct er_session *session)
 
         session->ping_id = er_session_next_id(session);
         er_frame_end(&ping, er_frame_begin(&ping, ER_F_PING, session->ping_id));
-        /* A pipe that is full carries it no faster; a part of a frame cannot be left in it. Sockets take 12 bytes or
-         * none. */
+        /* A full pipe would carry it no faster, and part of a frame must not be left in it. A socket takes all 12
+           bytes or none. */
         if (send(session->link.to, ping.buf, ping.len, MSG_NOSIGNAL) != (ssize_t)ping.len)
                 er_debug("host", "%s: no room for a ping", session->host.name);
 }
 
-/* When the next thing is due while waiting since since_ms: a ping, giving up, or the caller's deadline. */
+/* The next deadline of a wait that began at since_ms: a ping, giving up, or the caller's own. */
 static er_deadline next_due(const struct er_session *session, bool writing, int64_t since_ms, er_deadline deadline)
 {
         er_deadline due = deadline;
@@ -262,7 +262,7 @@ static er_deadline next_due(const struct er_session *session, bool writing, int6
         return due;
 }
 
-/* Something was due. -1 with err: it is over. */
+/* A deadline has passed. -1 with err: give up. */
 static int on_due(struct er_session *session, bool writing, int64_t since_ms, er_deadline deadline, struct er_err *err)
 {
         er_auto(er_err) why = ER_ERR_INIT;
@@ -271,18 +271,17 @@ static int on_due(struct er_session *session, bool writing, int64_t since_ms, er
         if (!session->greeted && session->hello_by <= now_ms && session->link.transport == &er_transport_fast)
                 return er_session_on_end(session, err);
         if (!session->greeted && session->hello_by <= now_ms) {
-                er_err_set(&why, ER_TIMEOUT, "%s: errand-agent there does not answer", session->host.name);
+                er_err_set(&why, ER_TIMEOUT, "%s: errand-agent does not answer", session->host.name);
                 er_err_retry(&why);
                 if (session->link.transport == &er_transport_process)
                         er_err_hint(&why,
-                                    "either ssh does not get through its login, or the home directory there hangs: "
-                                    "`ssh -v %s` shows which",
+                                    "either ssh cannot complete the login, or the home directory there hangs; `ssh -v "
+                                    "%s` shows which",
                                     session->host.target);
                 return er_session_break(session, &why, err);
         }
         if (session->greeted && session->heartbeat && now_ms - since_ms >= SILENCE_MS) {
-                er_err_set(&why, ER_TRANSPORT, "%s: nothing has come from there for %d s", session->host.name,
-                           SILENCE_MS / 1000);
+                er_err_set(&why, ER_TRANSPORT, "%s: no data for %d s", session->host.name, SILENCE_MS / 1000);
                 er_err_retry(&why);
                 return er_session_break(session, &why, err);
         }
@@ -322,7 +321,7 @@ static int wait_io(struct er_session *session, bool writing, er_deadline deadlin
                 if (came < 0) {
                         if (er_session_on_end(session, err) < 0)
                                 return -1;
-                        since_ms = er_mono_ms(); /* opened anew */
+                        since_ms = er_mono_ms(); /* reopened */
                         if (writing)
                                 return 2;
                         continue;
@@ -334,7 +333,7 @@ static int wait_io(struct er_session *session, bool writing, er_deadline deadlin
         }
 }
 
-/* Writes what is left of frames; opening anew sends all of it again by itself, and then nothing is left. */
+/* Writes the rest of the frames. Reopening sends all of them again by itself, and then nothing is left. */
 static int write_all(struct er_session *session, struct er_sv frames, struct er_err *err)
 {
         unsigned opened = session->opened;
@@ -352,7 +351,7 @@ static int write_all(struct er_session *session, struct er_sv frames, struct er_
                 if (errno == EINTR)
                         continue;
                 if (errno != EAGAIN && errno != EWOULDBLOCK) {
-                        /* Nobody reads there any more: what it said last is in what we read. */
+                        /* Nothing reads there any more; its last words are in what we have read. */
                         while (fill(session) > 0)
                                 if (sort(session, 1, 0, &none, err) < 0)
                                         return -1;
@@ -446,7 +445,7 @@ int er_session_hello(struct er_session *session, const struct er_hello **ret, st
 
                 if (session->broken)
                         return er_session_refuse(session, err);
-                /* The frames of others that come along with it are put aside. */
+                /* Frames of other requests that arrive with it are put aside. */
                 if (wait_io(session, false, ER_NEVER, err) < 0 || sort(session, 1, 0, &none, err) < 0)
                         return -1;
         }

@@ -2,9 +2,8 @@
  * session.h - one channel to errand-agent on a host, over whatever carries bytes: a local pipe, ssh's control socket
  * spoken to directly (PROTOCOL.mux), or an ssh process. Blocking; a session belongs to one thread at a time.
  *
- * Opening sends HELLO and does not wait; the first answer brings HELLO_OK. When the agent is not on the host yet (or
- * has no execute permission), the session installs it and sends again what was not answered, so callers see nothing of
- * it.
+ * Opening sends HELLO and does not wait; the first answer brings HELLO_OK. If the agent is missing on the host (or not
+ * executable), the session installs it and resends what has not been answered; callers do not notice.
  *
  * Errors: ER_NET (name, refused, no route), ER_HOSTKEY, ER_AUTH, ER_TRANSPORT (the connection broke; retryable: open a
  * new session and go on), ER_TIMEOUT, ER_CANCELLED, ER_REMOTE and whatever the agent answers.
@@ -22,8 +21,8 @@ struct er_session;
 
 struct er_session_opts {
         bool interactive;         /* ssh may ask for a password or a touch on the terminal */
-        int64_t connect_ms;       /* patience for the connection; 0: 30 s */
-        struct er_cancel *cancel; /* (borrowed, may be NULL) fires: ER_CANCELLED from whatever blocks */
+        int64_t connect_ms;       /* how long connecting may take; 0: 30 s */
+        struct er_cancel *cancel; /* (borrowed, may be NULL) when it fires, whatever blocks returns ER_CANCELLED */
         void (*note)(void *arg,
                      const char *text); /* (may be NULL) "gpu-box: installing errand-agent" for the status line */
         void *note_arg;
@@ -35,13 +34,12 @@ void er_session_free(struct er_session *session);
 ER_DEFINE_AUTOPTR(er_session)
 const char *er_session_host(const struct er_session *session); /* its name, for messages */
 
-/* False while an ssh process of this session has still to log in: then nobody knows whether what is sent will get
- * there. */
+/* False while this session's ssh process has yet to log in: until then, what is sent may never arrive. */
 bool er_session_is_logged_in(const struct er_session *session);
-/* The agent has spoken and the connection is whole: an error is the agent's own answer. */
+/* The agent has answered and the connection is intact: an error is the agent's own. */
 bool er_session_is_sound(const struct er_session *session);
 
-/* What the agent said of itself; waits for HELLO_OK if need be. */
+/* What the agent says about itself; waits for HELLO_OK if necessary. */
 struct er_hello {
         char *build, *boot_id, *hostname, *root; /* (borrowed) until the session is freed */
         unsigned version;

@@ -11,7 +11,7 @@
 #include "host/connect/link.h"
 #include "host/connect/requests.h"
 
-/* What is read at once at most; a whole frame always fits. */
+/* Size of the read buffer; a whole frame always fits. */
 #define ER_IN_MAX (ER_FRAME_MAX + 512u * 1024)
 #define ER_HELLO_ID 1u
 
@@ -28,21 +28,21 @@ struct er_session {
         struct er_fast fast;
         struct er_cancel *cancel;
         struct er_link link;
-        unsigned opened;    /* how often the link was opened */
-        unsigned installed; /* how often the agent was put there, or waited for */
-        unsigned retried;   /* how often a refusal for the moment was answered by another try */
+        unsigned opened;    /* how many times the link was opened */
+        unsigned installed; /* how many times the agent was installed or awaited */
+        unsigned retried;   /* how many times a temporary refusal was retried */
 
-        bool greeted;         /* HELLO_OK is here */
-        er_deadline hello_by; /* else: when it has to be */
+        bool greeted;         /* HELLO_OK has arrived */
+        er_deadline hello_by; /* else: the deadline for it */
         int64_t hello_sent_ms;
-        struct er_str replay;  /* all that was sent before HELLO_OK came: sent again when the link is opened anew */
+        struct er_str replay;  /* everything sent before HELLO_OK: sent again when the link is reopened */
         struct er_str noise;   /* the start of what the login shell printed before it */
         struct er_hello hello; /* points to the next four */
         char *build, *boot_id, *hostname, *root;
 
         char *in; /* ER_IN_MAX bytes; start..end is what has been read */
         size_t start, end;
-        size_t held;             /* bytes at start that the caller looks at until its next call */
+        size_t held;             /* bytes at start that the caller may read until its next call */
         struct er_parked *given; /* (owned) the same for a frame that was put aside */
         struct er_parked *parked, **parked_end;
         size_t parked_bytes;
@@ -59,10 +59,10 @@ struct er_session {
 /* Makes the session unusable, for the reason given (moved). Returns -1 with err. */
 int er_session_break(struct er_session *session, struct er_err *why, struct er_err *err);
 int er_session_refuse(const struct er_session *session, struct er_err *err);
-/* The stream has ended. 0: it was opened anew (before the first answer only) and all was sent again; -1 with err. */
+/* The stream has ended. 0: it was reopened (only before the first answer) and everything sent again; -1 with err. */
 int er_session_on_end(struct er_session *session, struct er_err *err);
-/* Looks for the first answer in what was read, past anything a login shell printed. 1: it is taken; 0: read
-   more; -1: what comes is something else, or the agent refuses. */
+/* Looks for the first answer in what was read, past anything a login shell printed. 1: found; 0: read more; -1:
+   something else arrives, or the agent refuses. */
 int er_session_find_hello(struct er_session *session, struct er_err *err);
 
 #endif

@@ -17,9 +17,9 @@
 #include "host/connect/ssh_open.h"
 
 #define PATIENCE_MS 30000
-#define LOGIN_TIMES 2          /* patience with an ssh process that has still to log in, in connection times */
-#define ASKED_TIMES 10         /* ... and may ask somebody who is looking for a password */
-#define FAST_PATIENCE_MS 3000  /* with a listener: a session is opened then */
+#define LOGIN_TIMES 2          /* patience with an ssh process that has yet to log in, in multiples of patience_ms */
+#define ASKED_TIMES 10         /* ... and may ask a person for a password */
+#define FAST_PATIENCE_MS 3000  /* with a listener; then a session is opened */
 #define NOISE_MAX (64u * 1024) /* what a login shell may print before the agent speaks */
 #define NOISE_KEPT 300u
 #define INSTALLS_MAX 3u
@@ -45,7 +45,7 @@ static void build_hello(const struct er_fast *fast, struct er_str *out)
         er_frame_end(out, start);
 }
 
-/* There may be secrets in it. */
+/* It may hold secrets. */
 static void forget_replay(struct er_session *session)
 {
         if (session->replay.len)
@@ -53,7 +53,7 @@ static void forget_replay(struct er_session *session)
         er_str_release(&session->replay);
 }
 
-/* Starts `errand-agent serve` on the host. Over ssh only the end of the stream tells that it is not there. */
+/* Starts `errand-agent serve` on the host. Over ssh, only the end of the stream tells that it is missing. */
 static int open_agent(struct er_session *session, struct er_err *err)
 {
         const struct er_connect *connect = &session->connect;
@@ -67,7 +67,7 @@ static int open_agent(struct er_session *session, struct er_err *err)
         return er_ssh_open(connect, command, &session->link, err);
 }
 
-/* Opens the link and sends all there is to send so far. */
+/* Opens the link and sends everything there is to send so far. */
 static int open_link(struct er_session *session, struct er_err *err)
 {
         struct er_str *replay = &session->replay;
@@ -100,7 +100,7 @@ static int open_link(struct er_session *session, struct er_err *err)
                         if (poll(&p, 1, er_deadline_poll_ms(session->hello_by)) == 0)
                                 break;
                 } else if (errno != EINTR) {
-                        break; /* gone already: reading tells */
+                        break; /* gone already: reading will tell */
                 }
         }
         return 0;
@@ -166,7 +166,7 @@ void er_session_free(struct er_session *session)
         free(session);
 }
 
-/* What everybody gets who uses a broken session. */
+/* The error that every use of a broken session gets. */
 int er_session_refuse(const struct er_session *session, struct er_err *err)
 {
         const struct er_err *why = &session->why;
@@ -212,7 +212,7 @@ static void take_hello(struct er_session *session, struct er_sv payload)
                 .hostname = session->hostname,
                 .root = session->root,
                 .version = (unsigned)er_msg_get_u64(payload, ER_T_VERSION, 1),
-                /* It looked at its clock between our sending and our receiving. */
+                /* The agent read its clock between our sending and our receiving. */
                 .clock_skew_ms = theirs_ms < session->hello_sent_ms ? theirs_ms - session->hello_sent_ms
                                  : theirs_ms > now_ms               ? theirs_ms - now_ms
                                                                     : 0,
@@ -235,9 +235,9 @@ static int too_noisy(struct er_session *session, struct er_err *err)
 
         er_sv_cut(&noise, '\n', &line);
         er_quote_show(&words, line.ptr, line.len < NOISE_KEPT ? line.len : NOISE_KEPT);
-        er_err_set(err, ER_REMOTE, "%s: its login shell prints so much that errand-agent is not heard: %s",
+        er_err_set(err, ER_REMOTE, "%s: the login shell prints too much before errand-agent starts: %s",
                    session->host.name, words.buf);
-        return er_err_hint(err, "let .bashrc (or what prints that) be silent when the shell is not interactive");
+        return er_err_hint(err, "make .bashrc (or whatever prints this) silent when the shell is not interactive");
 }
 
 int er_session_find_hello(struct er_session *session, struct er_err *err)
@@ -250,7 +250,7 @@ int er_session_find_hello(struct er_session *session, struct er_err *err)
                 struct er_frame frame;
                 int whole;
 
-                /* type, three zeros, our request's number (or 0, of an ERROR about the stream) */
+                /* type, three zeros, our request's number (or 0: an ERROR about the stream) */
                 if ((p[4] != ER_F_HELLO_OK && p[4] != ER_F_ERROR) || p[5] || p[6] || p[7] || p[8] > ER_HELLO_ID ||
                     p[9] || p[10] || p[11])
                         continue;
@@ -274,7 +274,7 @@ int er_session_find_hello(struct er_session *session, struct er_err *err)
         return 0;
 }
 
-/* What the other end said before it went, fit to be shown: its stderr, else what came instead of an answer. */
+/* What the other end said before it went, fit to print: its stderr, else what came instead of an answer. */
 static void last_words(struct er_session *session, struct er_str *ret)
 {
         struct er_sv said = er_sv_trim(er_svn(session->link.said.buf, session->link.said.len));
@@ -290,7 +290,7 @@ static void last_words(struct er_session *session, struct er_str *ret)
                 er_quote_show(ret, said.ptr, said.len);
 }
 
-/* Puts the agent on the host, or waits for another process that does. */
+/* Installs the agent on the host, or waits for another process that does. */
 static int install(struct er_session *session, struct er_err *err)
 {
         er_autofree char *path = er_control_file(&session->host, "install");
@@ -298,7 +298,7 @@ static int install(struct er_session *session, struct er_err *err)
         er_autoclose int lock = -1;
 
         session->installed++;
-        er_link_release(&session->link); /* it may be one of the few sessions there are */
+        er_link_release(&session->link); /* it may occupy one of the few sessions */
         if (er_lock_file(path, 0, &lock, NULL) == 0)
                 return er_install(&session->connect, err);
         er_connect_note(&session->connect, "%s: errand-agent is being installed", session->host.name);
@@ -308,25 +308,25 @@ static int install(struct er_session *session, struct er_err *err)
         return 0;
 }
 
-/* An end before the first answer, with a program's exit status. */
+/* The stream ended before the first answer, with the exit status of a program. */
 static int explain_status(struct er_session *session, int status, struct er_err *err)
 {
         er_auto(er_str) words = ER_STR_INIT;
 
         last_words(session, &words);
-        er_err_set(err, ER_REMOTE, "%s: errand-agent does not start there: status %d%s%s", session->host.name, status,
+        er_err_set(err, ER_REMOTE, "%s: errand-agent does not start: status %d%s%s", session->host.name, status,
                    words.len ? ": " : "", words.buf);
         return er_err_hint(err, "`errand doctor %s` looks for the reason", session->host.name);
 }
 
-/* -1 with why: it is over. 0: to be opened again. */
+/* -1 with why: give up. 0: reopen. */
 static int on_early_end(struct er_session *session, struct er_err *why)
 {
         struct er_link *link = &session->link;
         bool remote = link->transport->remote;
         int status;
 
-        /* A listener that went, or does not answer: nothing is known of the host by that. */
+        /* A listener is gone or does not answer: that says nothing about the host. */
         if (link->transport == &er_transport_fast) {
                 er_link_release(link);
                 er_fast_failed(&session->fast);
@@ -340,17 +340,17 @@ static int on_early_end(struct er_session *session, struct er_err *why)
         if (status >= 0)
                 return install(session, why);
         if (!remote) {
-                er_err_set(why, ER_TRANSPORT, "%s: errand-agent was lost", session->host.name);
+                er_err_set(why, ER_TRANSPORT, "%s: errand-agent ended unexpectedly", session->host.name);
                 return er_err_retry(why);
         }
-        /* A master that is gone, or a host that takes no more logins for the moment: another try gets through. */
+        /* The master is gone, or the host accepts no more logins for the moment: another try may succeed. */
         if (!er_ssh_explain(&session->host, session->connect.interactive, link->said.buf, -1, why) &&
             link->transport != &er_transport_mux)
                 return -1;
         if (++session->retried > RETRIES_MAX)
                 return -1;
         /* Sessions open and end without a status, again and again: so ends a program that a signal kills, such as an
-           agent that a full disk or a power cut left damaged. */
+           agent that a full disk or a power cut has damaged. */
         if (link->transport == &er_transport_mux && session->retried == 4 && session->installed < INSTALLS_MAX)
                 return install(session, why);
         er_link_release(link);
@@ -370,8 +370,7 @@ int er_session_on_end(struct er_session *session, struct er_err *err)
 
                 if (on_early_end(session, &why) == 0 && open_link(session, &why) == 0)
                         return 0;
-                /* What was sent may have arrived before the connection broke: "cannot be reached" would say that it did
-                 * not. */
+                /* What was sent may have arrived before the connection broke; "cannot be reached" would deny that. */
                 if (why.code == ER_NET && !installing && session->retried > 0) {
                         why.code = ER_TRANSPORT;
                         er_err_retry(&why);
@@ -387,8 +386,8 @@ int er_session_on_end(struct er_session *session, struct er_err *err)
                         why.code = ER_TRANSPORT; /* it was there a moment ago */
         } else {
                 last_words(session, &words);
-                er_err_set(&why, ER_TRANSPORT, "%s: errand-agent there was ended (status %d%s%s)", session->host.name,
-                           status, words.len ? ": " : "", words.buf);
+                er_err_set(&why, ER_TRANSPORT, "%s: errand-agent ended (status %d%s%s)", session->host.name, status,
+                           words.len ? ": " : "", words.buf);
         }
         er_err_retry(&why);
         er_link_release(link);

@@ -7,7 +7,7 @@
 
 #define ALIVE_S 15 /* ServerAliveInterval; four unanswered ones end a connection */
 
-/* The end of every command line: where to. */
+/* The end of every command line: the destination. */
 static void add_target(const struct er_host *host, struct er_strv *ret)
 {
         if (host->port)
@@ -27,13 +27,13 @@ int er_ssh_argv(const struct er_host *host, bool interactive, int64_t connect_ms
                 struct er_strv *ret, struct er_err *err)
 {
         if (!host->target || !host->target[0] || host->target[0] == '-')
-                return er_err_set(err, ER_USAGE, "\"%s\" is not a host ssh can be given",
+                return er_err_set(err, ER_USAGE, "\"%s\" is not a host name that ssh accepts",
                                   host->target ? host->target : "");
         er_strv_add(ret, "ssh");
         if (extra)
                 er_strv_addall(ret, extra->items, extra->len);
         er_strv_add(ret, "-T");
-        er_strv_add(ret, "-oLogLevel=ERROR"); /* no banner, whose words might look like a complaint */
+        er_strv_add(ret, "-oLogLevel=ERROR"); /* no banner, which might look like an error */
         er_strv_add(ret, "-oRemoteCommand=none");
         er_strv_add(ret, "-oPermitLocalCommand=no");
         er_strv_add(ret, "-oClearAllForwardings=yes");
@@ -51,7 +51,7 @@ int er_ssh_argv(const struct er_host *host, bool interactive, int64_t connect_ms
 int er_ssh_argv_for_user(const struct er_host *host, bool terminal, struct er_strv *ret, struct er_err *err)
 {
         if (!host->target || !host->target[0] || host->target[0] == '-')
-                return er_err_set(err, ER_USAGE, "\"%s\" is not a host ssh can be given",
+                return er_err_set(err, ER_USAGE, "\"%s\" is not a host name that ssh accepts",
                                   host->target ? host->target : "");
         er_strv_add(ret, "ssh");
         if (terminal)

@@ -9,11 +9,11 @@
 #include "base/str.h"
 #include "host/host.h"
 
-/* "ssh OPTIONS -- TARGET": what follows is the command. extra (may be NULL) are options of the caller's.
-   ER_USAGE for a target that ssh could take for an option. */
+/* "ssh OPTIONS -- TARGET", to be followed by the command. extra (may be NULL): more options. ER_USAGE for a target
+   that ssh could take for an option. */
 int er_ssh_argv(const struct er_host *host, bool interactive, int64_t connect_ms, const struct er_strv *extra,
                 struct er_strv *ret, struct er_err *err);
-/* The same for a person's own ssh to the host (`errand ssh`): through a master of ours when one is up. */
+/* The same for the user's own ssh session (`errand ssh`): through a master of ours if one is up. */
 int er_ssh_argv_for_user(const struct er_host *host, bool terminal, struct er_strv *ret, struct er_err *err);
 
 #endif

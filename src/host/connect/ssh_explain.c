@@ -1,9 +1,9 @@
-/* ssh_explain.c - what ssh's complaints mean: one table, read from the top; the first pattern that is there decides. */
+/* ssh_explain.c - what ssh's complaints mean: a table, in which the first pattern found decides. */
 #include "host/connect/ssh_explain.h"
 
 #include "base/parse.h"
 
-#define CHANGED_KEY "the host's key is not the one known for it"
+#define CHANGED_KEY "the host's key is not the known one"
 
 struct complaint {
         const char *pattern; /* as OpenSSH writes it */
@@ -16,29 +16,28 @@ struct complaint {
 
 static const struct complaint complaints[] = {
         {"REMOTE HOST IDENTIFICATION HAS CHANGED", ER_HOSTKEY, false, false, CHANGED_KEY,
-         "somebody may be listening in, or the machine was set up anew; if you know that it was, forget the old key "
-         "with `ssh-keygen -R %s` and connect once with `ssh`"},
+         "someone may be intercepting the connection, or the machine was reinstalled; if you know that it was, forget "
+         "the old key with `ssh-keygen -R %s` and connect once with `ssh`"},
         {"has changed and you have requested strict checking", ER_HOSTKEY, false, false, CHANGED_KEY,
-         "if you know that the machine was set up anew, forget the old key with `ssh-keygen -R %s`"},
+         "if you know that the machine was reinstalled, forget the old key with `ssh-keygen -R %s`"},
         {"REVOKED HOST KEY", ER_HOSTKEY, false, false, "the host's key has been revoked", NULL},
         {"Host key verification failed", ER_HOSTKEY, false, false, "the host's key is not known yet",
          "connect once with `ssh %s` to see and accept its key"},
-        {"Could not resolve hostname", ER_NET, true, false, "there is no such host name",
+        {"Could not resolve hostname", ER_NET, true, false, "no such host",
          "check the spelling, ~/.ssh/config and your network"},
-        {"Connection refused", ER_NET, true, false, "it refuses the connection",
+        {"Connection refused", ER_NET, true, false, "connection refused",
          "is sshd running there, and is the port right? (host:port)"},
-        {"No route to host", ER_NET, true, false, "there is no way to it",
-         "is it on, and are you on its network or VPN?"},
-        {"Network is unreachable", ER_NET, true, false, "there is no way to it", "is this machine online?"},
+        {"No route to host", ER_NET, true, false, "no route to it", "is it on, and are you on its network or VPN?"},
+        {"Network is unreachable", ER_NET, true, false, "no route to it", "is this machine online?"},
         {"Host is down", ER_NET, true, false, "it is down", NULL},
-        {"during banner exchange", ER_NET, true, false, "it accepts the connection, but does not answer", NULL},
+        {"during banner exchange", ER_NET, true, false, "it accepts the connection but does not answer", NULL},
         {"onnection timed out", ER_NET, true, false, "it does not answer",
          "is it on, and does a firewall let you through?"},
         {"Operation timed out", ER_NET, true, false, "it does not answer",
          "is it on, and does a firewall let you through?"},
-        {"UNPROTECTED PRIVATE KEY FILE", ER_AUTH, false, false, "ssh does not use a private key that others can read",
+        {"UNPROTECTED PRIVATE KEY FILE", ER_AUTH, false, false, "ssh refuses a private key that others can read",
          "chmod 600 the key file"},
-        {"Bad owner or permissions on", ER_CONFIG, false, false, "ssh does not accept its configuration file",
+        {"Bad owner or permissions on", ER_CONFIG, false, false, "ssh rejects its configuration file",
          "it must belong to you and not be writable by others"},
         {"Bad configuration option", ER_CONFIG, false, false, "ssh does not understand its configuration", NULL},
         {"Too many authentication failures", ER_AUTH, false, false, "too many keys were tried",
@@ -47,13 +46,13 @@ static const struct complaint complaints[] = {
          "try `ssh %s true`; is your key there (ssh-copy-id) and loaded (ssh-add), is the user name right?"},
         {"no matching host key type", ER_CONFIG, false, false, "ssh and the host have no host key type in common",
          NULL},
-        {"Unable to negotiate with", ER_CONFIG, false, false, "ssh and the host have no method in common", NULL},
+        {"Unable to negotiate with", ER_CONFIG, false, false, "ssh and the host have no algorithm in common", NULL},
         {"kex_exchange_identification: banner line contains", ER_NET, false, false, "what answers there is not sshd",
          NULL},
         {"kex_exchange_identification", ER_TRANSPORT, true, true, "it closed the connection before the login", NULL},
         {"ssh_exchange_identification", ER_TRANSPORT, true, true, "it closed the connection before the login", NULL},
-        {"Not allowed at this time", ER_TRANSPORT, true, true, "it takes no more logins for the moment", NULL},
-        {"Exceeded MaxStartups", ER_TRANSPORT, true, true, "it takes no more logins for the moment", NULL},
+        {"Not allowed at this time", ER_TRANSPORT, true, true, "it accepts no more logins for the moment", NULL},
+        {"Exceeded MaxStartups", ER_TRANSPORT, true, true, "it accepts no more logins for the moment", NULL},
         {"Timeout, server", ER_TRANSPORT, true, false, "it stopped answering", NULL},
         {"Connection reset by", ER_TRANSPORT, true, true, "the connection was reset", NULL},
         {"Connection closed by", ER_TRANSPORT, true, true, "it closed the connection", NULL},
@@ -61,7 +60,7 @@ static const struct complaint complaints[] = {
         {"Broken pipe", ER_TRANSPORT, true, false, "the connection broke", NULL},
 };
 
-/* The line of ssh's words that holds the pattern, else its last one, in a form fit to be shown. */
+/* The line of ssh's output that holds the pattern, else its last line, fit to print. */
 static void quote_line(struct er_str *out, const char *said, const char *pattern)
 {
         struct er_sv rest = er_sv(said), part, best = {NULL, 0};
@@ -95,15 +94,15 @@ static bool hint_from_ssh(const char *said, struct er_err *err)
                         continue;
                 er_quote_show(&line, part.ptr, part.len);
                 er_err_hint(err,
-                            "somebody may be listening in, or the machine was set up anew; if you know that it was, "
-                            "forget the old key: %s",
+                            "someone may be intercepting the connection, or the machine was reinstalled; if you know "
+                            "that it was, forget the old key: %s",
                             line.buf);
                 return true;
         }
         return false;
 }
 
-/* What a person types after "ssh" to get where errand went (owned). */
+/* What to type after "ssh" to reach the same host (owned). */
 static char *way_to(const struct er_host *host, const char *target)
 {
         er_auto(er_str) words = ER_STR_INIT;
@@ -163,8 +162,8 @@ bool er_ssh_explain(const struct er_host *host, bool interactive, const char *sa
         }
         if (found->code == ER_AUTH && !interactive && strstr(said, "password"))
                 er_err_hint(err,
-                            "it wants a password, which only a person at a terminal can give; `ssh-copy-id %s` once "
-                            "makes it unnecessary",
+                            "it asks for a password, which can only be typed at a terminal; run `ssh-copy-id %s` once "
+                            "to do without",
                             target);
         if (found->retryable)
                 er_err_retry(err);

@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "host/host.h"
 
-/* What ssh's words on stderr mean; status is its exit status or -1. True: a refusal for the moment (MaxStartups),
+/* What ssh's words on stderr mean; status is its exit status or -1. True: the refusal is temporary (MaxStartups);
    trying again soon may help. */
 bool er_ssh_explain(const struct er_host *host, bool interactive, const char *said, int status, struct er_err *err);
 

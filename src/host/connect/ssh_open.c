@@ -12,12 +12,12 @@
 #include "host/connect/ssh.h"
 
 #define MUX_ANSWER_MS 10000 /* a master that takes longer to open a session has lost its connection */
-#define FAST_ANSWER_MS 1000 /* to take our connection to a listener: a session is never far */
-#define RETRY_MS 300        /* how long a full connection is asked again before another one is made */
-#define REFUSED_MS 10000    /* how long logins are tried when the host refuses them all for the moment */
-#define ASK_MAX 4           /* full connections asked in one round */
-#define STARTS_MAX 8        /* masters that come up and are gone or full again when we ask them */
-#define FULL_TIMES 10       /* patience with a host that is full of our own sessions, in connection times */
+#define FAST_ANSWER_MS 1000 /* for a listener to accept; a session is the fallback */
+#define RETRY_MS 300        /* how long to retry a full connection before making another */
+#define REFUSED_MS 10000    /* how long to retry while the host refuses all logins for the moment */
+#define ASK_MAX 4           /* full connections tried in one round */
+#define STARTS_MAX 8        /* masters that come up and are gone or full when we get to them */
+#define FULL_TIMES 10       /* patience with a host that is full of our own sessions, in multiples of patience_ms */
 
 /* One try at a session on a slot's master. */
 static enum er_mux_answer try_slot(const struct er_connect *connect, const char *path, const char *command,
@@ -42,13 +42,14 @@ static enum er_mux_answer try_slot(const struct er_connect *connect, const char 
 /* What one round over the masters' sockets found. */
 struct round {
         char *base;           /* (owned) the sockets' path before the number */
-        bool stuck[ER_SLOTS]; /* asked before, without an answer: not asked again */
+        bool stuck[ER_SLOTS]; /* tried before, without an answer: not tried again */
         bool live[ER_SLOTS];  /* there, but full */
         int live_count;
         int prefer; /* a slot just started, or -1 */
 };
 
-/* Slot 0, the one just started, and a few of the others at random: all of them would be many, when hundreds look. */
+/* Tries slot 0, the one just started, and a few of the others at random: all of them would be too many when hundreds
+   look. */
 static enum er_mux_answer try_round(const struct er_connect *connect, struct round *round, int ask_max,
                                     const char *command, struct er_link *ret, struct er_err *err)
 {
@@ -76,7 +77,7 @@ static enum er_mux_answer try_round(const struct er_connect *connect, struct rou
                 if (round->stuck[slot] || (slot != 0 && access(path, F_OK) < 0))
                         continue;
                 if (asked >= ask_max) {
-                        round->live[slot] = true; /* so it seems: its socket is there */
+                        round->live[slot] = true; /* probably: its socket exists */
                         round->live_count++;
                         continue;
                 }
@@ -88,7 +89,7 @@ static enum er_mux_answer try_round(const struct er_connect *connect, struct rou
                         round->live[slot] = true;
                         round->live_count++;
                 } else if (answer == ER_MUX_SILENT) {
-                        er_connect_note(connect, "%s: the connection hangs, making another", connect->host->name);
+                        er_connect_note(connect, "%s: the connection hangs; opening another", connect->host->name);
                         round->stuck[slot] = true;
                 } else if (answer != ER_MUX_DEAD) {
                         return answer;
@@ -104,7 +105,7 @@ static enum er_master_result start_one(const struct er_connect *connect, struct 
         struct er_connect own = *connect;
         int tried = 0;
 
-        /* A person is asked once: further connections are made without asking, or not at all. */
+        /* The user is asked once: further connections are made without asking, or not at all. */
         if (round->live_count > 0)
                 own.interactive = false;
 
@@ -144,7 +145,7 @@ static void tell(const struct er_connect *connect, const char **told, const char
 static int open_through(const struct er_connect *connect, struct round *round, const char *command, struct er_link *ret,
                         struct er_err *err)
 {
-        static const char connecting[] = "connecting", refusing[] = "takes no login for the moment, trying again",
+        static const char connecting[] = "connecting", refusing[] = "accepts no logins for the moment; trying again",
                           full_up[] = "waiting for a free session";
         er_deadline full = er_deadline_in(connect->patience_ms * FULL_TIMES), refused = er_deadline_in(REFUSED_MS);
         er_deadline patient = er_deadline_in(2000), grow = er_deadline_in(RETRY_MS);
@@ -159,8 +160,8 @@ static int open_through(const struct er_connect *connect, struct round *round, c
                 er_autoclose int turn = -1;
 
                 er_err_clear(&why);
-                /* With a turn for one more connection, all others are asked once more: hundreds want the same, and
-                   those made a moment ago have room for nearly all of them. */
+                /* With a turn for one more connection, all others are tried once more: hundreds want the same, and
+                   the connections made a moment ago have room for nearly all of them. */
                 if (answer == ER_MUX_FULL && er_deadline_poll_ms(grow) == 0 &&
                     (turn = er_master_try_turn(connect->host)) >= 0)
                         answer = try_round(connect, round, ER_SLOTS, command, ret, &why);
@@ -181,7 +182,7 @@ static int open_through(const struct er_connect *connect, struct round *round, c
                         return 1;
                 if (er_connect_cancelled(connect, err))
                         return -1;
-                /* While connections to the host work, a login it refuses is only one too many. */
+                /* While connections to the host work, a refused login is just one too many. */
                 if (round->live_count == 0 &&
                     (result == ER_MASTER_FAILED || (result == ER_MASTER_REFUSED && er_deadline_poll_ms(refused) == 0)))
                         return er_err_move(err, &why);
@@ -257,7 +258,7 @@ bool er_ssh_open_fast(const struct er_connect *connect, const struct er_fast *fa
 
         er_debug("host", "%s: listener %s: %s", connect->host->name, fast->socket, fd < 0 ? "not there" : "asked");
         if (fd < 0) {
-                if (path && errno == ECONNREFUSED) /* its master is gone, and the next one would not take its place */
+                if (path && errno == ECONNREFUSED) /* its master is gone, and the next one would not replace it */
                         unlink(path);
                 return false;
         }
@@ -275,7 +276,7 @@ static int mux_status(struct er_link *link, er_deadline deadline)
         return er_mux_exit(&link->mux, deadline);
 }
 
-/* A connection does not tell how the other end went. */
+/* A plain connection reports no exit status. */
 static int fast_status(struct er_link *link, er_deadline deadline)
 {
         (void)link;
@@ -283,7 +284,7 @@ static int fast_status(struct er_link *link, er_deadline deadline)
         return -1;
 }
 
-/* 255 is what ssh itself ends with when the connection is to blame. */
+/* ssh itself ends with 255 when the connection is to blame. */
 static int process_status(struct er_link *link, er_deadline deadline)
 {
         int status = -1;

@@ -9,10 +9,10 @@ static const struct {
         bool retryable, momentary;
         const char *message, *hint;
 } cases[] = {
-        {"ssh: Could not resolve hostname nowhere: Name or service not known\r\n", ER_NET, true, false,
-         "no such host name", "spelling"},
-        {"ssh: connect to host box port 2222: Connection refused\r\n", ER_NET, true, false, "refuses", "sshd"},
-        {"ssh: connect to host box port 22: No route to host\r\n", ER_NET, true, false, "no way to it",
+        {"ssh: Could not resolve hostname nowhere: Name or service not known\r\n", ER_NET, true, false, "no such host",
+         "spelling"},
+        {"ssh: connect to host box port 2222: Connection refused\r\n", ER_NET, true, false, "connection refused", "sshd"},
+        {"ssh: connect to host box port 22: No route to host\r\n", ER_NET, true, false, "no route to it",
          "on its network"},
         {"ssh: connect to host box port 22: Connection timed out\r\n", ER_NET, true, false, "does not answer",
          "firewall"},
@@ -21,10 +21,10 @@ static const struct {
         {"@@@@@@@@@@@@@@@\r\n@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\n@@@@@@@@@@@@@@@\r\n"
          "IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY!\r\nHost key for [box]:2222 has changed and you have "
          "requested strict checking.\r\nHost key verification failed.\r\n",
-         ER_HOSTKEY, false, false, "not the one known", "ssh-keygen -R '[box]:2222'"},
+         ER_HOSTKEY, false, false, "not the known one", "ssh-keygen -R '[box]:2222'"},
         {"@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\r\n  remove with:\r\n  ssh-keygen -f "
          "\"/home/me/.ssh/known_hosts\" -R \"[1.2.3.4]:2222\"\r\nHost key verification failed.\r\n",
-         ER_HOSTKEY, false, false, "not the one known",
+         ER_HOSTKEY, false, false, "not the known one",
          "ssh-keygen -f \"/home/me/.ssh/known_hosts\" -R \"[1.2.3.4]:2222\""},
         {"Host key verification failed.\r\n", ER_HOSTKEY, false, false, "not known yet", "ssh -p 2222 me@box"},
         {"me@box: Permission denied (publickey).\r\n", ER_AUTH, false, false, "does not let you in", "ssh-add"},
