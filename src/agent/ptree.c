@@ -253,7 +253,7 @@ bool er_ptree_kill(er_deadline deadline, void (*reaped)(void *arg, pid_t pid, in
         return true;
 }
 
-void er_ptree_measure(pid_t root, struct er_ptree_use *ret)
+void er_ptree_measure(pid_t root, pid_t except, struct er_ptree_use *ret)
 {
         struct pids pids = PIDS_INIT;
         long ticks = sysconf(_SC_CLK_TCK), page = sysconf(_SC_PAGESIZE);
@@ -264,7 +264,7 @@ void er_ptree_measure(pid_t root, struct er_ptree_use *ret)
                 char buf[1024];
                 const char *rest;
 
-                if (!read_stat(pids.items[i], buf, sizeof buf, &rest))
+                if (pids.items[i] == except || !read_stat(pids.items[i], buf, sizeof buf, &rest))
                         continue;
                 ret->count++;
                 /* 14 utime, 15 stime, 16 cutime, 17 cstime, 24 rss */

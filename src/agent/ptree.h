@@ -22,7 +22,8 @@ struct er_ptree_use {
         uint64_t rss;    /* bytes, summed */
         size_t count;
 };
-void er_ptree_measure(pid_t root, struct er_ptree_use *ret);
+/* Of all descendants but this one. */
+void er_ptree_measure(pid_t root, pid_t except, struct er_ptree_use *ret);
 
 /* When a process started, in kernel ticks since boot; 0: no such process. */
 uint64_t er_process_start(pid_t pid);

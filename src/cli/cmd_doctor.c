@@ -15,6 +15,7 @@
 #include "base/term.h"
 #include "cli/hosts_view.h"
 #include "cli/target.h"
+#include "cli/view.h"
 #include "cli/words.h"
 #include "host/connect/agent_blob.h"
 #include "host/files.h"
@@ -263,9 +264,9 @@ static void check_gpus(struct report *r, const struct er_probe *probe)
         for (size_t i = 0; i < probe->gpu_count; i++) {
                 er_str_addf(&text, "%s%u: %s, ", i > 0 ? "; " : "", probe->gpus[i].index,
                             probe->gpus[i].name ? probe->gpus[i].name : "?");
-                er_fmt_size(&text, probe->gpus[i].memory_free);
+                er_view_size(&text, probe->gpus[i].memory_free);
                 er_str_add(&text, " of ");
-                er_fmt_size(&text, probe->gpus[i].memory);
+                er_view_size(&text, probe->gpus[i].memory);
                 er_str_add(&text, " free");
         }
         say(r, VERDICT_OK, "GPUs", NULL, "%s", text.buf);

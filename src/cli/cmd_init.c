@@ -331,7 +331,8 @@ static void write_yaml(const struct found *f, struct er_str *out)
         er_str_add(out, "\n# Where it runs: hosts to try in this order (`errand hosts` lists them), or any. Default: "
                         "this machine.\n"
                         "# on: [gpu-box, any]\n"
-                        "\n# What it needs. The job sees exactly the GPUs it gets.\n"
+                        "\n# What it needs. With gpus: N it has N for itself; without, it sees those that nobody has "
+                        "reserved.\n"
                         "# cpus: 4\n# memory: 16G\n# gpus: 1\n# time_limit: 4h\n");
         write_software(f, out);
         er_str_add(out, "\n# What is brought back into results/JOB/ at the end. If a pattern matches nothing, the job "

@@ -28,7 +28,8 @@ static const struct er_opt run_options[] = {
             "room"),
         OPT("cpus", 'c', ER_OPT_COUNT, "N", cpus, ER_COMPLETE_NONE, "CPUs the job needs (default: 1)"),
         OPT("memory", 'm', ER_OPT_SIZE, "SIZE", memory, ER_COMPLETE_NONE, "Memory it needs, for example 16G"),
-        OPT("gpus", 'g', ER_OPT_COUNT, "N", gpus, ER_COMPLETE_NONE, "GPUs it needs; it sees exactly the ones it gets"),
+        OPT("gpus", 'g', ER_OPT_COUNT, "N", gpus, ER_COMPLETE_NONE,
+            "GPUs it needs for itself (default: it sees those that nobody has reserved; 0: none)"),
         OPT("time-limit", 't', ER_OPT_DURATION, "TIME", time_limit_ms, ER_COMPLETE_NONE,
             "End it after this long, for example 2h30m"),
         OPT("retries", 0, ER_OPT_COUNT, "N", retries, ER_COMPLETE_NONE,
@@ -194,6 +195,13 @@ const struct er_command er_cmd_run = {
                 "The project's errand.yaml (command, on, cpus, outputs and more; see errand.yaml(5)) applies unless an "
                 "option says otherwise. If neither --on nor errand.yaml names a host, the command runs on this "
                 "machine.\n"
+                "\n"
+                "Without --gpus, the job sees the GPUs of its host that nobody has reserved when it starts; a line "
+                "says "
+                "which. Other jobs may see and even reserve them later. With --gpus N, it gets N for itself, those "
+                "that "
+                "no other program uses first, and waits until there are so many. In both cases the host's own "
+                "CUDA_VISIBLE_DEVICES limits what is there. --gpus 0 hides them all.\n"
                 "\n"
                 "The exit status is the job's: 128+N if signal N ended it, 124 if it reached the time limit, 137 if it "
                 "ran out of memory, 220 if an output is missing, 221 if its host lost it, 222 if it ended for another "

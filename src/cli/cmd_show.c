@@ -74,6 +74,8 @@ static void show_spec(struct er_str *out, const struct er_spec *spec)
         if (spec->gpus > 0) {
                 er_str_add(&needs, ", ");
                 er_view_count(&needs, spec->gpus, "GPU");
+        } else if (spec->no_gpus) {
+                er_str_add(&needs, ", no GPU");
         }
         if (spec->time_limit_ms > 0) {
                 er_str_add(&needs, ", at most ");
@@ -105,20 +107,31 @@ static void show_use(struct er_str *out, const struct er_attempt *a)
         er_str_add(&text, " cpu, ");
         er_fmt_size(&text, a->max_rss);
         er_str_add(&text, " memory at most");
-        if (a->gpu_mask) {
-                er_str_add(&text, ", GPU");
-                for (unsigned i = 0; i < 64; i++)
-                        if (a->gpu_mask >> i & 1u)
-                                er_str_addf(&text, " %u", i);
+        field(out, "used", text.buf);
+}
+
+/* Of GPUs that it had for itself, also what it used of them. */
+static void show_gpus(struct er_str *out, const struct er_attempt *a)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+
+        if (a->gpu_mask == 0 && !a->gpu_shared)
+                return;
+        er_view_gpus(&text, a->gpu_mask);
+        if (a->gpu_shared) {
+                er_str_add(&text, a->gpu_mask ? " (shared)" : "none: all were reserved");
+        } else {
                 if (a->gpu_util >= 0)
                         er_str_addf(&text, " at %d%%", a->gpu_util);
-                if (a->gpu_mem > 0) {
-                        er_str_add(&text, ", ");
-                        er_fmt_size(&text, a->gpu_mem);
-                        er_str_add(&text, " GPU memory at most");
-                }
+                else
+                        er_str_add(&text, " at ?%");
+                if (a->gpu_util_max >= 0)
+                        er_str_addf(&text, " (%d%% at most)", a->gpu_util_max);
+                er_str_add(&text, ", ");
+                er_view_size(&text, a->gpu_mem);
+                er_str_add(&text, " memory at most");
         }
-        field(out, "used", text.buf);
+        field(out, "GPUs", text.buf);
 }
 
 static void show_attempt(struct er_str *out, const struct er_attempt *a, size_t count, int64_t now_ms)
@@ -146,6 +159,7 @@ static void show_attempt(struct er_str *out, const struct er_attempt *a, size_t 
                 field(out, "time", text.buf);
         }
         show_use(out, a);
+        show_gpus(out, a);
         field(out, "log", log);
 }
 
@@ -262,7 +276,7 @@ const struct er_command er_cmd_show = {
                        "cpus, memory, gpus, time_limit_seconds, retries, env, secrets, outputs, snapshot, results_dir, "
                        "and attempts: an array of objects with attempt, host, state, end, reason, detail, exit_code, "
                        "signal, dir, log, queued, started, ended, cpu_seconds, max_memory (bytes), gpus, gpu_memory "
-                       "(bytes), gpu_percent, log_bytes.",
+                       "(bytes), gpu_percent, gpu_percent_max, gpus_shared, log_bytes.",
         .needs = ER_NEED_STORE,
         .flags = ER_CMD_JSON,
         .max_args = -1,

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/parse.h"
 #include "base/term.h"
+#include "cli/view.h"
 #include "cli/target.h"
 #include "cli/top_watch.h"
 #include "cli/words.h"
@@ -82,7 +83,7 @@ static void host_row(struct er_table *table, const struct er_top_host *host, int
 {
         const struct er_probe *probe = &host->probe;
         er_auto(er_str) text = ER_STR_INIT;
-        unsigned util = 0;
+        unsigned util = 0, utils = 0;
 
         er_table_text(table, host->host.name);
         if (!host->has_probe) {
@@ -94,10 +95,14 @@ static void host_row(struct er_table *table, const struct er_top_host *host, int
         }
         percent_cell(table, host->cpu_percent, probe->cpus);
         part_cell(table, minus(probe->memory, probe->memory_free), probe->memory);
-        for (size_t i = 0; i < probe->gpu_count; i++)
-                util += probe->gpus[i].util;
-        if (probe->gpu_count > 0)
-                er_str_addf(&text, "%u%% of %zu", util / (unsigned)probe->gpu_count, probe->gpu_count);
+        for (size_t i = 0; i < probe->gpu_count; i++) {
+                util += probe->gpus[i].util < 0 ? 0 : (unsigned)probe->gpus[i].util;
+                utils += probe->gpus[i].util >= 0;
+        }
+        if (utils > 0)
+                er_str_addf(&text, "%u%% of %zu", util / utils, probe->gpu_count);
+        else if (probe->gpu_count > 0)
+                er_str_addf(&text, "?%% of %zu", probe->gpu_count);
         er_table_text(table, text.buf);
         er_str_reset(&text);
         if (host->error) {
@@ -119,16 +124,29 @@ static void host_row(struct er_table *table, const struct er_top_host *host, int
         er_table_text(table, text.buf);
 }
 
+/* Bytes, or -1. */
+static int64_t used(const struct er_gpu *gpu)
+{
+        return gpu->memory < 0 || gpu->memory_free < 0 || gpu->memory_free > gpu->memory
+                       ? -1
+                       : gpu->memory - gpu->memory_free;
+}
+
 static void gpu_rows(struct er_table *table, const struct er_probe *probe)
 {
         for (size_t i = 0; i < probe->gpu_count; i++) {
                 const struct er_gpu *gpu = &probe->gpus[i];
-                er_autofree char *name = er_fmt("  gpu %u", gpu->index), *util = er_fmt("%u%%", gpu->util);
-                er_autofree char *state = er_fmt("%s%s", gpu->name ? gpu->name : "", gpu->taken ? ", taken" : "");
+                er_autofree char *name = er_fmt("  gpu %u", gpu->index);
+                er_autofree char *util = gpu->util < 0 ? er_strdup("?") : er_fmt("%d%%", gpu->util);
+                er_autofree char *state = er_fmt("%s%s", gpu->name ? gpu->name : "?", gpu->taken ? ", taken" : "");
+                er_auto(er_str) part = ER_STR_INIT;
 
                 er_table_text(table, name);
                 er_table_text(table, "");
-                part_cell(table, minus(gpu->memory, gpu->memory_free), gpu->memory);
+                er_view_size(&part, used(gpu));
+                er_str_add(&part, " of ");
+                er_view_size(&part, gpu->memory);
+                er_table_text(table, part.buf);
                 er_table_text(table, util);
                 er_table_text(table, state);
         }
@@ -200,11 +218,10 @@ static json_t *gpus_json(const struct er_probe *probe)
         for (size_t i = 0; i < probe->gpu_count; i++) {
                 const struct er_gpu *gpu = &probe->gpus[i];
 
-                json_array_append_new(list,
-                                      json_pack("{s:i, s:o, s:i, s:I, s:I, s:b}", "index", (int)gpu->index, "name",
-                                                er_json_text(gpu->name), "percent", (int)gpu->util, "memory",
-                                                (json_int_t)gpu->memory, "memory_used",
-                                                (json_int_t)minus(gpu->memory, gpu->memory_free), "taken", gpu->taken));
+                json_array_append_new(list, json_pack("{s:i, s:o, s:o, s:o, s:o, s:b}", "index", (int)gpu->index,
+                                                      "name", er_json_text(gpu->name), "percent",
+                                                      er_view_known(gpu->util), "memory", er_view_known(gpu->memory),
+                                                      "memory_used", er_view_known(used(gpu)), "taken", gpu->taken));
         }
         return list;
 }

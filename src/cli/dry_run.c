@@ -63,6 +63,8 @@ static void needs_text(struct er_str *out, const struct er_spec *spec)
         if (spec->gpus > 0) {
                 er_str_add(out, ", ");
                 er_view_count(out, spec->gpus, "GPU");
+        } else if (spec->no_gpus) {
+                er_str_add(out, ", no GPU");
         }
         if (spec->time_limit_ms > 0) {
                 er_str_add(out, ", at most ");

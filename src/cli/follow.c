@@ -25,6 +25,7 @@ struct watcher {
         struct er_cancel again;  /* the second Ctrl-C */
         enum er_job_state state; /* last seen */
         bool said_start;         /* the line with the job's name and host */
+        bool said_gpus;          /* the line with those it sees without having asked */
         bool uploading;          /* files have been on their way */
         bool output_gone;
         int output_errno; /* 0, or why our own output failed */
@@ -85,6 +86,22 @@ static int on_log(void *arg, const struct er_job *job, int stream, struct er_sv 
         return -1;
 }
 
+/* Once for a run: its jobs are alike. */
+static void say_gpus(struct watcher *w, const struct er_job *job)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+
+        if (w->said_gpus || !job->gpu_shared || w->follow->detach)
+                return;
+        w->said_gpus = true;
+        er_view_gpus(&text, job->gpu_mask);
+        if (job->gpu_mask)
+                er_live_say(w->live, "%s sees GPU %s (shared); --gpus N reserves N, --gpus 0 hides them", job->name,
+                            text.buf);
+        else
+                er_live_say(w->live, "%s sees no GPU: all are reserved; --gpus N waits for N", job->name);
+}
+
 static void on_state(void *arg, const struct er_job *job)
 {
         struct watcher *w = arg;
@@ -103,6 +120,7 @@ static void on_state(void *arg, const struct er_job *job)
                 w->said_start = true;
                 er_live_say(w->live, "%s on %s", job->name, job->host);
         }
+        say_gpus(w, job);
 }
 
 static void on_note(void *arg, const struct er_job *job, const char *text)

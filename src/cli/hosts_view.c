@@ -158,7 +158,7 @@ static void count_cell(struct er_table *table, unsigned part, unsigned all)
 static void gpu_cell(struct er_table *table, const struct er_probe *probe)
 {
         er_auto(er_str) text = ER_STR_INIT;
-        uint64_t least = UINT64_MAX;
+        int64_t least = INT64_MAX;
 
         if (probe->gpu_count == 0) {
                 er_table_text(table, "");
@@ -168,7 +168,7 @@ static void gpu_cell(struct er_table *table, const struct er_probe *probe)
                 if (probe->gpus[i].memory < least)
                         least = probe->gpus[i].memory;
         er_str_addf(&text, "%u/%zu ", probe->gpus_free, probe->gpu_count);
-        er_fmt_size(&text, least);
+        er_view_size(&text, least);
         er_table_text(table, text.buf);
 }
 
@@ -315,9 +315,9 @@ static void add_probe(json_t *json, const struct er_probe *probe)
 
                 json_object_set_new(one, "index", json_integer(gpu->index));
                 json_object_set_new(one, "name", er_json_text(gpu->name));
-                json_object_set_new(one, "memory", json_integer((json_int_t)gpu->memory));
-                json_object_set_new(one, "memory_free", json_integer((json_int_t)gpu->memory_free));
-                json_object_set_new(one, "percent", json_integer(gpu->util));
+                json_object_set_new(one, "memory", er_view_known(gpu->memory));
+                json_object_set_new(one, "memory_free", er_view_known(gpu->memory_free));
+                json_object_set_new(one, "percent", er_view_known(gpu->util));
                 json_object_set_new(one, "taken", json_boolean(gpu->taken));
                 json_array_append_new(gpus, one);
         }

@@ -167,7 +167,7 @@ void er_view_spec(json_t *json, const char *words, const struct er_spec *spec)
         json_object_set_new(json, "on", strings(&spec->hosts, false));
         json_object_set_new(json, "cpus", json_integer(spec->cpus));
         json_object_set_new(json, "memory", json_integer((json_int_t)spec->memory));
-        json_object_set_new(json, "gpus", json_integer(spec->gpus));
+        json_object_set_new(json, "gpus", spec->gpus || spec->no_gpus ? json_integer(spec->gpus) : json_null());
         json_object_set_new(json, "time_limit_seconds",
                             spec->time_limit_ms > 0 ? json_real((double)spec->time_limit_ms / 1000) : json_null());
         json_object_set_new(json, "env", strings(&spec->env, true));
@@ -204,6 +204,31 @@ json_t *er_view_job(const struct er_job *job, int64_t now_ms)
         return json;
 }
 
+void er_view_size(struct er_str *out, int64_t size)
+{
+        if (size < 0)
+                er_str_addc(out, '?');
+        else
+                er_fmt_size(out, (uint64_t)size);
+}
+
+json_t *er_view_known(int64_t number)
+{
+        return number < 0 ? json_null() : json_integer(number);
+}
+
+void er_view_gpus(struct er_str *out, uint64_t mask)
+{
+        const char *before = "";
+
+        for (unsigned i = 0; i < 64; i++) {
+                if (!(mask >> i & 1))
+                        continue;
+                er_str_addf(out, "%s%u", before, i);
+                before = ", ";
+        }
+}
+
 json_t *er_view_attempt(const struct er_attempt *a)
 {
         json_t *json = json_object(), *gpus = json_array();
@@ -228,9 +253,10 @@ json_t *er_view_attempt(const struct er_attempt *a)
         json_object_set_new(json, "cpu_seconds", seconds((int64_t)a->cpu_ms));
         json_object_set_new(json, "max_memory", json_integer((json_int_t)a->max_rss));
         json_object_set_new(json, "gpus", gpus);
-        json_object_set_new(json, "gpu_memory", json_integer((json_int_t)a->gpu_mem));
-        json_object_set_new(json, "gpu_percent",
-                            a->gpu_util >= 0 && a->gpu_mask ? json_integer(a->gpu_util) : json_null());
+        json_object_set_new(json, "gpus_shared", json_boolean(a->gpu_shared));
+        json_object_set_new(json, "gpu_memory", er_view_known(a->gpu_mask ? a->gpu_mem : -1));
+        json_object_set_new(json, "gpu_percent", er_view_known(a->gpu_mask ? a->gpu_util : -1));
+        json_object_set_new(json, "gpu_percent_max", er_view_known(a->gpu_mask ? a->gpu_util_max : -1));
         json_object_set_new(json, "log_bytes", json_integer((json_int_t)a->log_size));
         return json;
 }

@@ -24,8 +24,13 @@ int64_t er_view_took_ms(const struct er_job *job, int64_t now_ms);
    started, ended, seconds, last_news, outputs_fetched. */
 json_t *er_view_job(const struct er_job *job, int64_t now_ms);
 /* Keys: attempt, host, state, end, reason, detail, exit_code, signal, dir, queued, started, ended, cpu_seconds,
-   max_memory, gpus, gpu_memory, gpu_percent, log_bytes. */
+   max_memory, gpus, gpus_shared, gpu_memory, gpu_percent, gpu_percent_max, log_bytes. */
 json_t *er_view_attempt(const struct er_attempt *attempt);
+/* A size, or "?" when it is not known (-1). */
+void er_view_size(struct er_str *out, int64_t size);
+json_t *er_view_known(int64_t number); /* null for -1 */
+/* "0, 1" */
+void er_view_gpus(struct er_str *out, uint64_t mask);
 /* Adds what the job asks for, under the same keys everywhere, and its argv under the key `words`. Values of variables
  * are left out. */
 void er_view_spec(json_t *json, const char *words, const struct er_spec *spec);

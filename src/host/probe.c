@@ -31,8 +31,16 @@ static struct er_gpu *add_gpu(struct er_probe *probe)
                 return NULL;
         probe->gpus = er_realloc(probe->gpus, (probe->gpu_count + 1) * sizeof *probe->gpus);
         gpu = &probe->gpus[probe->gpu_count++];
-        *gpu = (struct er_gpu){0};
+        *gpu = (struct er_gpu){.memory = -1, .memory_free = -1, .util = -1};
         return gpu;
+}
+
+/* -1 when it is not there. */
+static int64_t known(struct er_sv message, enum er_tag tag, int64_t max)
+{
+        uint64_t value = er_msg_get_u64(message, tag, UINT64_MAX);
+
+        return value == UINT64_MAX ? -1 : value > (uint64_t)max ? max : (int64_t)value;
 }
 
 static void read_gpu(struct er_probe *probe, struct er_sv message)
@@ -43,9 +51,9 @@ static void read_gpu(struct er_probe *probe, struct er_sv message)
                 return;
         gpu->index = (unsigned)er_msg_get_u64(message, ER_T_INDEX, 0);
         gpu->name = er_msg_dup(message, ER_T_NAME);
-        gpu->memory = er_msg_get_u64(message, ER_T_MEMORY, 0);
-        gpu->memory_free = er_msg_get_u64(message, ER_T_MEMORY_FREE, 0);
-        gpu->util = (unsigned)er_msg_get_u64(message, ER_T_UTIL, 0);
+        gpu->memory = known(message, ER_T_MEMORY, INT64_MAX);
+        gpu->memory_free = known(message, ER_T_MEMORY_FREE, INT64_MAX);
+        gpu->util = (int)known(message, ER_T_UTIL, 100);
         gpu->taken = er_msg_get_u64(message, ER_T_RUNNING, 0) != 0;
 }
 
@@ -128,7 +136,7 @@ bool er_probe_could_fit(const struct er_probe *probe, const struct er_spec *spec
 }
 
 /* Which member is which key of the JSON text: one table for both ways. */
-enum kind { TEXT, NUMBER32, NUMBER64, SIGNED64, REAL, TRUTH };
+enum kind { TEXT, NUMBER32, NUMBER64, SIGNED32, SIGNED64, REAL, TRUTH };
 struct member {
         const char *key;
         enum kind kind;
@@ -160,8 +168,8 @@ static const struct member probe_members[] = {
         MEMBER(er_probe, latency_us, SIGNED64),
 };
 static const struct member gpu_members[] = {
-        MEMBER(er_gpu, index, NUMBER32),       MEMBER(er_gpu, name, TEXT),     MEMBER(er_gpu, memory, NUMBER64),
-        MEMBER(er_gpu, memory_free, NUMBER64), MEMBER(er_gpu, util, NUMBER32), MEMBER(er_gpu, taken, TRUTH),
+        MEMBER(er_gpu, index, NUMBER32),       MEMBER(er_gpu, name, TEXT),     MEMBER(er_gpu, memory, SIGNED64),
+        MEMBER(er_gpu, memory_free, SIGNED64), MEMBER(er_gpu, util, SIGNED32), MEMBER(er_gpu, taken, TRUTH),
 };
 
 static json_t *pack(const void *object, const struct member *members, size_t count)
@@ -181,6 +189,9 @@ static json_t *pack(const void *object, const struct member *members, size_t cou
                         break;
                 case NUMBER64:
                         value = json_integer((json_int_t) * (const uint64_t *)place);
+                        break;
+                case SIGNED32:
+                        value = json_integer((json_int_t) * (const int *)place);
                         break;
                 case SIGNED64:
                         value = json_integer((json_int_t) * (const int64_t *)place);
@@ -217,6 +228,9 @@ static void unpack(const json_t *json, const struct member *members, size_t coun
                         break;
                 case NUMBER64:
                         *(uint64_t *)place = number < 0 ? 0 : (uint64_t)number;
+                        break;
+                case SIGNED32:
+                        *(int *)place = number < INT32_MIN || number > INT32_MAX ? 0 : (int)number;
                         break;
                 case SIGNED64:
                         *(int64_t *)place = number;

@@ -9,9 +9,9 @@
 struct er_gpu {
         unsigned index;
         char *name;
-        uint64_t memory, memory_free; /* bytes */
-        unsigned util;                /* percent */
-        bool taken;                   /* by an attempt */
+        int64_t memory, memory_free; /* bytes; -1: not known */
+        int util;                    /* percent; -1 */
+        bool taken;                  /* by an attempt */
 };
 struct er_probe {
         char *machine; /* er_session_machine */

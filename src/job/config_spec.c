@@ -253,11 +253,35 @@ static int make_needs(const struct er_config *config, struct er_spec *spec, stru
                 return er_err_set(err, ER_CONFIG, "time_limit: must be more than 0");
         spec->cpus = config->cpus > 0 ? (uint32_t)config->cpus : 1;
         spec->gpus = config->gpus > 0 ? (uint32_t)config->gpus : 0;
+        spec->no_gpus = config->gpus == 0;
         spec->memory = config->memory > 0 ? (uint64_t)config->memory : 0;
         spec->time_limit_ms = config->time_limit_ms > 0 ? config->time_limit_ms : 0;
         spec->retries = config->retries > 0 ? (uint32_t)config->retries : 0;
         spec->sync = config->sync != 0;
         spec->strict_log = config->strict_log > 0;
+        return 0;
+}
+
+/* What says which GPUs a program sees. */
+static const char *const gpu_variables[] = {"CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"};
+
+/* Two answers to the question which GPUs the job sees. */
+static int check_gpus(const struct er_config *config, const struct er_spec *spec, struct er_err *err)
+{
+        for (size_t i = 0; config->gpus >= 0 && i < ER_LEN(gpu_variables); i++) {
+                const char *name = gpu_variables[i];
+
+                if (!er_strv_value(&spec->env, name) && !er_strv_has(&spec->secrets, name))
+                        continue;
+                er_err_set(err, ER_CONFIG, "gpus: %lld and %s are both said, and each says which GPUs the job sees",
+                           (long long)config->gpus, name);
+                return config->gpus > 0
+                               ? er_err_hint(err,
+                                             "leave out %s: with --gpus %lld the job gets that many for itself, and it "
+                                             "is set to them; without --gpus it sees what %s names, beside others",
+                                             name, (long long)config->gpus, name)
+                               : er_err_hint(err, "leave out %s: with --gpus 0 the job sees none", name);
+        }
         return 0;
 }
 
@@ -271,7 +295,7 @@ int er_config_to_spec(const struct er_config *config, const char *project_dir, c
                 return -1;
         if (make_command(config, &spec, err) < 0 || make_needs(config, &spec, err) < 0 ||
             check_hosts(&config->on, err) < 0 || check_outputs(&config->outputs, err) < 0 ||
-            make_env(config, project_dir, &spec, err) < 0)
+            make_env(config, project_dir, &spec, err) < 0 || check_gpus(config, &spec, err) < 0)
                 return -1;
         /* Without the project's files, its directories are not there either. */
         if (make_workdir(config, spec.sync ? subdir : NULL, &spec, err) < 0)

@@ -279,7 +279,9 @@ static int intend(struct er_carry *m, struct er_work *work, const struct er_host
                         .host = er_strdup(host->name),
                         .state = ER_STATE_WAITING,
                         .exit_code = -1,
+                        .gpu_mem = -1,
                         .gpu_util = -1,
+                        .gpu_util_max = -1,
                 };
                 j->attempt_dirty = false;
                 j->row.attempt = number;

@@ -89,6 +89,9 @@ bool er_apply_status(struct er_carried *j, const struct er_status *status, bool 
                 at->gpu_mask = status->gpu_mask;
         if (status->gpu_util >= 0)
                 at->gpu_util = status->gpu_util;
+        if (status->gpu_util_max > at->gpu_util_max)
+                at->gpu_util_max = status->gpu_util_max;
+        at->gpu_shared |= status->gpu_shared;
         if (event && status->state == ER_STATE_ENDED) {
                 take_end(at, status);
         } else {

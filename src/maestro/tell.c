@@ -20,6 +20,8 @@ static void refresh(struct er_teller *t, struct er_carried *j)
         view->started_ms = j->row.started_ms;
         view->ended_ms = j->row.ended_ms;
         view->news_ms = j->row.news_ms;
+        view->gpu_mask = j->at.gpu_mask;
+        view->gpu_shared = j->at.gpu_shared;
         free(view->host);
         view->host = er_strdup(j->row.host);
         free(view->detail);

@@ -23,6 +23,7 @@ enum spec_tag {
         S_SYNC = 16,        /* u */
         S_TREE = 17,        /* s: ER_TREE_HASH bytes */
         S_ENVIRONMENT = 18, /* s: ER_TREE_HASH bytes */
+        S_NO_GPUS = 19,     /* u: 1: it sees no GPU; absent: with GPUS 0, those that nobody has reserved */
         S_STRICT_LOG = 20,  /* u */
 };
 
@@ -79,6 +80,8 @@ void er_spec_encode(const struct er_spec *spec, struct er_str *out)
         er_msg_u64(out, S_CPUS, s.cpus);
         er_msg_u64(out, S_MEMORY, s.memory);
         er_msg_u64(out, S_GPUS, s.gpus);
+        if (s.no_gpus)
+                er_msg_u64(out, S_NO_GPUS, 1);
         er_msg_i64(out, S_TIME_LIMIT, s.time_limit_ms);
         er_msg_i64(out, S_GRACE, s.grace_ms);
         er_msg_u64(out, S_RETRIES, s.retries);
@@ -139,6 +142,9 @@ static void take_number(struct er_spec *spec, const struct er_field *f)
                 break;
         case S_GPUS:
                 spec->gpus = v > CPUS_MAX ? CPUS_MAX : (uint32_t)v;
+                break;
+        case S_NO_GPUS:
+                spec->no_gpus = v != 0;
                 break;
         case S_TIME_LIMIT:
                 spec->time_limit_ms = v > INT64_MAX / 4 ? 0 : (int64_t)v;

@@ -25,13 +25,14 @@ struct er_spec {
         struct er_strv hosts;   /* as asked for, in order; "any"; empty: local */
         uint32_t cpus;          /* at least 1 */
         uint64_t memory;        /* bytes; 0: not asked for */
-        uint32_t gpus;
-        int64_t time_limit_ms; /* 0: none */
-        int64_t grace_ms;      /* from TERM to KILL; 0: 10 s */
-        uint32_t retries;      /* new attempts after lost ones */
-        bool sync;             /* files travel */
-        bool strict_log;       /* it has failed when output of it could not be kept */
-        bool has_tree;         /* tree is known: the snapshot has been taken */
+        uint32_t gpus;          /* reserved for it; 0: it sees those that nobody has reserved ... */
+        bool no_gpus;           /* ... or, with this, none */
+        int64_t time_limit_ms;  /* 0: none */
+        int64_t grace_ms;       /* from TERM to KILL; 0: 10 s */
+        uint32_t retries;       /* new attempts after lost ones */
+        bool sync;              /* files travel */
+        bool strict_log;        /* it has failed when output of it could not be kept */
+        bool has_tree;          /* tree is known: the snapshot has been taken */
         unsigned char tree[ER_TREE_HASH];
         bool has_environment; /* the hash of its recipe (recipe.h) */
         unsigned char environment[ER_TREE_HASH];

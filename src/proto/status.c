@@ -33,9 +33,13 @@ void er_status_encode(const struct er_status *s, struct er_str *out)
         add_nonzero(out, ER_T_ENDED, (uint64_t)s->ended_ms);
         add_nonzero(out, ER_T_CPU_MS, s->cpu_ms);
         add_nonzero(out, ER_T_MAX_RSS, s->max_rss);
-        add_nonzero(out, ER_T_GPU_MEM, s->gpu_mem);
+        if (s->gpu_mem >= 0)
+                er_msg_u64(out, ER_T_GPU_MEM, (uint64_t)s->gpu_mem);
         if (s->gpu_util >= 0)
                 er_msg_u64(out, ER_T_GPU_UTIL, (uint64_t)s->gpu_util);
+        if (s->gpu_util_max >= 0)
+                er_msg_u64(out, ER_T_GPU_UTIL_MAX, (uint64_t)s->gpu_util_max);
+        add_nonzero(out, ER_T_GPU_SHARED, s->gpu_shared);
         for (unsigned i = 0; i < 64; i++)
                 if (s->gpu_mask >> i & 1)
                         er_msg_u64(out, ER_T_GPU_INDEX, i);
@@ -125,8 +129,14 @@ void er_status_decode(struct er_sv data, struct er_status *ret)
                 case ER_T_GPU_UTIL:
                         s.gpu_util = small_number(v, 100);
                         break;
+                case ER_T_GPU_UTIL_MAX:
+                        s.gpu_util_max = small_number(v, 100);
+                        break;
                 case ER_T_GPU_MEM:
-                        s.gpu_mem = v;
+                        s.gpu_mem = v > INT64_MAX ? -1 : (int64_t)v;
+                        break;
+                case ER_T_GPU_SHARED:
+                        s.gpu_shared = v != 0;
                         break;
                 case ER_T_GPU_INDEX:
                         if (v < 64)

@@ -20,16 +20,19 @@ struct er_status {
         char *detail;
         int64_t time_ms;              /* of the event */
         int64_t started_ms, ended_ms; /* 0: not yet */
-        uint64_t cpu_ms, max_rss, gpu_mem;
+        uint64_t cpu_ms, max_rss;
         uint64_t rss; /* while it runs: bytes at used_ms, when cpu_ms was measured too; 0: not known */
         int64_t used_ms;
-        int gpu_util;      /* percent, -1: not known */
         uint64_t gpu_mask; /* GPUs given, bit n = index n */
+        bool gpu_shared;   /* they are only seen: nobody has reserved them */
+        int gpu_util;      /* percent, mean; -1: not known */
+        int gpu_util_max;  /* the same, peak */
+        int64_t gpu_mem;   /* bytes, peak of the sum; -1: not known */
         uint64_t log_size;
         int64_t pid;        /* of the job's first process */
         uint64_t pid_start; /* when it started, in the kernel's ticks since the boot; 0: not known */
 };
-#define ER_STATUS_INIT {.exit_code = -1, .gpu_util = -1}
+#define ER_STATUS_INIT {.exit_code = -1, .gpu_util = -1, .gpu_util_max = -1, .gpu_mem = -1}
 
 void er_status_release(struct er_status *status);
 void er_status_encode(const struct er_status *status, struct er_str *out);

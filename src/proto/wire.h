@@ -97,7 +97,7 @@ enum er_tag {
         ER_T_CPU_MS = 27,            /* u: CPU time of the process tree */
         ER_T_MAX_RSS = 28,           /* u: bytes, peak of the process tree */
         ER_T_GPU_UTIL = 29,          /* u: percent, mean over its GPUs; absent if not measured */
-        ER_T_GPU_MEM = 30,           /* u: bytes, peak */
+        ER_T_GPU_MEM = 30,           /* u: bytes, peak of their sum; absent if not measured */
         ER_T_GPU_INDEX = 31,         /* u*: the GPUs of the attempt */
         ER_T_LOG_SIZE = 32,          /* u */
         ER_T_OFFSET = 33,            /* u: in the log or file */
@@ -168,6 +168,8 @@ enum er_tag {
         ER_T_LISTENER = 99,          /* s: the path of its socket */
         ER_T_PLATFORM = 100,         /* s: "python=3.11 machine=x86_64 ..." */
         ER_T_LINGER = 101,           /* u: ms a listener waits for a client; in a HELLO: the client could use one */
+        ER_T_GPU_SHARED = 102,       /* u: 1: it asked for none; GPU_INDEX* are those it sees beside others */
+        ER_T_GPU_UTIL_MAX = 103,     /* u: percent, peak of the mean over its GPUs; absent when nothing was measured */
 };
 
 /* The states of an attempt on its host, in order. */

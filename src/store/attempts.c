@@ -77,7 +77,8 @@ int er_store_attempts(struct er_store *store, int64_t job_id, struct er_attempt 
         if (er_db_stmt(store,
                        "SELECT id, number, host, boot_id, dir, submitted, state, \"end\", reason, exit_code, signal, "
                        "detail,"
-                       " queued_ms, started_ms, ended_ms, cpu_ms, max_rss, gpu_mem, gpu_mask, gpu_util, seq, log_size"
+                       " queued_ms, started_ms, ended_ms, cpu_ms, max_rss, gpu_mem, gpu_mask, gpu_util, seq, log_size,"
+                       " gpu_shared, gpu_util_max"
                        " FROM attempt WHERE job_id = ?1 ORDER BY number",
                        &stmt, err) < 0)
                 return -1;
@@ -103,11 +104,13 @@ int er_store_attempts(struct er_store *store, int64_t job_id, struct er_attempt 
                         .ended_ms = er_db_int(stmt, 14),
                         .cpu_ms = er_db_u64(stmt, 15),
                         .max_rss = er_db_u64(stmt, 16),
-                        .gpu_mem = er_db_u64(stmt, 17),
+                        .gpu_mem = er_db_int(stmt, 17),
                         .gpu_mask = er_db_u64(stmt, 18),
                         .gpu_util = (int)er_db_int(stmt, 19),
                         .seq = er_db_u64(stmt, 20),
                         .log_size = er_db_u64(stmt, 21),
+                        .gpu_shared = er_db_int(stmt, 22) != 0,
+                        .gpu_util_max = (int)er_db_int(stmt, 23),
                 };
         }
         if (rc < 0) {
@@ -129,7 +132,8 @@ static int update_attempt(struct er_store *store, const struct er_attempt *attem
         if (er_db_stmt(store,
                        "UPDATE attempt SET host=?2, boot_id=?3, dir=?4, submitted=?5, state=?6, \"end\"=?7, reason=?8,"
                        " exit_code=?9, signal=?10, detail=?11, queued_ms=?12, started_ms=?13, ended_ms=?14, cpu_ms=?15,"
-                       " max_rss=?16, gpu_mem=?17, gpu_mask=?18, gpu_util=?19, seq=?20, log_size=?21"
+                       " max_rss=?16, gpu_mem=?17, gpu_mask=?18, gpu_util=?19, seq=?20, log_size=?21,"
+                       " gpu_shared=?22, gpu_util_max=?23"
                        " WHERE id=?1 AND (\"end\" = 0 OR ?7 <> 0)",
                        &stmt, err) < 0)
                 return -1;
@@ -149,11 +153,13 @@ static int update_attempt(struct er_store *store, const struct er_attempt *attem
         er_db_bind_int(stmt, 14, attempt->ended_ms);
         er_db_bind_u64(stmt, 15, attempt->cpu_ms);
         er_db_bind_u64(stmt, 16, attempt->max_rss);
-        er_db_bind_u64(stmt, 17, attempt->gpu_mem);
+        er_db_bind_int(stmt, 17, attempt->gpu_mem);
         er_db_bind_u64(stmt, 18, attempt->gpu_mask);
         er_db_bind_int(stmt, 19, attempt->gpu_util);
         er_db_bind_u64(stmt, 20, attempt->seq);
         er_db_bind_u64(stmt, 21, attempt->log_size);
+        er_db_bind_int(stmt, 22, attempt->gpu_shared);
+        er_db_bind_int(stmt, 23, attempt->gpu_util_max);
         return er_db_run(store, stmt, err);
 }
 

@@ -65,6 +65,9 @@ static const struct migration migrations[] = {
         /* Until version 2, recipes were never removed. The index tells whether a job still names one. */
         {3, "CREATE INDEX spec_environment ON spec(environment) WHERE environment IS NOT NULL;"
             "DELETE FROM environment WHERE hash NOT IN (SELECT environment FROM spec WHERE environment IS NOT NULL);"},
+        {4, "ALTER TABLE attempt ADD COLUMN gpu_shared INTEGER NOT NULL DEFAULT 0;"
+            "ALTER TABLE attempt ADD COLUMN gpu_util_max INTEGER NOT NULL DEFAULT -1;"
+            "UPDATE attempt SET gpu_mem = -1 WHERE gpu_util = -1;"},
 };
 
 const int er_schema_version = (int)ER_LEN(migrations);

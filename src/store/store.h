@@ -70,7 +70,9 @@ struct er_job {
         bool cancel_asked;
         bool outputs_fetched; /* nothing is left to be fetched */
         int64_t created_ms, started_ms, ended_ms;
-        int64_t news_ms; /* when its host last told us about it; 0: never */
+        int64_t news_ms;   /* when its host last told us about it; 0: never */
+        uint64_t gpu_mask; /* of the latest attempt, as there; only in what a maestro tells: not stored here */
+        bool gpu_shared;
 };
 #define ER_JOB_INIT {0}
 void er_job_release(struct er_job *job);
@@ -88,8 +90,11 @@ struct er_attempt {
         int exit_code, signal;
         char *detail;
         int64_t queued_ms, started_ms, ended_ms;
-        uint64_t cpu_ms, max_rss, gpu_mem, gpu_mask;
-        int gpu_util;
+        uint64_t cpu_ms, max_rss;
+        uint64_t gpu_mask;          /* GPUs it was given, or with gpu_shared those it saw */
+        int64_t gpu_mem;            /* -1: not known */
+        int gpu_util, gpu_util_max; /* the same */
+        bool gpu_shared;
         uint64_t seq;      /* of the last event that we got */
         uint64_t log_size; /* when it ended */
 };

@@ -30,7 +30,7 @@ CODE = numbers("../base/err.h", "ER_")
 F_NAME = {value: name for name, value in F.items()}
 
 S = dict(RUN=1, PROJECT=2, ARG=3, SHELL=4, WORKDIR=5, ENV=6, SECRET=7, OUTPUT=8, HOST=9, CPUS=10, MEMORY=11, GPUS=12,
-         TIME_LIMIT=13, GRACE=14, RETRIES=15, SYNC=16, TREE=17)
+         TIME_LIMIT=13, GRACE=14, RETRIES=15, SYNC=16, TREE=17, NO_GPUS=19)
 
 TEXT = {"BUILD", "BOOT_ID", "HOSTNAME", "ROOT", "MESSAGE", "HINT", "KEY", "DETAIL", "PROJECT", "NAME", "ARCH", "KERNEL", "ABSENT",
         "USER", "OS", "PROVIDER_CODE", "OWNER"}

@@ -182,7 +182,8 @@ def test_gpus(smi, world, tmp_path):
     agent.submit("c.0.x", show + HOLD.format(tmp_path / "c"), GPUS=2)
     jobs.watches["c"] = agent.watch("c.0.x")
     assert jobs.waits("c")
-    assert agent.run("n.0.x", "echo [$CUDA_VISIBLE_DEVICES] ${CUDA_VISIBLE_DEVICES-unset}")[1] == b"[]\n"
+    assert agent.run("n.0.x", "echo [$CUDA_VISIBLE_DEVICES] ${CUDA_VISIBLE_DEVICES-unset}")[1] == b"[3] 3\n"  # the one that nobody has reserved
+    assert agent.run("o.0.x", "echo [$CUDA_VISIBLE_DEVICES] ${CUDA_VISIBLE_DEVICES-unset}", NO_GPUS=1)[1] == b"[]\n"
     event = jobs.go("b")
     assert event.all("GPU_INDEX") == [2]
     jobs.runs("c")

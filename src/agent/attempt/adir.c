@@ -184,6 +184,7 @@ static void keep_last(void *arg, const struct er_status *event)
         char *detail = event->detail ? er_strdup(event->detail) : NULL;
         int64_t started_ms = event->started_ms ? event->started_ms : last->started_ms;
         uint64_t gpu_mask = event->gpu_mask ? event->gpu_mask : last->gpu_mask;
+        bool gpu_shared = event->gpu_shared || last->gpu_shared;
         int64_t pid = event->pid ? event->pid : last->pid;
         uint64_t pid_start = event->pid_start ? event->pid_start : last->pid_start;
 
@@ -193,6 +194,7 @@ static void keep_last(void *arg, const struct er_status *event)
         last->detail = detail;
         last->started_ms = started_ms;
         last->gpu_mask = gpu_mask;
+        last->gpu_shared = gpu_shared;
         last->pid = pid;
         last->pid_start = pid_start;
 }
@@ -328,6 +330,7 @@ void er_adir_status(const struct er_adir *dir, struct er_status *ret)
                         ret->cpu_ms = usage.cpu_ms;
                         ret->max_rss = usage.max_rss;
                         ret->gpu_util = usage.gpu_util;
+                        ret->gpu_util_max = usage.gpu_util_max;
                         ret->gpu_mem = usage.gpu_mem;
                         ret->rss = usage.rss;
                         ret->used_ms = usage.used_ms;

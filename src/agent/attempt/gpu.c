@@ -17,6 +17,11 @@
 
 #define ANSWER_MAX (256u * 1024)
 #define PATIENCE_MS 10000
+#define WANTED_MS 100        /* between two calls of a er_gpu_wanted_fn */
+#define END_PATIENCE_MS 1000 /* for a tool that was killed, or has said all */
+/* That the tool is silent is believed so long: by those who would take an older answer, and by those who would not. */
+#define SILENT_MS 60000
+#define SILENT_MIN_MS 10000
 
 extern char **environ;
 
@@ -42,10 +47,14 @@ static char *find_tool(const char *name)
                               name);
 }
 
-bool er_gpu_command(char *ret_argv[ER_GPU_ARGV], bool *ret_amd)
+/* What every nvidia-smi knows, and what only newer ones do. */
+#define BASIC_QUERY "--query-gpu=index,name,memory.total,memory.used,utilization.gpu"
+#define FULL_QUERY BASIC_QUERY ",uuid,mig.mode.current"
+#define FORMAT "--format=csv,noheader,nounits"
+
+bool er_gpu_command(int loop_ms, char *ret_argv[ER_GPU_ARGV], bool *ret_amd)
 {
-        static char query[] = "--query-gpu=index,name,memory.total,memory.used,utilization.gpu";
-        static char format[] = "--format=csv,noheader,nounits";
+        static char query[] = BASIC_QUERY, format[] = FORMAT, loop[] = "-lms", number[16];
         static char product[] = "--showproductname", memory[] = "--showmeminfo", vram[] = "vram", use[] = "--showuse",
                     csv[] = "--csv";
         char *path = find_tool("nvidia-smi");
@@ -53,6 +62,11 @@ bool er_gpu_command(char *ret_argv[ER_GPU_ARGV], bool *ret_amd)
         if (path) {
                 char *argv[ER_GPU_ARGV] = {path, query, format};
 
+                if (loop_ms > 0) {
+                        snprintf(number, sizeof number, "%d", loop_ms);
+                        argv[3] = loop;
+                        argv[4] = number;
+                }
                 memcpy(ret_argv, argv, sizeof argv);
                 *ret_amd = false;
                 return true;
@@ -68,47 +82,142 @@ bool er_gpu_command(char *ret_argv[ER_GPU_ARGV], bool *ret_amd)
         return false;
 }
 
-/* "[N/A]" and the like are 0. */
-static uint64_t number_of(struct er_sv text)
+/* False for "[N/A]", "[Not Supported]", "[Unknown Error]" and the like, which are not 0. */
+static bool read_number(struct er_sv text, uint64_t max, uint64_t *ret)
 {
         uint64_t value = 0;
 
         text = er_sv_trim(text);
+        if (text.len == 0 || text.ptr[0] < '0' || text.ptr[0] > '9')
+                return false;
         for (size_t i = 0; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++)
                 value = value > UINT64_MAX / 16 ? value : value * 10 + (uint64_t)(text.ptr[i] - '0');
-        return value;
+        *ret = value > max ? max : value;
+        return true;
+}
+
+static uint64_t bytes_of(struct er_sv text, unsigned shift)
+{
+        uint64_t value;
+
+        return read_number(text, (ER_GPU_UNKNOWN >> shift) - 1, &value) ? value << shift : ER_GPU_UNKNOWN;
+}
+
+static int percent_of(struct er_sv text)
+{
+        uint64_t value;
+
+        return read_number(text, 100, &value) ? (int)value : -1;
+}
+
+/* A word in brackets stands for what is not known. */
+static void copy_text(char *to, size_t size, struct er_sv text)
+{
+        text = er_sv_trim(text);
+        if (text.len > 0 && text.ptr[0] == '[')
+                text.len = 0;
+        snprintf(to, size, "%.*s", (int)(text.len < size ? text.len : size - 1), text.ptr ? text.ptr : "");
 }
 
 static void copy_name(struct er_gpu *gpu, struct er_sv name)
 {
-        name = er_sv_trim(name);
-        snprintf(gpu->name, sizeof gpu->name, "%.*s",
-                 (int)(name.len < sizeof gpu->name ? name.len : sizeof gpu->name - 1), name.ptr);
+        copy_text(gpu->name, sizeof gpu->name, name);
 }
+
+static bool contains(struct er_sv text, const char *part);
 
 static void parse_nvidia(struct er_sv text, struct er_gpus *ret)
 {
         struct er_sv line, field;
+        uint64_t index;
 
         while (ret->len < ER_GPUS_MAX && er_sv_cut(&text, '\n', &line)) {
                 struct er_gpu gpu = {0};
-                struct er_sv fields[5];
+                struct er_sv fields[7] = {0};
+                bool lost = contains(line, "is lost");
                 size_t count = 0;
 
                 while (count < ER_LEN(fields) && er_sv_cut(&line, ',', &field))
                         fields[count++] = field;
-                if (count < ER_LEN(fields))
+                /* "No devices were found" and other messages; a GPU that has fallen off the bus */
+                if (lost || count < 5 || !read_number(fields[0], ER_GPUS_MAX, &index) || index >= ER_GPUS_MAX)
                         continue;
-                field = er_sv_trim(fields[0]);
-                if (field.len == 0 || field.ptr[0] < '0' || field.ptr[0] > '9' || number_of(field) >= ER_GPUS_MAX)
-                        continue; /* "No devices were found" and other messages */
-                gpu.index = (unsigned)number_of(field);
+                gpu.index = (unsigned)index;
                 copy_name(&gpu, fields[1]);
-                gpu.memory = number_of(fields[2]) << 20; /* MiB */
-                gpu.memory_used = number_of(fields[3]) << 20;
-                gpu.util = number_of(fields[4]) > 100 ? 100 : (unsigned)number_of(fields[4]);
+                gpu.memory = bytes_of(fields[2], 20); /* MiB */
+                gpu.memory_used = bytes_of(fields[3], 20);
+                gpu.util = percent_of(fields[4]);
+                copy_text(gpu.uuid, sizeof gpu.uuid, fields[5]);
+                gpu.split = er_sv_eq(er_sv_trim(fields[6]), ER_SV("Enabled"));
                 ret->items[ret->len++] = gpu;
         }
+}
+
+/* The part between "(UUID: " and ")". */
+static struct er_sv uuid_in(struct er_sv line)
+{
+        static const char before[] = "(UUID: ";
+        const char *start = line.len ? memmem(line.ptr, line.len, before, sizeof before - 1) : NULL;
+        const char *end;
+
+        if (!start)
+                return er_svn("", 0);
+        start += sizeof before - 1;
+        end = memchr(start, ')', line.len - (size_t)(start - line.ptr));
+        return end ? er_svn(start, (size_t)(end - start)) : er_svn("", 0);
+}
+
+/* "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-...)", and below it "  MIG 1g.5gb      Device  0: (UUID: MIG-...)" */
+void er_gpu_parse_parts(struct er_sv text, struct er_gpus *gpus)
+{
+        const struct er_gpu *whole = NULL;
+        struct er_gpus *all = er_new(struct er_gpus);
+        unsigned next = 0;
+        uint64_t number;
+        struct er_sv line;
+
+        all->amd = gpus->amd;
+        for (size_t i = 0; i < gpus->len; i++) {
+                if (gpus->items[i].index >= next)
+                        next = gpus->items[i].index + 1;
+                if (!gpus->items[i].split)
+                        all->items[all->len++] = gpus->items[i];
+        }
+        while (er_sv_cut(&text, '\n', &line)) {
+                struct er_sv uuid = uuid_in(line);
+                struct er_gpu *part;
+                size_t words;
+
+                if (er_sv_starts(line, ER_SV("GPU "))) {
+                        whole = NULL;
+                        for (size_t i = 0;
+                             i < gpus->len && read_number(er_svn(line.ptr + 4, line.len - 4), 1000, &number); i++)
+                                if (gpus->items[i].index == number && gpus->items[i].split)
+                                        whole = &gpus->items[i];
+                        continue;
+                }
+                line = er_sv_trim(line);
+                if (!whole || uuid.len == 0 || !er_sv_starts(line, ER_SV("MIG ")) || all->len == ER_GPUS_MAX ||
+                    next >= ER_GPUS_MAX)
+                        continue;
+                part = &all->items[all->len++];
+                for (words = 4; words < line.len && line.ptr[words] != ' '; words++)
+                        ;
+                *part = (struct er_gpu){
+                        .index = next++,
+                        .memory = ER_GPU_UNKNOWN,
+                        .memory_used = ER_GPU_UNKNOWN,
+                        .util = -1,
+                        .part = true,
+                        .whole = whole->index,
+                };
+                snprintf(part->name, sizeof part->name, "%.40s %.*s", whole->name, (int)(words > 20 ? 20 : words),
+                         line.ptr);
+                copy_text(part->uuid, sizeof part->uuid, uuid);
+                memcpy(part->whole_uuid, whole->uuid, sizeof part->whole_uuid);
+        }
+        *gpus = *all;
+        free(all);
 }
 
 static bool contains(struct er_sv text, const char *part)
@@ -122,9 +231,10 @@ static void parse_amd(struct er_sv text, struct er_gpus *ret)
         enum { OTHER, DEVICE, USE, TOTAL, USED, NAME } columns[32] = {OTHER};
         struct er_sv line, field;
         bool header = false;
+        uint64_t number;
 
         while (ret->len < ER_GPUS_MAX && er_sv_cut(&text, '\n', &line)) {
-                struct er_gpu gpu = {0};
+                struct er_gpu gpu = {.memory = ER_GPU_UNKNOWN, .memory_used = ER_GPU_UNKNOWN, .util = -1};
                 size_t column = 0;
                 bool is_card = false;
 
@@ -144,18 +254,17 @@ static void parse_amd(struct er_sv text, struct er_gpus *ret)
                         switch (columns[column]) {
                         case DEVICE:
                                 is_card = er_sv_starts(field, ER_SV("card"));
-                                if (is_card)
-                                        gpu.index = (unsigned)(number_of(er_svn(field.ptr + 4, field.len - 4)) %
-                                                               ER_GPUS_MAX);
+                                if (is_card && read_number(er_svn(field.ptr + 4, field.len - 4), UINT64_MAX, &number))
+                                        gpu.index = (unsigned)(number % ER_GPUS_MAX);
                                 break;
                         case USE:
-                                gpu.util = number_of(field) > 100 ? 100 : (unsigned)number_of(field);
+                                gpu.util = percent_of(field);
                                 break;
                         case TOTAL:
-                                gpu.memory = number_of(field);
+                                gpu.memory = bytes_of(field, 0);
                                 break;
                         case USED:
-                                gpu.memory_used = number_of(field);
+                                gpu.memory_used = bytes_of(field, 0);
                                 break;
                         case NAME:
                                 copy_name(&gpu, field);
@@ -178,34 +287,55 @@ void er_gpu_parse(struct er_sv text, bool amd, struct er_gpus *ret)
                 parse_nvidia(text, ret);
 }
 
-/* Runs it with /dev/null as stdin and stderr, and reads its output. False when it failed or took too long. */
-static bool ask(char *const argv[], struct er_str *out)
+/* Kills the tool and whatever it started. One that is stuck in the kernel is not waited for. */
+static void end_tool(pid_t pid)
+{
+        er_deadline deadline = er_deadline_in(END_PATIENCE_MS);
+
+        kill(-pid, SIGKILL);
+        while (waitpid(pid, NULL, WNOHANG) == 0 && er_deadline_poll_ms(deadline) != 0)
+                usleep(2000);
+}
+
+enum answer { ANSWER, NONE, SILENCE };
+
+/* Runs it with /dev/null as stdin and stderr, and reads its output, whatever its exit status: what it says of one GPU
+   is good although another is broken. */
+static enum answer ask(char *const argv[], er_gpu_wanted_fn wanted, void *arg, struct er_str *out)
 {
         posix_spawn_file_actions_t actions;
+        posix_spawnattr_t attr;
         er_deadline deadline = er_deadline_in(PATIENCE_MS);
         er_autoclose int fd = -1;
-        int fds[2], status = 0, rc;
+        int fds[2], rc;
         bool done = false;
+        sigset_t none;
         pid_t pid;
 
         if (er_pipe(fds) < 0)
-                return false;
+                return NONE;
         fd = fds[0];
+        sigemptyset(&none);
+        posix_spawnattr_init(&attr);
+        posix_spawnattr_setsigmask(&attr, &none);
+        posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
         posix_spawn_file_actions_init(&actions);
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
         posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
         posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-        rc = posix_spawn(&pid, argv[0], &actions, NULL, argv, environ);
+        rc = posix_spawn(&pid, argv[0], &actions, &attr, argv, environ);
         posix_spawn_file_actions_destroy(&actions);
+        posix_spawnattr_destroy(&attr);
         close(fds[1]);
         if (rc != 0)
-                return false;
+                return NONE;
         while (!done) {
                 struct pollfd p = {.fd = fd, .events = POLLIN};
+                int patience = er_deadline_poll_ms(deadline);
                 ssize_t n;
 
-                rc = poll(&p, 1, er_deadline_poll_ms(deadline));
-                if (rc < 0 && errno == EINTR)
+                rc = poll(&p, 1, wanted && patience > WANTED_MS ? WANTED_MS : patience);
+                if ((rc < 0 && errno == EINTR) || (rc == 0 && er_deadline_poll_ms(deadline) != 0 && wanted(arg)))
                         continue;
                 if (rc <= 0 || out->len > ANSWER_MAX)
                         break;
@@ -219,36 +349,21 @@ static bool ask(char *const argv[], struct er_str *out)
                         out->buf[out->len] = '\0';
                 }
         }
-        if (!done)
-                kill(pid, SIGKILL);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-                ;
-        return done && status == 0;
+        if (!done) {
+                end_tool(pid);
+                return SILENCE;
+        }
+        /* It has closed its output, and so is about to end. */
+        deadline = er_deadline_in(END_PATIENCE_MS);
+        while ((rc = waitpid(pid, NULL, WNOHANG)) == 0 && er_deadline_poll_ms(deadline) != 0)
+                usleep(200);
+        if (rc == 0)
+                end_tool(pid);
+        return ANSWER;
 }
 
-void er_gpu_query(struct er_gpus *ret)
-{
-        char *argv[ER_GPU_ARGV] = {NULL};
-        er_auto(er_str) out = ER_STR_INIT;
-        bool amd = false;
-
-        *ret = (struct er_gpus){0};
-        if (!er_gpu_command(argv, &amd))
-                return;
-        if (ask(argv, &out))
-                er_gpu_parse(er_svn(out.buf, out.len), amd, ret);
-        free(argv[0]);
-}
-
-bool er_gpu_is_amd(void)
-{
-        char *argv[ER_GPU_ARGV] = {NULL};
-        bool amd = false;
-
-        if (er_gpu_command(argv, &amd))
-                free(argv[0]);
-        return amd;
-}
+/* --- what was said last, beside the ledger: a line that says what it depends on, then the length of what the query
+   gave, that, and what -L gave */
 
 static char *cache_path(const struct er_agent *agent)
 {
@@ -258,64 +373,256 @@ static char *cache_path(const struct er_agent *agent)
 }
 
 /* What the answer depends on: this boot, and the tool that gave it. */
-static void cache_key(const struct er_agent *agent, struct er_str *out)
+static void cache_key(const struct er_agent *agent, char *const argv[], bool amd, struct er_str *out)
 {
-        char *argv[ER_GPU_ARGV] = {NULL};
-        struct stat st;
-        bool amd;
+        struct stat st = {0};
 
-        er_str_addf(out, "%s ", agent->boot_id);
-        if (er_gpu_command(argv, &amd)) {
-                if (stat(argv[0], &st) == 0)
-                        er_str_addf(out, "%s %lld.%09ld", argv[0], (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-                free(argv[0]);
-        }
-        er_str_addc(out, '\n');
+        (void)!stat(argv[0], &st);
+        er_str_addf(out, "2 %s %d %s %lld.%09ld\n", agent->boot_id, amd, argv[0], (long long)st.st_mtim.tv_sec,
+                    st.st_mtim.tv_nsec);
 }
 
-/* Reads the part after the key, if the file is ours and the key matches. */
-static bool read_cache(const char *path, const struct er_str *key, uint64_t *ret_mask)
+/* The part after the key, if the file is ours, young enough and the key matches. */
+static bool read_cache(const char *path, const struct er_str *key, int64_t max_age_ms, bool amd, struct er_gpus *ret)
 {
         er_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        er_auto(er_str) text = ER_STR_INIT;
+        struct er_sv rest, line;
+        int64_t age_ms;
+        uint64_t len = 0;
         struct stat st;
-        char text[4096];
+        bool silent;
         ssize_t n;
 
         if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != getuid())
                 return false;
-        n = er_read_full(fd, text, sizeof text - 1);
-        if (n < (ssize_t)key->len || memcmp(text, key->buf, key->len) != 0)
+        age_ms = er_now_ms() - (st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000);
+        if (age_ms < 0)
                 return false;
-        text[n] = '\0';
-        return er_parse_u64(text + key->len, UINT64_MAX, ret_mask, NULL) == 0;
+        er_str_reserve(&text, 2 * ANSWER_MAX);
+        n = er_read_full(fd, text.buf, 2 * ANSWER_MAX);
+        if (n < (ssize_t)key->len || memcmp(text.buf, key->buf, key->len) != 0)
+                return false;
+        rest = er_svn(text.buf + key->len, (size_t)n - key->len);
+        if (!er_sv_cut(&rest, '\n', &line))
+                return false;
+        silent = er_sv_eq(line, ER_SV("silent"));
+        if (age_ms > max_age_ms && !(silent && age_ms < (max_age_ms > 0 ? SILENT_MS : SILENT_MIN_MS)))
+                return false;
+        *ret = (struct er_gpus){.silent = silent};
+        if (silent)
+                return true;
+        if (!read_number(line, 2u * ANSWER_MAX, &len) || len > rest.len)
+                return false;
+        er_gpu_parse(er_svn(rest.ptr, (size_t)len), amd, ret);
+        if (rest.len > len)
+                er_gpu_parse_parts(er_svn(rest.ptr + len, rest.len - (size_t)len), ret);
+        return ret->len > 0;
 }
 
-uint64_t er_gpu_mask(const struct er_agent *agent)
+static bool has_devices(void)
 {
-        er_autofree char *path = cache_path(agent);
-        er_auto(er_str) key = ER_STR_INIT;
-        struct er_gpus gpus;
-        uint64_t mask = 0;
+        static const char *const signs[] = {"/dev/nvidia0", "/dev/nvidiactl", "/proc/driver/nvidia/gpus", "/dev/kfd"};
 
-        cache_key(agent, &key);
-        if (path && read_cache(path, &key, &mask))
-                return mask;
-        er_gpu_query(&gpus);
-        for (size_t i = 0; i < gpus.len; i++)
-                mask |= (uint64_t)1 << gpus.items[i].index;
-        if (path && mask) { /* no GPUs may mean that the driver is not up yet: ask again next time */
-                er_str_addf(&key, "%llu", (unsigned long long)mask);
-                er_file_write(AT_FDCWD, path, key.buf, key.len, 0600, false, NULL);
+        for (size_t i = 0; i < ER_LEN(signs); i++)
+                if (access(signs[i], F_OK) == 0)
+                        return true;
+        return false;
+}
+
+static bool any_split(const struct er_gpus *gpus)
+{
+        for (size_t i = 0; i < gpus->len; i++)
+                if (gpus->items[i].split)
+                        return true;
+        return false;
+}
+
+/* Asks, and notes the answer in `note`. */
+static void look(char *argv[], bool amd, er_gpu_wanted_fn wanted, void *arg, struct er_gpus *ret, struct er_str *note)
+{
+        static char full[] = FULL_QUERY, list[] = "-L";
+        er_auto(er_str) out = ER_STR_INIT;
+        er_auto(er_str) parts = ER_STR_INIT;
+        char *basic = argv[1];
+        enum answer answer;
+
+        if (!amd)
+                argv[1] = full;
+        answer = ask(argv, wanted, arg, &out);
+        if (answer == ANSWER)
+                er_gpu_parse(er_svn(out.buf, out.len), amd, ret);
+        if (!amd && answer == ANSWER && ret->len == 0 && contains(er_svn(out.buf, out.len), "not a valid field")) {
+                argv[1] = basic; /* an old one */
+                er_str_reset(&out);
+                answer = ask(argv, wanted, arg, &out);
+                if (answer == ANSWER)
+                        er_gpu_parse(er_svn(out.buf, out.len), amd, ret);
         }
-        return mask;
+        if (answer == ANSWER && any_split(ret)) {
+                char *const listing[] = {argv[0], list, NULL};
+
+                answer = ask(listing, wanted, arg, &parts);
+                er_gpu_parse_parts(er_svn(parts.buf, parts.len), ret);
+        }
+        ret->silent = answer == SILENCE;
+        if (ret->silent) {
+                ret->len = 0;
+                er_str_add(note, "silent\n");
+        } else {
+                er_str_addf(note, "%zu\n", out.len);
+                er_str_addn(note, out.buf, out.len);
+                er_str_addn(note, parts.buf, parts.len);
+        }
+}
+
+void er_gpu_look(const struct er_agent *agent, int64_t max_age_ms, er_gpu_wanted_fn wanted, void *arg,
+                 struct er_gpus *ret)
+{
+        char *argv[ER_GPU_ARGV] = {NULL};
+        er_autofree char *path = NULL;
+        er_auto(er_str) text = ER_STR_INIT;
+        bool amd = false;
+
+        *ret = (struct er_gpus){0};
+        if (!er_gpu_command(0, argv, &amd))
+                return;
+        path = cache_path(agent);
+        cache_key(agent, argv, amd, &text);
+        if (!path || !read_cache(path, &text, max_age_ms, amd, ret)) {
+                look(argv, amd, wanted, arg, ret, &text);
+                ret->asked = true;
+                /* No GPUs may mean that the driver is not up yet: ask again next time. */
+                if (path && (ret->len > 0 || (ret->silent && has_devices())))
+                        er_file_write(AT_FDCWD, path, text.buf, text.len, 0600, false, NULL);
+                else if (path && !ret->silent)
+                        unlink(path);
+        }
+        free(argv[0]);
+}
+
+bool er_gpu_is_amd(void)
+{
+        char *argv[ER_GPU_ARGV] = {NULL};
+        bool amd = false;
+
+        if (er_gpu_command(0, argv, &amd))
+                free(argv[0]);
+        return amd;
 }
 
 bool er_gpu_likely(const struct er_agent *agent)
 {
         er_autofree char *path = NULL;
 
-        if (access("/dev/nvidia0", F_OK) == 0 || access("/dev/kfd", F_OK) == 0)
+        if (has_devices())
                 return true;
         path = cache_path(agent);
         return path && access(path, F_OK) == 0;
+}
+
+/* --- which */
+
+static uint64_t bit(unsigned index)
+{
+        return (uint64_t)1 << index;
+}
+
+static uint64_t named(const struct er_gpus *gpus, struct er_sv word)
+{
+        uint64_t mask = 0, number;
+
+        for (size_t i = 0; i < gpus->len; i++) {
+                const struct er_gpu *gpu = &gpus->items[i];
+                unsigned whole = gpu->part ? gpu->whole : gpu->index;
+
+                if (read_number(word, ER_GPUS_MAX, &number)
+                            ? whole == number
+                            : er_sv_starts(er_sv(gpu->uuid), word) || er_sv_starts(er_sv(gpu->whole_uuid), word))
+                        mask |= bit(gpu->index);
+        }
+        return mask;
+}
+
+uint64_t er_gpus_visible(const struct er_gpus *gpus, const char *value)
+{
+        struct er_sv rest, word;
+        uint64_t mask = 0, more;
+
+        if (!value) {
+                for (size_t i = 0; i < gpus->len; i++)
+                        mask |= bit(gpus->items[i].index);
+                return mask;
+        }
+        for (rest = er_sv(value); er_sv_cut(&rest, ',', &word);) {
+                word = er_sv_trim(word);
+                more = word.len > 0 ? named(gpus, word) : 0;
+                if (!more)
+                        break;
+                mask |= more;
+        }
+        return mask;
+}
+
+static const struct er_gpu *by_index(const struct er_gpus *gpus, unsigned index)
+{
+        for (size_t i = 0; i < gpus->len; i++)
+                if (gpus->items[i].index == index)
+                        return &gpus->items[i];
+        return NULL;
+}
+
+void er_gpus_value(const struct er_gpus *gpus, uint64_t mask, uint64_t last, struct er_str *out)
+{
+        bool parts = false;
+
+        for (size_t i = 0; i < gpus->len; i++)
+                parts |= gpus->items[i].part; /* CUDA's own numbers are of no use then */
+        for (unsigned i = 0; i < 2 * ER_GPUS_MAX; i++) {
+                unsigned index = i % ER_GPUS_MAX;
+                const struct er_gpu *gpu = parts ? by_index(gpus, index) : NULL;
+
+                if (!(mask & bit(index)) || (last & bit(index)) != (i < ER_GPUS_MAX ? 0 : bit(index)))
+                        continue;
+                if (out->len)
+                        er_str_addc(out, ',');
+                if (gpu && gpu->uuid[0])
+                        er_str_add(out, gpu->uuid);
+                else
+                        er_str_addf(out, "%u", index);
+        }
+}
+
+#define USED_PERCENT 5
+#define USED_MEMORY ((uint64_t)1 << 30)
+
+static int less_used(const void *a, const void *b)
+{
+        const struct er_gpu *x = *(const struct er_gpu *const *)a, *y = *(const struct er_gpu *const *)b;
+        int load = (x->util < 0 ? 0 : x->util / 5) - (y->util < 0 ? 0 : y->util / 5);
+        uint64_t mine = x->memory_used == ER_GPU_UNKNOWN ? 0 : x->memory_used >> 28;
+        uint64_t other = y->memory_used == ER_GPU_UNKNOWN ? 0 : y->memory_used >> 28;
+
+        return load ? load : mine < other ? -1 : mine > other ? 1 : (int)x->index - (int)y->index;
+}
+
+uint64_t er_gpus_used(const struct er_gpus *gpus, uint8_t ret_rank[ER_GPUS_MAX])
+{
+        const struct er_gpu *order[ER_GPUS_MAX];
+        uint64_t used = 0;
+
+        for (size_t i = 0; i < gpus->len; i++) {
+                const struct er_gpu *gpu = &gpus->items[i];
+                uint64_t little = gpu->memory != ER_GPU_UNKNOWN && gpu->memory / 20 < USED_MEMORY ? gpu->memory / 20
+                                                                                                  : USED_MEMORY;
+
+                order[i] = gpu;
+                if (gpu->util > USED_PERCENT || (gpu->memory_used != ER_GPU_UNKNOWN && gpu->memory_used > little))
+                        used |= bit(gpu->index);
+        }
+        memset(ret_rank, 0, ER_GPUS_MAX);
+        qsort(order, gpus->len, sizeof order[0], less_used);
+        for (size_t i = 0; i < gpus->len; i++)
+                ret_rank[order[i]->index] = (uint8_t)i;
+        return used;
 }

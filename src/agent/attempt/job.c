@@ -67,20 +67,15 @@ static void setf(struct er_strv *vars, const char *fmt, ...)
         set(vars, item.buf);
 }
 
-static void set_gpus(struct er_strv *vars, const struct er_charge *charge, uint64_t mask)
+static void set_gpus(struct er_strv *vars, const char *list)
 {
-        er_auto(er_str) list = ER_STR_INIT;
-
-        if (charge->info.spec.gpus == 0 && !er_gpu_likely(charge->agent))
+        if (!list)
                 return;
-        for (unsigned i = 0; i < 64; i++)
-                if (mask >> i & 1)
-                        er_str_addf(&list, "%s%u", list.len ? "," : "", i);
-        setf(vars, "CUDA_VISIBLE_DEVICES=%s", list.buf);
+        setf(vars, "CUDA_VISIBLE_DEVICES=%s", list);
         set(vars, "CUDA_DEVICE_ORDER=PCI_BUS_ID");
         if (er_gpu_is_amd()) {
-                setf(vars, "ROCR_VISIBLE_DEVICES=%s", list.buf);
-                setf(vars, "HIP_VISIBLE_DEVICES=%s", list.buf);
+                setf(vars, "ROCR_VISIBLE_DEVICES=%s", list);
+                setf(vars, "HIP_VISIBLE_DEVICES=%s", list);
         }
 }
 
@@ -95,8 +90,9 @@ static size_t job_name_len(const char *key, const char *run)
         return last ? (size_t)(last - key) : strlen(key);
 }
 
-static void make_vars(const struct er_charge *charge, const char *cwd, uint64_t gpu_mask, struct er_strv *vars)
+static void make_vars(const struct er_job_start *start, const char *cwd, struct er_strv *vars)
 {
+        const struct er_charge *charge = start->charge;
         const struct er_spec *spec = &charge->info.spec;
         const char *key = charge->dir.key;
         er_autofree char *data = key ? er_datadir_there(charge->agent, spec->project) : NULL;
@@ -112,8 +108,7 @@ static void make_vars(const struct er_charge *charge, const char *cwd, uint64_t 
         er_activation_apply(&charge->activation, vars);
         if (!er_strv_value(vars, "PYTHONUNBUFFERED"))
                 set(vars, "PYTHONUNBUFFERED=1"); /* output goes to a pipe, and should be seen live */
-        if (key)                                 /* otherwise no GPU is hidden from it */
-                set_gpus(vars, charge, gpu_mask);
+        set_gpus(vars, start->gpus);
         for (size_t i = 0; i < spec->env.len; i++)
                 set(vars, spec->env.items[i]);
         for (size_t i = 0; i < charge->secrets.len; i++)
@@ -293,7 +288,7 @@ int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit
         *ret_exit_code = NOT_EXECUTABLE;
         if (er_command_dir(&start->charge->dir, &start->charge->info.spec, &dir_fd, &cwd, err) < 0)
                 return -1;
-        make_vars(start->charge, cwd, start->gpu_mask, &vars);
+        make_vars(start, cwd, &vars);
         list_words(start, cwd, &vars, &argv);
         program = find_program(argv.items[0], &vars, dir_fd, &rc);
         if (program)
@@ -337,7 +332,7 @@ int er_job_become(const struct er_job_start *start, int *ret_exit_code, struct e
         *ret_exit_code = NOT_EXECUTABLE;
         if (er_command_dir(&start->charge->dir, &start->charge->info.spec, &dir_fd, &cwd, err) < 0)
                 return -1;
-        make_vars(start->charge, cwd, start->gpu_mask, &vars);
+        make_vars(start, cwd, &vars);
         list_words(start, cwd, &vars, &argv);
         drop(&vars, "ERRAND_ATTEMPT_ID");
         program = find_program(argv.items[0], &vars, dir_fd, &why);

@@ -14,6 +14,7 @@ int er_command_dir(const struct er_adir *dir, const struct er_spec *spec, int *r
 struct er_job_start {
         const struct er_charge *charge;
         uint64_t gpu_mask;
+        const char *gpus;   /* the same, as CUDA_VISIBLE_DEVICES says it; NULL: that stays as it is */
         int out_fd, err_fd; /* the command's stdout and stderr; its stdin is /dev/null */
 };
 /* Starts the command in a session of its own. -1 when it cannot be executed, with *ret_exit_code 127 (not found) or

@@ -4,13 +4,13 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include "agent/attempt/gpu.h"
 #include "agent/attempt/machine_dir.h"
 #include "base/clock.h"
 #include "base/io.h"
@@ -33,7 +33,7 @@ struct slot {
         uint32_t state, cpus;
         uint64_t memory, gpu_mask;
         uint32_t gpus, pid;
-        uint64_t zeros[3];
+        uint64_t shared, zeros[2];
 };
 _Static_assert(sizeof(struct header) == HEADER_SIZE && sizeof(struct slot) == 64, "the ledger's layout");
 
@@ -44,7 +44,7 @@ struct book {
         struct slot *slots; /* (owned) */
 };
 
-void er_capacity_read(const struct er_agent *agent, bool with_gpus, struct er_capacity *ret)
+void er_capacity_read(struct er_capacity *ret)
 {
         const char *pretended = getenv("ERRAND_CPUS"); /* for tests, and for users who want to leave some cpus alone */
         long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
@@ -64,8 +64,12 @@ void er_capacity_read(const struct er_agent *agent, bool with_gpus, struct er_ca
         }
         if (pages > 0 && page > 0)
                 ret->memory = (uint64_t)pages * (uint64_t)page;
-        if (with_gpus)
-                ret->gpu_mask = er_gpu_mask(agent);
+}
+
+void er_capacity_gpus(struct er_capacity *capacity, const struct er_gpus *gpus)
+{
+        capacity->gpu_mask = er_gpus_visible(gpus, gpus->amd ? NULL : getenv("CUDA_VISIBLE_DEVICES"));
+        capacity->gpu_used = er_gpus_used(gpus, capacity->gpu_rank);
 }
 
 int er_capacity_check(const struct er_needs *needs, const struct er_capacity *capacity, const char *hostname,
@@ -146,6 +150,7 @@ static void read_book(struct book *book, int fd, int64_t own)
                 s->memory = le64toh(s->memory);
                 s->gpu_mask = le64toh(s->gpu_mask);
                 s->gpus = le32toh(s->gpus);
+                s->shared = le64toh(s->shared);
                 if (s->state != FREE && (int64_t)i != own &&
                     lock_byte(fd, F_OFD_GETLK, F_WRLCK, OWNER_BASE + (off_t)i) == F_UNLCK)
                         s->state = FREE;
@@ -170,6 +175,7 @@ static int write_slot(const struct book *book, uint32_t i)
                 .gpu_mask = htole64(s->gpu_mask),
                 .gpus = htole32(s->gpus),
                 .pid = htole32((uint32_t)getpid()),
+                .shared = htole64(s->shared),
         };
 
         return er_pwrite_full(book->fd, &out, sizeof out, (off_t)(HEADER_SIZE + i * sizeof out));
@@ -188,6 +194,7 @@ struct left {
         int64_t memory;
         uint64_t gpu_mask; /* free ones */
         int64_t gpus;      /* free, without those that earlier tickets wait for */
+        uint64_t shared;   /* seen by those that run */
 };
 
 static int by_number(const void *a, const void *b)
@@ -219,6 +226,7 @@ static void walk(const struct book *book, const struct er_capacity *capacity,
                         take_from(&left.cpus, s->cpus);
                         take_from(&left.memory, s->memory);
                         left.gpu_mask &= ~s->gpu_mask;
+                        left.shared |= s->shared;
                 } else if (s->state == WAITING) {
                         waiting[count++] = s;
                 }
@@ -244,7 +252,7 @@ static void walk(const struct book *book, const struct er_capacity *capacity,
 struct mine {
         uint64_t number;
         bool fits, first;
-        uint64_t free_gpus;
+        uint64_t free_gpus, shared_gpus;
 };
 
 static bool find_mine(void *arg, const struct slot *slot, bool fits, bool first, const struct left *left)
@@ -256,6 +264,7 @@ static bool find_mine(void *arg, const struct slot *slot, bool fits, bool first,
         mine->fits = fits;
         mine->first = first;
         mine->free_gpus = left->gpu_mask;
+        mine->shared_gpus = left->shared;
         return false;
 }
 
@@ -355,49 +364,89 @@ int er_ticket_enter(const struct er_agent *agent, const struct er_needs *needs, 
         return 0;
 }
 
-static uint64_t lowest_bits(uint64_t mask, uint32_t count)
+/* So many of the free ones, the best first: see ledger.h. */
+static uint64_t choose_gpus(const struct er_ticket *ticket, uint64_t free_gpus, uint64_t shared)
 {
+        const struct er_capacity *capacity = &ticket->capacity;
         uint64_t chosen = 0;
 
-        for (unsigned i = 0; i < 64 && count > 0; i++) {
-                if (mask >> i & 1) {
-                        chosen |= (uint64_t)1 << i;
-                        count--;
+        if (ticket->needs.see)
+                return free_gpus;
+        for (uint32_t n = 0; n < ticket->needs.gpus; n++) {
+                unsigned best = ER_GPUS_MAX, best_cost = UINT_MAX;
+
+                for (unsigned i = 0; i < ER_GPUS_MAX; i++) {
+                        unsigned cost = (capacity->gpu_used >> i & 1 ? 512u : 0u) + (shared >> i & 1 ? 256u : 0u) +
+                                        capacity->gpu_rank[i];
+
+                        if ((free_gpus >> i & 1) && cost < best_cost) {
+                                best = i;
+                                best_cost = cost;
+                        }
                 }
+                if (best == ER_GPUS_MAX)
+                        break;
+                chosen |= (uint64_t)1 << best;
+                free_gpus &= ~((uint64_t)1 << best);
         }
         return chosen;
 }
 
+/* Is it our turn? Under the lock. */
+static void look_up(struct er_ticket *ticket, struct book *book, struct mine *ret)
+{
+        *ret = (struct mine){.number = ticket->number};
+        read_book(book, ticket->fd, ticket->slot);
+        if (ticket->slot >= book->len || book->slots[ticket->slot].number != ticket->number) {
+                /* Somebody emptied the file: our slot is gone, and so are all others. */
+                ret->fits = true;
+                ret->free_gpus = ticket->capacity.gpu_mask;
+        } else {
+                walk(book, &ticket->capacity, find_mine, ret);
+        }
+}
+
+bool er_ticket_fits(struct er_ticket *ticket)
+{
+        struct book book;
+        struct mine mine;
+
+        if (ticket->fd < 0)
+                return true;
+        if (!lock_book(ticket->fd))
+                return false;
+        look_up(ticket, &book, &mine);
+        close_book(&book);
+        unlock_book(ticket->fd);
+        return mine.fits;
+}
+
 int er_ticket_try(struct er_ticket *ticket, uint64_t *ret_gpu_mask, int *ret_retry_ms)
 {
-        struct mine mine = {.number = ticket->number};
         struct book book;
+        struct mine mine;
+        uint64_t chosen = 0;
 
         if (ticket->fd < 0) {
-                *ret_gpu_mask = lowest_bits(ticket->capacity.gpu_mask, ticket->needs.gpus);
+                *ret_gpu_mask = choose_gpus(ticket, ticket->capacity.gpu_mask, 0);
                 return 1;
         }
         if (!lock_book(ticket->fd)) {
                 *ret_retry_ms = 1000;
                 return 0;
         }
-        read_book(&book, ticket->fd, ticket->slot);
-        if (ticket->slot >= book.len || book.slots[ticket->slot].number != ticket->number) {
-                /* Somebody emptied the file: our slot is gone, and so are all others. */
-                mine.fits = true;
-                mine.free_gpus = ticket->capacity.gpu_mask;
-        } else {
-                walk(&book, &ticket->capacity, find_mine, &mine);
-                if (mine.fits) {
-                        struct slot *s = &book.slots[ticket->slot];
+        look_up(ticket, &book, &mine);
+        if (mine.fits)
+                chosen = choose_gpus(ticket, mine.free_gpus, mine.shared_gpus);
+        if (mine.fits && ticket->slot < book.len && book.slots[ticket->slot].number == ticket->number) {
+                struct slot *s = &book.slots[ticket->slot];
 
-                        s->state = RUNNING;
-                        s->gpu_mask = lowest_bits(mine.free_gpus, ticket->needs.gpus);
-                        mine.free_gpus = s->gpu_mask;
-                        write_slot(&book, ticket->slot);
-                } else if (mine.first) {
-                        poke_all(&book, &ticket->capacity); /* others may fit where the first does not */
-                }
+                s->state = RUNNING;
+                s->gpu_mask = ticket->needs.see ? 0 : chosen;
+                s->shared = ticket->needs.see ? chosen : 0;
+                write_slot(&book, ticket->slot);
+        } else if (!mine.fits && mine.first) {
+                poke_all(&book, &ticket->capacity); /* others may fit where the first does not */
         }
         close_book(&book);
         unlock_book(ticket->fd);
@@ -405,7 +454,7 @@ int er_ticket_try(struct er_ticket *ticket, uint64_t *ret_gpu_mask, int *ret_ret
                 *ret_retry_ms = mine.first ? 1000 : 5000;
                 return 0;
         }
-        *ret_gpu_mask = lowest_bits(mine.free_gpus, ticket->needs.gpus);
+        *ret_gpu_mask = chosen;
         return 1;
 }
 

@@ -57,7 +57,18 @@ static int read_request(struct er_serve *serve, const struct er_frame *frame, st
                 .memory = charge->info.spec.memory,
                 .gpus = charge->info.spec.gpus,
         };
-        er_capacity_read(serve->agent, sub->needs.gpus > 0, &sub->capacity);
+        er_capacity_read(&sub->capacity);
+        /* What somebody saw since the boot is enough to accept it, not to refuse it. The supervisor looks again. */
+        if (sub->needs.gpus > 0) {
+                er_autofree struct er_gpus *gpus = er_new(struct er_gpus);
+
+                er_gpu_look(serve->agent, INT64_MAX, NULL, NULL, gpus);
+                er_capacity_gpus(&sub->capacity, gpus);
+                if (!gpus->asked && er_capacity_check(&sub->needs, &sub->capacity, NULL, NULL) < 0) {
+                        er_gpu_look(serve->agent, 0, NULL, NULL, gpus);
+                        er_capacity_gpus(&sub->capacity, gpus);
+                }
+        }
         return er_capacity_check(&sub->needs, &sub->capacity, serve->agent->hostname, err);
 }
 

@@ -62,7 +62,10 @@ struct super {
         int64_t grace_ms;
         er_deadline time_up, kill_at;
         int64_t started_ms;
+        struct er_gpus gpus;    /* as seen last, by ... */
+        er_deadline gpus_fresh; /* ... so long ago that another look is due */
         uint64_t gpu_mask;
+        bool gpu_shared; /* they are only seen */
         struct er_str detail;
 };
 
@@ -101,6 +104,7 @@ static void add_event_with(struct super *s, enum er_state state, char *detail)
         event.state = state;
         event.detail = detail;
         event.gpu_mask = s->gpu_mask;
+        event.gpu_shared = s->gpu_shared;
         if (state == ER_STATE_RUNNING) {
                 event.started_ms = event.time_ms = s->started_ms;
                 event.pid = s->job;
@@ -211,8 +215,6 @@ static void reaped(void *arg, pid_t pid, int status)
 {
         struct super *s = arg;
 
-        if (pid == s->usage.gpu_pid)
-                s->usage.gpu_pid = 0;
         if (pid == s->job) {
                 s->job_ended = true;
                 s->job_status = status;
@@ -223,9 +225,11 @@ static void reap_all(struct super *s)
 {
         for (;;) {
                 int status;
-                pid_t pid = waitpid(-1, &status, WNOHANG | __WALL);
+                struct rusage use;
+                pid_t pid = wait4(-1, &status, WNOHANG | __WALL, &use);
 
                 if (pid > 0) {
+                        er_usage_reaped(&s->usage, pid, &use);
                         reaped(s, pid, status);
                 } else if (pid == 0 || errno != EINTR) {
                         s->childless = pid < 0;
@@ -260,7 +264,7 @@ static void turn(struct super *s, er_deadline deadline)
         p[2] = (struct pollfd){.fd = s->capture.pipes[0], .events = POLLIN};
         p[3] = (struct pollfd){.fd = s->capture.pipes[1], .events = POLLIN};
         p[4] = (struct pollfd){.fd = s->charge->ticket.poke_fd, .events = POLLIN};
-        p[5] = (struct pollfd){.fd = s->usage.gpu_fd, .events = POLLIN};
+        p[5] = (struct pollfd){.fd = s->usage.gpus.fd, .events = POLLIN};
         for (size_t i = 0; i < count; i++)
                 p[6 + i] = (struct pollfd){.fd = s->watchers[i].fd, .events = POLLIN};
         for (size_t i = 0; i < ER_LEN(times); i++)
@@ -276,7 +280,7 @@ static void turn(struct super *s, er_deadline deadline)
                 s->poked = true;
         }
         if (p[5].revents)
-                er_usage_gpu_ready(&s->usage);
+                er_gpu_meter_ready(&s->usage.gpus);
         for (size_t i = count; i-- > 0;)
                 if (p[6 + i].revents)
                         hear_watcher(s, i);
@@ -303,7 +307,6 @@ static bool still_wanted(void *arg)
 static void end_tree(struct super *s)
 {
         er_usage_end(&s->usage);
-        s->usage.due = s->usage.gpu_due = ER_NEVER;
         reap_all(s);
         if (s->childless)
                 return;
@@ -455,6 +458,7 @@ static _Noreturn void finish(struct super *s, struct er_status *status)
         if (s->job > 0)
                 er_usage_fill(&s->usage, status);
         status->gpu_mask = s->gpu_mask;
+        status->gpu_shared = s->gpu_shared;
         if (s->detail.len)
                 status->detail = er_str_detach(&s->detail);
         if (er_exit_write(&s->charge->dir, status, &err) < 0)
@@ -511,7 +515,7 @@ static void enter_queue(struct super *s)
 
         if (s->charge->ticket.fd >= 0)
                 return;
-        er_capacity_read(s->charge->agent, needs.gpus > 0, &capacity);
+        er_capacity_read(&capacity);
         if (er_ticket_enter(s->charge->agent, &needs, &capacity, &s->charge->ticket, &err) < 0)
                 finish_early(s, ER_REASON_ROOM, -1, &err);
 }
@@ -543,12 +547,47 @@ static void wait_for_environment(struct super *s)
         enter_queue(s);
 }
 
+#define GPUS_AGE_MS 10000 /* for a job that asked for none, so old may a look at the GPUs be */
+#define GPUS_FRESH_MS 1000
+
+/* What there is and who uses it changes while a job waits: so it is looked at just before it starts. */
+static void look_at_gpus(struct super *s)
+{
+        const struct er_spec *spec = &s->charge->info.spec;
+        struct er_ticket *ticket = &s->charge->ticket;
+        struct er_err err = ER_ERR_INIT;
+
+        er_gpu_look(s->charge->agent, spec->gpus > 0 ? 0 : GPUS_AGE_MS, still_wanted, s, &s->gpus);
+        s->gpus_fresh = er_deadline_in(GPUS_FRESH_MS);
+        er_capacity_gpus(&ticket->capacity, &s->gpus);
+        if (spec->gpus == 0) {
+                const char *chosen = er_strv_value(&spec->env, "CUDA_VISIBLE_DEVICES");
+
+                ticket->needs.see = s->gpus.len > 0;
+                if (chosen)
+                        ticket->capacity.gpu_mask = er_gpus_visible(&s->gpus, chosen);
+        } else if (s->why == GO_ON &&
+                   er_capacity_check(&ticket->needs, &ticket->capacity, s->charge->agent->hostname, &err) < 0) {
+                finish_early(s, ER_REASON_ROOM, -1, &err);
+        }
+}
+
 static void wait_for_turn(struct super *s)
 {
+        const struct er_spec *spec = &s->charge->info.spec;
+        bool look = spec->gpus > 0 || (!spec->no_gpus && er_gpu_likely(s->charge->agent));
         int retry_ms = 1000;
         er_deadline due;
 
-        while (s->why == GO_ON && !er_ticket_try(&s->charge->ticket, &s->gpu_mask, &retry_ms)) {
+        if (look)
+                look_at_gpus(s);
+        while (s->why == GO_ON) {
+                if (look && er_deadline_poll_ms(s->gpus_fresh) == 0 && er_ticket_fits(&s->charge->ticket)) {
+                        look_at_gpus(s);
+                        continue;
+                }
+                if (er_ticket_try(&s->charge->ticket, &s->gpu_mask, &retry_ms))
+                        break;
                 if (s->charge->ticket.poke_fd < 0) {
                         er_ticket_listen(&s->charge->ticket);
                         if (s->charge->ticket.poke_fd >= 0)
@@ -560,11 +599,24 @@ static void wait_for_turn(struct super *s)
                         turn(s, due);
                 while (s->why == GO_ON && !s->poked && er_deadline_poll_ms(due) != 0);
         }
+        s->gpu_shared = s->why == GO_ON && s->charge->ticket.needs.see;
+}
+
+/* The job's CUDA_VISIBLE_DEVICES; false when it keeps what the login gave it. */
+static bool show_gpus(const struct super *s, struct er_str *value)
+{
+        const struct er_spec *spec = &s->charge->info.spec;
+
+        /* Of those that others may use, the ones that are in use come last: programs begin with the first. */
+        if (s->gpus.len > 0)
+                er_gpus_value(&s->gpus, s->gpu_mask, s->gpu_shared ? s->charge->ticket.capacity.gpu_used : 0, value);
+        return spec->no_gpus || spec->gpus > 0 || s->gpu_shared;
 }
 
 static void start(struct super *s)
 {
         struct er_job_start job = {.charge = s->charge, .gpu_mask = s->gpu_mask};
+        er_auto(er_str) gpus = ER_STR_INIT;
         er_auto(er_strv) end = ER_STRV_INIT;
         struct er_err err = ER_ERR_INIT;
         int fds[2], exit_code;
@@ -582,6 +634,8 @@ static void start(struct super *s)
                 finish_early(s, ER_REASON_NONE, -1, NULL);
         job.out_fd = fds[0];
         job.err_fd = fds[1];
+        if (show_gpus(s, &gpus))
+                job.gpus = gpus.buf;
         exit_code = -1;
         er_job_list_end(s->charge, &end);
         if (er_container_note(&s->charge->dir, &end, &err) < 0 || er_job_spawn(&job, &s->job, &exit_code, &err) < 0) {
@@ -597,7 +651,7 @@ static void start(struct super *s)
 static void run(struct super *s)
 {
         add_event(s, ER_STATE_RUNNING);
-        er_usage_begin(&s->usage, s->gpu_mask);
+        er_usage_begin(&s->usage, s->gpu_shared ? 0 : s->gpu_mask);
         if (s->charge->info.spec.time_limit_ms > 0)
                 s->time_up = er_deadline_in(s->charge->info.spec.time_limit_ms);
         while (!s->job_ended) {

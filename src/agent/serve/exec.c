@@ -80,15 +80,22 @@ static int take_environment(struct er_charge *charge, struct er_err *err)
         return 0;
 }
 
-static int take_job(struct er_charge *charge, const struct wish *wish, uint64_t *ret_gpus, struct er_err *err)
+static int take_job(struct er_charge *charge, const struct wish *wish, struct er_job_start *start,
+                    struct er_str *gpus_value, struct er_err *err)
 {
         er_auto(er_status) status = ER_STATUS_INIT;
+        er_autofree struct er_gpus *gpus = er_new(struct er_gpus);
 
         if (er_adir_open(charge->agent, er_sv(wish->key), (uint32_t)wish->attempt, &charge->dir, err) < 0 ||
             er_adir_info(&charge->dir, &charge->info, err) < 0)
                 return er_err_hint(err, "its directory is no longer on this host");
         er_adir_status(&charge->dir, &status);
-        *ret_gpus = status.gpu_mask;
+        start->gpu_mask = status.gpu_mask;
+        if (status.gpu_mask)
+                er_gpu_look(charge->agent, INT64_MAX, NULL, NULL, gpus);
+        er_gpus_value(gpus, status.gpu_mask, 0, gpus_value);
+        if (status.gpu_mask || status.gpu_shared || charge->info.spec.no_gpus)
+                start->gpus = gpus_value->buf;
         return 0;
 }
 
@@ -126,6 +133,7 @@ int er_exec(const struct er_agent *agent, char **args, int count)
 {
         struct er_charge charge = ER_CHARGE_INIT;
         struct er_job_start start = {.charge = &charge, .out_fd = -1, .err_fd = -1};
+        struct er_str gpus = ER_STR_INIT; /* (lives as long as this process) */
         struct wish wish = {0};
         struct er_err err = ER_ERR_INIT;
         struct er_spec *spec = &charge.info.spec;
@@ -136,7 +144,7 @@ int er_exec(const struct er_agent *agent, char **args, int count)
         charge.agent = agent;
         if (read_wish(args, count, &wish, &err) < 0)
                 return say(&err, USAGE);
-        if (wish.key && take_job(&charge, &wish, &start.gpu_mask, &err) < 0)
+        if (wish.key && take_job(&charge, &wish, &start, &gpus, &err) < 0)
                 return say(&err, er_code_exit_status(err.code));
         spec->has_environment |= wish.environment != NULL;
         if ((wish.environment && read_hex(wish.environment, spec->environment, &err) < 0) ||

@@ -171,19 +171,26 @@ static void add_gpus(struct er_worker *worker, const struct er_ledger_use *use)
 {
         struct er_gpus *gpus = er_new(struct er_gpus);
         struct er_str *out = &worker->out;
+        struct er_capacity capacity;
         uint64_t free_count = 0;
 
-        er_gpu_query(gpus);
+        er_gpu_look(worker->agent, 0, NULL, NULL, gpus);
+        er_capacity_gpus(&capacity, gpus);
         for (size_t i = 0; i < gpus->len; i++) {
                 const struct er_gpu *gpu = &gpus->items[i];
                 bool taken = use->gpu_mask >> gpu->index & 1;
                 er_auto(er_str) fields = ER_STR_INIT;
 
+                if (!(capacity.gpu_mask >> gpu->index & 1)) /* no job of this login could have it */
+                        continue;
                 er_msg_u64(&fields, ER_T_INDEX, gpu->index);
                 er_msg_text(&fields, ER_T_NAME, gpu->name);
-                er_msg_u64(&fields, ER_T_MEMORY, gpu->memory);
-                er_msg_u64(&fields, ER_T_MEMORY_FREE, minus(gpu->memory, gpu->memory_used));
-                er_msg_u64(&fields, ER_T_UTIL, gpu->util);
+                if (gpu->memory != ER_GPU_UNKNOWN)
+                        er_msg_u64(&fields, ER_T_MEMORY, gpu->memory);
+                if (gpu->memory != ER_GPU_UNKNOWN && gpu->memory_used != ER_GPU_UNKNOWN)
+                        er_msg_u64(&fields, ER_T_MEMORY_FREE, minus(gpu->memory, gpu->memory_used));
+                if (gpu->util >= 0)
+                        er_msg_u64(&fields, ER_T_UTIL, (unsigned)gpu->util);
                 er_msg_u64(&fields, ER_T_RUNNING, taken);
                 er_msg_bytes(out, ER_T_GPU, fields.buf, fields.len);
                 free_count += !taken;
@@ -203,7 +210,7 @@ static int probe(struct er_worker *worker, struct er_err *err)
         size_t start = er_frame_begin(out, ER_F_PROBE_OK, worker->id);
 
         (void)err;
-        er_capacity_read(agent, false, &capacity);
+        er_capacity_read(&capacity);
         er_ledger_look(agent, &use);
         er_msg_text(out, ER_T_HOSTNAME, agent->hostname);
         if (uname(&name) == 0) {

@@ -640,6 +640,7 @@ static void test_recipes_left_by_version_2_go(void **state)
         assert_true(add_with_environment(w->store, 'a', true, NULL) > 0);
         reopen_raw(w, "DROP INDEX spec_environment;"
                       "INSERT INTO environment SELECT zeroblob(32), recipe, stored_ms FROM environment;"
+                      "ALTER TABLE attempt DROP COLUMN gpu_shared; ALTER TABLE attempt DROP COLUMN gpu_util_max;"
                       "PRAGMA user_version=2");
         assert_int_equal(er_store_open(w->dir, &w->store, NULL), 0);
         assert_true(has_environment(w->store, 'a'));
