@@ -38,13 +38,13 @@ def test_cancel_lets_the_job_tidy_up(errand, place):
     assert (place[1] / "tidied").exists()
 
 
-def test_cancel_takes_what_forked_away(errand, place):
+def test_cancel_ends_processes_that_forked_away(errand, place):
     started(errand, place, "setsid sleep 1001 & (setsid setsid sh -c 'trap \"\" HUP; sleep 1002 & exec sleep 1003' &); nohup sleep 1004 & sleep 1005")
     errand("cancel", "work-1").ok()
     assert_cancelled(errand, place)
 
 
-def test_cancel_kills_what_ignores_term(errand, place):
+def test_cancel_kills_processes_that_ignore_term(errand, place):
     errand("run", "--detach", "--on", place[0], "--", "/usr/bin/python3", "-c",
            "import signal, os, time, pathlib\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nos.fork()\n"
            "pathlib.Path.home().joinpath('begun').touch()\nwhile True: time.sleep(1)").ok()

@@ -98,7 +98,7 @@ def test_manual_pages_are_sound(errand):
         assert done.returncode == 0 and "warning" not in done.stderr, (page, done.stderr)
 
 
-def test_what_is_installed_works_and_lies_in_its_place(errand):
+def test_installed_files_work_and_are_in_place(errand):
     if not shutil.which("meson") or not (BUILD / "man" / "errand.1").exists():
         pytest.skip(f"{BUILD} is not built whole")
     subprocess.run(["meson", "install", "-C", str(BUILD), "--no-rebuild", "--quiet"], env={**os.environ, "DESTDIR": str(errand.base / "image")},
@@ -113,7 +113,7 @@ def test_what_is_installed_works_and_lies_in_its_place(errand):
     assert done.out == b"installed\n"
 
 
-def test_every_option_of_run_named_in_the_issue(errand):
+def test_run_has_every_promised_option(errand):
     text = errand("run", "--help").ok().text
     for option in "on cpus memory gpus time-limit env env-file secret output name detach workdir no-sync json yes dry-run quiet".split():
         assert f"--{option}" in text, option

@@ -178,7 +178,7 @@ def half_done(errand, host, web):
     return proc, part, gate
 
 
-def test_killed_in_the_middle_it_goes_on(errand, host, web):
+def test_killed_download_continues(errand, host, web):
     data = web.put("/big.bin", 2_000_000)
     proc, part, gate = half_done(errand, host, web)
     proc.kill()
@@ -232,7 +232,7 @@ def test_many_at_once_to_two_hosts(errand, make_host, web):
         assert {p.name: p.read_bytes() for p in data_dir(host).iterdir()} == files
 
 
-def test_without_a_program_it_comes_by_way_of_here(errand, make_host, web):
+def test_host_without_a_downloader_gets_it_from_here(errand, make_host, web):
     host = places.without(make_host(), "curl", "wget", "python3")
     data = web.put("/x.bin")
     done = errand("data", f"{web.url}/x.bin#{sha256(data)}", "--on", host.name).ok()
@@ -242,7 +242,7 @@ def test_without_a_program_it_comes_by_way_of_here(errand, make_host, web):
     assert len(web.gets("/x.bin")) == 1
 
 
-def test_without_a_network_it_comes_by_way_of_here(errand, island, web):
+def test_host_without_a_network_gets_it_from_here(errand, island, web):
     data = web.put("/x.bin")
     done = errand("data", f"{web.url}/x.bin", "--on", island.name).ok()
     assert "downloading it here and sending it" in done.said

@@ -15,7 +15,7 @@ def test_what_the_hosts_own_python_has_is_not_installed_again(errand, uv_host):
     assert run(errand, uv_host, "python3", "train.py").ok().text == "pytest True\n", "the same without a word in errand.yaml"
 
 
-def test_what_it_has_not_is_installed(errand, uv_host, index):
+def test_missing_packages_are_installed(errand, uv_host, index):
     index.wheel("alpha", "1.0")
     (errand.cwd / "train.py").write_text("import alpha, sys\nprint(alpha.__name__, sys.prefix == sys.base_prefix)\n")
     declare(errand, index_url=index.url)

@@ -60,7 +60,7 @@ def test_a_terminal(errand, host):
     tty.wait().ok(5)
 
 
-def test_what_cannot_be(errand, host):
+def test_invalid_arguments(errand, host):
     assert "no command" in errand("exec", "box", "--").ok(201).said
     nothing = errand("exec", "box")
     assert nothing.rc == 201

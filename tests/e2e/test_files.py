@@ -227,7 +227,7 @@ def test_outputs_of_a_failed_job_come_back(errand):
     assert (errand.results("work-1.0") / "partial").read_text() == "half\n"
 
 
-def test_missing_output_makes_the_job_failed(errand):
+def test_missing_output_fails_the_job(errand):
     done = errand("run", "--output", "there", "--output", "not-there.*", "--", "sh", "-c", "echo x > there").ok(220)
     assert "not-there.*" in done.said
     row = errand.job()
@@ -235,7 +235,7 @@ def test_missing_output_makes_the_job_failed(errand):
     assert (errand.results("work-1.0") / "there").exists()
 
 
-def test_where_outputs_are_is_only_said_when_some_are_there(errand):
+def test_results_directory_is_only_named_if_there_are_outputs(errand):
     assert "results/" not in errand("run", "--output", "not-there", "--", "true").ok(220).said
     assert "results/work-2.0/" in errand("run", "--output", "not-there", "-o", "a", "--", "touch", "a").ok(220).said
 
@@ -273,13 +273,13 @@ def test_pull_takes_any_path_of_a_job(errand, host):
     assert found and found[0].read_text() == "2\n"
 
 
-def test_pull_of_what_is_not_there_names_it(errand):
+def test_pull_of_a_missing_file_names_it(errand):
     errand("run", "--", "true").ok()
     done = errand("pull", "work-1", "nothing-here")
     assert done.rc == 206 and "nothing-here" in done.said
 
 
-def test_pull_of_a_pattern_that_matches_nothing_is_no_success(errand):
+def test_pull_of_a_pattern_that_matches_nothing_fails(errand):
     errand("run", "--", "sh", "-c", "mkdir empty; ln -s empty link; echo x > a.txt").ok()
     done = errand("pull", "work-1", "*.txt", "*.pt")
     assert done.rc == 206 and "nothing matches *.pt on local" in done.said

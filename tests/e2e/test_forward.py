@@ -214,7 +214,7 @@ def test_on_this_machine(errand):
         end(proc)
 
 
-def test_what_cannot_be(errand, host):
+def test_invalid_arguments(errand, host):
     for text in ("x", "0", "70000", "80:", "80:x", "80:+", "80:90:100"):
         assert errand("forward", "box", text).rc == 201, text
     errand("run", "--quiet", "--on", "box", "--name", "over", "--no-sync", "--", "true").ok()

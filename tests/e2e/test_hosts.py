@@ -146,7 +146,7 @@ def test_unreachable_first_host_is_passed_over(errand, make_host):
     assert done.text.strip() == "alive" and alive.name in done.text
 
 
-def test_a_name_with_a_slip_gets_the_nearest_and_is_not_remembered(errand, make_host):
+def test_misspelt_name_gets_the_nearest_and_is_not_remembered(errand, make_host):
     host = make_host("gpu-box")
     errand("run", "--quiet", "--on", "gpu-box", "--no-sync", "--", "true").ok()
     said = errand("run", "--on", "gpu-bxo", "--on", "gpu-box", "--", "true").ok().said

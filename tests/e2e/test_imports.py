@@ -73,7 +73,7 @@ def test_the_table_says_where(errand):
 
 
 @pytest.mark.usefixtures("project")
-def test_what_is_no_script_is_said(errand):
+def test_command_without_a_script_is_reported(errand):
     assert errand("env", "make", "all").rc == 201
     assert "missing.py" in errand("env", "python3", "missing.py").said
 
@@ -163,7 +163,7 @@ def test_real_projects_beside_pipreqs(errand, pipreqs, tmp_path, name):
     assert not (needed | optional) & stdlib
 
 
-def test_a_slip_of_the_finger(errand):
+def test_misspelt_script(errand):
     errand.project("work", {"train.py": "import numpy\n"})
     said = errand("env", "trian.py").ok(206).said
     assert "no such script: trian.py" in said and "did you mean train.py?" in said

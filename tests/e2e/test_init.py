@@ -75,7 +75,7 @@ def test_no_likely_command(errand):
     assert errand("run", "--dry-run", "true").ok()
 
 
-def test_large_data_stays(errand):
+def test_large_data_does_not_travel(errand):
     (errand.cwd / "my data").mkdir()
     for path in (errand.cwd / "my data" / "x.bin", errand.cwd / "[1] big!.bin"):
         with open(path, "wb") as file:
@@ -105,7 +105,7 @@ def test_odd_names_of_projects(errand):
         assert errand("run", cwd=project).ok().text == "ok\n"
 
 
-def test_the_home_is_hardly_meant(errand):
+def test_home_directory_is_refused(errand):
     assert "home" in errand("init", cwd=errand.home).ok(202).said
     assert not (errand.home / "errand.yaml").exists()
     errand("init", "--yes", cwd=errand.home).ok()

@@ -36,7 +36,7 @@ def test_into_a_list_that_keeps_its_layout(errand, uv_host, index):
     no_leftovers(errand)
 
 
-def test_where_nothing_is_declared_what_is_found_stays(errand, uv_host, index):
+def test_found_imports_are_kept_if_nothing_was_declared(errand, uv_host, index):
     index.wheel("alpha", "1.0"), index.wheel("beta", "1.0"), index.wheel("beta", "2.0")
     pip = home_of(uv_host) / ".config" / "pip" / "pip.conf"
     pip.parent.mkdir(parents=True)
@@ -47,7 +47,7 @@ def test_where_nothing_is_declared_what_is_found_stays(errand, uv_host, index):
     assert run(errand, uv_host, "python3", "main.py").ok().text == "1.0 1.0\n"
 
 
-def test_a_package_that_does_not_exist_leaves_all_as_it_was(errand, uv_host, index):
+def test_missing_package_changes_nothing(errand, uv_host, index):
     index.wheel("alpha", "1.0")
     declare(errand, f"index_url: {index.url}\npip: [alpha]\n")
     before = yaml(errand)
@@ -80,7 +80,7 @@ def test_ctrl_c_in_the_middle_leaves_the_file_as_it_was(errand, uv_host, index):
     ("pyproject.toml", "[project]\nname = \"p\"\nversion = \"1\"\ndependencies = [\n    \"alpha==1.0\",\n]\n",
      "[project]\nname = \"p\"\nversion = \"1\"\ndependencies = [\n    \"alpha==1.0\",\n    \"beta\",\n]\n"),
 ])
-def test_into_the_file_that_is_named(errand, uv_host, index, name, before, after):
+def test_into_the_named_file(errand, uv_host, index, name, before, after):
     index.wheel("alpha", "1.0"), index.wheel("beta", "1.0")
     (errand.cwd / name).write_text(before)
     declare(errand, f"index_url: {index.url}\npip: {name}\n")
@@ -113,7 +113,7 @@ def test_other_managers_and_named_environments(errand):
     {"errand.yaml": "pip: pyproject.toml\n", "pyproject.toml": "[project]\nname='x'\ndependencies=[]\n", "uv.lock": "version = 1\n"},
     {"errand.yaml": "pip: requirements.txt\n", "requirements.txt": "six==1.0 --hash=sha256:" + 64 * "0" + "\n"},
 ])
-def test_what_is_not_simple_is_left_and_said(errand, files):
+def test_complex_file_is_left_alone_and_reported(errand, files):
     errand.project("work", files)
     failed = errand("install", "six", "--no-build").ok(202)
     assert "six" in failed.said.splitlines()[-1]
@@ -121,7 +121,7 @@ def test_what_is_not_simple_is_left_and_said(errand, files):
     no_leftovers(errand)
 
 
-def test_what_is_no_package(errand):
+def test_invalid_package_names(errand):
     for word in ("", "auto", "requirements.txt"):
         assert errand("install", word, "--no-build").rc == 201
     assert errand("install", "--apt", "--conda", "x").rc == 201

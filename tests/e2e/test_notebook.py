@@ -83,7 +83,7 @@ def test_its_page_in_a_browser(errand, roomy, project, browser):
     assert again.wait().rc == 0
 
 
-def test_ctrl_c_ends_the_server_when_told_so(errand, roomy, project):
+def test_ctrl_c_ends_the_server_if_the_user_agrees(errand, roomy, project):
     tty = errand.start_tty("notebook", "--on", "box", "--port", str(free()))
     url, _ = address(errand, tty)
     assert [item["name"] for item in api(url, "contents")["content"] if item["type"] == "notebook"] == ["one.ipynb"]

@@ -88,7 +88,7 @@ def test_the_example_learns(errand):
     assert '"test_accuracy"' in (errand.results("digits-1.0", project) / "out" / "metrics.json").read_text()
 
 
-def test_elsewhere_it_is_said_what_to_install(errand):
+def test_other_systems_are_told_what_to_install(errand):
     """Neither dpkg nor a compiler on PATH."""
     for name in ("sh", "uname", "cat", "dirname"):
         (errand.bin / name).symlink_to(f"/usr/bin/{name}")

@@ -87,7 +87,7 @@ def test_secret_reaches_the_job_and_nothing_else(errand):
                 assert value.encode() not in path.read_bytes(), f"the secret's value lies in {path}"
 
 
-def test_secret_that_is_not_set_is_said_before_anything_starts(errand):
+def test_unset_secret_is_reported_before_anything_starts(errand):
     done = errand("run", "--secret", "NOT_THERE", "--", "true")
     assert done.rc != 0 and "NOT_THERE" in done.said
     assert [row for row in errand.jobs() if row["state"] not in ("failed",)] == []
@@ -216,7 +216,7 @@ def test_reason_of_the_end_is_shown(errand):
     assert "9" in shown.text and "failed" in shown.text
 
 
-def test_out_of_room_for_ever_is_said(errand):
+def test_job_that_never_fits_is_reported(errand):
     done = errand("run", "--cpus", "1000", "--", "true")
     assert done.rc != 0 and "1000" in done.said.replace(",", "") and errand.job()["state"] == "failed"
 
@@ -226,7 +226,7 @@ def test_many_arguments_and_a_large_environment(errand):
     assert done.out == b"100000 5000\n"
 
 
-def test_project_named_strangely(errand):
+def test_odd_project_names(errand):
     odd = errand.project("my project; rm -rf $HOME 'ü'")
     (odd / "f").write_text("x")
     errand("run", "--quiet", "--", "cat", "f", cwd=odd).ok()

@@ -82,7 +82,7 @@ def test_ctrl_c_leaves_the_terminal_as_it_was(errand, make_host):
     assert proc.wait(10).out.rstrip().endswith(b"\033[?1049l")
 
 
-def test_one_table_after_the_other_in_a_pipe(errand):
+def test_one_table_after_another_in_a_pipe(errand):
     proc = errand.start("top", "local", "--every", "200ms")
     until(lambda: proc.out.count(b"HOST / JOB") >= 3, 20, "three tables")
     proc.signal(signal.SIGTERM)
@@ -90,7 +90,7 @@ def test_one_table_after_the_other_in_a_pipe(errand):
     assert b"\033" not in proc.out
 
 
-def test_a_host_that_nobody_knows(errand):
+def test_unknown_host(errand):
     assert errand("top", "-x", timeout=20).rc == 201
     gone = rows(errand, "no-such-host.invalid")["no-such-host.invalid"]
     assert not gone["reachable"] and gone["error"]
