@@ -227,6 +227,7 @@ static void add_pip(struct assembly *a)
         set(a, "no_index", pip->no_index ? "1" : NULL);
         set(a, "pre", pip->pre ? "1" : NULL);
         set(a, "torch_backend", a->wants->said->torch_backend);
+        set_list(a, "note", &pip->notes);
         set(a, "uv_lock", a->wants->has_lock ? "1" : NULL);
         add_lines(a, "requirements.txt", &pip->options, &pip->items, true);
         add_lines(a, "constraints.txt", NULL, &pip->constraints, false);

@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "base/path.h"
 #include "environment/requirement.h"
+#include "environment/setup_py.h"
 #include "environment/toml.h"
 
 #define FILE_MAX_BYTES ((size_t)1 << 20)
@@ -17,6 +18,9 @@ struct reading {
         struct er_strv extras;  /* asked for, in the form of names */
         struct er_strv offered; /* what there is */
         char *where;            /* of the packages: "src" */
+        char *name;             /* of the project, in the form of names */
+        bool has_project;       /* there is a [project] */
+        bool is_dynamic;        /* its dependencies are said elsewhere */
         bool found;             /* there is something about dependencies */
 };
 
@@ -145,6 +149,30 @@ static int visit(void *arg, const struct er_strv *path, const char *text, bool i
                 add(r, er_sv(text), 0);
                 return 0;
         }
+        if (path->len == 2 && path_is(path, 2, "project", "name", NULL, NULL)) {
+                free(r->name);
+                r->name = er_distribution_name(er_sv(text));
+                r->has_project = true;
+        }
+        if (path->len == 2 && path_is(path, 2, "build-system", "build-backend", NULL, NULL) &&
+            (er_starts(text, "maturin") || er_starts(text, "mesonpy") || er_starts(text, "scikit_build_core")))
+                project->extensions = true;
+        if (path_is(path, 3, "tool", "setuptools", "ext-modules", NULL))
+                project->extensions = true;
+        if (path_is(path, 3, "tool", "poetry", "name", NULL) && path->len == 3 && !r->name)
+                r->name = er_distribution_name(er_sv(text));
+        if (path->len == 2 && path_is(path, 2, "project", "dynamic", NULL, NULL) && er_streq(text, "dependencies"))
+                r->is_dynamic = true;
+        if (path->len == 6 && path_is(path, 4, "tool", "setuptools", "dynamic", "optional-dependencies") &&
+            er_streq(path->items[5], "file")) {
+                er_autofree char *extra = er_distribution_name(er_sv(path->items[4]));
+
+                if (!er_strv_has(&r->offered, extra))
+                        er_strv_add(&r->offered, extra);
+                if (er_strv_has(&r->extras, extra))
+                        er_strv_add(&project->requirement_files, text);
+                return 0;
+        }
         if (path_is(path, 3, "project", "optional-dependencies", NULL, NULL) && path->len == 3) {
                 er_autofree char *extra = er_distribution_name(er_sv(path->items[2]));
 
@@ -183,22 +211,40 @@ static int visit(void *arg, const struct er_strv *path, const char *text, bool i
         return 0;
 }
 
-/* The indented lines after "install_requires =". */
+/* Is the value of this key of setup.cfg wanted? */
+static bool is_wanted_key(struct reading *r, struct er_sv key, bool options, bool extras)
+{
+        er_autofree char *name = er_distribution_name(key);
+
+        if (options && er_sv_eq(key, ER_SV("install_requires"))) {
+                r->found = true;
+                return true;
+        }
+        if (!extras)
+                return false;
+        if (!er_strv_has(&r->offered, name))
+                er_strv_add(&r->offered, name);
+        return er_strv_has(&r->extras, name);
+}
+
+/* The indented lines after "install_requires =", and those of the extras; "file: NAME, NAME" in their place. */
 static void read_setup_cfg(struct reading *r, struct er_sv text)
 {
         struct er_sv line;
-        bool options = false, inside = false;
+        bool options = false, extras = false, metadata = false, inside = false;
         unsigned number = 0;
 
         while (er_sv_cut(&text, '\n', &line)) {
                 bool indented = line.len && (line.ptr[0] == ' ' || line.ptr[0] == '\t');
-                struct er_sv plain = er_sv_trim(line);
+                struct er_sv plain = er_sv_trim(line), part;
 
                 number++;
                 if (!plain.len || plain.ptr[0] == '#' || plain.ptr[0] == ';')
                         continue;
                 if (plain.ptr[0] == '[') {
                         options = er_sv_eq(plain, ER_SV("[options]"));
+                        extras = er_sv_eq(plain, ER_SV("[options.extras_require]"));
+                        metadata = er_sv_eq(plain, ER_SV("[metadata]"));
                         inside = false;
                         continue;
                 }
@@ -206,50 +252,96 @@ static void read_setup_cfg(struct reading *r, struct er_sv text)
                         struct er_sv rest = plain, key;
 
                         er_sv_cut(&rest, '=', &key);
-                        inside = options && er_sv_eq(er_sv_trim(key), ER_SV("install_requires"));
+                        rest = rest.ptr ? er_sv_trim(rest) : er_svn("", 0);
+                        key = er_sv_trim(key);
+                        if (metadata && er_sv_eq(key, ER_SV("name")) && !r->name)
+                                r->name = er_distribution_name(rest);
+                        inside = is_wanted_key(r, key, options, extras);
                         if (!inside)
                                 continue;
-                        r->found = true;
-                        plain = rest.ptr ? er_sv_trim(rest) : er_svn("", 0);
+                        plain = rest;
                 }
-                if (inside && plain.len && !er_sv_starts(plain, ER_SV("file:")))
+                if (!inside || !plain.len)
+                        continue;
+                if (!er_sv_starts(plain, ER_SV("file:"))) {
                         add(r, plain, number);
+                        continue;
+                }
+                plain = er_svn(plain.ptr + 5, plain.len - 5);
+                while (er_sv_cut(&plain, ',', &part)) {
+                        er_autofree char *name = er_sv_dup(er_sv_trim(part));
+
+                        if (name[0])
+                                er_strv_take(&r->project->requirement_files, er_take(name));
+                }
         }
 }
 
-/* install_requires=["a", 'b>=1'] : only what stands there as texts. */
-static void read_setup_py(struct reading *r, struct er_sv text)
+static int read_setup_py(struct reading *r, struct er_sv text, struct er_err *err)
 {
-        er_autofree char *code = er_sv_dup(text);
-        const char *at = strstr(code, "install_requires");
+        er_auto(er_setup_py) setup = ER_SETUP_PY_INIT;
 
-        if (!at)
-                return;
-        at += strlen("install_requires");
-        at += strspn(at, " \t\r\n");
-        if (*at != '=')
-                return;
-        at += 1 + strspn(at + 1, " \t\r\n");
-        if (*at != '[' && *at != '(')
-                return;
-        for (at++; *at && *at != ']' && *at != ')'; at++) {
-                const char *end;
+        er_setup_py_read(text, &r->extras, &setup);
+        if (setup.unclear) {
+                er_err_set(err, ER_CONFIG,
+                           "%s:%u: %s is computed there, and setup.py is not run to find out what it is", r->file,
+                           setup.line, setup.unclear);
+                return er_err_hint(err, "name the requirements in place of the directory (pip: requirements.txt), or "
+                                        "write them as [project] dependencies in a pyproject.toml");
+        }
+        r->found = r->found || setup.found;
+        r->project->extensions = r->project->extensions || setup.extensions;
+        for (size_t i = 0; i < setup.requires.len; i++)
+                add(r, er_sv(setup.requires.items[i]), 0);
+        er_strv_addall(&r->project->requirement_files, setup.files.items, setup.files.len);
+        er_strv_addall(&r->offered, setup.offered.items, setup.offered.len);
+        for (size_t i = 0; i < setup.scripts.len; i++) {
+                er_autofree char *name = er_strdup(setup.scripts.items[i]);
+                char *equals = strchr(name, '=');
 
-                if (*at == '#') {
-                        at += strcspn(at, "\n");
-                        if (!*at)
-                                break;
+                if (equals) {
+                        *equals = '\0';
+                        take_script(r, name, equals + 1);
+                }
+        }
+        if (setup.name && !r->name)
+                r->name = er_distribution_name(er_sv(setup.name));
+        if (setup.python_requires && !r->project->requires_python)
+                r->project->requires_python = er_take(setup.python_requires);
+        return 0;
+}
+
+/* "all = ['p8[a]']" of the project p8 itself: its own extras, never a package of an index. True: there are new ones. */
+static bool take_own_extras(struct reading *r)
+{
+        struct er_pyproject *project = r->project;
+        size_t kept = 0;
+        bool more = false;
+
+        for (size_t i = 0; i < project->count; i++) {
+                struct er_pyproject_item *item = &project->items[i];
+                struct er_sv text = er_sv_trim(er_sv(item->text)), part;
+                size_t n = strcspn(text.ptr, " <>=!~;@,[");
+                er_autofree char *name = er_distribution_name(er_svn(text.ptr, n));
+                const char *open = strchr(item->text, '['), *close = open ? strchr(open, ']') : NULL;
+
+                if (!r->name || !er_streq(name, r->name)) {
+                        project->items[kept++] = *item;
                         continue;
                 }
-                if (*at != '"' && *at != '\'')
-                        continue;
-                end = strchr(at + 1, *at);
-                if (!end)
-                        break;
-                r->found = true;
-                add(r, er_svn(at + 1, (size_t)(end - at) - 1), 0);
-                at = end;
+                text = close ? er_svn(open + 1, (size_t)(close - open) - 1) : er_svn("", 0);
+                while (er_sv_cut(&text, ',', &part)) {
+                        er_autofree char *extra = er_distribution_name(er_sv_trim(part));
+
+                        if (extra[0] && !er_strv_has(&r->extras, extra)) {
+                                er_strv_take(&r->extras, er_take(extra));
+                                more = true;
+                        }
+                }
+                free(item->text);
         }
+        project->count = kept;
+        return more;
 }
 
 static int read_file(const char *dir, const char *name, struct er_str *ret, struct er_err *err)
@@ -262,6 +354,15 @@ static int read_file(const char *dir, const char *name, struct er_str *ret, stru
         return why.code == ER_NOT_FOUND ? 0 : er_err_move(err, &why);
 }
 
+static int read_toml(struct reading *r, struct er_sv text, struct er_err *err)
+{
+        if (er_toml_read(text, r->file, visit, r, err) < 0)
+                return -1;
+        /* What the table [project] does not call dynamic is what it says, also where that is nothing. */
+        r->found = r->found || (r->has_project && !r->is_dynamic);
+        return 0;
+}
+
 static bool is_dir(const char *dir, const char *name)
 {
         er_autofree char *path = er_path_join(dir, name);
@@ -270,14 +371,47 @@ static bool is_dir(const char *dir, const char *name)
         return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static int read_toml(struct reading *r, struct er_sv text, struct er_err *err)
+static int read_one(struct reading *r, const char *name, struct er_sv text, struct er_err *err)
 {
-        if (er_toml_read(text, r->file, visit, r, err) < 0)
-                return -1;
-        for (size_t i = 0; i < r->extras.len; i++)
-                if (!er_strv_has(&r->offered, r->extras.items[i]))
-                        return er_err_set(err, ER_CONFIG, "%s has no extra named %s", r->file, r->extras.items[i]);
-        return 0;
+        if (er_streq(name, "setup.py"))
+                return read_setup_py(r, text, err);
+        if (er_streq(name, "setup.cfg")) {
+                read_setup_cfg(r, text);
+                return 0;
+        }
+        return read_toml(r, text, err);
+}
+
+/* Once more, and from the beginning, when the extras name others. */
+static int read_again(struct reading *r, const char *name, struct er_sv text, struct er_err *err)
+{
+        struct er_pyproject *project = r->project;
+
+        for (;;) {
+                if (read_one(r, name, text, err) < 0)
+                        return -1;
+                if (!take_own_extras(r))
+                        return 0;
+                for (size_t i = 0; i < project->count; i++)
+                        free(project->items[i].text);
+                project->count = 0;
+                er_strv_release(&project->requirement_files);
+                er_strv_release(&project->index_urls);
+                er_strv_release(&project->scripts);
+        }
+}
+
+/* setup.py may say what is to be compiled beside a pyproject.toml that says the rest. */
+static void look_for_extensions(struct reading *r)
+{
+        er_auto(er_setup_py) setup = ER_SETUP_PY_INIT;
+        er_auto(er_str) text = ER_STR_INIT;
+
+        if (!r->found || er_streq(er_path_base(r->file), "setup.py") ||
+            read_file(r->project->dir, "setup.py", &text, NULL) <= 0)
+                return;
+        er_setup_py_read(er_svn(text.buf, text.len), &r->extras, &setup);
+        r->project->extensions = r->project->extensions || setup.extensions;
 }
 
 static int read_project(struct reading *r, const char *shown, struct er_err *err)
@@ -296,13 +430,13 @@ static int read_project(struct reading *r, const char *shown, struct er_err *err
                 er_strv_take(&project->files,
                              er_streq(shown, ".") ? er_strdup(names[i]) : er_path_join(shown, names[i]));
                 r->file = project->file = project->files.items[project->files.len - 1];
-                if (i == 0 && read_toml(r, er_svn(text.buf, text.len), err) < 0)
+                if (read_again(r, names[i], er_svn(text.buf, text.len), err) < 0)
                         return -1;
-                if (i == 1)
-                        read_setup_cfg(r, er_svn(text.buf, text.len));
-                if (i == 2)
-                        read_setup_py(r, er_svn(text.buf, text.len));
         }
+        look_for_extensions(r);
+        for (size_t i = 0; project->file && i < r->extras.len; i++)
+                if (!er_strv_has(&r->offered, r->extras.items[i]))
+                        return er_err_set(err, ER_CONFIG, "%s has no extra named %s", r->file, r->extras.items[i]);
         return 0;
 }
 
@@ -341,5 +475,6 @@ int er_pyproject_read(const char *dir, const char *shown, struct er_sv extras, s
         er_strv_release(&r.extras);
         er_strv_release(&r.offered);
         free(r.where);
+        free(r.name);
         return rc;
 }

@@ -1,6 +1,7 @@
 /*
- * pyproject.h - what a Python project says it needs: pyproject.toml (PEP 621, Poetry), setup.cfg, and of setup.py the
- * list that stands there in plain text. Nothing is executed, and nothing is said about what a requirement means.
+ * pyproject.h - what a Python project says it needs: pyproject.toml (PEP 621, Poetry), setup.cfg, and of setup.py what
+ * stands there in plain literals (setup_py.h); what is computed there is refused. Nothing is executed, and nothing is
+ * said about what a requirement means. Extras that name the project itself are its own.
  */
 #ifndef ER_ENVIRONMENT_PYPROJECT_H
 #define ER_ENVIRONMENT_PYPROJECT_H
@@ -25,6 +26,7 @@ struct er_pyproject {
         struct er_strv index_urls;
         struct er_strv scripts; /* "name=module:function" */
         char *requires_python;  /* (owned) or NULL */
+        bool extensions;        /* it builds modules of C and the like: importing its directory is not enough */
         bool is_poetry;         /* requires_python is Poetry's, which says less than [project] */
         char *source;           /* (owned) the directory to import from, as the user calls it */
 };

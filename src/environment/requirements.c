@@ -17,7 +17,7 @@ void er_requirements_release(struct er_requirements *r)
 {
         struct er_strv *lists[] = {&r->items,      &r->constraints,   &r->options, &r->extra_index_urls,
                                    &r->find_links, &r->trusted_hosts, &r->sources, &r->files,
-                                   &r->read,       &r->scripts};
+                                   &r->read,       &r->scripts,       &r->notes};
 
         for (size_t i = 0; i < ER_LEN(lists); i++)
                 er_strv_release(lists[i]);
@@ -503,6 +503,14 @@ static int take_project(const struct er_pyproject *project, const struct er_req_
                 add_once(&ret->extra_index_urls, er_sv(project->index_urls.items[i]));
         for (size_t i = 0; i < project->scripts.len; i++)
                 add_once(&ret->scripts, er_sv(project->scripts.items[i]));
+        if (project->extensions) {
+                er_autofree char *note = er_fmt("%s: it has modules that must be compiled; they are not built when its "
+                                                "directory is named: make a wheel of it (pip wheel --no-deps .) and "
+                                                "name that, if the job imports them",
+                                                project->file);
+
+                add_once(&ret->notes, er_sv(note));
+        }
         return add_once(&ret->sources, er_sv(project->source));
 }
 

@@ -23,6 +23,7 @@ struct er_requirements {
         bool no_index, pre;
         struct er_strv sources; /* directories to import from, relative to the project ("." is the project) */
         struct er_strv scripts; /* "name=module:function": commands that those sources bring */
+        struct er_strv notes;   /* what the user should know, for the log of the build */
         struct er_strv files;   /* absolute: wheels and archives of this machine */
         struct er_strv read;    /* absolute: the files that were read already (each once) */
 };

@@ -271,6 +271,7 @@ pip_build() {
                 pip_install_plain "$pip_target" || pip_explain
         fi
         [ -z "${pip_gits-}" ] || unset GIT_CONFIG_PARAMETERS # setup lines have the user's own
+        settings note | while IFS= read -r pip_text; do note "$pip_text"; done
         if [ -s "$ERRAND_FILES/sources.txt" ]; then
                 run "$pip_target" -I "$ERRAND_FILES/distributions.py" sources "$ERRAND_FILES/sources.txt" || fail tool "$(last_words)"
         fi

@@ -172,6 +172,97 @@ static void test_poetry(void **state)
         assert_list(&r.sources, ".");
 }
 
+/* An extra that names the project means the project's own extras: never a package of that name in an index. */
+static void test_own_extras(void **state)
+{
+        static const struct {
+                const char *file, *text;
+        } cases[] = {
+                {"pyproject.toml", "[project.optional-dependencies]\na = ['six']\nall = ['P8[a, b]', 'rich']\n"
+                                   "b = ['p8[all]']\n[project]\nname = 'p8'\ndependencies = ['click']\n"},
+                {"setup.cfg", "[metadata]\nname = p8\n[options]\ninstall_requires =\n  click\n"
+                              "[options.extras_require]\na =\n  six\nall =\n  p8[a]\n  rich\n"},
+                {"setup.py", "from setuptools import setup\nsetup(name='p8', install_requires=['click'], "
+                             "extras_require={\n'a': ['six'], 'all': ['p8[a]', 'rich']})\n"},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ER_LEN(cases); i++) {
+                er_auto(er_requirements) r = ER_REQUIREMENTS_INIT;
+                er_auto(er_err) err = ER_ERR_INIT;
+                er_autofree char *sub = er_fmt("%s/p%zu", dir, i);
+                struct er_req_origin origin = {.project_dir = dir, .dir = dir, .file = "pip"};
+
+                unit_put(sub, cases[i].file, cases[i].text);
+                if (er_requirements_read_project(sub, er_sv("all"), &origin, &r, &err) < 0)
+                        fail_msg("%s", err.message);
+                er_strv_sort(&r.items);
+                assert_list(&r.items, "click|rich|six");
+        }
+}
+
+/* setup.py is read only where it is plain; what is computed is refused, and nothing is made up. */
+static void test_setup_py(void **state)
+{
+        static const struct {
+                const char *text, *expected; /* ! and the beginning of what is wrong */
+        } cases[] = {
+                {"setup(install_requires=['six', # x\n \"attrs>2\",\n])", "six|attrs>2"},
+                {"setup(install_requires=())", ""},
+                {"setup(name='x')", ""},
+                {"setup(ext_modules=[Extension('x', ['x.c'])], install_requires=['six'])", "six"},
+                {"# install_requires=['old']\nsetup(\n  # install_requires=['older'],\n  install_requires=['six'])",
+                 "six"},
+                {"'''install_requires=['doc']'''\nsetup(install_requires=['six'])", "six"},
+                {"setup(install_requires=['a' 'b', 'c; python_version<\"3\"'])", "ab|c ; python_version<\"3\""},
+                {"reqs = [\n'six',\n]\nsetup(install_requires=reqs)", "six"},
+                {"install_requires = ['six']\nsetup(\n install_requires=install_requires,\n)", "six"},
+                {"a = ['six']\nsetup(install_requires=a + ['rich'])", "six|rich"},
+                {"setup(install_requires=[l.strip() for l in open(\"r.txt\")])", "from-file>=1"},
+                {"with open('r.txt') as f:\n    required = f.read().splitlines()\nsetup(install_requires=required)",
+                 "from-file>=1"},
+                {"reqs = [x for x in open('r.txt').read().split('\\n') if x and not x.startswith('#')]\n"
+                 "setup(install_requires=reqs)",
+                 "from-file>=1"},
+                {"reqs = ['six']\nreqs.append('rich')\nsetup(install_requires=reqs)",
+                 "!lib/setup.py:3: install_requires"},
+                {"reqs = ['six']\nif x:\n  reqs = ['rich']\nsetup(install_requires=reqs)", "!lib/setup.py:4"},
+                {"if x:\n  reqs = ['rich']\nsetup(install_requires=reqs)", "!lib/setup.py:3"},
+                {"setup(\n  install_requires=read('r.txt'))", "!lib/setup.py:2"},
+                {"setup(install_requires=[f'a{x}'])", "!lib/setup.py:1"},
+                {"setup(install_requires=['a=={}'.format(v)])", "!lib/setup.py:1"},
+                {"setup(install_requires=['a==%s' % v])", "!lib/setup.py:1"},
+                {"setup(install_requires=['a'] if x else [])", "!lib/setup.py:1"},
+                {"setup(install_requires=[l.split('==')[0] for l in open('r.txt')])", "!lib/setup.py:1"},
+                {"kw = dict(install_requires=['a'])\nsetup(**kw)", "!lib/setup.py:2: setup(**...)"},
+                {"def go():\n  k['install_requires'] = x\n  setup(y)\ninstall_requires = 3", "!lib/setup.py:4"},
+                {"setup(install_requires=['a'", "!"},
+        };
+
+        (void)state;
+        unit_put(dir, "lib/r.txt", "from-file>=1 # x\n");
+        for (size_t i = 0; i < ER_LEN(cases); i++) {
+                er_auto(er_requirements) r = ER_REQUIREMENTS_INIT;
+                er_auto(er_err) err = ER_ERR_INIT;
+                er_autofree char *sub = er_path_join(dir, "lib");
+                struct er_req_origin origin = {.project_dir = dir, .dir = dir, .file = "pip"};
+                int rc;
+
+                unit_put(dir, "lib/setup.py", cases[i].text);
+                rc = er_requirements_read_project(sub, er_sv(""), &origin, &r, &err);
+                if (cases[i].expected[0] == '!') {
+                        if (rc == 0 || !strstr(err.message, cases[i].expected + 1))
+                                fail_msg("%s\nis taken, or refused with %s", cases[i].text,
+                                         rc ? err.message : "nothing");
+                        continue;
+                }
+                if (rc < 0)
+                        fail_msg("%s\n%s", cases[i].text, err.message);
+                assert_list(&r.items, cases[i].expected);
+                assert_int_equal(r.notes.len, strstr(cases[i].text, "ext_modules") != NULL);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -180,6 +271,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_local, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_poetry, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_own_extras, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_setup_py, setup, teardown),
         };
         return UNIT_RUN(tests);
 }
