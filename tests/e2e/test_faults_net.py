@@ -2,6 +2,7 @@
 import hashlib
 import os
 import re
+import time
 
 import pytest
 
@@ -250,3 +251,42 @@ def test_login_shell_that_talks(errand, host):
 def test_banner_and_motd_do_no_harm(errand, make_host):
     host = make_host("banner", before="printf 'Authorised users only\\n' > /tmp/banner", more="Banner /tmp/banner")
     assert errand("run", "--quiet", "--on", host.name, "--", "echo", "mine").ok().out == b"mine\n"
+
+
+def way(errand, name, *lines):
+    with open(errand.ssh_config, "a") as file:
+        file.write(f"Host {name}\n  HostName 10.9.9.9\n" + "".join(f"  {line}\n" for line in lines))
+
+
+def test_words_of_a_proxy_command_are_shown(errand):
+    """ssh sends them to /dev/null where it makes a master; and a proxy that says no is not asked for a minute."""
+    way(errand, "tunnel", """ProxyCommand sh -c 'echo "session expired; run: tsh login" >&2; exit 1'""")
+    begun = time.monotonic()
+    done = errand("run", "--on", "tunnel", "--", "true")
+    assert done.rc == 222 and "session expired; run: tsh login" in done.said and "ProxyCommand" in done.said
+    assert time.monotonic() - begun < 8
+    assert only_failed_jobs(errand)
+
+
+def test_a_jump_host_that_does_not_exist_is_named(errand):
+    way(errand, "inner", "ProxyJump no-such-jump.invalid")
+    begun = time.monotonic()
+    done = errand("run", "--on", "inner", "--", "true")
+    assert done.rc == 222 and "no-such-jump.invalid" in done.said and "name" in done.said
+    assert time.monotonic() - begun < 8
+
+
+def test_a_jump_host_that_finds_no_way_further(errand, host, make_host):
+    behind = make_host("behind")
+    errand("hosts", "add", "far", f"root@{behind.address}", "--port", str(behind.port), "--jump", host.name).ok()
+    behind.power_cut()
+    begun = time.monotonic()
+    done = errand("run", "--on", "far", "--", "true")
+    assert done.rc == 222 and "refuse" in done.said
+    assert time.monotonic() - begun < 8
+
+
+def test_a_proxy_that_fails_for_a_moment_is_asked_again(errand, host):
+    way(errand, "shaky", f"HostKeyAlias [{host.address}]:{host.port}",
+        f"ProxyCommand sh -c '[ -e {errand.base}/up ] && exec ssh -W {host.address}:{host.port} {host.name}; touch {errand.base}/up; exit 1'")
+    errand("run", "--on", "shaky", "--", "true").ok()

@@ -24,6 +24,7 @@
 struct failure {
         int64_t when_ms; /* er_mono_ms, the same for all processes; 0: it did not fail */
         int status;
+        int way; /* enum er_ssh_way: not straight when the words of a proxy are among ssh's */
 };
 
 int er_master_try_turn(const struct er_host *host)
@@ -134,8 +135,61 @@ static int wait_login(const struct er_connect *connect, struct er_proc *proc, in
 static enum er_master_result explain(const struct er_connect *connect, const struct failure *failure,
                                      const struct er_str *said, struct er_err *err)
 {
-        return er_ssh_explain(connect->host, connect->interactive, said->buf, failure->status, err) ? ER_MASTER_REFUSED
-                                                                                                    : ER_MASTER_FAILED;
+        bool momentary = er_ssh_explain_way(connect->host, (enum er_ssh_way)failure->way, connect->interactive,
+                                            said->buf, failure->status, err);
+
+        return momentary ? ER_MASTER_REFUSED : ER_MASTER_FAILED;
+}
+
+static enum er_ssh_way find_way(const struct er_host *host)
+{
+        er_auto(er_strv) extra = ER_STRV_INIT;
+        er_auto(er_strv) argv = ER_STRV_INIT;
+        er_auto(er_str) config = ER_STR_INIT;
+        struct er_proc_opts opts = {.io = {ER_PROC_NULL}};
+        int status = -1;
+
+        er_strv_add(&extra, "-G");
+        if (er_ssh_argv(host, false, 1000, &extra, &argv, NULL) < 0)
+                return ER_WAY_STRAIGHT;
+        opts.argv = argv.items;
+        if (er_proc_run(&opts, er_sv(NULL), &config, NULL, SAID_MAX, er_deadline_in(5000), &status, NULL) < 0)
+                return ER_WAY_STRAIGHT;
+        return er_ssh_way(config.buf);
+}
+
+/* An ssh that is to go to the background sends its proxy's stderr to /dev/null. So where there is a proxy, and nothing
+   is known of the failure but that the connection ended, a plain ssh is asked once for the words that were lost. */
+static void ask_the_way(const struct er_connect *connect, const char *path, struct failure *failure,
+                        struct er_str *said)
+{
+        struct er_connect own = *connect;
+        enum er_ssh_way way = find_way(connect->host);
+        er_auto(er_strv) extra = ER_STRV_INIT;
+        er_auto(er_strv) argv = ER_STRV_INIT;
+        er_auto(er_strv) env = ER_STRV_INIT;
+        er_auto(er_proc) proc = ER_PROC_INIT;
+        er_autoclose int words = way == ER_WAY_STRAIGHT ? -1 : open_words(path);
+        struct er_proc_opts opts = {
+                .io = {ER_PROC_NULL, ER_PROC_NULL, ER_PROC_FD}, .fds = {-1, -1, words}, .new_session = true};
+        int status = 0;
+
+        own.interactive = false; /* a person has been asked already */
+        er_strv_add(&extra, "-oControlMaster=no");
+        er_strv_add(&extra, "-oControlPath=none");
+        er_strv_add(&extra, "-oControlPersist=no");
+        if (words < 0 || er_ssh_argv(connect->host, false, connect->patience_ms, &extra, &argv, NULL) < 0)
+                return;
+        er_strv_add(&argv, "true");
+        er_link_vars(&env);
+        opts.argv = argv.items;
+        opts.env = env.items;
+        if (er_proc_start(&opts, &proc, NULL) < 0 || wait_login(&own, &proc, &status, NULL) < 0 || status != 255)
+                return; /* it gets through now, or hangs */
+        er_str_reset(said);
+        read_words(words, said);
+        failure->way = (int)way;
+        er_debug("host", "ssh to %s without a master: %s", connect->host->name, said->buf);
 }
 
 static enum er_master_result run_ssh(const struct er_connect *connect, const char *path, int slot,
@@ -150,6 +204,7 @@ static enum er_master_result run_ssh(const struct er_connect *connect, const cha
         struct er_proc_opts opts = {.io = {ER_PROC_NULL, ER_PROC_NULL, ER_PROC_FD},
                                     .fds = {-1, -1, words},
                                     .new_session = !connect->interactive};
+        enum er_master_result result;
 
         er_strv_add(&extra, "-fNM");
         er_strv_addf(&extra, "-S%s", path);
@@ -174,6 +229,11 @@ static enum er_master_result run_ssh(const struct er_connect *connect, const cha
         failure->when_ms = er_mono_ms();
         read_words(words, said);
         er_debug("host", "ssh to %s: status %d: %s", connect->host->name, failure->status, said->buf);
+        result = explain(connect, failure, said, err);
+        if (err->code != ER_TRANSPORT)
+                return result;
+        ask_the_way(connect, path, failure, said);
+        er_err_clear(err);
         return explain(connect, failure, said, err);
 }
 
@@ -230,7 +290,7 @@ enum er_master_result er_master_start(const struct er_connect *connect, int slot
         er_auto(er_str) said = ER_STR_INIT;
         er_autoclose int lock = -1;
         er_autoclose int turn = -1;
-        struct failure failure = {0, 0};
+        struct failure failure = {0};
         int64_t since_ms = er_mono_ms();
         enum er_master_result result;
         int got;
@@ -248,7 +308,7 @@ enum er_master_result er_master_start(const struct er_connect *connect, int slot
                 return ER_MASTER_FAILED;
         if (!sockets_work(path))
                 return ER_MASTER_UNUSABLE;
-        failure = (struct failure){0, 0};
+        failure = (struct failure){0};
         result = run_ssh(connect, path, slot, &failure, &said, err);
         leave_failure(lock, &failure, &said);
         return result;

@@ -4,6 +4,8 @@
 #include "base/parse.h"
 
 #define CHANGED_KEY "the host's key is not the known one"
+#define LINE_MAX_SHOWN 300u
+#define WAY_LINES 3u
 
 struct complaint {
         const char *pattern; /* as OpenSSH writes it */
@@ -75,8 +77,8 @@ static void quote_line(struct er_str *out, const char *said, const char *pattern
         }
         if (er_sv_starts(best, ER_SV("ssh: ")))
                 best = er_svn(best.ptr + 5, best.len - 5);
-        if (best.len > 300)
-                best.len = 300;
+        if (best.len > LINE_MAX_SHOWN)
+                best.len = LINE_MAX_SHOWN;
         if (best.len)
                 er_quote_show(out, best.ptr, best.len);
 }
@@ -168,4 +170,104 @@ bool er_ssh_explain(const struct er_host *host, bool interactive, const char *sa
         if (found->retryable)
                 er_err_retry(err);
         return found->momentary;
+}
+
+enum er_ssh_way er_ssh_way(const char *config)
+{
+        struct er_sv rest = er_sv(config), line;
+
+        while (er_sv_cut(&rest, '\n', &line)) {
+                struct er_sv value = line, word;
+                const char *slash;
+
+                if (!er_sv_cut(&value, ' ', &word) || value.len == 0 || er_sv_eq(value, ER_SV("none")))
+                        continue;
+                if (er_sv_eq(word, ER_SV("proxyjump")))
+                        return ER_WAY_JUMP;
+                if (!er_sv_eq(word, ER_SV("proxycommand")))
+                        continue;
+                if (er_sv_starts(value, ER_SV("exec ")))
+                        value = er_svn(value.ptr + 5, value.len - 5);
+                er_sv_cut(&value, ' ', &word);
+                slash = memrchr(word.ptr, '/', word.len);
+                if (slash)
+                        word = er_svn(slash + 1, word.len - (size_t)(slash + 1 - word.ptr));
+                return er_sv_eq(word, ER_SV("ssh")) ? ER_WAY_JUMP : ER_WAY_COMMAND;
+        }
+        return ER_WAY_STRAIGHT;
+}
+
+/* What our own ssh adds when the way comes to an end, and what it says of its configuration. */
+static bool is_own_line(struct er_sv line)
+{
+        static const char *const starts[] = {"kex_exchange_identification",
+                                             "ssh_exchange_identification",
+                                             "Connection closed by",
+                                             "Connection reset by",
+                                             "Connection to ",
+                                             "banner exchange",
+                                             "Warning: Permanently added",
+                                             "Killed by signal",
+                                             "command-line line "};
+        static const char *const parts[] = {"Unsupported option", "Deprecated option"};
+
+        for (size_t i = 0; i < ER_LEN(starts); i++)
+                if (er_sv_starts(line, er_sv(starts[i])))
+                        return true;
+        for (size_t i = 0; i < ER_LEN(parts); i++)
+                if (memmem(line.ptr, line.len, parts[i], strlen(parts[i])))
+                        return true;
+        return false;
+}
+
+/* The last lines of what the way said, as one, in a form fit to be shown. */
+static void quote_way(struct er_str *out, const char *said)
+{
+        struct er_sv rest = er_sv(said), part, last[WAY_LINES];
+        size_t count = 0, len = 0;
+
+        while (er_sv_cut(&rest, '\n', &part)) {
+                part = er_sv_trim(part);
+                if (part.len && !is_own_line(part))
+                        last[count++ % WAY_LINES] = part;
+        }
+        for (size_t i = count > WAY_LINES ? count - WAY_LINES : 0; i < count; i++) {
+                part = last[i % WAY_LINES];
+                if (len + part.len > LINE_MAX_SHOWN)
+                        part.len = LINE_MAX_SHOWN - len;
+                len += part.len;
+                if (part.len == 0)
+                        break;
+                if (out->len)
+                        er_str_add(out, " | ");
+                er_quote_show(out, part.ptr, part.len);
+        }
+}
+
+bool er_ssh_explain_way(const struct er_host *host, enum er_ssh_way way, bool interactive, const char *said, int status,
+                        struct er_err *err)
+{
+        er_autofree char *typed = way_to(host, host->target ? host->target : host->name);
+        er_auto(er_str) words = ER_STR_INIT;
+        er_auto(er_err) plain = ER_ERR_INIT;
+        bool momentary = er_ssh_explain(host, interactive, said, status, &plain);
+
+        if (way == ER_WAY_STRAIGHT || plain.code != ER_TRANSPORT) {
+                er_err_move(err, &plain);
+                return momentary;
+        }
+        quote_way(&words, said);
+        /* A jump host's banner is among the words, too: only what ssh says when it gets no further counts. */
+        if (words.len && (way == ER_WAY_COMMAND || strstr(said, "open failed") || strstr(said, "stdio forwarding"))) {
+                er_err_set(err, ER_NET, "%s: the %s on the way to it says: %s", host->name,
+                           way == ER_WAY_JUMP ? "jump host" : "ProxyCommand", words.buf);
+                er_err_hint(err, "try `ssh %s true`", typed);
+                return false;
+        }
+        er_err_move(err, &plain);
+        if (way == ER_WAY_COMMAND)
+                err->code = ER_NET; /* a program that ends so at every try is no host that has too many logins */
+        er_err_hint(err, "the %s on the way to it did not say why; try `ssh -v %s true`",
+                    way == ER_WAY_JUMP ? "jump host" : "ProxyCommand", typed);
+        return momentary;
 }

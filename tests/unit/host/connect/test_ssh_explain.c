@@ -93,6 +93,44 @@ static void test_terminal_is_safe(void **state)
                 assert_true((unsigned char)*p >= ' ' && (unsigned char)*p < 0x7f);
 }
 
+static void test_way(void **state)
+{
+        static const char kex[] = "kex_exchange_identification: Connection closed by remote host\r\n";
+        static const struct {
+                enum er_ssh_way way;
+                const char *said;
+                enum er_code code;
+                bool momentary;
+                const char *message;
+        } ways[] = {
+                {ER_WAY_COMMAND, "session expired; run: tsh login\n", ER_NET, false,
+                 "ProxyCommand on the way to it says: session expired; run: tsh login"},
+                {ER_WAY_COMMAND, "a\nb\nc\nd\n", ER_NET, false, "says: b | c | d"},
+                {ER_WAY_COMMAND, "/c line 3: Unsupported option \"x\"\n", ER_NET, true, "before the login"},
+                {ER_WAY_COMMAND, "", ER_NET, true, "before the login"},
+                {ER_WAY_STRAIGHT, "session expired\n", ER_TRANSPORT, true, "before the login"},
+                {ER_WAY_JUMP, "All use is logged\n", ER_TRANSPORT, true, "before the login"},
+                {ER_WAY_JUMP, "channel 0: open failed: administratively prohibited: open failed\r\n", ER_NET, false,
+                 "the jump host on the way to it says: channel 0: open failed"},
+                {ER_WAY_JUMP, "ssh: Could not resolve hostname door: Name or service not known\r\n", ER_NET, false,
+                 "no such host name"},
+        };
+        const struct er_host host = {.kind = ER_HOST_SSH, .name = (char[]){"gpu"}, .target = (char[]){"box"}};
+
+        (void)state;
+        for (size_t i = 0; i < ER_LEN(ways); i++) {
+                er_autofree char *said = er_fmt("%s%s", ways[i].said, kex);
+                er_auto(er_err) err = ER_ERR_INIT;
+
+                assert_int_equal(er_ssh_explain_way(&host, ways[i].way, false, said, 255, &err), ways[i].momentary);
+                unit_assert_err(&err, ways[i].code, ways[i].message);
+        }
+        assert_int_equal(er_ssh_way("user me\nproxyjump door\n"), ER_WAY_JUMP);
+        assert_int_equal(er_ssh_way("proxycommand /usr/bin/ssh -W %h:%p door\n"), ER_WAY_JUMP);
+        assert_int_equal(er_ssh_way("proxycommand exec tsh proxy ssh\n"), ER_WAY_COMMAND);
+        assert_int_equal(er_ssh_way("proxycommand none\nproxyusefdpass no\n"), ER_WAY_STRAIGHT);
+}
+
 static bool has(const struct er_strv *argv, const char *text)
 {
         return er_strv_has(argv, text);
@@ -131,6 +169,7 @@ int main(void)
                 cmocka_unit_test(test_table),
                 cmocka_unit_test(test_the_way_that_errand_went),
                 cmocka_unit_test(test_terminal_is_safe),
+                cmocka_unit_test(test_way),
                 cmocka_unit_test(test_argv),
         };
 
