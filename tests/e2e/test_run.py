@@ -267,3 +267,32 @@ def test_gc_says_how_much_it_freed(errand):
     assert re.search(r"freed|[0-9]", done.text + done.said)
     after = sum(p.stat().st_size for p in (errand.root).rglob("*") if p.is_file() and "bin" not in p.parts)
     assert after < before - 250000
+
+
+def test_a_script_that_cannot_be_executed_is_explained(errand, host):
+    """ENOENT for a file that is there: what is missing is what its first bytes name."""
+    elf = bytearray(open("/bin/true", "rb").read())
+    loader = b"/lib64/ld-linux-x86-64.so.2"
+    assert elf.count(loader) == 1
+    foreign = bytearray(elf)
+    foreign[18:20] = (0xf3).to_bytes(2, "little")  # RISC-V
+    errand.project("work", {
+        "dos.sh": b"#!/bin/bash\r\necho hello\r\n", "odd.sh": b"#! /opt/none/bash -e\necho hello\n",
+        "plain": b"echo no first line\n", "elf": bytes(elf.replace(loader, b"/lib64/ld-nowhere-86-64.so.2"[:len(loader)])),
+        "foreign": bytes(foreign)})
+    for path in errand.cwd.iterdir():
+        path.chmod(0o755)
+    done = errand("run", "--on", host.name, "--", "./dos.sh")
+    assert done.rc == 127 and "/bin/bash\\r" in done.said and "CR LF" in done.said and "sed -i" in done.said
+    done = errand("run", "--on", host.name, "--", "./odd.sh")
+    assert done.rc == 127 and "interpreter" in done.said and "/opt/none/bash" in done.said
+    done = errand("run", "--on", host.name, "--", "./elf")
+    assert done.rc == 127 and "loader" in done.said and "/lib64/ld-nowhere" in done.said
+    done = errand("run", "--on", host.name, "--", "./foreign")
+    assert done.rc == 126 and "another kind of machine" in done.said
+    assert errand("run", "--quiet", "--on", host.name, "--", "./plain").ok().text == "no first line\n"
+    errand("run", "--detach", "--on", host.name, "--", "sleep", "60").ok()
+    job = errand.job()["job"]
+    done = errand("exec", job, "--", "./dos.sh")
+    assert done.rc == 127 and "CR LF" in done.said
+    errand("cancel", job).ok()

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "agent/attempt/exec_error.h"
 #include "agent/attempt/gpu.h"
 #include "agent/data/datadir.h"
 #include "base/clock.h"
@@ -211,15 +212,16 @@ static int spawn(const struct er_job_start *start, int dir_fd, const char *path,
         return why;
 }
 
-static int cannot(int errnum, const char *name, int *ret_exit_code, struct er_err *err)
+/* program: where the name was found, or NULL. */
+static int cannot(int errnum, int dir_fd, const char *program, const char *name, int *ret_exit_code, struct er_err *err)
 {
         er_auto(er_str) shown = ER_STR_INIT;
 
-        er_quote_show(&shown, name, strlen(name));
         *ret_exit_code = errnum == ENOENT || errnum == ENOTDIR ? NOT_FOUND : NOT_EXECUTABLE;
-        if (errnum == ENOENT && !strchr(name, '/'))
-                return er_err_set(err, ER_NOT_FOUND, "%s: command not found", shown.buf);
-        return er_err_errno(err, errnum, "cannot execute %s", shown.buf);
+        if (program || errnum != ENOENT || strchr(name, '/'))
+                return er_exec_error(dir_fd, program, name, errnum, err);
+        er_quote_show(&shown, name, strlen(name));
+        return er_err_set(err, ER_NOT_FOUND, "%s: command not found", shown.buf);
 }
 
 /* The names of variables that the job has and the host does not: those that a container must be given. */
@@ -293,7 +295,7 @@ int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit
         program = find_program(argv.items[0], &vars, dir_fd, &rc);
         if (program)
                 rc = spawn(start, dir_fd, program, argv.items, vars.items, ret_pid);
-        if (program && rc == ENOEXEC) {
+        if (program && rc == ENOEXEC && !er_exec_is_binary(dir_fd, program)) {
                 /* A script without "#!": run it with sh, as every shell does. */
                 er_strv_add(&script, "/bin/sh");
                 er_strv_add(&script, program);
@@ -301,7 +303,7 @@ int er_job_spawn(const struct er_job_start *start, pid_t *ret_pid, int *ret_exit
                 rc = spawn(start, dir_fd, "/bin/sh", script.items, vars.items, ret_pid);
         }
         er_strv_wipe(&vars); /* it holds copies of the secrets */
-        return rc ? cannot(rc, argv.items[0], ret_exit_code, err) : 0;
+        return rc ? cannot(rc, dir_fd, program, argv.items[0], ret_exit_code, err) : 0;
 }
 
 /* Removes "NAME=...". */
@@ -336,16 +338,20 @@ int er_job_become(const struct er_job_start *start, int *ret_exit_code, struct e
         list_words(start, cwd, &vars, &argv);
         drop(&vars, "ERRAND_ATTEMPT_ID");
         program = find_program(argv.items[0], &vars, dir_fd, &why);
-        if (program && fchdir(dir_fd) == 0) {
+        if (program && fchdir(dir_fd) < 0)
+                return er_err_errno(err, errno, "enter %s", cwd);
+        if (program) {
                 execve(program, argv.items, vars.items);
-                if (errno == ENOEXEC) {
-                        er_auto(er_strv) script = ER_STRV_INIT;
-
-                        er_strv_add(&script, "/bin/sh");
-                        er_strv_add(&script, program);
-                        er_strv_addall(&script, argv.items + 1, argv.len - 1);
-                        execve("/bin/sh", script.items, vars.items);
-                }
+                why = errno;
         }
-        return cannot(program ? errno : why, argv.items[0], ret_exit_code, err);
+        if (program && why == ENOEXEC && !er_exec_is_binary(dir_fd, program)) {
+                er_auto(er_strv) script = ER_STRV_INIT;
+
+                er_strv_add(&script, "/bin/sh");
+                er_strv_add(&script, program);
+                er_strv_addall(&script, argv.items + 1, argv.len - 1);
+                execve("/bin/sh", script.items, vars.items);
+                why = errno;
+        }
+        return cannot(why, dir_fd, program, argv.items[0], ret_exit_code, err);
 }

@@ -113,7 +113,7 @@ static void test_way(void **state)
                 {ER_WAY_JUMP, "channel 0: open failed: administratively prohibited: open failed\r\n", ER_NET, false,
                  "the jump host on the way to it says: channel 0: open failed"},
                 {ER_WAY_JUMP, "ssh: Could not resolve hostname door: Name or service not known\r\n", ER_NET, false,
-                 "no such host name"},
+                 "no such host"},
         };
         const struct er_host host = {.kind = ER_HOST_SSH, .name = (char[]){"gpu"}, .target = (char[]){"box"}};
 
