@@ -1,4 +1,4 @@
-/* attempt.c - see attempt.h: each request is built from fields, and its answers are given out one by one. */
+/* attempt.c - see attempt.h: each request is built from fields, and its answers are passed on one by one. */
 #include "host/attempt.h"
 
 #include "host/connect/requests.h"
@@ -117,9 +117,9 @@ static int follow(struct er_session *session, uint32_t id, const struct er_watch
         return rc;
 }
 
-/* With another spec it is still this attempt: its key says in which store and when the job was made. So it was begun by
-   a SUBMIT whose answer was lost, as the job was when it was sent (its snapshot, or the build that packed it, may be
-   another now). */
+/* Even with another spec it is this attempt: the key says in which store and when the job was made. So a SUBMIT whose
+   answer was lost has started it, with the job as it was then (its snapshot, or the build that packed it, may have
+   changed since). */
 static int submitted(struct er_session *session, uint32_t id, struct er_err *err)
 {
         er_auto(er_err) why = ER_ERR_INIT;
@@ -156,7 +156,7 @@ int er_attempt_run(struct er_session *session, const struct er_submit *submit, c
         if (rc < 0)
                 return -1;
         if (submitted(session, submit_id, err) < 0) {
-                /* The WATCH has then nothing to watch, and says so in an answer of its own. */
+                /* The WATCH then has nothing to watch, and gets an answer that says so. */
                 er_session_drop(session, watch_id, false);
                 return -1;
         }
@@ -211,7 +211,7 @@ int er_attempt_stat(struct er_session *session, const char *key, uint32_t attemp
         return 0;
 }
 
-/* All attempts there that the fields of a STAT choose. */
+/* All attempts there that match the fields of a STAT. */
 static int list(struct er_session *session, const struct er_str *fields, struct er_status **ret, size_t *ret_count,
                 struct er_err *err)
 {
@@ -284,7 +284,7 @@ int er_attempt_log(struct er_session *session, const char *key, uint32_t attempt
         uint32_t id = er_session_next_id(session);
         const struct er_hello *hello;
 
-        /* Their clock has to be known before a time of ours can be told. */
+        /* Their clock must be known before a time of ours can be sent. */
         if (range->since_ms > 0 && er_session_hello(session, &hello, err) < 0)
                 return -1;
         add_attempt(&fields, key, attempt);
@@ -315,7 +315,7 @@ int er_attempt_log(struct er_session *session, const char *key, uint32_t attempt
         }
 }
 
-/* One GC request with as many of the keys as it can hold, from *at on; its counts are added. */
+/* One GC request with as many of the keys as fit, from *at on; its counts are added. */
 static int gc_some(struct er_session *session, const struct er_strv *unwanted, size_t *at, bool dry, struct er_gc *sum,
                    struct er_err *err)
 {

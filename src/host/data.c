@@ -36,8 +36,7 @@ int er_data_fetch(struct er_session *session, const struct er_data_wish *wish, s
                 er_autofree char *what = NULL;
                 int rc;
 
-                er_session_heartbeat(session,
-                                     true); /* an agent that hangs says nothing, like one that unpacks for long */
+                er_session_heartbeat(session, true); /* a hung agent is as silent as one that unpacks for long */
                 rc = er_session_recv(session, id, ER_NEVER, &frame, err);
                 er_session_heartbeat(session, false);
                 if (rc < 0)
@@ -104,7 +103,7 @@ int er_data_list(struct er_session *session, const char *project, bool only_wher
         list.path = er_msg_dup(frame.payload, ER_T_PATH);
         list.free_bytes = er_msg_get_u64(frame.payload, ER_T_DISK_FREE, 0);
         if (!list.path)
-                return er_err_set(err, ER_REMOTE, "%s: errand-agent gave a strange answer about data",
+                return er_err_set(err, ER_REMOTE, "%s: errand-agent sent an unexpected answer about data",
                                   er_session_host(session));
         if (list.count > 1)
                 qsort(list.items, list.count, sizeof *list.items, by_name);

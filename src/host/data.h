@@ -10,11 +10,10 @@ struct er_data_wish {
         const char *project;
         const char *root; /* this directory of the host (absolute) instead of the project's; or NULL */
         const char *name; /* of the file there */
-        const char *url;  /* http, https or ftp; or a path on the host; NULL: it has been put there already, and is only
-                             looked at */
-        const char *sum;  /* "sha256=HEX", also sha512 and md5; or NULL */
+        const char *url; /* http, https or ftp; or a path on the host; NULL: it is there already, and is only checked */
+        const char *sum; /* "sha256=HEX", also sha512 and md5; or NULL */
         bool unpack;
-        /* size 0: not known. what (may be NULL): "checking", ... */
+        /* size 0: unknown. what (may be NULL): "checking", ... */
         void (*progress)(void *arg, uint64_t bytes, uint64_t size, const char *what);
         void *arg;
 };
@@ -22,9 +21,9 @@ struct er_data_result {
         uint64_t size;
         bool was_there; /* nothing had to be done */
 };
-/* Until it is there, whole. A download goes on where an earlier one was broken off; two of the same name wait for each
-   other. ER_NET with provider code "network" or "tool": the host cannot download it, another machine may. ER_REMOTE
-   "checksum": it was another file than said, and has been removed. */
+/* Waits until the file is there, whole. A download resumes where an earlier one broke off; two of the same name wait
+   for each other. ER_NET with provider code "network" or "tool": the host cannot download it, but another machine
+   may. ER_REMOTE "checksum": it was a different file, and has been removed. */
 int er_data_fetch(struct er_session *session, const struct er_data_wish *wish, struct er_data_result *ret,
                   struct er_err *err);
 
@@ -35,14 +34,14 @@ struct er_data_entry {
         int64_t changed_ms; /* our clock */
 };
 struct er_data_list {
-        char *path;                  /* (owned) of the directory there, absolute; it need not be there */
-        uint64_t free_bytes;         /* of its disk; 0: not known */
-        struct er_data_entry *items; /* by name */
+        char *path;                  /* (owned) the directory there, absolute; it need not exist */
+        uint64_t free_bytes;         /* of its disk; 0: unknown */
+        struct er_data_entry *items; /* sorted by name */
         size_t count, cap;
 };
 #define ER_DATA_LIST_INIT {0}
 void er_data_list_release(struct er_data_list *list);
-/* only_where: the path, but no items. */
+/* only_where: only the path, no items. */
 int er_data_list(struct er_session *session, const char *project, bool only_where, struct er_data_list *ret,
                  struct er_err *err);
 int er_data_remove(struct er_session *session, const char *project, const char *name, uint64_t *ret_freed,

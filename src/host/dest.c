@@ -13,11 +13,11 @@
 #define NOT_A_DIR "a symbolic link, or something else that is not a directory, is in the way of "
 #define MODE_BITS 0777u /* no set-user-id from another machine */
 
-/* Marks a part as ours: its access time is the version's time, which writing does not change, with this fraction of a
-   millisecond added. */
+/* Marks a part as ours: its access time is the time of the version plus this fraction of a millisecond, which writing
+   does not change. */
 #define MARK_NS 123000
 
-/* One step down, without following a symlink; what is missing is made. -1 with errno. */
+/* One step down without following a symlink, creating what is missing. -1 with errno. */
 static int step(int at, const char *part)
 {
         int fd = openat(at, part, DIR_FLAGS);
@@ -47,7 +47,7 @@ static int descend(int at, struct er_sv path)
         return er_take_fd(&fd);
 }
 
-/* What is behind `within` in a path below it, or NULL. */
+/* The rest of a path below `within`, or NULL. */
 static const char *below(const char *path, const char *within)
 {
         size_t len = within ? strlen(within) : 0;
@@ -70,13 +70,11 @@ int er_dest_open(struct er_dest *dest, const char *path, const char *within, str
                 fd = descend(top, er_sv(rest));
                 if (fd < 0 && (errno == ELOOP || errno == ENOTDIR)) {
                         er_err_set(err, ER_EXISTS,
-                                   "%s: a symbolic link, or something else that is no directory, is in "
-                                   "its way",
+                                   "%s: a symbolic link, or something else that is not a directory, is in its way",
                                    path);
-                        return er_err_hint(err,
-                                           "links in a project are not followed when results are written, for they "
-                                           "may have come with it: make results/ a directory (or a bind mount), or "
-                                           "fetch to another one: errand pull JOB --to DIR");
+                        return er_err_hint(err, "links in a project are not followed when results are written, since "
+                                                "they may have come with it; make results/ a directory (or a bind "
+                                                "mount), or choose another directory: errand pull JOB --to DIR");
                 }
         } else {
                 if (er_mkdir_p(AT_FDCWD, path, 0777, err) < 0)
@@ -110,7 +108,7 @@ static int fail(const struct er_dest *dest, const char *path, int errnum, const 
         return er_err_errno(err, errnum, "%s %s/%s", doing, dest->name, shown.buf);
 }
 
-/* Walks to a directory, making what is missing. The descriptor is kept in dest->last_fd. -1 with errno. */
+/* Walks to a directory, creating what is missing. dest->last_fd keeps the descriptor. -1 with errno. */
 static int walk(struct er_dest *dest, const char *dir, size_t len)
 {
         int fd;
@@ -132,7 +130,7 @@ static int refuse(const char *path, struct er_err *err)
         er_auto(er_str) shown = ER_STR_INIT;
 
         er_quote_show(&shown, path, strlen(path));
-        er_err_set(err, ER_REMOTE, "the host sends a file by the name %s, which leads out of the directory", shown.buf);
+        er_err_set(err, ER_REMOTE, "the host sends a file named %s, which leads out of the directory", shown.buf);
         return -1;
 }
 
@@ -148,7 +146,7 @@ static int parent_of(struct er_dest *dest, const char *path, int *ret_fd, const 
         if (slash)
                 fd = walk(dest, path, (size_t)(slash - path));
         if (fd < 0)
-                return fail(dest, path, errno, "make the directory of", err);
+                return fail(dest, path, errno, "create the directory of", err);
         *ret_fd = fd;
         *ret_base = slash ? slash + 1 : path;
         return 0;
@@ -159,7 +157,7 @@ int er_dest_mkdir(struct er_dest *dest, const char *path, struct er_err *err)
         if (!er_path_is_safe(path, strlen(path)))
                 return refuse(path, err);
         if (walk(dest, path, strlen(path)) < 0)
-                return fail(dest, path, errno, "make the directory", err);
+                return fail(dest, path, errno, "create the directory", err);
         return 0;
 }
 
@@ -223,7 +221,7 @@ int er_dest_begin(struct er_dest *dest, const char *path, int64_t mtime_ms, int 
         part = part_name(base);
         fd = openat(dir, part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
         if (fd < 0 && (errno == ELOOP || errno == EACCES || errno == ENXIO)) {
-                /* Whatever that is, it is no part of ours. */
+                /* Whatever that is, it is not a part of ours. */
                 unlinkat(dir, part, 0);
                 fd = openat(dir, part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         }
@@ -231,7 +229,7 @@ int er_dest_begin(struct er_dest *dest, const char *path, int64_t mtime_ms, int 
                 return fail(dest, path, errno, "write", err);
         if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
                 return fail(dest, path, EEXIST, "write", err);
-        if (st.st_nlink != 1 || st.st_uid != geteuid()) { /* another name of somebody's file: not to be written to */
+        if (st.st_nlink != 1 || st.st_uid != geteuid()) { /* another name of some file: not to be written to */
                 er_close(&fd);
                 unlinkat(dir, part, 0);
                 fd = openat(dir, part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -243,7 +241,7 @@ int er_dest_begin(struct er_dest *dest, const char *path, int64_t mtime_ms, int 
                         return fail(dest, path, errno, "write", err);
                 st.st_size = 0;
         }
-        (void)futimens(fd, times); /* where times are coarser, a part is simply never continued */
+        (void)futimens(fd, times); /* where times are coarser, a part is never continued */
         *ret_offset = (uint64_t)st.st_size;
         *ret_fd = er_take_fd(&fd);
         return 0;
@@ -259,7 +257,7 @@ int er_dest_finish(struct er_dest *dest, const char *path, int fd, unsigned mode
         if (parent_of(dest, path, &dir, &base, err) < 0)
                 return -1;
         part = part_name(base);
-        (void)fchmod(fd, mode & MODE_BITS & ~dest->mask); /* FAT and such know no modes */
+        (void)fchmod(fd, mode & MODE_BITS & ~dest->mask); /* FAT and the like have no modes */
         (void)futimens(fd, times);
         if (renameat(dir, part, dir, base) < 0)
                 return fail(dest, path, errno == EISDIR ? EEXIST : errno, "put in place", err);
@@ -294,12 +292,12 @@ int er_dest_symlink(struct er_dest *dest, const char *path, const char *target, 
         part = part_name(base);
         unlinkat(dir, part, 0);
         if (symlinkat(target, dir, part) < 0)
-                return fail(dest, path, errno, "make the link", err);
+                return fail(dest, path, errno, "create the link", err);
         if (renameat(dir, part, dir, base) < 0) {
                 int errnum = errno;
 
                 unlinkat(dir, part, 0);
-                return fail(dest, path, errnum, "make the link", err);
+                return fail(dest, path, errnum, "create the link", err);
         }
         return 0;
 }

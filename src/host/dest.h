@@ -15,24 +15,24 @@
 struct er_dest {
         int fd;      /* the directory; -1: not open */
         char *name;  /* (owned) as the user calls it, for messages */
-        mode_t mask; /* of this process: modes from a host go through it */
-        int last_fd; /* the directory used last, as the next file is most often beside */
+        mode_t mask; /* this process's; applied to modes from a host */
+        int last_fd; /* the directory used last; the next file is usually in the same one */
         struct er_str last;
 };
 #define ER_DEST_INIT {.fd = -1, .last_fd = -1, .last = ER_STR_INIT}
 
-/* Makes the directory when it is missing. within (may be NULL): a directory above it; no symlink is followed between
-   the two, for what lies there came with somebody's project. */
+/* Creates the directory if it is missing. within (may be NULL): a directory above it; no symlink between the two is
+   followed, since what lies there came with somebody's project. */
 int er_dest_open(struct er_dest *dest, const char *path, const char *within, struct er_err *err);
 void er_dest_release(struct er_dest *dest);
 
-/* The directories on the way to a path are made as needed, here and below. ER_REMOTE for a path that is not safe,
-   ER_EXISTS when something else is in its way. */
+/* Missing directories on the way to a path are created, here and below. ER_REMOTE for a path that is not safe,
+   ER_EXISTS if something else is in its way. */
 int er_dest_mkdir(struct er_dest *dest, const char *path, struct er_err *err);
-/* True when a file of that size and time is there. */
+/* True if a file of that size and time exists. */
 bool er_dest_has(struct er_dest *dest, const char *path, uint64_t size, int64_t mtime_ms);
-/* Opens "<path>.errand-part". *ret_offset: how much of the version with that time is in it from an earlier try; others
-   are emptied. */
+/* Opens "<path>.errand-part". *ret_offset: how much of the version with that time an earlier try has left in it; a
+   part of another version is emptied. */
 int er_dest_begin(struct er_dest *dest, const char *path, int64_t mtime_ms, int *ret_fd, uint64_t *ret_offset,
                   struct er_err *err);
 /* Gives the part its mode and time and renames it into place. */

@@ -37,7 +37,7 @@ static void take(struct er_environment_request *request, const struct er_frame *
                 request->id = 0;
 }
 
-/* The next that is said of it, however long the build takes; an agent that hangs says nothing of anything. */
+/* The next frame about it, however long the build takes; a hung agent says nothing about anything. */
 static int next_frame(const struct er_environment_request *request, struct er_frame *ret, struct er_err *err)
 {
         int rc;
@@ -48,7 +48,7 @@ static int next_frame(const struct er_environment_request *request, struct er_fr
         return rc;
 }
 
-/* Files for the builder, to where it looks for them. */
+/* Sends files to where the build looks for them. */
 static int send_files(struct er_session *session, const struct er_recipe *recipe, const struct er_strv *paths,
                       struct er_transfer *transfer, struct er_err *err)
 {
@@ -105,17 +105,18 @@ static int ask(struct er_session *session, const struct er_recipe *recipe, struc
                 return -1;
         }
         take(ret, &frame);
-        /* ER_STATE is what a build says; anything else is a refusal. */
+        /* ER_STATE is the build's failure; anything else is a refusal. */
         return ret->err.code == ER_OK || ret->err.code == ER_STATE ? 0 : er_err_move(err, &ret->err);
 }
 
-/* Until the build says what it does, or has ended: by then it knows whether the host can fetch packages itself. */
+/* Waits until the build says what it is doing, or has ended: by then it knows whether the host can fetch packages
+   itself. */
 static int await_begin(struct er_environment_request *request, struct er_err *err)
 {
         while (request->id && !request->progress) {
                 struct er_frame frame;
 
-                /* The build's own failure is an answer like others: it is kept in the request. */
+                /* A failed build is an answer like any other: the request keeps it. */
                 if (next_frame(request, &frame, err) < 0) {
                         request->id = 0;
                         return -1;
@@ -125,8 +126,7 @@ static int await_begin(struct er_environment_request *request, struct er_err *er
         return 0;
 }
 
-/* The platform (environment/fetch.h) of a host that has no way to the packages; NULL: it has one, or does not need it.
- */
+/* The platform (environment/fetch.h) of a host that cannot reach the packages; NULL: it can, or need not. */
 static const char *wanted_platform(const struct er_environment_request *request)
 {
         const char *code = request->id == 0 && !request->ready ? request->err.provider_code : NULL;
@@ -134,7 +134,7 @@ static const char *wanted_platform(const struct er_environment_request *request)
         return code && er_starts(code, "fetch ") ? code + strlen("fetch ") : NULL;
 }
 
-/* This machine fetches for such a host, and asks once more. */
+/* Fetches the packages on this machine for such a host, and asks it again. */
 static int fetch_here(struct er_session *session, struct er_recipe *recipe, const struct er_environment_ways *ways,
                       struct er_environment_request *request, struct er_err *err)
 {
@@ -148,7 +148,7 @@ static int fetch_here(struct er_session *session, struct er_recipe *recipe, cons
                 ways->progress(ways->arg, said);
         if (er_fetch_turn(recipe, ways->cancel, &turn, &waited, err) < 0)
                 return -1;
-        /* Another job may just have had them sent there. */
+        /* Another job may just have sent them there. */
         if (waited && (ask(session, recipe, ways->transfer, request, err) < 0 || await_begin(request, err) < 0))
                 return -1;
         if (!wanted_platform(request))
@@ -164,7 +164,7 @@ int er_environment_begin(struct er_session *session, struct er_recipe *recipe, c
 {
         if (ask(session, recipe, ways->transfer, ret, err) < 0)
                 return -1;
-        /* One that is there, or is being built, takes no secrets. */
+        /* One that is ready or being built takes no secrets. */
         if (recipe->values.len < recipe->secrets.len) {
                 if (await_begin(ret, err) < 0)
                         return -1;
@@ -206,7 +206,7 @@ int er_environment_await(struct er_environment_request *request, void (*on_progr
         if (request->ready)
                 return 0;
         return request->err.code != ER_OK ? er_err_move(err, &request->err)
-                                          : er_err_set(err, ER_REMOTE, "the build of the environment was left");
+                                          : er_err_set(err, ER_REMOTE, "the build of the environment was abandoned");
 }
 
 void er_environment_list_release(struct er_environment_list *list)

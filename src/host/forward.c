@@ -21,11 +21,11 @@
 
 #define LISTENERS_MAX 64u
 #define CONNECTIONS_MAX 512u
-#define NEXT_MAX 50u       /* ports that are tried above one that is taken */
+#define NEXT_MAX 50u       /* ports tried above one that is taken */
 #define ANSWER_MS 5000     /* a master that takes longer has lost its connection */
 #define CONNECT_MS 20000   /* for a new connection to the host */
-#define PATIENCE_MS 120000 /* a connection waits so long for a host that is out of reach */
-#define LOOK_MS 3000       /* between looks whether there is contact */
+#define PATIENCE_MS 120000 /* how long a connection waits for a host that is out of reach */
+#define LOOK_MS 3000       /* between checks for contact */
 #define PAUSE_MS 1000
 #define LINGER_MS 5000
 #define CHUNK (64u * 1024)
@@ -38,7 +38,7 @@
 struct listener {
         int fd;
         uint16_t port, local;
-        bool refused; /* under the lock: the last try found nobody, and that was said */
+        bool refused; /* under the lock: the last try found nobody, and that was reported */
 };
 
 struct er_forward {
@@ -53,8 +53,8 @@ struct er_forward {
         pthread_mutex_t lock;
         pthread_cond_t fewer;
         size_t open;           /* connections under way */
-        atomic_bool lost;      /* that was said */
-        atomic_bool dial_only; /* sshd there forwards nothing */
+        atomic_bool lost;      /* that was reported */
+        atomic_bool dial_only; /* sshd there forbids forwarding */
 };
 
 struct connection {
@@ -169,7 +169,7 @@ static enum er_mux_answer open_slot(struct er_forward *f, const char *path, uint
         return answer;
 }
 
-/* Through a connection that is there: 1: open; 0: it has to be another way (*ret_refused: by what sshd said). */
+/* Over an existing connection. 1: open; 0: it takes another way (*ret_refused: because sshd refused). */
 static int open_shared(struct er_forward *f, uint16_t port, struct er_link *ret, bool *ret_refused, struct er_err *err)
 {
         for (int slot = 0; slot < ER_SLOTS && !f->dial_only; slot++) {
@@ -193,7 +193,7 @@ static int open_shared(struct er_forward *f, uint16_t port, struct er_link *ret,
         return 0;
 }
 
-/* What `dial` says first; more than its line is not read. */
+/* Reads the first line of `dial`, and nothing after it. */
 static int read_line(struct er_forward *f, struct er_link *link, struct er_str *ret, struct er_err *err)
 {
         er_deadline deadline = er_deadline_in(CONNECT_MS);
@@ -226,7 +226,7 @@ static int read_line(struct er_forward *f, struct er_link *link, struct er_str *
         return -1;
 }
 
-/* Port 0 only asks whether there is contact, and is 0. */
+/* Port 0 only checks for contact; the answer is 0. */
 static int open_dialled(struct er_forward *f, uint16_t port, struct er_link *ret, struct er_err *err)
 {
         const struct er_connect connect = {.host = &f->host, .patience_ms = CONNECT_MS, .cancel = &f->stop};
@@ -265,7 +265,7 @@ static int open_there(struct er_forward *f, uint16_t port, struct er_link *ret, 
         if (rc != 0)
                 return rc;
         rc = open_dialled(f, port, ret, err);
-        /* It can be reached, and yet sshd said no: it forwards nothing (or the service listens on ::1 alone). */
+        /* The host can be reached, yet sshd refused: it forbids forwarding (or the service listens on ::1 only). */
         if (rc == 1 && refused)
                 f->dial_only = true;
         return rc;
@@ -300,11 +300,11 @@ static void move(struct way *way, bool readable)
                 if (n > 0)
                         way->done += (size_t)n;
                 else if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-                        way->from = -1; /* nobody takes it any more */
+                        way->from = -1; /* nobody reads it any more */
         }
 }
 
-/* What was said last is still on its way when both have ended: closing now would take it back. */
+/* The last bytes are still on their way when both sides have ended: closing now would discard them. */
 static void linger(struct connection *c)
 {
         struct pollfd p[2] = {{.fd = c->link.mux.fd, .events = POLLIN},
@@ -317,7 +317,7 @@ static void linger(struct connection *c)
                 er_proc_wait(&c->link.proc, er_deadline_in(LINGER_MS), &status, NULL);
 }
 
-/* Until both have said their last word, or one side is gone. */
+/* Until both sides have finished sending, or one is gone. */
 static void carry(struct connection *c)
 {
         struct way up = {.from = c->client, .to = c->link.to, .buf = er_malloc(CHUNK)};
@@ -337,7 +337,7 @@ static void carry(struct connection *c)
                         break;
                 if (p[3].revents || p[0].revents & (POLLERR | POLLNVAL))
                         break;
-                /* The master has let go of it: what has come from there is still delivered. */
+                /* The master has closed it: what has arrived from there is still delivered. */
                 if (p[1].revents & (POLLERR | POLLHUP) && c->link.from != c->link.to)
                         up.from = -1;
                 if (p[1].revents & POLLERR && c->link.from == c->link.to)
@@ -353,7 +353,7 @@ static void carry(struct connection *c)
         free(down.buf);
 }
 
-/* False when whoever wanted it has gone, or all is to end. */
+/* False if the client has gone, or everything is to end. */
 static bool pause_for(const struct connection *c, int64_t ms)
 {
         struct pollfd p[2] = {{.fd = c->forward->stop.fds[0], .events = POLLIN}, {.fd = c->client, .events = 0}};
@@ -493,15 +493,14 @@ static bool has_master(const struct er_forward *f)
                 er_autofree char *path = er_control_path(&f->host, slot);
 
                 if (!path)
-                        return true; /* none can be: then connections tell */
+                        return true; /* there can be none: connections will tell */
                 if (er_mux_listens(path, NULL))
                         return true;
         }
         return false;
 }
 
-/* Says that the host is gone also while nobody wants anything of it, and makes the connection again for whoever comes
- * next. */
+/* Reports that the host is gone even while nobody needs it, and reconnects for whoever comes next. */
 static void *watcher_thread(void *arg)
 {
         struct er_forward *f = arg;
@@ -574,7 +573,7 @@ int er_forward_add(struct er_forward *f, uint16_t port, uint16_t local, bool exa
                 return er_err_set(err, ER_USAGE, "at most %u ports at once", LISTENERS_MAX);
         for (uint32_t at = local; fd < 0 && at <= last && at <= 65535; at++) {
                 fd = listen_on((uint16_t)at, &listener->local);
-                /* Ports below 1024 are root's: one above is not taken for them, any free one is. */
+                /* Ports below 1024 are root's: any free port is taken for them, not one a little above. */
                 if (fd < 0 && (exact || (errno != EADDRINUSE && errno != EACCES && errno != EPERM)))
                         break;
         }
@@ -582,7 +581,7 @@ int er_forward_add(struct er_forward *f, uint16_t port, uint16_t local, bool exa
                 fd = listen_on(0, &listener->local);
         if (fd < 0 && errno == EADDRINUSE) {
                 er_err_set(err, ER_EXISTS, "port %u of this machine is taken", local);
-                return er_err_hint(err, "leave it out (%u), and the next free one is used", port);
+                return er_err_hint(err, "name just %u, and the next free port is used", port);
         }
         if (fd < 0)
                 return er_err_errno(err, errno, "listening on port %u of this machine", local);

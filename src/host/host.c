@@ -44,7 +44,7 @@ void er_host_copy(const struct er_host *from, struct er_host *ret)
         *ret = copy;
 }
 
-/* What ssh refuses in a host's or user's name too, because both may end up in a ProxyCommand's shell line. */
+/* ssh refuses these too in the name of a host or user, because both may end up in a ProxyCommand's shell line. */
 static bool is_clean(const char *text)
 {
         for (const unsigned char *p = (const unsigned char *)text; *p; p++)
@@ -53,7 +53,7 @@ static bool is_clean(const char *text)
         return true;
 }
 
-/* A user's name may hold a backslash, as those of a Windows domain do (DOMAIN\user); ssh takes it anywhere but last. */
+/* A user's name may hold a backslash, like those of a Windows domain (DOMAIN\user); ssh takes it anywhere but last. */
 static bool is_clean_user(const char *user)
 {
         er_autofree char *rest = er_strdup(user);
@@ -113,17 +113,17 @@ int er_host_parse(const char *text, struct er_host *ret, struct er_err *err)
         if (at)
                 user = er_strndup(text, (size_t)(at - text));
         if (!name[0] || (user && !user[0]))
-                return bad_name(err, text, text[0] ? "a part of it is empty" : "it is empty");
+                return bad_name(err, text, text[0] ? "one of its parts is empty" : "it is empty");
         if (text[0] == '-' || name[0] == '-')
                 return bad_name(err, text, "it begins with a dash");
         if (!is_clean(name) || (user && !is_clean_user(user)) || strchr(name, '/'))
-                return bad_name(err, text, "it holds characters that no host has");
+                return bad_name(err, text, "it has characters that no host name has");
         *ret = (struct er_host){.kind = ER_HOST_SSH, .name = er_strdup(text), .port = port};
         ret->target = user ? er_fmt("%s@%s", user, name) : er_take(name);
         return 0;
 }
 
-/* ssh's own idea of the home: the one in passwd, whatever $HOME says. */
+/* The home directory as ssh sees it: the one in passwd, whatever $HOME says. */
 static char *ssh_home(void)
 {
         struct passwd entry, *found = NULL;
@@ -184,7 +184,7 @@ static void read_line(char *line, const char *home, int depth, struct er_strv *r
 
         while (*rest == ' ' || *rest == '\t')
                 rest++;
-        /* "Host=x" and "Host = x" are as good as "Host x". */
+        /* "Host=x" and "Host = x" mean the same as "Host x". */
         equals = line + (rest - line) + strcspn(rest, " \t=");
         equals += strspn(equals, " \t");
         if (*equals == '=')

@@ -22,10 +22,10 @@ struct er_host {
 
 void er_host_release(struct er_host *host);
 void er_host_copy(const struct er_host *from, struct er_host *ret);
-/* "local", or [user@]host[:port], [user@][v6]:port. Refuses names that begin with '-', hold control characters or
- * spaces (ER_USAGE). */
+/* Parses "local", or [user@]host[:port], [user@][v6]:port. Refuses names that begin with '-', or hold control
+   characters or spaces (ER_USAGE). */
 int er_host_parse(const char *text, struct er_host *ret, struct er_err *err);
-/* Aliases named in ~/.ssh/config and what it includes, without patterns. */
+/* The aliases in ~/.ssh/config and in what it includes, without patterns. */
 void er_host_aliases(struct er_strv *ret);
 
 #endif

@@ -108,7 +108,7 @@ int er_host_probe(struct er_session *session, struct er_probe *ret, struct er_er
         if (er_session_call(session, ER_F_PROBE, er_svn("", 0), &answer, err) < 0)
                 return -1;
         if (answer.type != ER_F_PROBE_OK)
-                return er_err_set(err, ER_REMOTE, "%s: errand-agent gave a strange answer to a probe",
+                return er_err_set(err, ER_REMOTE, "%s: errand-agent sent an unexpected answer to a probe",
                                   er_session_host(session));
         read_probe(answer.payload, ret);
         ret->machine = er_machine(hello);
@@ -124,7 +124,7 @@ static unsigned at_least_one(uint32_t cpus)
 
 bool er_probe_has_room(const struct er_probe *probe, const struct er_spec *spec)
 {
-        /* Whoever is queued there already has the first turn. */
+        /* Those already queued there go first. */
         return probe->queued == 0 && probe->cpus_free >= at_least_one(spec->cpus) &&
                probe->memory_unreserved >= spec->memory && probe->gpus_free >= spec->gpus;
 }
@@ -135,7 +135,7 @@ bool er_probe_could_fit(const struct er_probe *probe, const struct er_spec *spec
                probe->gpu_count >= spec->gpus;
 }
 
-/* Which member is which key of the JSON text: one table for both ways. */
+/* The key of each member in the JSON text: one table for both directions. */
 enum kind { TEXT, NUMBER32, NUMBER64, SIGNED32, SIGNED64, REAL, TRUTH };
 struct member {
         const char *key;
@@ -208,7 +208,7 @@ static json_t *pack(const void *object, const struct member *members, size_t cou
         return json;
 }
 
-/* What is missing keeps its value: a text of an older errand is as good. */
+/* A missing key keeps its value: a text from an older errand will do. */
 static void unpack(const json_t *json, const struct member *members, size_t count, void *object)
 {
         for (size_t i = 0; i < count; i++) {
@@ -267,14 +267,14 @@ int er_probe_from_json(const char *text, struct er_probe *ret, struct er_err *er
         const json_t *item;
         size_t i;
 
-        if (er_json_parse(text, strlen(text), "what is stored of a host", &json, err) < 0) {
+        if (er_json_parse(text, strlen(text), "what is stored about a host", &json, err) < 0) {
                 if (err)
                         err->code = ER_STATE;
                 return -1;
         }
         if (!json_is_object(json)) {
                 json_decref(json);
-                return er_err_set(err, ER_STATE, "what is stored of a host is damaged");
+                return er_err_set(err, ER_STATE, "what is stored about a host is damaged");
         }
         *ret = (struct er_probe)ER_PROBE_INIT;
         unpack(json, probe_members, ER_LEN(probe_members), ret);

@@ -22,12 +22,12 @@ struct er_probe {
         unsigned running, queued, gpus_free;
         struct er_gpu *gpus;
         size_t gpu_count;
-        struct er_strv absent; /* programs not there */
+        struct er_strv absent; /* programs that are missing */
         bool writable, noexec;
         int64_t clock_skew_ms;
         int64_t latency_us; /* of a PING */
         uint64_t cpu_busy_ms,
-                cpu_total_ms; /* of all cpus since the boot: two probes tell how busy they were between; 0: not known */
+                cpu_total_ms; /* of all CPUs since boot: two probes tell how busy they were in between; 0: unknown */
 };
 #define ER_PROBE_INIT {0}
 void er_probe_release(struct er_probe *probe);

@@ -1,5 +1,5 @@
-/* pull.c - er_pull of files.h: a list of what is there, then many files asked for at once, each continued where it was.
- */
+/* pull.c - er_pull of files.h: a list of what is there, then many files requested at once, each continued where it
+   was. */
 #include "host/files.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 #define ENTRIES_MAX (4u * 1000 * 1000) /* in one pull */
 #define PATH_LEN_MAX 4095u             /* a path or the target of a link; PATH_MAX without the NUL */
 #define NAMES_MAX (512u << 20)         /* bytes of all names in one pull */
-#define KEEP_PART (1u << 20)           /* parts smaller than that are not worth keeping */
+#define KEEP_PART (1u << 20)           /* smaller parts are not worth keeping */
 #define TRIES_MAX 3                    /* of a file that changes while it is read */
 #define TELL_BYTES (1u << 20)
 
@@ -36,7 +36,7 @@ struct get {
         struct entry *entry;
         int fd;
         uint64_t offset;  /* written so far */
-        uint64_t counted; /* of which the transfer has been told */
+        uint64_t counted; /* of which the transfer has counted */
         int tries;
 };
 
@@ -48,11 +48,11 @@ struct pulling {
         struct entry *entries;
         size_t count, cap;
         size_t names; /* bytes of all their names */
-        size_t next;  /* the first that was not asked for */
+        size_t next;  /* the first that has not been requested */
         struct get gets[WINDOW];
         size_t open;
         uint64_t untold;
-        struct er_err first; /* of a file that could not be had: the others still come */
+        struct er_err first; /* for a file that could not be fetched: the others still are */
 };
 
 static const char *here(const struct entry *entry)
@@ -90,7 +90,7 @@ static bool has_wildcard(const char *pattern)
         return strpbrk(pattern, "*?[") != NULL;
 }
 
-/* Where a path lands when it was asked for by the name of a file or directory: without what is before that name. */
+/* Where a path lands if it was requested by the name of a file or directory: without what precedes that name. */
 static char *flat_path(const struct er_pull *pull, const char *path)
 {
         for (size_t i = 0; i < pull->patterns->len; i++) {
@@ -115,7 +115,7 @@ static char *flat_path(const struct er_pull *pull, const char *path)
         return NULL;
 }
 
-/* The host decides what a pattern matches there; that a name does match it is looked at here. */
+/* The host decides what a pattern matches there; whether a name really matches it is checked here. */
 static bool was_asked_for(const struct er_pull *pull, const char *path)
 {
         if (!pull->patterns || pull->patterns->len == 0)
@@ -131,10 +131,9 @@ static int refuse_entry(const struct pulling *p, struct er_sv path, const char *
         er_auto(er_str) shown = ER_STR_INIT;
 
         er_quote_show(&shown, path.ptr ? path.ptr : "", path.len < 200 ? path.len : 200);
-        er_err_set(err, ER_REMOTE, "%s: it sends a file by the name \"%s\", %s", er_session_host(p->session), shown.buf,
-                   why);
-        return er_err_hint(err, "nothing was written; the errand-agent on that host, or somebody who controls it, does "
-                                "not do what it was asked");
+        er_err_set(err, ER_REMOTE, "%s: it sends a file named \"%s\", %s", er_session_host(p->session), shown.buf, why);
+        return er_err_hint(err, "nothing was written; errand-agent on that host, or whoever controls it, does not do "
+                                "what it was asked");
 }
 
 static int add_entry(struct pulling *p, struct er_sv payload, struct er_err *err)
@@ -147,7 +146,7 @@ static int add_entry(struct pulling *p, struct er_sv payload, struct er_err *err
                 return refuse_entry(p, path, "which leads out of the directory", err);
         if (path.len > PATH_LEN_MAX || target.len > PATH_LEN_MAX)
                 return refuse_entry(p, path, "which is longer than any path", err);
-        /* A half file of somebody's push. */
+        /* A partial file of somebody's push. */
         if (path.len > strlen(ER_PART_SUFFIX) &&
             er_sv_eq(er_svn(path.ptr + path.len - strlen(ER_PART_SUFFIX), strlen(ER_PART_SUFFIX)),
                      ER_SV(ER_PART_SUFFIX)))
@@ -180,7 +179,7 @@ static int add_entry(struct pulling *p, struct er_sv payload, struct er_err *err
         return 0;
 }
 
-/* A name that was asked for and is not there. Kept: what is there comes all the same. */
+/* A requested name that does not exist. The error is kept: what exists is fetched all the same. */
 static void note_missing(struct pulling *p, struct er_sv end)
 {
         struct er_field field;
@@ -194,7 +193,7 @@ static void note_missing(struct pulling *p, struct er_sv end)
                 if (field.tag != ER_T_PATTERN || (wild && !p->pull->strict) || p->first.code != ER_OK)
                         continue;
                 er_quote_show(&shown, pattern, strlen(pattern));
-                er_err_set(&p->first, ER_NOT_FOUND, wild ? "nothing matches %s on %s" : "%s is not there on %s",
+                er_err_set(&p->first, ER_NOT_FOUND, wild ? "nothing matches %s on %s" : "%s does not exist on %s",
                            shown.buf, er_session_host(p->session));
         }
 }
@@ -230,7 +229,7 @@ static int list(struct pulling *p, struct er_err *err)
         }
 }
 
-/* With flat, two files of different directories may land on one name: better not at all than one of them. */
+/* With flat, two files from different directories may land on one name: better none than one of them. */
 static int check_collisions(const struct pulling *p, struct er_err *err)
 {
         struct er_map seen = ER_MAP_INIT;
@@ -274,7 +273,7 @@ static int ask(struct pulling *p, struct get *get, struct er_err *err)
         return er_session_send(p->session, er_svn(frames.buf, frames.len), err);
 }
 
-/* Begins one file. 1: it is under way; 0: nothing had to be done. */
+/* Begins one file. 1: it is under way; 0: there is nothing to do. */
 static int begin(struct pulling *p, struct get *get, struct entry *entry, struct er_err *err)
 {
         if (er_dest_has(&p->dest, here(entry), entry->size, entry->mtime_ms)) {
@@ -298,7 +297,7 @@ static int begin(struct pulling *p, struct get *get, struct entry *entry, struct
         return 1;
 }
 
-/* Leaves a file as it is: a large part is for the next time. */
+/* Leaves a file as it is: a large part is kept for next time. */
 static void leave(struct pulling *p, struct get *get, bool keep)
 {
         if (get->fd < 0)
@@ -323,15 +322,15 @@ static int take_data(struct pulling *p, struct get *get, struct er_sv payload, s
         if (!data.ptr || data.len == 0)
                 return 0;
         if (offset != get->offset)
-                return er_err_set(err, ER_REMOTE, "%s: %s comes in the wrong order", er_session_host(p->session),
+                return er_err_set(err, ER_REMOTE, "%s: %s arrives out of order", er_session_host(p->session),
                                   get->entry->path);
         if (data.len > get->entry->size - get->offset)
-                return er_err_set(err, ER_REMOTE, "%s: it sends more of %s than it said there is",
+                return er_err_set(err, ER_REMOTE, "%s: it sends more of %s than it announced",
                                   er_session_host(p->session), get->entry->path);
         if (er_pwrite_full(get->fd, data.ptr, data.len, (off_t)offset) < 0) {
                 int errnum = errno;
 
-                /* A full disk is not helped by a half file. */
+                /* A partial file does not help a full disk. */
                 leave(p, get, errnum != ENOSPC && errnum != EDQUOT);
                 return er_err_errno(err, errnum, "write %s/%s", p->pull->to, here(get->entry));
         }
@@ -354,7 +353,7 @@ static int take_end(struct pulling *p, struct get *get, struct er_sv payload, st
         bool changed = er_msg_get_u64(payload, ER_T_CHANGED, 0) != 0 || mtime_ms != entry->mtime_ms ||
                        size != get->offset;
 
-        /* A file that keeps changing, such as a log, is taken as it is in the end. */
+        /* A file that keeps changing, such as a log, is taken as it is at the end. */
         if (changed && ++get->tries < TRIES_MAX) {
                 if (size > entry->size)
                         p->transfer->total_bytes += size - entry->size;
@@ -458,7 +457,8 @@ static int fetch(struct pulling *p, struct er_err *err)
 
 /* ---- The whole */
 
-/* Directories first, so that empty ones come too; links after all files, so that no file is written through one. */
+/* Directories first, so that empty ones are created too; links after all files, so that no file is written through
+   one. */
 static int make_others(struct pulling *p, char type, struct er_err *err)
 {
         for (size_t i = 0; i < p->count; i++) {
@@ -477,7 +477,7 @@ static int make_others(struct pulling *p, char type, struct er_err *err)
         return 0;
 }
 
-/* Last of all, deepest first: a directory may be one that nobody may write to. */
+/* Last, and deepest first: a directory's mode may forbid writing to it. */
 static void set_modes(struct pulling *p)
 {
         for (size_t i = p->count; i-- > 0;)

@@ -13,9 +13,9 @@
 #include "host/connect/requests.h"
 
 #define WINDOW 64u
-#define WHOLE_MAX (16u * 1024) /* a file up to that goes in its PUT, without asking whether it is there */
+#define WHOLE_MAX (16u * 1024) /* a file up to this size goes in its PUT, without asking whether it is there */
 #define CHUNK (256u * 1024)    /* of a larger one */
-#define LISTEN_EVERY 16u       /* chunks between two looks for an early refusal */
+#define LISTEN_EVERY 16u       /* chunks between two checks for an early refusal */
 #define DEPTH_MAX 256
 #define TRIES_MAX 3
 #define LINK_MAX_BYTES 4096
@@ -27,7 +27,7 @@ struct put {
         char *path;  /* (owned) below `to` there */
         uint64_t size;
         char type;      /* 'f', 'l', 'd' */
-        bool announced; /* large: its first OK tells where to go on */
+        bool announced; /* large: its first OK tells where to resume */
         int tries;
 };
 
@@ -74,7 +74,7 @@ static int64_t mtime_of(const struct stat *st)
         return (int64_t)time->tv_sec * 1000 + time->tv_nsec / 1000000;
 }
 
-/* The PUT frame up to what differs. */
+/* The PUT frame, up to the fields that differ. */
 static size_t begin_put(struct pushing *p, struct put *put, struct er_str *frames, char type, const struct stat *st)
 {
         size_t start;
@@ -96,7 +96,7 @@ static int send_frames(struct pushing *p, const struct er_str *frames, struct er
         return er_session_send(p->session, er_svn(frames->buf, frames->len), err);
 }
 
-/* Asks for a regular file, whole when it is small. */
+/* Sends the PUT of a regular file, with all of it if it is small. */
 static int ask_file(struct pushing *p, struct put *put, struct er_err *err)
 {
         er_auto(er_str) frames = ER_STR_INIT;
@@ -108,7 +108,7 @@ static int ask_file(struct pushing *p, struct put *put, struct er_err *err)
         if (fd < 0 || fstat(fd, &st) < 0)
                 return complain(put->from, errno, "open", err);
         if (!S_ISREG(st.st_mode))
-                return er_err_set(err, ER_STATE, "%s is no file any more", put->from);
+                return er_err_set(err, ER_STATE, "%s is no longer a file", put->from);
         put->size = (uint64_t)st.st_size;
         put->announced = put->size > WHOLE_MAX;
         if (!put->announced) {
@@ -124,7 +124,7 @@ static int ask_file(struct pushing *p, struct put *put, struct er_err *err)
         return send_frames(p, &frames, err);
 }
 
-/* Whether the host has refused it already: no use in sending the rest then. */
+/* Whether the host has already refused it: then sending the rest is no use. */
 static bool refused_early(struct pushing *p, const struct put *put, struct er_err *err)
 {
         struct er_frame frame;
@@ -137,7 +137,7 @@ static bool refused_early(struct pushing *p, const struct put *put, struct er_er
         return false;
 }
 
-/* The content from where the host wants it. *ret_changed: it is not what was announced; begin again. */
+/* Sends the content from where the host wants it. *ret_changed: it is not what was announced; begin again. */
 static int send_content(struct pushing *p, const struct put *put, uint64_t offset, bool *ret_changed,
                         struct er_err *err)
 {
@@ -154,7 +154,7 @@ static int send_content(struct pushing *p, const struct put *put, uint64_t offse
                 if (n < 0)
                         return complain(put->from, errno, "read", err);
                 if (n == 0)
-                        break; /* it became shorter: the end is refused, and it is tried again */
+                        break; /* it became shorter: the host refuses the end, and we try again */
                 er_str_reset(&frames);
                 er_msg_u64(&fields, ER_T_OFFSET, offset);
                 er_frame_head(&frames, ER_F_DATA_IN, put->id, er_svn(fields.buf, fields.len), ER_T_DATA, (size_t)n);
@@ -226,8 +226,8 @@ static int take_answer(struct pushing *p, struct er_err *err)
                 return finish(p, put);
         offset = er_msg_get_u64(frame.payload, ER_T_OFFSET, 0);
         if (offset > put->size)
-                return er_err_set(err, ER_REMOTE, "%s: it has more of %s than there is", er_session_host(p->session),
-                                  put->path);
+                return er_err_set(err, ER_REMOTE, "%s: it claims to have more of %s than there is",
+                                  er_session_host(p->session), put->path);
         p->transfer->bytes += offset;
         if (send_content(p, put, offset, &changed, err) < 0)
                 return -1;
@@ -330,7 +330,7 @@ static int walk(struct pushing *p, const char *from, const char *path, int depth
         if ((depth == 0 ? stat(from, &st) : lstat(from, &st)) < 0)
                 return complain(from, errno, "open", err);
         if (depth > DEPTH_MAX)
-                return er_err_set(err, ER_USAGE, "%s: too many directories in each other", from);
+                return er_err_set(err, ER_USAGE, "%s: directories are nested too deeply", from);
         if (S_ISLNK(st.st_mode))
                 return put_link(p, from, path, &st, err);
         if (S_ISREG(st.st_mode))
@@ -339,7 +339,7 @@ static int walk(struct pushing *p, const char *from, const char *path, int depth
                 return 0; /* sockets, pipes and devices do not travel */
         if (walk_into(p, from, path, depth, err) < 0)
                 return -1;
-        /* After what is in it: its mode may be one that lets nobody write. */
+        /* After its contents: its mode may forbid writing. */
         while (p->open > 0 && !(st.st_mode & S_IWUSR))
                 if (take_answer(p, err) < 0)
                         return -1;
@@ -361,11 +361,11 @@ int er_push(struct er_session *session, const struct er_strv *paths, const char 
                 er_autofree char *from = er_path_abs(paths->items[i]);
                 char *real = NULL;
 
-                /* A link to a file that was named: what it leads to goes, by the link's name. */
+                /* A named symlink to a file: the file is sent, under the name of the link. */
                 if (access(from, F_OK) == 0)
                         real = realpath(from, NULL);
                 if (er_streq(from, "/"))
-                        rc = er_err_set(err, ER_USAGE, "the whole of / cannot be pushed");
+                        rc = er_err_set(err, ER_USAGE, "cannot push all of /");
                 else
                         rc = walk(p, real ? real : from, er_path_base(from), 0, err);
                 free(real);

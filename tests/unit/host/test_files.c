@@ -233,7 +233,7 @@ static void test_not_asked_for(void **state)
         assert_int_equal(pull("long", dir, &transfer, &err), -1);
         unit_assert_err(&err, ER_REMOTE, "longer than any path");
         assert_int_equal(pull("more", dir, &transfer, &err), -1);
-        unit_assert_err(&err, ER_REMOTE, "more of dir/more than it said");
+        unit_assert_err(&err, ER_REMOTE, "more of dir/more than it announced");
         unit_remove(dir);
 }
 

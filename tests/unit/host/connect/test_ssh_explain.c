@@ -11,7 +11,8 @@ static const struct {
 } cases[] = {
         {"ssh: Could not resolve hostname nowhere: Name or service not known\r\n", ER_NET, true, false, "no such host",
          "spelling"},
-        {"ssh: connect to host box port 2222: Connection refused\r\n", ER_NET, true, false, "connection refused", "sshd"},
+        {"ssh: connect to host box port 2222: Connection refused\r\n", ER_NET, true, false, "connection refused",
+         "sshd"},
         {"ssh: connect to host box port 22: No route to host\r\n", ER_NET, true, false, "no route to it",
          "on its network"},
         {"ssh: connect to host box port 22: Connection timed out\r\n", ER_NET, true, false, "does not answer",
