@@ -1,4 +1,4 @@
-/* errandignore.c - what .errandignore files take away from a listing; git reads them, by the rules of .gitignore. */
+/* errandignore.c - what .errandignore files exclude from a listing; git reads them, by the rules of .gitignore. */
 #include <fcntl.h>
 #include "base/io.h"
 #include "base/map.h"
@@ -7,7 +7,7 @@
 #include "host/snapshot/gitrun.h"
 #include "host/snapshot/lister.h"
 
-/* A repository with nothing in it: through it git applies its rules to files that are in none, or in another one. */
+/* An empty repository: through it, git applies its rules to files that are in no repository, or in another one. */
 static int empty_repository(struct er_lister *lister, char **ret, struct er_err *err)
 {
         er_autofree char *cache = er_dir_cache();
@@ -29,7 +29,7 @@ static int empty_repository(struct er_lister *lister, char **ret, struct er_err 
         return 0;
 }
 
-/* Adds what .errandignore files say below prefix to gone: files, and directories of which nothing is left. */
+/* Adds what the .errandignore files below prefix exclude to gone: files, and directories of which nothing is left. */
 static int find_ignored(struct er_lister *lister, const char *repository, const char *prefix, struct er_map *gone,
                         struct er_err *err)
 {
@@ -62,7 +62,7 @@ static int find_ignored(struct er_lister *lister, const char *repository, const 
         return 0;
 }
 
-/* It, or a directory above it, is in the map. */
+/* The path, or a directory above it, is in the map. */
 static bool is_in(const struct er_map *map, const char *path, size_t len)
 {
         if (er_map_get(map, path, len))
@@ -83,8 +83,9 @@ int er_lister_errandignore(struct er_lister *lister, struct er_err *err)
 
         if (!git) {
                 er_err_set(err, ER_CONFIG,
-                           "%s has an .errandignore, which errand reads through git, and there is no git", lister->dir);
-                return er_err_hint(err, "install git, or take .errandignore away");
+                           "%s has an .errandignore, which errand reads through git, but git is not installed",
+                           lister->dir);
+                return er_err_hint(err, "install git, or remove .errandignore");
         }
         if (empty_repository(lister, &repository, err) < 0 || find_ignored(lister, repository, "", &gone, err) < 0)
                 return er_err_wrap(err, "reading .errandignore");

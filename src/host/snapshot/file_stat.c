@@ -5,7 +5,7 @@
 
 #define SECOND_NS ((int64_t)1000 * 1000 * 1000)
 #define RACY_COARSE_NS (2 * SECOND_NS) /* the coarsest time stamps in use: FAT */
-#define RACY_FINE_NS (SECOND_NS / 10)  /* Linux stamps with its tick, 10 ms at most */
+#define RACY_FINE_NS (SECOND_NS / 10)  /* Linux time stamps advance with its tick, 10 ms at most */
 
 static int64_t timespec_ns(const struct timespec *ts)
 {

@@ -12,11 +12,11 @@ struct er_file_stat {
         int64_t ctime_ns;
         uint64_t ino;
         uint32_t mode; /* st_mode: type and permissions */
-        uint32_t dev;  /* not compared: a device may be another after a reboot */
+        uint32_t dev;  /* not compared: it may change at a reboot */
 };
 void er_file_stat_from(const struct stat *st, struct er_file_stat *ret);
 bool er_file_stat_same(const struct er_file_stat *a, const struct er_file_stat *b);
-/* Changed so shortly before a reading at taken_ns that a later change might leave the same stat data. */
+/* Changed so shortly before taken_ns that a later change could leave the same stat data. */
 bool er_file_stat_is_racy(const struct er_file_stat *stat, int64_t taken_ns);
 
 #endif

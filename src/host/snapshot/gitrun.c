@@ -14,8 +14,8 @@ extern char **environ;
 #define ASK_TIMEOUT_MS 600000
 #define ARGS_MAX 32u
 
-/* What `git rev-parse --local-env-vars` lists: set by a hook or an alias we run in, they would name another repository.
- */
+/* What `git rev-parse --local-env-vars` lists: set by a hook or an alias that we run in, these would name another
+   repository. */
 static const char *const local_variables[] = {
         "GIT_ALTERNATE_OBJECT_DIRECTORIES=",
         "GIT_CONFIG=",
@@ -52,7 +52,7 @@ static void make_environment(struct er_strv *env)
                         er_strv_add(env, *item);
         }
         er_strv_add(env, "GIT_OPTIONAL_LOCKS=0");
-        er_strv_add(env, "LC_ALL=C"); /* we look for words in its messages */
+        er_strv_add(env, "LC_ALL=C"); /* we search its messages for words */
 }
 
 static void make_argv(const struct er_git *git, struct er_strv *argv)
@@ -61,7 +61,8 @@ static void make_argv(const struct er_git *git, struct er_strv *argv)
         er_strv_add(argv, "-c");
         er_strv_add(argv, "core.quotePath=false");
         er_strv_add(argv, "-c");
-        er_strv_add(argv, "core.fsmonitor=false"); /* a program that the repository names: not to be run for a look */
+        er_strv_add(argv,
+                    "core.fsmonitor=false"); /* a program that the repository names must not run just for a look */
         for (size_t i = 0; git->args[i] && i < ARGS_MAX; i++)
                 er_strv_add(argv, git->args[i]);
 }
@@ -73,7 +74,7 @@ void er_git_release(struct er_git *git)
         er_proc_release(&git->proc);
 }
 
-/* Reads what is there. Closes at the end; what is past max is dropped (and noticed in er_git_finish). */
+/* Reads what is there. Closes at the end; what exceeds max is dropped (er_git_finish notices). */
 static void drain(int *fd, struct er_str *into, size_t max)
 {
         ssize_t n;
@@ -112,7 +113,7 @@ int er_git_start(struct er_git *git, const char *cwd, struct er_err *err)
         if (er_proc_start(&opts, &git->proc, err) < 0)
                 return -1;
 #ifdef F_SETPIPE_SZ
-        /* It may go on writing while we are busy with another's answer. */
+        /* It may go on writing while we are busy with another one's answer. */
         fcntl(git->proc.io[1], F_SETPIPE_SZ, 1 << 20);
 #endif
         er_set_nonblock(git->proc.io[1], true);
@@ -172,8 +173,8 @@ int er_git_failed(const struct er_git *git, const char *cwd, struct er_err *err)
         struct er_sv first = ER_SV("");
 
         if (strstr(git->errout.buf, "dubious ownership")) {
-                er_err_set(err, ER_CONFIG, "git does not read the repository of %s: it belongs to another user", cwd);
-                return er_err_hint(err, "if you trust it: git config --global --add safe.directory %s", cwd);
+                er_err_set(err, ER_CONFIG, "git does not read the repository in %s: it belongs to another user", cwd);
+                return er_err_hint(err, "if you trust it, run: git config --global --add safe.directory %s", cwd);
         }
         while (er_sv_cut(&rest, '\n', &line)) {
                 if (first.len == 0)
@@ -183,7 +184,7 @@ int er_git_failed(const struct er_git *git, const char *cwd, struct er_err *err)
                         break;
                 }
         }
-        er_err_set(err, ER_CONFIG, "git cannot list the files of %s: %.*s (status %d)", cwd, (int)first.len, first.ptr,
+        er_err_set(err, ER_CONFIG, "git cannot list the files in %s: %.*s (status %d)", cwd, (int)first.len, first.ptr,
                    git->status);
-        return er_err_hint(err, "see what git status says there");
+        return er_err_hint(err, "see what `git status` says there");
 }

@@ -1,6 +1,6 @@
 /*
- * gitrun.h - running git for its answers: in an environment that does not point it elsewhere, several at once,
- * cancellable. Private to listing*.c.
+ * gitrun.h - running git for its answers: without variables that point it elsewhere, several at once, cancellable.
+ * Private to listing*.c.
  */
 #ifndef ER_HOST_SNAPSHOT_GITRUN_H
 #define ER_HOST_SNAPSHOT_GITRUN_H
@@ -22,7 +22,7 @@ void er_git_release(struct er_git *git);
 
 /* Starts one in cwd; its output waits in pipes until er_git_finish. */
 int er_git_start(struct er_git *git, const char *cwd, struct er_err *err);
-/* Reads it to its end. What git says about itself is no error here, only a cancellation is, or too much output. */
+/* Reads it to its end. A failure of git is no error here; only a cancellation or too much output is. */
 int er_git_finish(struct er_git *git, const char *cwd, struct er_cancel *cancel, struct er_err *err);
 int er_git_run(struct er_git *git, const char *cwd, struct er_cancel *cancel, struct er_err *err); /* both */
 /* One, with input. */

@@ -16,7 +16,7 @@ static int path_too_long(struct er_sv path, struct er_err *err)
         er_auto(er_str) shown = ER_STR_INIT;
 
         er_quote_show(&shown, path.ptr, path.len < 200 ? path.len : 200);
-        return er_err_set(err, ER_STATE, "%s: its path is too long to travel", shown.buf);
+        return er_err_set(err, ER_STATE, "%s: the path is too long to be sent", shown.buf);
 }
 
 int er_lister_add(struct er_lister *lister, struct er_sv prefix, struct er_sv name, char type, struct er_err *err)
@@ -53,7 +53,7 @@ void er_lister_watch_file(struct er_lister *lister, const char *path)
         struct er_file_stat stat = {0};
         struct stat st;
 
-        /* Followed: git reads its files through symlinks (dotfiles often are some). */
+        /* Symlinks are followed, as git does for its own files (dotfiles often are links). */
         if (fstatat(lister->root_fd, path, &st, 0) == 0)
                 er_file_stat_from(&st, &stat);
         er_lister_watch(lister, path, &stat);
@@ -111,7 +111,7 @@ static int compare_items(const void *left, const void *right)
         return (int)end_a - (int)end_b;
 }
 
-/* Now that the buffer of the names does not move any more. */
+/* Now that the buffer of the names no longer moves. */
 static void set_names(struct er_dir *dir)
 {
         const char *name = dir->names.buf;
@@ -146,7 +146,7 @@ int er_dir_read(struct er_lister *lister, const char *path, enum er_dir_want wan
         }
         if (fd < 0 && path[0] && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
                 return 0;
-        /* Whether that matters is known when .errandignore has been read. */
+        /* Whether that matters is known once .errandignore has been read. */
         if (fd < 0 && path[0] && (errno == EACCES || errno == EPERM))
                 return er_lister_add(lister, ER_SV(""), er_sv(path), ER_UNREADABLE, err);
         if (fd < 0)

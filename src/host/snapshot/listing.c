@@ -48,7 +48,7 @@ static size_t run_end(const struct er_listing *listing, size_t at)
         return at + 1 < listing->len ? at + 1 : listing->len;
 }
 
-/* A natural merge sort: the sources are sorted each, so this is one merge where qsort would compare everything again.
+/* A natural merge sort: each source is sorted, so this is a single merge, where qsort would compare everything again.
  */
 static void sort(struct er_listing *listing)
 {
@@ -81,7 +81,7 @@ static void sort(struct er_listing *listing)
         free(spare);
 }
 
-/* Below (or the same as) one of the paths that never travel. */
+/* Is, or is below, one of the paths that never travel. */
 static bool never_travels(const struct er_lister *lister, struct er_sv path)
 {
         for (size_t i = 0; i < lister->skip.len; i++) {
@@ -93,7 +93,7 @@ static bool never_travels(const struct er_lister *lister, struct er_sv path)
         return false;
 }
 
-/* Unmerged files come three times from git. */
+/* git lists unmerged files three times. */
 static void tidy(struct er_lister *lister)
 {
         struct er_listing *listing = lister->out;
@@ -121,8 +121,8 @@ static int check_readable(const struct er_listing *listing, struct er_err *err)
                 if (listing->items[i].type != ER_UNREADABLE)
                         continue;
                 show_err(err, ER_AUTH, er_svn(listing->items[i].path, listing->items[i].len),
-                         "a directory that may not be read");
-                return er_err_hint(err, "make it readable, or name it in .errandignore");
+                         "the directory cannot be read");
+                return er_err_hint(err, "make it readable, or exclude it in .errandignore");
         }
         return 0;
 }
@@ -158,7 +158,7 @@ static void find_skips(struct er_lister *lister)
 
 uint64_t er_listing_setting(const char *dir)
 {
-        /* Not all of GIT_ and XDG_: some are another in every terminal, and decide nothing here. */
+        /* Not all of GIT_ and XDG_: some differ in every terminal, and decide nothing here. */
         static const char *const deciding[] = {
                 "GIT_CONFIG",
                 "GIT_CEILING_DIRECTORIES=",
@@ -177,15 +177,15 @@ uint64_t er_listing_setting(const char *dir)
                 for (size_t i = 0; i < ER_LEN(deciding); i++)
                         if (er_starts(*item, deciding[i]))
                                 er_strv_add(&texts, *item);
-        er_strv_sort(&texts); /* the order of an environment means nothing */
+        er_strv_sort(&texts); /* the order of variables means nothing */
         for (size_t i = 0; i < texts.len; i++)
                 er_str_addn(&all, texts.items[i], strlen(texts.items[i]) + 1);
         er_str_add(&all, top ? top : "");
         return er_hash64(all.buf, all.len);
 }
 
-/* File systems that change a directory's times whenever a name in it comes or goes, and let us see it at once. Network
-   file systems answer from caches of their own; what is unknown is not trusted. */
+/* File systems that change the times of a directory whenever a name in it comes or goes, and show that at once.
+   Network file systems answer from caches of their own; unknown ones are not trusted. */
 static bool directory_times_hold(int root_fd)
 {
 #ifdef __linux__
@@ -245,7 +245,7 @@ int er_listing_make(const char *dir, int root_fd, struct er_cancel *cancel, stru
         if (git) {
                 rc = er_lister_git(&lister, "", 0, err);
         } else if (top) {
-                er_debug("snapshot", "%s is in a git repository, but there is no git: everything travels", dir);
+                er_debug("snapshot", "%s is in a git repository, but git is not installed: everything travels", dir);
                 lister.unwatched = true;
         }
         if (rc == 0)

@@ -1,10 +1,10 @@
 /*
- * listing.h - which files of a project travel, by name only: what git tracks and does not ignore, or everything but the
- * usual caches; less what .errandignore takes away, results/ and errand's own directories. Private to src/host.
+ * listing.h - which files of a project travel, by name only: what git tracks or does not ignore, or everything but the
+ * usual caches; without what .errandignore excludes, results/ and errand's own directories. Private to src/host.
  *
- * A listing also says what it was made from (its watches): every directory that was read, every .gitignore, git's index
- * and configuration. While all of those have the stat data they had, the listing is what it was, and nobody needs to be
- * asked again: that is what makes an unchanged project cheap.
+ * A listing also records what it was made from (its watches): every directory that was read, every .gitignore, git's
+ * index and configuration. While all of those keep their stat data, the listing holds, and git need not be asked again:
+ * that is what makes an unchanged project cheap.
  */
 #ifndef ER_HOST_SNAPSHOT_LISTING_H
 #define ER_HOST_SNAPSHOT_LISTING_H
@@ -35,12 +35,13 @@ struct er_listing {
 #define ER_LISTING_INIT {0}
 void er_listing_release(struct er_listing *listing);
 
-/* dir is absolute, root_fd is open on it. ER_CONFIG when git refuses or .errandignore needs a git that is not there. */
+/* dir is absolute, root_fd is open on it. ER_CONFIG if git refuses, or if .errandignore needs a git that is not
+   installed. */
 int er_listing_make(const char *dir, int root_fd, struct er_cancel *cancel, struct er_listing *ret, struct er_err *err);
-/* Nothing has changed there. */
+/* True if nothing has changed there. */
 struct er_steps;
 bool er_listing_holds(const struct er_listing_watch *watch, struct er_steps *steps);
-/* What else the answer depends on: git's environment, whether there is a repository. For comparing only. */
+/* What else the answer depends on: git's variables, whether there is a repository. Only for comparing. */
 uint64_t er_listing_setting(const char *dir);
 
 #endif

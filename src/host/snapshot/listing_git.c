@@ -1,6 +1,6 @@
 /*
- * listing_git.c - the listing of a git work tree. Git says what it tracks and what it neither tracks nor ignores; it
- * does not know of empty directories, so all directories it looked into are read once more here, which also gives the
+ * listing_git.c - the listing of a git work tree. Git says what it tracks and what it neither tracks nor ignores, but
+ * not which directories are empty. So all directories it looked into are read once more here, which also gives the
  * watches.
  */
 #include <errno.h>
@@ -17,15 +17,15 @@
 
 #define NESTING_MAX 32u
 
-/* A directory that is to be read. */
-struct place {
+/* A directory to read. */
+struct folder {
         const char *path; /* relative to the project, without a slash at the end; "" is the project */
-        size_t parent;    /* index of the place that it was found in */
-        bool travels;     /* something in it or below it does */
+        size_t parent;    /* index of the folder it was found in */
+        bool travels;     /* something in it or below it travels */
 };
-/* Directories git said nothing of: ignored, empty, or with nothing but ignored files in them. */
+/* Directories that git did not mention: ignored, empty, or holding only ignored files. */
 struct candidates {
-        struct place *items;
+        struct folder *items;
         size_t len, cap;
 };
 struct repository {
@@ -33,21 +33,21 @@ struct repository {
         const char *prefix; /* "" or "sub/" */
         char *cwd;          /* (owned) dir/prefix */
         size_t first_item, tracked_end;
-        struct place *places;
+        struct folder *folders;
         size_t len, cap, read; /* the first `read` of them have been read */
         struct candidates candidates;
-        struct er_map known;   /* paths of directories that are places, or repositories of their own */
-        struct er_strv nested; /* those: "sub/" */
-        struct er_strv odd;    /* directories where git tracks something that is no repository */
+        struct er_map known;   /* paths of all folders, and of repositories below */
+        struct er_strv nested; /* these repositories: "sub/" */
+        struct er_strv odd;    /* directories where git tracks something that is not a repository */
         struct er_names names;
 };
 
 static char mark; /* what the maps point to */
 
-static void add_place(struct repository *repo, const char *path, size_t parent, bool travels)
+static void add_folder(struct repository *repo, const char *path, size_t parent, bool travels)
 {
-        repo->places = er_grow(repo->places, &repo->cap, repo->len + 1, sizeof *repo->places);
-        repo->places[repo->len++] = (struct place){path, parent, travels};
+        repo->folders = er_grow(repo->folders, &repo->cap, repo->len + 1, sizeof *repo->folders);
+        repo->folders[repo->len++] = (struct folder){path, parent, travels};
 }
 
 static int add_names(struct repository *repo, const struct er_str *out, struct er_err *err)
@@ -58,7 +58,7 @@ static int add_names(struct repository *repo, const struct er_str *out, struct e
                 if (name.len == 0)
                         continue;
                 if (name.ptr[name.len - 1] == '/') {
-                        /* Only a repository of its own comes so: git does not look into it. */
+                        /* Only a repository of its own is named like this: git does not look into it. */
                         er_strv_addf(&repo->nested, "%s%s", repo->prefix, name.ptr);
                         continue;
                 }
@@ -68,7 +68,8 @@ static int add_names(struct repository *repo, const struct er_str *out, struct e
         return 0;
 }
 
-/* Every directory on the way to a path that is not a place yet. `before` is a path whose directories all are. */
+/* Adds every directory on the way to a path that is not a folder yet. `before` is a path whose directories have all
+   been added. */
 static void add_parents(struct repository *repo, const char *path, size_t len, const char *before)
 {
         size_t i = strlen(repo->prefix);
@@ -85,12 +86,12 @@ static void add_parents(struct repository *repo, const char *path, size_t len, c
                 if (path[i] != '/' || er_map_get(&repo->known, path, i))
                         continue;
                 er_map_set(&repo->known, path, i, &mark);
-                add_place(repo, er_names_add(&repo->names, ER_SV(""), er_svn(path, i)), 0, true);
+                add_folder(repo, er_names_add(&repo->names, ER_SV(""), er_svn(path, i)), 0, true);
         }
 }
 
 /* The directories of the items from `first` on. */
-static void find_places(struct repository *repo, size_t first)
+static void find_folders(struct repository *repo, size_t first)
 {
         const struct er_listing *listing = repo->lister->out;
         const char *before = NULL;
@@ -101,7 +102,7 @@ static void find_places(struct repository *repo, size_t first)
         }
 }
 
-static void find_nested_places(struct repository *repo)
+static void find_nested_folders(struct repository *repo)
 {
         for (size_t i = 0; i < repo->nested.len; i++) {
                 size_t len = strlen(repo->nested.items[i]) - 1;
@@ -142,7 +143,7 @@ static void add_tracked_directory(struct repository *repo, const char *path)
                 er_strv_add(&repo->odd, path);
 }
 
-/* Submodules that are not checked out: git looks into none, so what is in them travels. */
+/* Submodules that are not checked out: git looks into none, so their contents travel. */
 static int list_odd(struct repository *repo, struct er_err *err)
 {
         static const char *const args[] = {"ls-files", "-z", "-s", NULL};
@@ -172,11 +173,11 @@ static int list_odd(struct repository *repo, struct er_err *err)
         return 0;
 }
 
-static int read_place(struct repository *repo, size_t at, struct er_dir *dir, struct er_err *err)
+static int read_folder(struct repository *repo, size_t at, struct er_dir *dir, struct er_err *err)
 {
         struct er_lister *lister = repo->lister;
         struct candidates *candidates = &repo->candidates;
-        const char *path = repo->places[at].path;
+        const char *path = repo->folders[at].path;
         er_auto(er_str) full = ER_STR_INIT;
         size_t base;
         int rc = er_dir_read(lister, path, ER_DIR_DIRS, dir, err);
@@ -185,7 +186,7 @@ static int read_place(struct repository *repo, size_t at, struct er_dir *dir, st
                 return rc;
         er_lister_watch(lister, path, &dir->stat);
         if (dir->total == 0)
-                repo->places[at].travels = false; /* its tracked files are all gone, but it may well be wanted */
+                repo->folders[at].travels = false; /* its tracked files are all gone, but it may still be wanted */
         er_str_add(&full, path);
         if (full.len > 0)
                 er_str_addc(&full, '/');
@@ -210,7 +211,7 @@ static int read_place(struct repository *repo, size_t at, struct er_dir *dir, st
                 }
                 candidates->items = er_grow(candidates->items, &candidates->cap, candidates->len + 1,
                                             sizeof *candidates->items);
-                candidates->items[candidates->len++] = (struct place){
+                candidates->items[candidates->len++] = (struct folder){
                         .path = er_names_add(&repo->names, ER_SV(""), er_svn(full.buf, full.len)),
                         .parent = at,
                 };
@@ -218,18 +219,18 @@ static int read_place(struct repository *repo, size_t at, struct er_dir *dir, st
         return 0;
 }
 
-/* Reads all places not read yet. */
-static int read_places(struct repository *repo, struct er_err *err)
+/* Reads all folders not read yet. */
+static int read_folders(struct repository *repo, struct er_err *err)
 {
         er_auto(er_dir) dir = ER_DIR_INIT;
 
         for (; repo->read < repo->len; repo->read++)
-                if (read_place(repo, repo->read, &dir, err) < 0)
+                if (read_folder(repo, repo->read, &dir, err) < 0)
                         return -1;
         return 0;
 }
 
-/* Makes places of those candidates that git does not ignore, and has none left. */
+/* Makes folders of the candidates that git does not ignore; none is left. */
 static int sift_candidates(struct repository *repo, struct er_err *err)
 {
         static const char *const args[] = {"check-ignore", "-z", "--stdin", NULL};
@@ -243,7 +244,7 @@ static int sift_candidates(struct repository *repo, struct er_err *err)
         for (size_t i = 0; i < candidates->len; i++) {
                 const char *path = candidates->items[i].path + prefix_len;
 
-                /* It was met before git had named the untracked files in it. */
+                /* It was found before git had named the untracked files in it. */
                 if (er_map_get(&repo->known, candidates->items[i].path, strlen(candidates->items[i].path)))
                         continue;
                 er_str_addn(&input, path, strlen(path) + 1);
@@ -262,24 +263,24 @@ static int sift_candidates(struct repository *repo, struct er_err *err)
                 if (name.len > 0)
                         er_map_set(&ignored, name.ptr, name.len, &mark);
         for (size_t i = 0; i < kept; i++) {
-                const struct place *place = &candidates->items[i];
+                const struct folder *folder = &candidates->items[i];
 
-                if (!er_map_get(&ignored, place->path + prefix_len, strlen(place->path + prefix_len)))
-                        add_place(repo, place->path, place->parent, false);
+                if (!er_map_get(&ignored, folder->path + prefix_len, strlen(folder->path + prefix_len)))
+                        add_folder(repo, folder->path, folder->parent, false);
         }
         return 0;
 }
 
-/* From the bottom up: a directory in which nothing travels does so itself, and then its parent need not. */
-static int add_empty_places(struct repository *repo, struct er_err *err)
+/* From the bottom up: a directory in which nothing travels is an item itself, and then its parent need not be. */
+static int add_empty_folders(struct repository *repo, struct er_err *err)
 {
         for (size_t i = repo->len; i-- > 0;) {
-                const struct place *place = &repo->places[i];
+                const struct folder *folder = &repo->folders[i];
 
-                if (!place->travels && place->path[0] &&
-                    er_lister_add(repo->lister, ER_SV(""), er_sv(place->path), 'd', err) < 0)
+                if (!folder->travels && folder->path[0] &&
+                    er_lister_add(repo->lister, ER_SV(""), er_sv(folder->path), 'd', err) < 0)
                         return -1;
-                repo->places[place->parent].travels = true;
+                repo->folders[folder->parent].travels = true;
         }
         return 0;
 }
@@ -293,7 +294,7 @@ static void watch_in(struct er_lister *lister, const char *dir, const char *name
         er_lister_watch_file(lister, path);
 }
 
-/* The directory a small file names after `before`, or NULL. */
+/* The directory that a small file names after `before`, or NULL. */
 static char *read_pointer(const char *path, const char *before, const char *relative_to)
 {
         er_auto(er_str) text = ER_STR_INIT;
@@ -393,7 +394,7 @@ static int list_nested(struct repository *repo, unsigned depth, struct er_err *e
         return 0;
 }
 
-/* A project inside a directory that its repository ignores: nothing would travel, which nobody means. */
+/* A project in a directory that its repository ignores: nothing would travel, and nobody means that. */
 static bool is_ignored(const struct repository *repo)
 {
         static const char *const args[] = {"check-ignore", "-q", ".", NULL};
@@ -405,7 +406,7 @@ static bool is_ignored(const struct repository *repo)
 
 enum { TRACKED, OTHERS, CONFIG, QUESTIONS };
 
-/* 1; 0 when git says that there is no repository; -1. */
+/* 1; 0 if git says that there is no repository; -1. */
 static int finish(struct repository *repo, struct er_git *git, struct er_err *err)
 {
         if (er_git_finish(git, repo->cwd, repo->lister->cancel, err) < 0)
@@ -457,11 +458,11 @@ static int list(struct repository *repo, struct er_git gits[QUESTIONS], unsigned
         if (add_names(repo, &gits[TRACKED].out, err) < 0)
                 return -1;
         repo->tracked_end = lister->out->len;
-        add_place(repo, er_names_add(&repo->names, ER_SV(""), er_svn(repo->prefix, prefix_len ? prefix_len - 1 : 0)), 0,
-                  repo->tracked_end > repo->first_item);
-        /* Looking for the untracked ones takes git the longest: meanwhile our own reading. */
-        find_places(repo, repo->first_item);
-        if (read_places(repo, err) < 0)
+        add_folder(repo, er_names_add(&repo->names, ER_SV(""), er_svn(repo->prefix, prefix_len ? prefix_len - 1 : 0)),
+                   0, repo->tracked_end > repo->first_item);
+        /* Finding the untracked files takes git longest: meanwhile we read directories. */
+        find_folders(repo, repo->first_item);
+        if (read_folders(repo, err) < 0)
                 return -1;
         rc = finish(repo, &gits[OTHERS], err);
         if (rc <= 0)
@@ -469,15 +470,15 @@ static int list(struct repository *repo, struct er_git gits[QUESTIONS], unsigned
         untracked = lister->out->len;
         if (add_names(repo, &gits[OTHERS].out, err) < 0)
                 return -1;
-        repo->places[0].travels |= lister->out->len > untracked || repo->nested.len > 0;
-        find_places(repo, untracked);
-        find_nested_places(repo);
+        repo->folders[0].travels |= lister->out->len > untracked || repo->nested.len > 0;
+        find_folders(repo, untracked);
+        find_nested_folders(repo);
         er_debug("snapshot", "git named %zu files", lister->out->len - repo->first_item);
         do {
-                if (read_places(repo, err) < 0 || sift_candidates(repo, err) < 0)
+                if (read_folders(repo, err) < 0 || sift_candidates(repo, err) < 0)
                         return -1;
         } while (repo->read < repo->len);
-        if (add_empty_places(repo, err) < 0 || list_odd(repo, err) < 0 || list_nested(repo, depth, err) < 0 ||
+        if (add_empty_folders(repo, err) < 0 || list_odd(repo, err) < 0 || list_nested(repo, depth, err) < 0 ||
             watch_git(repo, &gits[CONFIG], top, err) < 0)
                 return -1;
         return 1;
@@ -502,7 +503,7 @@ int er_lister_git(struct er_lister *lister, const char *prefix, unsigned depth, 
         for (size_t i = 0; i < ER_LEN(gits); i++)
                 er_git_release(&gits[i]);
         free(repo.cwd);
-        free(repo.places);
+        free(repo.folders);
         free(repo.candidates.items);
         er_map_release(&repo.known);
         er_strv_release(&repo.nested);

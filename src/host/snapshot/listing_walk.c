@@ -2,8 +2,8 @@
 #include "base/log.h"
 #include "host/snapshot/lister.h"
 
-/* What programs make again by themselves, and what belongs to this machine only. Also said in snapshot.h and the
- * manual. */
+/* What programs make again by themselves, and what belongs to this machine only. Also listed in snapshot.h and the
+   manual. */
 static const char *const caches[] = {
         ".git",          ".hg",         ".svn", "__pycache__", ".venv",   "node_modules", ".mypy_cache",
         ".pytest_cache", ".ruff_cache", ".tox", ".nox",        ".direnv", ".DS_Store",    ".ipynb_checkpoints",
@@ -32,7 +32,7 @@ struct walk {
         struct er_str path; /* "" or "a/b/" */
 };
 
-/* Goes into the directory that walk->path names, without a slash. 0 when it is not to be entered. */
+/* Enters the directory that walk->path names, without a slash. 0 if it is not to be entered. */
 static int enter(struct walk *walk, struct er_err *err)
 {
         struct er_lister *lister = walk->lister;

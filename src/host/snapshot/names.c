@@ -44,7 +44,7 @@ void er_names_merge(struct er_names *names, struct er_names *from)
 {
         for (size_t i = 0; i < from->count; i++)
                 names_block(names, from->blocks[i]);
-        /* The block that is being filled is the last one no more. */
+        /* The block being filled is no longer the last one. */
         names->room = 0;
         free(from->blocks);
         *from = (struct er_names)ER_NAMES_INIT;

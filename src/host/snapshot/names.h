@@ -13,7 +13,7 @@ struct er_names {
 #define ER_NAMES_INIT {0}
 void er_names_release(struct er_names *names);
 const char *er_names_add(struct er_names *names, struct er_sv prefix, struct er_sv name);
-/* Takes over what `from` holds; from is empty after. */
+/* Takes over what `from` holds; it is empty afterwards. */
 void er_names_merge(struct er_names *names, struct er_names *from);
 
 #endif

@@ -17,7 +17,7 @@ static bool same_dir(const char *a, const char *b)
                left.st_ino == right.st_ino;
 }
 
-/* The whole machine, or all that the user has, is never meant by somebody who stands somewhere below it. */
+/* The whole machine, or all of the home directory, is never meant by somebody who is somewhere below it. */
 static bool is_too_much(const char *candidate, const char *dir)
 {
         er_autofree char *home = er_dir_home();
@@ -27,7 +27,7 @@ static bool is_too_much(const char *candidate, const char *dir)
         return er_streq(candidate, "/") || same_dir(candidate, home);
 }
 
-/* A .git that git would take: a directory with a HEAD, or a file that says where one is (work trees, submodules). */
+/* A .git that git would accept: a directory with a HEAD, or a file that says where one is (work trees, submodules). */
 static bool has_git(const char *dir)
 {
         er_autofree char *git = er_path_join(dir, ".git");
@@ -39,7 +39,7 @@ static bool has_git(const char *dir)
         return S_ISDIR(st.st_mode) ? er_file_exists(AT_FDCWD, head) : S_ISREG(st.st_mode);
 }
 
-/* The first of dir and its parents that `is` says yes to (owned), or NULL. */
+/* The first of dir and its parents for which `is` holds (owned), or NULL. */
 static char *find_upwards(const char *dir, bool (*is)(const char *dir))
 {
         er_autofree char *at = er_strdup(dir);

@@ -15,7 +15,7 @@
 
 #define WORKERS_MAX 4u
 #define CHUNK 128u      /* files a worker takes at once: mostly of one directory */
-#define FEW_FILES 2000u /* a thread costs as much as the stat of some hundred files */
+#define FEW_FILES 2000u /* starting a thread costs as much as the stat of some hundred files */
 #define FEW_READS 32u
 #define BUFFER ((size_t)256 * 1024)
 #define TRIES 5u
@@ -31,7 +31,7 @@ struct crew {
         pthread_mutex_t lock;
         pthread_cond_t ended;
         size_t active;      /* workers other than the caller */
-        struct er_err *err; /* the first one's that failed */
+        struct er_err *err; /* of the first that failed */
         bool failed;
 };
 struct worker {
@@ -57,7 +57,7 @@ static int file_err(struct er_err *err, int errnum, const char *what, const stru
         show(&name, file);
         er_err_errno(err, errnum, "%s %s", what, name.buf);
         if (errnum == EACCES || errnum == EPERM)
-                er_err_hint(err, "make it readable, or name it in .errandignore");
+                er_err_hint(err, "make it readable, or exclude it in .errandignore");
         return -1;
 }
 
@@ -87,13 +87,13 @@ static int check_cancel(struct crew *crew, struct er_err *err)
         return 0;
 }
 
-/* Hashes `size` bytes and looks whether more follow. Returns 1 when there were exactly so many, 0 otherwise. */
+/* Hashes `size` bytes and checks whether more follow. Returns 1 if there were exactly that many, else 0. */
 static int hash_content(struct worker *worker, int fd, uint64_t size, const struct er_scan_file *file,
                         struct er_hash *ret, struct er_err *err)
 {
         uint64_t done = 0;
 
-        /* Made at the first file to be read: mostly there is none, and OpenSSL takes as long as a hundred files. */
+        /* Made when the first file is read: usually there is none, and OpenSSL takes as long as a hundred files. */
         if (!worker->hasher.ctx) {
                 if (er_hasher_init(&worker->hasher, err) < 0)
                         return -1;
@@ -102,7 +102,7 @@ static int hash_content(struct worker *worker, int fd, uint64_t size, const stru
         er_hasher_begin(&worker->hasher);
         for (;;) {
                 uint64_t left = size - done;
-                /* One byte more than is left: the end of file then needs no call of its own. */
+                /* One byte more than is left, so that the end of the file needs no call of its own. */
                 size_t want = left < BUFFER ? (size_t)left + 1 : BUFFER;
                 ssize_t n = er_read_full(fd, worker->buffer, want);
 
@@ -125,7 +125,7 @@ static int hash_content(struct worker *worker, int fd, uint64_t size, const stru
         }
 }
 
-/* One try. 1: hashed, and it was the same before and after; 0: try again; -1. */
+/* One try. 1: hashed, and unchanged before and after; 0: try again; -1. */
 static int hash_once(struct worker *worker, int dir_fd, const char *rest, struct er_scan_file *file, struct er_err *err)
 {
         struct er_file_stat after;
@@ -134,7 +134,7 @@ static int hash_once(struct worker *worker, int dir_fd, const char *rest, struct
         struct stat st;
         int rc;
 
-        /* It may have become a pipe since we looked, which would keep us waiting. */
+        /* It may have become a pipe since we looked, and opening that would block. */
         fd = openat(dir_fd, rest, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0)
                 return is_gone(errno) ? 0 : file_err(err, errno, "open", file);
@@ -152,7 +152,7 @@ static int hash_once(struct worker *worker, int dir_fd, const char *rest, struct
 
 static int look(struct worker *worker, struct er_scan_file *file, struct er_err *err);
 
-/* Called when lstat says that it is a regular file. */
+/* Called if lstat says that it is a regular file. */
 static int look_at_file(struct worker *worker, int dir_fd, const char *rest, struct er_scan_file *file,
                         struct er_err *err)
 {
@@ -178,12 +178,12 @@ static int look_at_file(struct worker *worker, int dir_fd, const char *rest, str
                         return 0;
                 }
                 if (!S_ISREG(st.st_mode))
-                        return look(worker, file, err); /* it is something else by now */
+                        return look(worker, file, err); /* it has become something else */
                 er_file_stat_from(&st, &file->stat);
         }
         show(&name, file);
         er_err_set(err, ER_STATE, "%s changed each of the %u times it was read", name.buf, TRIES);
-        return er_err_hint(err, "wait until it is written, or name it in .errandignore");
+        return er_err_hint(err, "wait until it is complete, or exclude it in .errandignore");
 }
 
 static int look_at_link(struct worker *worker, int dir_fd, const char *rest, struct er_scan_file *file,
@@ -226,14 +226,14 @@ static int look(struct worker *worker, struct er_scan_file *file, struct er_err 
         if (S_ISLNK(st.st_mode))
                 return look_at_link(worker, dir_fd, rest, file, err);
         if (S_ISDIR(st.st_mode) && file->type == 'd') {
-                /* Its times change with what is in it and does not travel. */
+                /* Its times change with contents that do not travel. */
                 file->stat = (struct er_file_stat){.mode = S_IFDIR};
                 file->same = file->known && er_file_stat_same(file->known, &file->stat);
                 memset(file->hash, 0, sizeof file->hash);
                 return 0;
         }
         if (!S_ISDIR(st.st_mode))
-                er_debug("snapshot", "%s is a socket, pipe or device: it does not travel", file->path);
+                er_debug("snapshot", "%s is a socket, pipe or device: left out", file->path);
         file->type = 0;
         return 0;
 }
@@ -289,7 +289,7 @@ static void *thread_main(void *arg)
         return NULL;
 }
 
-/* The caller goes on telling how far the others are. */
+/* The caller goes on reporting how far the others are. */
 static void wait_for_all(struct worker *caller)
 {
         struct crew *crew = caller->crew;

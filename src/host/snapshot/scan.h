@@ -1,6 +1,6 @@
 /*
- * scan.h - from names to facts: stat data, link targets, and the hashes of those files that are not as the stat cache
- * knows them, by several threads. Private to snapshot.c.
+ * scan.h - from names to facts: stat data, link targets, and hashes of the files that differ from what the stat cache
+ * knows, by several threads. Private to snapshot.c.
  */
 #ifndef ER_HOST_SNAPSHOT_SCAN_H
 #define ER_HOST_SNAPSHOT_SCAN_H
@@ -15,12 +15,12 @@ struct er_scan_file {
         const char *path; /* NUL-terminated, (borrowed) */
         uint32_t path_len;
         char type; /* before: of the listing. After: 'f', 'l', 'd', or 0 when it is not there or cannot travel */
-        bool same; /* the stat cache had the same of it */
+        bool same; /* the stat cache had the same for it */
         const char *target; /* of a symlink, (borrowed) from the scan's names */
         uint32_t target_len;
         struct er_file_stat stat;         /* as the file was when it was hashed; of 'd' only the type */
-        const struct er_file_stat *known; /* what the stat cache has, to be trusted; or NULL */
-        unsigned char hash[ER_TREE_HASH]; /* in: of the known one */
+        const struct er_file_stat *known; /* what the stat cache has, if it can be trusted; or NULL */
+        unsigned char hash[ER_TREE_HASH]; /* in: that of the known one */
 };
 
 struct er_scan {

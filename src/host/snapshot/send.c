@@ -1,6 +1,6 @@
 /*
- * send.c - bringing a snapshot to a host: PROTOCOL.md, section 4. Three round trips at most: which trees are
- * there; the list, or what differs from one that is there, and which contents are wanted; the contents.
+ * send.c - bringing a snapshot to a host: PROTOCOL.md, section 4. Three round trips at most: which trees are there; the
+ * list, or how it differs from one that is there, and which contents are wanted; the contents.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,12 +17,12 @@
 #include "host/snapshot/steps.h"
 #include "host/snapshot/treecache.h"
 
-#define FLUSH_AT ((size_t)512 * 1024)   /* frames are put together up to this for one write */
+#define FLUSH_AT ((size_t)512 * 1024)   /* frames are collected up to this size for one write */
 #define LIST_FRAME ((size_t)256 * 1024) /* of entries in one frame */
 #define BLOCK ((size_t)512 * 1024)      /* of a file read at once: a multiple of ER_CHUNK */
 #define NEED_PAIR 12u
-#define TOUCHED_MAX 5u             /* times a file is looked through again because of new stat data */
-#define LIST_MAX ((size_t)1 << 30) /* the host takes no longer one */
+#define TOUCHED_MAX 5u             /* how many times a file is checked again because of new stat data */
+#define LIST_MAX ((size_t)1 << 30) /* the host accepts no longer one */
 
 _Static_assert(BLOCK % ER_CHUNK == 0, "only the last frame of a file is short");
 
@@ -35,7 +35,7 @@ struct sender {
         struct er_str out; /* frames not sent yet */
         struct er_str own_packed;
         struct er_sv packed; /* the whole list: the snapshot's, or ours */
-        uint64_t sum;        /* of er_tree_entry_sum over it */
+        uint64_t sum;        /* sum of er_tree_entry_sum over it */
         uint32_t *sent;      /* (owned) for each entry to be sent, its index in the snapshot */
         size_t sent_len, sent_cap;
         struct er_str entries, gone; /* the difference, packed */
@@ -78,7 +78,7 @@ static int pack_list(struct sender *s, struct er_err *err)
         size_t size = er_snapshot_packed_size(s->snapshot);
 
         if (size > LIST_MAX)
-                return er_err_set(err, ER_STATE, "too many files to send: their names alone are more than a gigabyte");
+                return er_err_set(err, ER_STATE, "too many files to send: their names alone take more than a gigabyte");
         if (s->snapshot->packed.len == 0) {
                 er_str_reserve(&s->own_packed, size);
                 for (size_t i = 0; er_snapshot_entry(s->snapshot, i, &entry); i++)
@@ -90,7 +90,7 @@ static int pack_list(struct sender *s, struct er_err *err)
         return 0;
 }
 
-/* A list that is gone through. */
+/* A list being walked. */
 struct cursor {
         struct er_sv rest;
         struct er_tree_packed entry;
@@ -115,8 +115,8 @@ static void add_entry(struct sender *s, struct er_sv packed, uint32_t index)
         s->sent[s->sent_len++] = index;
 }
 
-/* What the base has not, and what it has and we have not. Both lists may be long, and are mostly the same: what is the
-   same is only skipped over. Without a base: everything. */
+/* What the base lacks, and what only the base has. Both lists may be long and are mostly the same: what is the same
+   is skipped. Without a base: everything. */
 static int find_difference(struct sender *s, const struct er_treecache *base, struct er_err *err)
 {
         struct cursor old = {.rest = base->packed}, new = {.rest = s->packed};
@@ -255,8 +255,8 @@ static int read_need(struct sender *s, struct er_err *err)
         return 0;
 }
 
-/* ---- Contents. No byte is sent of which it is not sure that it belongs to the hash: the host does not check, and what
-   has arrived of a file when the connection breaks is believed the next time. */
+/* ---- Contents. A byte is sent only if it surely belongs to the hash: the host does not check, and what has arrived of
+   a file when the connection breaks is trusted next time. */
 
 static int changed(const struct er_scan_file *file, struct er_err *err)
 {
@@ -299,7 +299,7 @@ static int stat_now(int fd, const struct er_scan_file *file, struct er_file_stat
         return 0;
 }
 
-/* Reads all of it and compares; *ret_stat is what holds as long as that content does. */
+/* Reads all of it and compares; *ret_stat is valid as long as the content is. */
 static int verify(struct sender *s, int fd, const struct er_scan_file *file, struct er_file_stat *ret_stat,
                   struct er_err *err)
 {
@@ -334,7 +334,7 @@ static int verify(struct sender *s, int fd, const struct er_scan_file *file, str
         return 0;
 }
 
-/* The host may have given up (its disk is full): then all that is still to come need not be read and sent. */
+/* The host may have given up (its disk is full): then the rest need not be read and sent. */
 static int check_answer(struct sender *s, struct er_err *err)
 {
         er_auto(er_err) early = ER_ERR_INIT;
@@ -354,7 +354,7 @@ static int send_content(struct sender *s, int fd, uint32_t index, uint64_t offse
         uint64_t size = file->stat.size;
         unsigned touched = 0;
 
-        /* A file that was just written when the snapshot was taken may have changed within the same tick. */
+        /* A file written just when the snapshot was taken may have changed within the same tick. */
         if (er_file_stat_is_racy(&file->stat, s->snapshot->taken_ns)) {
                 if (verify(s, fd, file, &sure, err) < 0)
                         return -1;
@@ -370,7 +370,7 @@ static int send_content(struct sender *s, int fd, uint32_t index, uint64_t offse
                 if ((size_t)n < want && now.size == size)
                         return changed(file, err);
                 if (!er_file_stat_same(&now, &sure)) {
-                        /* Touched, or replaced by its equal: the content decides. */
+                        /* Touched, or replaced by an equal file: the content decides. */
                         if (++touched > TOUCHED_MAX)
                                 return changed(file, err);
                         if (verify(s, fd, file, &sure, err) < 0)
@@ -403,7 +403,7 @@ static int send_file(struct sender *s, uint32_t index, uint64_t offset, struct e
         fd = openat(dir_fd, rest, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0)
                 return read_err(file, errno, err);
-        /* Reading a directory or a pipe says nothing good. */
+        /* Reading a directory or a pipe gives no useful error. */
         if (file->stat.size == 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)))
                 return changed(file, err);
         if (send_content(s, fd, index, offset, err) < 0)
@@ -412,7 +412,7 @@ static int send_file(struct sender *s, uint32_t index, uint64_t offset, struct e
         return 0;
 }
 
-/* Ends the upload at both sides and takes back the file that is half sent. */
+/* Ends the upload on both sides and takes back the file that is half sent. */
 static void take_back(struct sender *s)
 {
         uint64_t index = get(s->need.buf, 4);
@@ -446,7 +446,7 @@ static int send_contents(struct sender *s, struct er_err *err)
 
                 if (send_file(s, index, get(s->need.buf + at + 4, 8), &why) == 0)
                         continue;
-                /* Without a connection the half stays there, to be gone on with. */
+                /* Without a connection the partial upload stays there, to be resumed. */
                 if (why.code != ER_TRANSPORT && why.code != ER_CANCELLED && why.code != ER_TIMEOUT)
                         take_back(s);
                 return err ? er_err_move(err, &why) : -1;
@@ -454,7 +454,7 @@ static int send_contents(struct sender *s, struct er_err *err)
         er_frame_end(&s->out, er_frame_begin(&s->out, ER_F_BLOB_END, s->id));
         if (flush(s, err) < 0)
                 return -1;
-        keep_list(s); /* while the host puts it in its place */
+        keep_list(s); /* while the host puts it in place */
         if (er_session_recv(s->session, s->id, ER_NEVER, &frame, err) < 0)
                 return -1;
         if (frame.type != ER_F_OK)
@@ -476,7 +476,7 @@ static int put(struct sender *s, const unsigned char *base_hash, const struct er
 
 /* ---- The whole */
 
-/* 1: the host has the tree; 0: base is the newest that both know, or empty. */
+/* 1: the host has the tree; 0: base is the newest that both have, or empty. */
 static int ask_trees(struct sender *s, unsigned char base_hash[ER_TREE_HASH], struct er_treecache *base,
                      struct er_err *err)
 {
@@ -529,7 +529,7 @@ static int send_all(struct sender *s, struct er_err *err)
                 return 0;
         if (!base.map || why.code != ER_NOT_FOUND || !er_streq(why.provider_code, "snapshot"))
                 return err ? er_err_move(err, &why) : -1;
-        /* The base went in the meantime. */
+        /* The base was removed in the meantime. */
         return put(s, NULL, &nothing, err);
 }
 
@@ -554,7 +554,7 @@ int er_snapshot_send(struct er_session *session, const struct er_snapshot *snaps
         if (root_fd < 0)
                 return er_err_errno(err, errno, "open the project %s", dir);
         er_steps_init(&s.steps, root_fd);
-        er_session_heartbeat(session, true); /* an agent that hangs would be waited for without end */
+        er_session_heartbeat(session, true); /* otherwise a hung agent would be waited for forever */
         rc = send_all(&s, err);
         er_session_heartbeat(session, false);
         er_steps_release(&s.steps);

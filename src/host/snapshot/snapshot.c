@@ -18,7 +18,7 @@
 _Static_assert(ER_TREE_HASH == ER_HASH_LEN, "a tree's hash is a SHA-256");
 
 #define PACK_FLUSH ((size_t)64 * 1024)
-#define PACKED_KEPT_MAX ((size_t)64 << 20) /* a longer list is rather packed again than held in memory */
+#define PACKED_KEPT_MAX ((size_t)64 << 20) /* a longer list is packed again rather than kept in memory */
 
 static int64_t wall_ns(void)
 {
@@ -28,7 +28,7 @@ static int64_t wall_ns(void)
         return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/* ---- Names: from the cache while all it was made from holds still, else from a new listing. */
+/* ---- Names: from the cache while everything it was made from is unchanged, else from a new listing. */
 
 static bool cache_holds(const struct er_statcache *cache, uint64_t setting, int root_fd)
 {
@@ -50,7 +50,7 @@ static bool cache_holds(const struct er_statcache *cache, uint64_t setting, int 
         return holds;
 }
 
-/* What the cache knows of a file, if a change since cannot hide behind it. */
+/* What the cache knows about a file, unless a change since then could go unnoticed. */
 static void set_known(struct er_scan_file *file, const struct er_statcache *cache, const struct er_stat_record *record)
 {
         if (er_file_stat_is_racy(&record->stat, cache->taken_ns))
@@ -115,7 +115,7 @@ static void files_from_listing(struct er_snapshot *snapshot)
         }
 }
 
-/* Reading much takes long, so the question whether that is meant comes before it. */
+/* Reading much takes long, so the question whether it is meant comes first. */
 static int ask_first(struct er_snapshot *snapshot, const struct er_snapshot_opts *opts, int root_fd, struct er_err *err)
 {
         int rc;
@@ -144,7 +144,7 @@ static int ask_first(struct er_snapshot *snapshot, const struct er_snapshot_opts
 
 /* ---- Facts */
 
-/* Drops what is not there. True when every file is as the cache had it. */
+/* Drops what does not exist. True if every file is as the cache had it. */
 static bool tidy(struct er_snapshot *snapshot)
 {
         size_t kept = 0;
@@ -337,7 +337,7 @@ bool er_snapshot_entry(const struct er_snapshot *snapshot, size_t index, struct 
         return true;
 }
 
-/* What lies below one directory, and how much of that below each directory in it. */
+/* What lies below one directory, and how much of it below each directory in it. */
 struct sum {
         struct er_sv path; /* without a slash at the end */
         uint64_t files, bytes;
@@ -379,7 +379,7 @@ size_t er_snapshot_largest(const struct er_snapshot *snapshot, struct er_dir_siz
         struct sum here = {.path = ER_SV(".")};
         size_t len = 0;
 
-        /* In order of path, all that is below "a/" is in one piece. */
+        /* In order of path, everything below "a/" is contiguous. */
         for (size_t i = 0; i < snapshot->len && max > 0;) {
                 struct sum outer = {.path = first_parts(&snapshot->files[i], 1)}, inner = {0}, largest = {0};
 
@@ -397,7 +397,7 @@ size_t er_snapshot_largest(const struct er_snapshot *snapshot, struct er_dir_siz
                         if (path.ptr && inner.bytes >= largest.bytes)
                                 largest = inner;
                 }
-                /* The inner one says more, when it is nearly all there is. */
+                /* The inner one says more if it is nearly all there is. */
                 insert_sum(best, &len, max, largest.bytes > outer.bytes - outer.bytes / 5 ? &largest : &outer);
         }
         if (max > 0)

@@ -1,12 +1,12 @@
 /*
- * snapshot.h - the project's files as they are now: which travel, their hashes (with a cache of stat data, like git's
- * index, so that unchanged files are not read), and bringing them to a host.
+ * snapshot.h - the project's files as they are now: which of them travel, their hashes (with a cache of stat data, like
+ * git's index, so that unchanged files are not read), and sending them to a host.
  *
- * Which travel: in a git repository what git tracks and what it does not ignore; elsewhere everything but the usual
- * caches (.git, .hg, .svn, __pycache__, .venv and every directory with a pyvenv.cfg, node_modules, .mypy_cache,
- * .pytest_cache, .ruff_cache, .ipynb_checkpoints, .tox, .nox, .direnv, .DS_Store). Never: results/ of the project,
- * errand's own directories. .errandignore (gitignore syntax, decided by git) takes more away; those of a repository
- * inside another are its own. Empty directories, symlinks, exec bits travel; sockets, pipes and devices do not.
+ * Which travel: in a git repository, what git tracks or does not ignore; elsewhere everything but the usual caches
+ * (.git, .hg, .svn, __pycache__, .venv and every directory with a pyvenv.cfg, node_modules, .mypy_cache, .pytest_cache,
+ * .ruff_cache, .ipynb_checkpoints, .tox, .nox, .direnv, .DS_Store). Never: results/ of the project, errand's own
+ * directories. .errandignore (gitignore syntax, applied by git) excludes more; one in a nested repository applies only
+ * there. Empty directories, symlinks and exec bits travel; sockets, pipes and devices do not.
  */
 #ifndef ER_HOST_SNAPSHOT_SNAPSHOT_H
 #define ER_HOST_SNAPSHOT_SNAPSHOT_H
@@ -22,7 +22,8 @@ struct er_snapshot_opts {
         const char *project; /* its name, for the cache and the host's directory */
         struct er_cancel *cancel;
         void (*progress)(void *arg, uint64_t files, uint64_t bytes); /* hashing; may be NULL; on the caller's thread */
-        /* Before any file is read: sizes are known, hashes are not. -1 with err set: not to be taken. May be NULL. */
+        /* Called before any file is read: sizes are known, hashes are not. -1 with err set: do not take it. May be
+           NULL. */
         int (*ask)(void *arg, const struct er_snapshot *snapshot, struct er_err *err);
         void *arg;
 };
@@ -44,8 +45,8 @@ struct er_dir_size {
 size_t er_snapshot_largest(const struct er_snapshot *snapshot, struct er_dir_size *ret, size_t max);
 
 /*
- * Brings the snapshot to the host if it is not there. `dir` is where the files are read from. A file whose content is
- * no longer what was hashed is ER_STATE with provider_code "changed": take the snapshot anew. Resumes after a broken
+ * Sends the snapshot to the host if it is not there. `dir` is where the files are read from. A file whose content is no
+ * longer what was hashed is ER_STATE with provider_code "changed": take a new snapshot. Resumes after a broken
  * connection: what has arrived is not sent again.
  */
 int er_snapshot_send(struct er_session *session, const struct er_snapshot *snapshot, const char *dir,

@@ -15,7 +15,7 @@ struct er_snapshot {
         int64_t taken_ns;
         uint64_t file_count, bytes;
         unsigned char hash[ER_TREE_HASH];
-        struct er_str packed; /* all entries, if they have been packed for the hash and are not too many; or empty */
+        struct er_str packed; /* all entries, if they were packed for the hash and are not too many; or empty */
 };
 
 /* Bytes of all entries, packed. */

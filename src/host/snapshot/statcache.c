@@ -28,7 +28,7 @@ struct header {
 };
 _Static_assert(sizeof(struct header) == 104 && sizeof(struct er_stat_record) == 80, "no holes in what is written");
 
-/* Four lanes, since one multiplication has to wait for the one before. */
+/* Four lanes, since each multiplication has to wait for the one before. */
 uint64_t er_cache_checksum(const void *data, size_t len)
 {
         const unsigned char *p = data;
@@ -129,7 +129,7 @@ bool er_statcache_load(const char *dir, struct er_statcache *ret)
             (size_t)st.st_size > CACHE_MAX)
                 return false;
 #ifdef MAP_POPULATE
-        flags |= MAP_POPULATE; /* all of it will be read, and a fault a page costs more */
+        flags |= MAP_POPULATE; /* all of it will be read, and page faults cost more */
 #endif
         map = mmap(NULL, (size_t)st.st_size, PROT_READ, flags, fd, 0);
         if (map == MAP_FAILED)
@@ -138,7 +138,7 @@ bool er_statcache_load(const char *dir, struct er_statcache *ret)
         if (header->magic != MAGIC ||
             header->checksum != er_cache_checksum((const char *)map + behind, (size_t)st.st_size - behind) ||
             !er_statcache_parse(map, (size_t)st.st_size, dir, ret)) {
-                er_debug("snapshot", "%s is not the stat cache of %s, or damaged: ignored", path, dir);
+                er_debug("snapshot", "%s is not the stat cache of %s, or is damaged: ignored", path, dir);
                 munmap(map, (size_t)st.st_size);
                 return false;
         }

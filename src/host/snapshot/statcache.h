@@ -34,12 +34,12 @@ struct er_statcache {
 #define ER_STATCACHE_INIT {0}
 void er_statcache_release(struct er_statcache *cache);
 
-/* For files of ours: against bits that fell over, not against people. */
+/* For our own files: against flipped bits, not against people. */
 uint64_t er_cache_checksum(const void *data, size_t len);
 
-/* False when there is none that is sound. */
+/* False if there is no sound one. */
 bool er_statcache_load(const char *dir, struct er_statcache *ret);
-/* The views of the bytes of such a file, its checksum unchecked. False when anything in it is out of place. */
+/* Views into the bytes of such a file, its checksum unchecked. False if anything in it is out of place. */
 bool er_statcache_parse(const void *data, size_t len, const char *dir, struct er_statcache *ret);
 /* Only taken_ns, setting, watched and tree of `facts` are read. */
 int er_statcache_save(const char *dir, const struct er_statcache *facts, const struct er_scan_file *files,

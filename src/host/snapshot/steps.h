@@ -1,5 +1,5 @@
 /*
- * steps.h - the directories on the way to a path, kept open, since the next path is mostly in the same one. Private to
+ * steps.h - the directories on the way to a path, kept open, since the next path is usually in the same one. Private to
  * src/host.
  */
 #ifndef ER_HOST_SNAPSHOT_STEPS_H

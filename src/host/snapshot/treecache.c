@@ -20,7 +20,7 @@
 #define TREE_MAX ((size_t)1 << 30)
 #define MAGIC 0x3165657274727245u /* "Errtree1" on a little-endian machine */
 
-/* Before the entries. Their SHA-256 would say the same as the checksum, and takes ten times as long. */
+/* Stands before the entries. Their SHA-256 would say the same as the checksum, and takes ten times as long. */
 struct header {
         uint64_t magic;
         uint64_t checksum; /* of everything behind it */
@@ -28,7 +28,7 @@ struct header {
         unsigned char tree[ER_TREE_HASH];
 };
 
-/* The project's name may be anything; its hash is a name of a file. */
+/* The project's name may be anything; its hash is a valid file name. */
 static char *project_dir(const char *project)
 {
         er_autofree char *cache = er_dir_cache();
@@ -89,7 +89,7 @@ bool er_treecache_load(const char *project, const unsigned char hash[ER_TREE_HAS
         }
         if (map != MAP_FAILED)
                 munmap(map, (size_t)st.st_size);
-        er_debug("snapshot", "%s is damaged, or of another version: removed", path);
+        er_debug("snapshot", "%s is damaged, or from another version: removed", path);
         unlink(path);
         return false;
 }
@@ -106,7 +106,7 @@ struct kept {
         struct timespec used;
 };
 
-/* Removes the oldest when there are too many. Others may be doing the same. */
+/* Removes the oldest if there are too many. Other processes may be doing the same. */
 static void prune(const char *dir)
 {
         struct kept kept[KEPT];
@@ -118,7 +118,7 @@ static void prune(const char *dir)
                 struct kept item, out;
                 struct stat st;
 
-                /* Also what a process that was killed left half written: its name is longer. */
+                /* Also what a killed process left half written: its name is longer. */
                 if (entry->d_name[0] == '.' || fstatat(dirfd(stream), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                         continue;
                 if (strlen(entry->d_name) != ER_HASH_HEX - 1) {

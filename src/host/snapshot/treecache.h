@@ -1,5 +1,5 @@
 /*
- * treecache.h - the lists of files that were brought to hosts lately, so that the next one can be sent as a difference.
+ * treecache.h - the lists of files that were recently sent to hosts, so that the next one can be sent as a difference.
  * A few per project below the cache directory; any may be lost at any time. Private to send.c.
  */
 #ifndef ER_HOST_SNAPSHOT_TREECACHE_H
@@ -16,11 +16,11 @@ struct er_treecache {
 };
 #define ER_TREECACHE_INIT {0}
 void er_treecache_release(struct er_treecache *tree);
-/* False when it is not there, or is not what its name says. */
+/* False if it does not exist, or is not what its name says. */
 bool er_treecache_load(const char *project, const unsigned char hash[ER_TREE_HASH], struct er_treecache *ret);
-/* Marks it as used just now. False when it is not there. */
+/* Marks it as just used. False if it does not exist. */
 bool er_treecache_touch(const char *project, const unsigned char hash[ER_TREE_HASH]);
-/* Keeps it, and drops those not used for the longest time. Failing is no error: it is a cache. */
+/* Keeps it, and drops the least recently used. Failing is no error: it is a cache. */
 void er_treecache_save(const char *project, const unsigned char hash[ER_TREE_HASH], struct er_sv packed, uint64_t sum);
 
 #endif
