@@ -1,4 +1,4 @@
-# Makefile - one word for each thing one does here; meson and ninja do the work. `make help` lists them.
+# Makefile - one word for each common task; meson and ninja do the work. `make help` lists them.
 
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -24,10 +24,10 @@ FUZZ_SETUP = -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Doptim
 all: $(BUILD)/build.ninja ## build errand into build/ (the default)
 	@$(NINJA) -C $(BUILD) product
 
-help: ## what there is to make
+help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-deps: ## install what building and testing need (Debian, Ubuntu; elsewhere it says what)
+deps: ## install what building and testing need (on Debian and Ubuntu; elsewhere, say what to install)
 	@scripts/install-deps all
 
 run: ## install what is needed, build, and train the example on this machine
@@ -41,39 +41,39 @@ test: ## install what is needed, build, and run the unit and end-to-end tests
 	@$(NINJA) -C $(BUILD) installed
 	@scripts/run-tests $(BUILD) --jobs $(TEST_JOBS) $(TESTS)
 
-fresh: ## make run and make test as a stranger meets them: in new minimal Debians, as an ordinary user
+fresh: ## make run and make test as a stranger would, in new minimal Debian systems, as an ordinary user
 	@scripts/fresh
 
-asan: ## the tests against a build with AddressSanitizer and UBSan, but for those of the release build alone
+asan: ## run the tests under AddressSanitizer and UBSan, except those for the release build
 	@scripts/install-deps test
 	@test -f build-asan/build.ninja || meson setup build-asan $(ASAN_SETUP)
 	@$(NINJA) -C build-asan installed
 	@scripts/run-tests build-asan --jobs $(TEST_JOBS) $(TESTS)
 
-tsan: ## the maestro's unit tests against a build with ThreadSanitizer
+tsan: ## run the maestro's unit tests under ThreadSanitizer
 	@scripts/install-deps test
 	@test -f build-tsan/build.ninja || meson setup build-tsan $(TSAN_SETUP)
 	@scripts/run-tests build-tsan --suite maestro --suite api
 
-lint: ## layout, clang's warnings as errors, clang-tidy, shellcheck, headers, file lengths
+lint: ## check layout, clang's warnings, clang-tidy, shellcheck, headers, file lengths
 	@scripts/install-deps lint
 	@scripts/lint
 
-fmt: ## lay out all of our C as .clang-format says
+fmt: ## format all C code as .clang-format says
 	@scripts/fmt
 
-fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
+fuzz: ## run every fuzz target for FUZZ_SECONDS (60)
 	@scripts/install-deps lint
 	@test -f build-fuzz/build.ninja || CC=clang meson setup build-fuzz $(FUZZ_SETUP)
 	@$(NINJA) -C build-fuzz fuzzers
 	@scripts/run-fuzz build-fuzz $(FUZZ_SECONDS)
 
-bench: ## speed, side by side with rsync, ssh and GNU parallel
+bench: ## measure speed, side by side with rsync, ssh and GNU parallel
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory all
 	@tests/bench/run
 
-install: $(BUILD)/build.ninja ## program, library, header, manual pages, completions: PREFIX (/usr/local), DESTDIR
+install: $(BUILD)/build.ninja ## install program, library, header, manual pages and completions: PREFIX (/usr/local), DESTDIR
 	@meson configure $(BUILD) -Dprefix=$(PREFIX) >/dev/null
 	@$(NINJA) -C $(BUILD) installed
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --quiet --no-rebuild

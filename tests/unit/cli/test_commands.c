@@ -109,7 +109,7 @@ static void test_help_fits_the_terminal(void **state)
                 er_str_rtrim(&text);
                 rest = er_svn(text.buf, text.len);
                 while (er_sv_cut(&rest, '\n', &line))
-                        if (!er_sv_starts(line, ER_SV("  errand ")) && er_term_columns(line.ptr, line.len) > 80)
+                        if (er_term_columns(line.ptr, line.len) > 80)
                                 fail_msg("%s: longer than 80 columns: %.*s", command->name, (int)line.len, line.ptr);
         }
 }
