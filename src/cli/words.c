@@ -21,6 +21,8 @@ int er_out(struct er_sv text, struct er_err *err)
         return er_err_errno(err, errno, "writing to standard output");
 }
 
+static void add_shown(struct er_str *out, const char *fmt, va_list args) ER_PRINTF(2, 0);
+
 /* Messages may contain the words of a host, a project or a tool. They are quoted where they are printed, so that no
  * caller can forget it. */
 static void add_shown(struct er_str *out, const char *fmt, va_list args)
