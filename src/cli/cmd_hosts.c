@@ -310,7 +310,8 @@ const struct er_command er_cmd_hosts = {
                 "With --json: an array of objects with the keys host, names (all that the machine is known by), "
                 "target, port, added, reachable, error, asked, "
                 "and for those that answered latency_ms, hostname, user, os, arch, kernel, cpus, cpus_free, memory, "
-                "memory_free, gpus_free, gpus (index, name, memory, memory_free, percent, taken), disk, disk_free, "
+                "memory_free, gpus_free, gpus (index, name, memory, memory_free, percent, taken; null when not known), "
+                "disk, disk_free, "
                 "load, running, queued. Sizes are in bytes.",
         .examples = "errand hosts\t\n"
                     "errand hosts add gpu-box me@192.0.2.7 --port 2222\t\n"

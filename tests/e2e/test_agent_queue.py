@@ -193,6 +193,19 @@ def test_gpus(smi, world, tmp_path):
     assert caught.value.code == CODE["CAPACITY"] and "4" in str(caught.value)
 
 
+def test_nobody_waits_behind_who_waits_for_gpus_that_he_could_not_have(smi, world, tmp_path):
+    one, two = (Jobs(world.start(CUDA_VISIBLE_DEVICES=i), tmp_path) for i in "01")
+    one.submit("a", GPUS=1)
+    one.runs("a")
+    one.submit("b", GPUS=1)
+    assert one.waits("b")
+    two.submit("c", GPUS=1)
+    two.runs("c")
+    two.go("c"), one.go("a")
+    one.runs("b")
+    one.go("b")
+
+
 def test_gpu_use_is_sampled(smi, world, tmp_path):
     agent = world.start()
     jobs = Jobs(agent, tmp_path)

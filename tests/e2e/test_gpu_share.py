@@ -152,7 +152,7 @@ def test_within_what_the_login_allows(errand, box, allowed, one, both):
     assert see(errand, host, "--gpus", "1") == one
     assert see(errand, host) == both
     refused = errand("run", "--on", host.name, "--gpus", "3", *SEE)
-    assert refused.rc == NEVER and "GPU" in refused.said
+    assert refused.rc == NEVER and "CUDA_VISIBLE_DEVICES of the login there hides" in refused.said
 
 
 def test_parts_of_gpus_are_given_by_uuid(errand, box):
@@ -228,3 +228,5 @@ def test_a_tool_that_hangs_holds_up_one_start_only(errand, make_host):
     assert errand("run", "--quiet", "--on", host.name, *SEE, timeout=40).ok().text.strip() == "<unset>"
     assert errand("run", "--quiet", "--on", host.name, *SEE, timeout=40).ok().text.strip() == "<unset>"
     assert len(asked(host)) == 1
+    refused = errand("run", "--on", host.name, "--gpus", "1", *SEE, timeout=60)
+    assert refused.rc == NEVER and "nvidia-smi of box gives no answer" in refused.said

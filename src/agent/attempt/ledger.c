@@ -33,7 +33,7 @@ struct slot {
         uint32_t state, cpus;
         uint64_t memory, gpu_mask;
         uint32_t gpus, pid;
-        uint64_t shared, zeros[2];
+        uint64_t shared, allowed, zeros[1];
 };
 _Static_assert(sizeof(struct header) == HEADER_SIZE && sizeof(struct slot) == 64, "the ledger's layout");
 
@@ -70,6 +70,8 @@ void er_capacity_gpus(struct er_capacity *capacity, const struct er_gpus *gpus)
 {
         capacity->gpu_mask = er_gpus_visible(gpus, gpus->amd ? NULL : getenv("CUDA_VISIBLE_DEVICES"));
         capacity->gpu_used = er_gpus_used(gpus, capacity->gpu_rank);
+        capacity->gpus_hidden = (unsigned)gpus->len - (unsigned)__builtin_popcountll(capacity->gpu_mask);
+        capacity->gpus_silent = gpus->silent;
 }
 
 int er_capacity_check(const struct er_needs *needs, const struct er_capacity *capacity, const char *hostname,
@@ -88,8 +90,16 @@ int er_capacity_check(const struct er_needs *needs, const struct er_capacity *ca
         } else if (needs->gpus > (unsigned)__builtin_popcountll(capacity->gpu_mask)) {
                 er_str_addf(&want, "%u GPU%s", (unsigned)needs->gpus, needs->gpus == 1 ? "" : "s");
                 er_str_addf(&have, "%d", __builtin_popcountll(capacity->gpu_mask));
+                if (capacity->gpus_hidden > 0)
+                        er_str_addf(&have, " (CUDA_VISIBLE_DEVICES of the login there hides %u)",
+                                    capacity->gpus_hidden);
         } else {
                 return 0;
+        }
+        if (capacity->gpus_silent && needs->cpus <= capacity->cpus && needs->memory <= capacity->memory) {
+                er_err_set(err, ER_CAPACITY, "the job needs %s, but nvidia-smi of %s gives no answer", want.buf,
+                           hostname);
+                return er_err_hint(err, "see what it says there: errand ssh HOST nvidia-smi");
         }
         er_err_set(err, ER_CAPACITY, "the job needs %s, but %s has %s", want.buf, hostname, have.buf);
         return er_err_hint(err, "ask for less, or choose another host: errand hosts shows what each has");
@@ -151,6 +161,7 @@ static void read_book(struct book *book, int fd, int64_t own)
                 s->gpu_mask = le64toh(s->gpu_mask);
                 s->gpus = le32toh(s->gpus);
                 s->shared = le64toh(s->shared);
+                s->allowed = le64toh(s->allowed);
                 if (s->state != FREE && (int64_t)i != own &&
                     lock_byte(fd, F_OFD_GETLK, F_WRLCK, OWNER_BASE + (off_t)i) == F_UNLCK)
                         s->state = FREE;
@@ -176,6 +187,7 @@ static int write_slot(const struct book *book, uint32_t i)
                 .gpus = htole32(s->gpus),
                 .pid = htole32((uint32_t)getpid()),
                 .shared = htole64(s->shared),
+                .allowed = htole64(s->allowed),
         };
 
         return er_pwrite_full(book->fd, &out, sizeof out, (off_t)(HEADER_SIZE + i * sizeof out));
@@ -244,7 +256,9 @@ static void walk(const struct book *book, const struct er_capacity *capacity,
                    for. */
                 take_from(&left.cpus, s->cpus);
                 take_from(&left.memory, s->memory);
-                take_from(&left.gpus, s->gpus);
+                if (s->allowed == 0 ||
+                    s->allowed & capacity->gpu_mask) /* else it waits for others than we could have */
+                        take_from(&left.gpus, s->gpus);
         }
         free(waiting);
 }
@@ -350,6 +364,7 @@ int er_ticket_enter(const struct er_agent *agent, const struct er_needs *needs, 
                         .cpus = needs->cpus,
                         .memory = needs->memory,
                         .gpus = needs->gpus,
+                        .allowed = capacity->gpu_mask,
                 };
                 if (write_slot(&book, i) == 0 && write_header(&book) == 0) {
                         ticket.slot = i;

@@ -5,9 +5,9 @@
  * A file in memory, open to all users of the machine: the first that works of $ERRAND_LEDGER, /dev/shm/errand/ledger,
  * /tmp/errand/ledger and <root>/ledger (machine_dir.h). 64 bytes of header { u64 magic | u64 next number | u64 slots |
  * zeros }, then slots of 64 bytes { u64 number | u32 state | u32 cpus | u64 memory | u64 GPU mask | u32 gpus | u32 pid
- * | u64 mask of shared GPUs | zeros }. All little-endian. Whoever reads or writes it holds a write lock (F_OFD_SETLK)
- * on byte 0. The owner of slot n holds one on byte 4096 + n for as long as it lives, so what a killed process had
- * becomes free.
+ * | u64 mask of shared GPUs | u64 mask of those it could have, 0: any | zeros }. All little-endian. Whoever reads or
+ * writes it holds a write lock (F_OFD_SETLK) on byte 0. The owner of slot n holds one on byte 4096 + n for as long as
+ * it lives, so what a killed process had becomes free.
  *
  * GPUs: who asks for some reserves them, and nobody else gets those. Who asks for none may see all that are not
  * reserved when it starts, and keeps seeing them: shared. A GPU is reserved all the same while others share it, but one
@@ -31,8 +31,10 @@ struct er_needs {
 struct er_capacity {
         uint32_t cpus;
         uint64_t memory;
-        uint64_t gpu_mask; /* bit n: index n is there, and the login's CUDA_VISIBLE_DEVICES does not hide it */
-        uint64_t gpu_used; /* those that something uses */
+        uint64_t gpu_mask;    /* bit n: index n is there, and the login's CUDA_VISIBLE_DEVICES does not hide it */
+        uint64_t gpu_used;    /* those that something uses */
+        unsigned gpus_hidden; /* how many that hides */
+        bool gpus_silent;     /* the tool that should tell gives no answer */
         uint8_t gpu_rank[ER_GPUS_MAX]; /* the less used, the smaller */
 };
 /* What this machine has, but for its GPUs. */
