@@ -21,12 +21,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         const struct er_req_origin origin = {.project_dir = "/nonexistent", .dir = "/nonexistent", .file = "fuzz"};
         er_auto(er_requirements) r = ER_REQUIREMENTS_INIT;
+        er_autofree char *once = NULL;
         const char *why = NULL;
         size_t count = 0;
 
         er_toml_read(er_svn(data, size), "fuzz", visit, &count, NULL);
         er_requirements_parse(er_svn(data, size), &origin, &r, NULL);
-        er_autofree char *once = er_requirement_canonical(er_svn(data, size), &why);
+        once = er_requirement_canonical(er_svn(data, size), &why);
         if (once && strlen(once) < size + 64) {
                 er_autofree char *twice = er_requirement_canonical(er_sv(once), &why);
 

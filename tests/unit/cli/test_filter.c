@@ -119,12 +119,13 @@ static void test_tail_at_the_end(void **state)
 static void test_tail_zero_and_more_than_there_is(void **state)
 {
         er_autoptr(er_filter) none = make("x", -1, 0);
+        er_autoptr(er_filter) all = NULL;
 
         (void)state;
         add(none, 0, "x\n");
         assert_int_equal(er_filter_end(none), 0);
         assert_string_equal(out[0].buf, "");
-        er_autoptr(er_filter) all = make("x", -1, 2000000000);
+        all = make("x", -1, 2000000000);
         add(all, 0, "x1\nx2\n");
         assert_int_equal(er_filter_end(all), 0);
         assert_string_equal(out[0].buf, "x1\nx2\n");
