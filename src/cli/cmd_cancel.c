@@ -3,10 +3,10 @@
 #include "cli/words.h"
 #include "host/attempt.h"
 #include "maestro/maestro.h"
+#include "proto/spec.h"
 
 #define PATIENCE_MS 15000 /* beyond the time a job gets between TERM and KILL */
-#define GRACE_MS 10000
-#define FIRST_MS 3000 /* for jobs that have not started; running ones are not kept waiting longer than this */
+#define FIRST_MS 3000     /* for jobs that have not started; running ones are not kept waiting longer than this */
 
 struct cancel_opts {
         int64_t grace_ms;
@@ -16,7 +16,7 @@ struct cancel_opts {
 static const struct er_opt cancel_options[] = {
         {"all", 'a', ER_OPT_FLAG, NULL, "Cancel every job that has not ended, in all projects",
          offsetof(struct cancel_opts, all), ER_COMPLETE_NONE},
-        {"grace", 0, ER_OPT_DURATION, "TIME", "Time between TERM and KILL (default: 10s)",
+        {"grace", 0, ER_OPT_DURATION, "TIME", "Time between TERM and KILL (default: that of the run, or 10s)",
          offsetof(struct cancel_opts, grace_ms), ER_COMPLETE_NONE},
         {"yes", 'y', ER_OPT_FLAG, NULL, "With --all: do not ask", offsetof(struct cancel_opts, yes), ER_COMPLETE_NONE},
 };
@@ -54,7 +54,7 @@ static int choose(const struct er_cli *cli, const struct cancel_opts *opts, char
 }
 
 /* For a grace period other than the job's own, its host is told directly, in addition to the request in the store. */
-static int shorten(const struct er_cli *cli, const struct er_job *job, int64_t grace_ms, struct er_err *err)
+static int tell_host(const struct er_cli *cli, const struct er_job *job, int64_t grace_ms, struct er_err *err)
 {
         er_autoptr(er_session) session = NULL;
         er_autofree char *key = er_job_key(cli->store, job);
@@ -89,7 +89,7 @@ static int request(const struct er_cli *cli, const struct cancel_opts *opts, con
                 if (opts->grace_ms >= 0) {
                         er_auto(er_err) why = ER_ERR_INIT;
 
-                        if (shorten(cli, job, opts->grace_ms, &why) < 0)
+                        if (tell_host(cli, job, opts->grace_ms, &why) < 0)
                                 er_say_err(&why);
                 }
         }
@@ -119,12 +119,27 @@ static int request_all(const struct er_cli *cli, const struct cancel_opts *opts,
         return request(cli, opts, jobs, true, asked, err);
 }
 
+static int64_t longest_grace(const struct er_jobs *jobs)
+{
+        int64_t longest = ER_SPEC_GRACE_MS;
+
+        for (size_t i = 0; i < jobs->len; i++) {
+                const struct er_job *job = &jobs->items[i];
+                er_auto(er_spec) spec = ER_SPEC_INIT;
+
+                if (job->spec.len && !er_job_state_ended(job->state) &&
+                    er_spec_decode(er_svn(job->spec.buf, job->spec.len), &spec, NULL) == 0 && spec.grace_ms > longest)
+                        longest = spec.grace_ms;
+        }
+        return longest;
+}
+
 static int cancel(struct er_cli *cli, void *arg, char **args, int count, struct er_err *err)
 {
         const struct cancel_opts *opts = arg;
         er_auto(er_jobs) jobs = ER_JOBS_INIT;
         er_autoptr(er_live) live = er_live_new(cli->quiet);
-        int64_t grace = opts->grace_ms >= 0 ? opts->grace_ms : GRACE_MS;
+        int64_t grace;
         size_t asked = 0;
         bool ended;
 
@@ -141,6 +156,7 @@ static int cancel(struct er_cli *cli, void *arg, char **args, int count, struct 
                         er_say(cli, "no jobs are open");
                 return 0;
         }
+        grace = opts->grace_ms >= 0 ? opts->grace_ms : longest_grace(&jobs);
         er_target_adopt(cli); /* somebody has to carry it out */
         er_live_set(live, asked == 1 ? "waiting for it to end" : "waiting for %zu jobs to end", asked);
         if (er_target_wait(cli, &jobs, er_deadline_in(grace + PATIENCE_MS), -1, &ended, err) < 0)

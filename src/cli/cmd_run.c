@@ -11,7 +11,7 @@
 
 struct run_opts {
         struct er_strv on, env, secrets, outputs;
-        int64_t cpus, gpus, retries, memory, time_limit_ms;
+        int64_t cpus, gpus, retries, memory, time_limit_ms, grace_ms;
         const char *env_file, *name, *workdir;
         bool detach, no_sync, yes, dry_run;
         /* its environment */
@@ -32,6 +32,8 @@ static const struct er_opt run_options[] = {
             "GPUs it needs for itself (default: it sees those that nobody has reserved; 0: none)"),
         OPT("time-limit", 't', ER_OPT_DURATION, "TIME", time_limit_ms, ER_COMPLETE_NONE,
             "End it after this long, for example 2h30m"),
+        OPT("grace", 0, ER_OPT_DURATION, "TIME", grace_ms, ER_COMPLETE_NONE,
+            "Time to tidy up, from TERM to KILL, at the time limit and when it is cancelled (default: 10s)"),
         OPT("retries", 0, ER_OPT_COUNT, "N", retries, ER_COMPLETE_NONE,
             "Try again up to N times if its host loses it; a job that fails is not retried"),
         OPT("env", 'e', ER_OPT_LIST, "NAME[=VALUE]", env, ER_COMPLETE_NONE,
@@ -91,6 +93,7 @@ static void take_options(const struct run_opts *opts, char **args, int count, st
         config->retries = opts->retries;
         config->memory = opts->memory;
         config->time_limit_ms = opts->time_limit_ms;
+        config->grace_ms = opts->grace_ms;
         config->sync = opts->no_sync ? 0 : -1;
         config->workdir = opts->workdir ? er_strdup(opts->workdir) : NULL;
         if (opts->env_file) { /* relative to the current directory; the one in errand.yaml is relative to the project */

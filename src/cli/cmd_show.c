@@ -55,6 +55,7 @@ static void list_field(struct er_str *out, const char *name, const struct er_str
 static void show_spec(struct er_str *out, const struct er_spec *spec)
 {
         er_auto(er_str) needs = ER_STR_INIT;
+        er_auto(er_str) grace = ER_STR_INIT;
         er_auto(er_str) command = ER_STR_INIT;
 
         if (spec->shell && spec->argv.len > 0)
@@ -82,6 +83,11 @@ static void show_spec(struct er_str *out, const struct er_spec *spec)
                 er_fmt_duration(&needs, spec->time_limit_ms);
         }
         field(out, "needs", needs.buf);
+        if (spec->grace_ms > 0) {
+                er_fmt_duration(&grace, spec->grace_ms);
+                er_str_add(&grace, " between TERM and KILL");
+                field(out, "grace", grace.buf);
+        }
         list_field(out, "env", &spec->env, true);
         list_field(out, "secrets", &spec->secrets, false);
         list_field(out, "outputs", &spec->outputs, false);
@@ -273,7 +279,8 @@ const struct er_command er_cmd_show = {
                        "the names are shown.\n"
                        "\n"
                        "With --json: an array of objects with the keys of errand jobs, and argv, shell, workdir, on, "
-                       "cpus, memory, gpus, time_limit_seconds, retries, env, secrets, outputs, snapshot, results_dir, "
+                       "cpus, memory, gpus, time_limit_seconds, grace_seconds, retries, env, secrets, outputs, "
+                       "snapshot, results_dir, "
                        "and attempts: an array of objects with attempt, host, state, end, reason, detail, exit_code, "
                        "signal, dir, log, queued, started, ended, cpu_seconds, max_memory (bytes), gpus, gpu_memory "
                        "(bytes), gpu_percent, gpu_percent_max, gpus_shared, log_bytes.",

@@ -70,6 +70,11 @@ static void needs_text(struct er_str *out, const struct er_spec *spec)
                 er_str_add(out, ", at most ");
                 er_fmt_duration(out, spec->time_limit_ms);
         }
+        if (spec->grace_ms > 0) {
+                er_str_add(out, ", ");
+                er_fmt_duration(out, spec->grace_ms);
+                er_str_add(out, " between TERM and KILL");
+        }
 }
 
 static void files_text(struct er_str *out, const struct er_snapshot *snapshot)

@@ -77,7 +77,7 @@ void er_view_reason(struct er_str *out, const struct er_job *job)
 
 void er_view_remark(struct er_str *out, const struct er_job *job)
 {
-        if (job->state != ER_JOB_DONE || !job->detail || !job->detail[0])
+        if ((job->state != ER_JOB_DONE && job->state != ER_JOB_CANCELLED) || !job->detail || !job->detail[0])
                 return;
         er_str_add(out, "; ");
         er_quote_show(out, job->detail, strcspn(job->detail, "\n"));
@@ -170,6 +170,8 @@ void er_view_spec(json_t *json, const char *words, const struct er_spec *spec)
         json_object_set_new(json, "gpus", spec->gpus || spec->no_gpus ? json_integer(spec->gpus) : json_null());
         json_object_set_new(json, "time_limit_seconds",
                             spec->time_limit_ms > 0 ? json_real((double)spec->time_limit_ms / 1000) : json_null());
+        json_object_set_new(json, "grace_seconds",
+                            json_real((double)(spec->grace_ms > 0 ? spec->grace_ms : ER_SPEC_GRACE_MS) / 1000));
         json_object_set_new(json, "env", strings(&spec->env, true));
         json_object_set_new(json, "secrets", strings(&spec->secrets, false));
         json_object_set_new(json, "outputs", strings(&spec->outputs, false));

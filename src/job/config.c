@@ -260,6 +260,7 @@ static const struct key keys[] = {
         {"environment", read_text, MEMBER(environment)},
         {"environments", read_environments, 0},
         {"gpus", read_count, MEMBER(gpus)},
+        {"grace", read_duration, MEMBER(grace_ms)},
         {"memory", read_size, MEMBER(memory)},
         {"name", read_text, MEMBER(name)},
         {"on", read_list, MEMBER(on)},
@@ -376,6 +377,7 @@ void er_config_overlay(struct er_config *config, const struct er_config *over)
         over_int(&config->retries, over->retries);
         over_int(&config->memory, over->memory);
         over_int(&config->time_limit_ms, over->time_limit_ms);
+        over_int(&config->grace_ms, over->grace_ms);
         /* Appending is enough: when the spec is made, the last value of a name counts. */
         er_strv_addall(&config->env, over->env.items, over->env.len);
         over_text(&config->env_file, over->env_file);

@@ -3,7 +3,7 @@
  * changed; errors name file:line:column or the option, and the nearest valid key.
  *
  * Keys of errand.yaml (all optional): name, command (text or list), on (text or list), cpus, memory, gpus, time_limit,
- * env (map), env_file, secrets (list), outputs (list), workdir, sync, retries; those of declaration.h;
+ * grace, env (map), env_file, secrets (list), outputs (list), workdir, sync, retries; those of declaration.h;
  * environments (a map of names, each with those of declaration.h) and environment (which of them).
  */
 #ifndef ER_JOB_CONFIG_H
@@ -20,9 +20,9 @@ struct er_config {
         bool command_is_line; /* a shell line */
         bool command_is_argv; /* the words as they are, even if it is a single one with white space in it */
         struct er_strv on;
-        int64_t cpus, gpus, retries;   /* -1: not said */
-        int64_t memory, time_limit_ms; /* -1: not said */
-        struct er_strv env;            /* "K=V"; "K" alone: the value that it has here */
+        int64_t cpus, gpus, retries;             /* -1: not said */
+        int64_t memory, time_limit_ms, grace_ms; /* -1: not said */
+        struct er_strv env;                      /* "K=V"; "K" alone: the value that it has here */
         char *env_file;
         struct er_strv secrets;
         struct er_strv outputs;
@@ -35,7 +35,14 @@ struct er_config {
         char *environment; /* which of them */
 };
 #define ER_CONFIG_INIT                                                                                                 \
-        {.cpus = -1, .gpus = -1, .retries = -1, .memory = -1, .time_limit_ms = -1, .sync = -1, .strict_log = -1}
+        {.cpus = -1,                                                                                                   \
+         .gpus = -1,                                                                                                   \
+         .retries = -1,                                                                                                \
+         .memory = -1,                                                                                                 \
+         .time_limit_ms = -1,                                                                                          \
+         .grace_ms = -1,                                                                                               \
+         .sync = -1,                                                                                                   \
+         .strict_log = -1}
 void er_config_release(struct er_config *config);
 
 /* Reads <dir>/errand.yaml. If there is none, nothing is set. */

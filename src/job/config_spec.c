@@ -256,6 +256,8 @@ static int make_needs(const struct er_config *config, struct er_spec *spec, stru
         spec->no_gpus = config->gpus == 0;
         spec->memory = config->memory > 0 ? (uint64_t)config->memory : 0;
         spec->time_limit_ms = config->time_limit_ms > 0 ? config->time_limit_ms : 0;
+        if (config->grace_ms >= 0)
+                spec->grace_ms = config->grace_ms > 0 ? config->grace_ms : 1; /* 0 there: not said */
         spec->retries = config->retries > 0 ? (uint32_t)config->retries : 0;
         spec->sync = config->sync != 0;
         spec->strict_log = config->strict_log > 0;

@@ -18,7 +18,6 @@
 
 #define AGAIN_MS 15000 /* how long to try for a connection if there was one before */
 #define COLD_MS 30     /* a connection that took longer to open was made just now */
-#define GRACE_MS 10000
 
 struct watching {
         struct er_carry *m;
@@ -462,13 +461,12 @@ static void cancel(struct er_carry *m, struct er_work *work)
 {
         struct er_carried *j = work->job;
         struct er_conn *conn = NULL;
-        int64_t grace_ms = j->spec.grace_ms > 0 ? j->spec.grace_ms : GRACE_MS;
         int rc;
 
         if (reconnect(m, work, &conn) < 0)
                 return;
         er_crashpoint("cancel");
-        rc = er_attempt_cancel(conn->session, j->key, j->at.number, grace_ms, &work->err);
+        rc = er_attempt_cancel(conn->session, j->key, j->at.number, -1, &work->err);
         er_crashpoint("cancelled");
         /* If the host does not know it any more, the watch will find out too. */
         if (rc < 0 && !host_says_unknown(&work->err))

@@ -11,6 +11,7 @@
 #include "base/str.h"
 
 #define ER_TREE_HASH 32
+#define ER_SPEC_GRACE_MS 10000
 #define ER_SPEC_MAX (768u * 1024) /* encoded: argv and environment together */
 
 struct er_spec {
@@ -28,7 +29,7 @@ struct er_spec {
         uint32_t gpus;          /* reserved for it; 0: it sees those that nobody has reserved ... */
         bool no_gpus;           /* ... or, with this, none */
         int64_t time_limit_ms;  /* 0: none */
-        int64_t grace_ms;       /* from TERM to KILL; 0: 10 s */
+        int64_t grace_ms;       /* from TERM to KILL; 0: ER_SPEC_GRACE_MS */
         uint32_t retries;       /* new attempts after lost ones */
         bool sync;              /* files travel */
         bool strict_log;        /* it has failed when output of it could not be kept */

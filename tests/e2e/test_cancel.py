@@ -107,3 +107,37 @@ def test_outputs_of_a_cancelled_job_come_back(errand, place):
     assert_cancelled(errand, place)
     errand("wait", "work-1")
     until(lambda: (errand.results("work-1.0") / "part").exists(), 20, "the results")
+
+
+STUBBORN = "trap '' TERM; echo begun > ~/begun; while :; do sleep 0.05; done"
+SLOW = "trap 'sleep 2; echo kept > ~/checkpoint; exit 0' TERM; echo begun > ~/begun; while :; do sleep 0.05; done"
+
+
+def test_kill_is_said(errand, place):
+    errand.project("work", {"errand.yaml": "grace: 300ms\n"})
+    errand("run", "--detach", "--on", place[0], "--", "sh", "-c", STUBBORN).ok()
+    until(lambda: (place[1] / "begun").exists(), 20, "the job to begin")
+    assert "KILL" in errand("cancel", "work-1").ok().said
+    shown = errand("show", "work-1").ok().text
+    assert "had not ended 300ms after TERM" in shown and "300ms between TERM and KILL" in shown
+
+
+def test_kill_at_the_time_limit_is_said(errand, place):
+    done = errand("run", "--on", place[0], "--time-limit", "500ms", "--grace", "300ms", "--", "sh", "-c", STUBBORN).ok(124)
+    assert "time limit" in done.said and "KILL" in done.said
+
+
+def test_nothing_is_said_when_term_was_enough(errand, place):
+    errand("run", "--detach", "--on", place[0], "--grace", "30s", "--", "sh", "-c", SLOW).ok()
+    until(lambda: (place[1] / "begun").exists(), 20, "the job to begin")
+    done = errand("cancel", "work-1").ok()
+    assert (place[1] / "checkpoint").exists() and "KILL" not in done.said
+
+
+def test_a_cancel_may_give_more_time_than_the_run(errand, place):
+    """Whatever the one that carries the job out asks for at the same time."""
+    proc = errand.start("run", "--on", place[0], "--grace", "1s", "--", "sh", "-c", SLOW)
+    until(lambda: (place[1] / "begun").exists(), 20, "the job to begin")
+    done = errand("cancel", "--grace", "30s", "work-1").ok()
+    proc.wait()
+    assert (place[1] / "checkpoint").exists() and "KILL" not in done.said

@@ -115,7 +115,7 @@ def test_installed_files_work_and_are_in_place(errand):
 
 def test_run_has_every_promised_option(errand):
     text = errand("run", "--help").ok().text
-    for option in "on cpus memory gpus time-limit env env-file secret output name detach workdir no-sync json yes dry-run quiet".split():
+    for option in "on cpus memory gpus time-limit grace env env-file secret output name detach workdir no-sync json yes dry-run quiet".split():
         assert f"--{option}" in text, option
 
 

@@ -25,7 +25,6 @@
 #include "base/log.h"
 #include "base/parse.h"
 
-#define GRACE_MS 10000         /* from TERM to KILL, when the spec says nothing */
 #define LEFTOVER_GRACE_MS 2000 /* the same for what a job left behind */
 #define KILL_PATIENCE_MS 20000
 #define NO_CTL_LOOK_MS 100
@@ -59,8 +58,8 @@ struct super {
         int job_status;
         bool childless; /* nothing of the job is left */
         enum why why;   /* why the job must end early */
-        int64_t grace_ms;
         er_deadline time_up, kill_at;
+        int64_t grace_ms; /* what kill_at allows */
         int64_t started_ms;
         struct er_gpus gpus;    /* as seen last, by ... */
         er_deadline gpus_fresh; /* ... so long ago that another look is due */
@@ -119,15 +118,21 @@ static void add_event(struct super *s, enum er_state state)
         add_event_with(s, state, NULL);
 }
 
+/* grace_ms: negative for the spec's own, by which a cancel or the time limit changes nothing where the time runs
+   already. Of cancels that name a time, the last counts; other reasons only shorten it. */
 static void begin_end(struct super *s, enum why why, int64_t grace_ms)
 {
+        bool own = grace_ms < 0;
+
         if (s->why == GO_ON && !s->job_ended) /* a reason that comes too late only speeds up the rest */
                 s->why = why;
-        if (grace_ms < 0)
-                grace_ms = s->charge->info.spec.grace_ms > 0 ? s->charge->info.spec.grace_ms : GRACE_MS;
-        /* A second request counts if it is more impatient. */
-        if (s->kill_at == ER_NEVER || er_deadline_in(grace_ms) < s->kill_at)
+        if (own)
+                grace_ms = s->charge->info.spec.grace_ms > 0 ? s->charge->info.spec.grace_ms : ER_SPEC_GRACE_MS;
+        if (s->kill_at == ER_NEVER || (why == CANCEL && !own) ||
+            (why != CANCEL && why != TIME_UP && er_deadline_in(grace_ms) < s->kill_at)) {
                 s->kill_at = er_deadline_in(grace_ms);
+                s->grace_ms = grace_ms;
+        }
         if (s->job > 0)
                 er_ptree_signal(getpid(), SIGTERM);
 }
@@ -303,6 +308,24 @@ static bool still_wanted(void *arg)
 
 /* --- the end */
 
+static void add_detail(struct super *s, const char *text)
+{
+        er_str_addf(&s->detail, "%s%s", s->detail.len ? "; " : "", text);
+}
+
+/* Whoever set a grace period for a checkpoint must learn that it was too short. */
+static void say_killed(struct super *s)
+{
+        er_auto(er_str) text = ER_STR_INIT;
+
+        if (s->grace_ms == 0 || (s->why != CANCEL && s->why != TIME_UP))
+                return;
+        er_str_add(&text, s->job_ended ? "some of its processes had not ended " : "it had not ended ");
+        er_fmt_duration(&text, s->grace_ms);
+        er_str_add(&text, " after TERM, and got KILL");
+        add_detail(s, text.buf);
+}
+
 /* Everything that is left is killed before the end is reported; at once when `kill_at` has passed. */
 static void end_tree(struct super *s)
 {
@@ -320,14 +343,11 @@ static void end_tree(struct super *s)
                 turn(s, er_deadline_in(50));
                 reap_all(s);
         }
+        if (!s->childless)
+                say_killed(s);
         s->kill_at = ER_NEVER;
         if (!er_ptree_kill(er_deadline_in(KILL_PATIENCE_MS), reaped, s))
-                er_str_add(&s->detail, "some processes of the job are stuck in the kernel and could not be killed");
-}
-
-static void add_detail(struct super *s, const char *text)
-{
-        er_str_addf(&s->detail, "%s%s", s->detail.len ? "; " : "", text);
+                add_detail(s, "some processes of the job are stuck in the kernel and could not be killed");
 }
 
 /* A container keeps running without the program that started it. A cancel does not wait for ever for an engine that is

@@ -49,7 +49,8 @@ static void test_all_keys(void **state)
         (void)state;
         if (load("name: mnist\ncommand: [python, train.py, '--lr', 0.1]\non: [gpu-box, any]\ncpus: 4\nmemory: "
                  "16G\ngpus: 1\n"
-                 "time_limit: 1h30m\nenv:\n  A: 1\n  B: 'two words'\n  HOME:\nenv_file: .env\nsecrets: [TOKEN]\n"
+                 "time_limit: 1h30m\ngrace: 5m\nenv:\n  A: 1\n  B: 'two words'\n  HOME:\nenv_file: .env\nsecrets: "
+                 "[TOKEN]\n"
                  "outputs: [out/, '*.pt']\nworkdir: sub\nsync: no\nretries: 2\n",
                  &c, &err) < 0)
                 fail_msg("%s", err.message);
@@ -61,6 +62,7 @@ static void test_all_keys(void **state)
         assert_int_equal(c.cpus, 4);
         assert_int_equal(c.memory, (int64_t)16 << 30);
         assert_int_equal(c.time_limit_ms, 5400000);
+        assert_int_equal(c.grace_ms, 300000);
         assert_int_equal(c.env.len, 3);
         assert_string_equal(c.env.items[1], "B=two words");
         assert_string_equal(c.env.items[2], "HOME");
