@@ -434,6 +434,16 @@ static int load_jobs(const struct er_cli *cli, int64_t run_id, struct er_jobs *r
         return 0;
 }
 
+/* An error, and yet the job is stored: the next errand carries it on. */
+static void say_stored(const struct er_cli *cli, const struct er_jobs *jobs, struct er_err *err)
+{
+        er_auto(er_job) job = ER_JOB_INIT;
+
+        if (er_store_job(cli->store, jobs->items[0].id, &job, NULL) < 0 || !er_job_state_ended(job.state))
+                er_err_hint(err, "%s is stored, and the next errand jobs goes on with it; cancel it: errand cancel %s",
+                            subject(jobs), subject(jobs));
+}
+
 int er_follow_run(const struct er_cli *cli, const struct er_follow *follow, struct er_err *err)
 {
         er_auto(er_jobs) jobs = ER_JOBS_INIT;
@@ -442,10 +452,14 @@ int er_follow_run(const struct er_cli *cli, const struct er_follow *follow, stru
 
         if (load_jobs(cli, follow->run->id, &jobs, err) < 0)
                 return -1;
-        if (er_cancel_init(&w.stop) < 0)
-                return er_err_errno(err, errno, "making a pipe");
+        if (er_cancel_init(&w.stop) < 0) {
+                er_err_errno(err, errno, "making a pipe");
+                say_stored(cli, &jobs, err);
+                return -1;
+        }
         if (er_cancel_init(&w.again) < 0) {
                 er_err_errno(err, errno, "making a pipe");
+                say_stored(cli, &jobs, err);
                 er_cancel_release(&w.stop);
                 return -1;
         }
@@ -453,6 +467,8 @@ int er_follow_run(const struct er_cli *cli, const struct er_follow *follow, stru
         catch_signals(&w, true);
         rc = carry(&w, &jobs, err);
         catch_signals(&w, false);
+        if (rc < 0)
+                say_stored(cli, &jobs, err);
         er_live_free(w.live);
         er_cancel_release(&w.stop);
         er_cancel_release(&w.again);

@@ -47,6 +47,9 @@ struct er_maestro_opts {
 int er_maestro_carry(const struct er_maestro_opts *opts, const int64_t *run_ids, size_t count, size_t *ret_skipped,
                      struct er_err *err);
 
+/* Tries what carrying a run takes from this process: descriptors and a thread. To be asked before a run is stored. */
+int er_maestro_ready(struct er_err *err);
+
 /* Asks in the store for the end of these jobs; those of one run must be adjacent. Whoever carries their run notices
    within 200 ms. If nobody does, this process cancels them on their hosts, for ten seconds at most. */
 int er_maestro_cancel(struct er_store *store, const int64_t *job_ids, size_t count, struct er_err *err);

@@ -93,6 +93,8 @@ int er_request_store(struct er_store *store, struct er_request *request, const s
         er_auto(er_str) recipe = ER_STR_INIT;
         struct er_new_job job = {0};
 
+        if (er_maestro_ready(err) < 0)
+                return -1;
         if (snapshot) {
                 spec->has_tree = true;
                 memcpy(spec->tree, er_snapshot_hash(snapshot), ER_TREE_HASH);

@@ -26,8 +26,8 @@ int er_request_make(const struct er_config *config, const char *project_dir, con
                     struct er_request *ret, struct er_err *err);
 /* Checks that each of its hosts is one. */
 int er_request_check_hosts(struct er_store *store, const struct er_request *request, struct er_err *err);
-/* Stores it as a run of one job. snapshot: of the files that go with it; NULL: none, or whoever carries the run takes
-   it. */
+/* Stores it as a run of one job, if this process can carry one. snapshot: of the files that go with it; NULL: none, or
+   whoever carries the run takes it. */
 int er_request_store(struct er_store *store, struct er_request *request, const struct er_snapshot *snapshot,
                      struct er_run *ret, struct er_err *err);
 
