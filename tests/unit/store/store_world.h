@@ -116,6 +116,8 @@ static inline bool run_exists(struct er_store *store, int64_t id)
         return creator > 0;
 }
 
+/* Adds a run of one job that needs an environment; 0 if that fails. has_recipe: like `errand run`, else like `errand
+ * rerun`. */
 static inline int64_t add_with_environment(struct er_store *store, char which, bool has_recipe, struct er_err *err)
 {
         char hash[32];

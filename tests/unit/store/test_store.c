@@ -293,8 +293,6 @@ static void test_remove(void **state)
         assert_int_equal(count, 0);
 }
 
-/* Adds a run of one job that needs an environment; 0 if that fails. has_recipe: like `errand run`, else like `errand
- * rerun`. */
 static void remove_job(struct er_store *store, int64_t id)
 {
         end_job(store, id, ER_JOB_DONE);
