@@ -1,4 +1,4 @@
-/* assemble.c - what is wanted made into a recipe: the canonical declaration, its hash, the files, the script. */
+/* assemble.c - makes a recipe of what is wanted: the canonical declaration, its hash, the files, the script. */
 #include <errno.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include "environment/scripts.h"
 #include "environment/wants.h"
 
-/* What is larger is sent beside the recipe. */
+/* Larger files are sent separately from the recipe. */
 #define SMALL_FILE ((uint64_t)64 * 1024)
 #define FILES_MAX 4000u
 
@@ -26,7 +26,7 @@ struct assembly {
 static void declare(struct assembly *a, const char *word, const char *value)
 {
         er_str_addf(&a->text, "%s ", word);
-        er_credentials_mask(value, &a->text); /* a new password makes no new environment */
+        er_credentials_mask(value, &a->text); /* a new password does not make a new environment */
         er_str_addc(&a->text, '\n');
 }
 
@@ -64,8 +64,8 @@ int er_wants_hash_file(const char *path, struct er_hash *ret, uint64_t *ret_size
         return 0;
 }
 
-/* The texts in quotes of a TOML file with variables for what is secret in them; what is changed so has another hash,
-   that of any password. */
+/* The quoted texts of a TOML file, with variables in place of what is secret in them; a text changed like this has
+   the same hash for every password. */
 static int take_toml(struct assembly *a, struct er_str *text, struct er_hash *hash, struct er_err *err)
 {
         er_auto(er_str) out = ER_STR_INIT;
@@ -97,7 +97,7 @@ static int take_toml(struct assembly *a, struct er_str *text, struct er_hash *ha
         return 0;
 }
 
-/* A file of this machine under its own name: its content counts, wherever it lies. */
+/* A file of this machine under its own name: its content counts, not where it lies. */
 static int add_file(struct assembly *a, const char *path, struct er_err *err)
 {
         const char *name = er_path_base(path);
@@ -189,7 +189,7 @@ static void add_line(struct assembly *a, const char *line, struct er_str *out)
         er_str_addc(out, '\n');
 }
 
-/* A file of lines, when there are any. */
+/* A file of lines, if there are any. */
 static void add_lines(struct assembly *a, const char *name, const struct er_strv *first, const struct er_strv *lines,
                       bool always)
 {
@@ -256,7 +256,8 @@ static int add_pip_files(struct assembly *a, struct er_err *err)
         return 0;
 }
 
-/* The shell's own lines: as they are, but for passwords in addresses, which come back just before it reads them. */
+/* The user's shell lines: as they are, but for passwords in addresses, which are filled in just before the shell
+   reads them. */
 static void add_setup(struct assembly *a)
 {
         er_auto(er_str) text = ER_STR_INIT;
@@ -285,7 +286,7 @@ static int add_script(struct assembly *a, const struct er_strv *parts, bool cont
         er_auto(er_strv) names = ER_STRV_INIT;
 
         er_strv_add(&names, "lib.sh");
-        /* Conda asks the parts of pip how packages of pip will come. */
+        /* The conda part asks the pip parts how packages of pip will be installed. */
         if (er_strv_has(parts, "pip") || er_strv_has(parts, "conda"))
                 er_strv_addall(&names, pip, ER_LEN(pip));
         for (size_t i = 0; i < parts->len; i++)
@@ -302,7 +303,8 @@ static int add_script(struct assembly *a, const struct er_strv *parts, bool cont
                         if (er_streq(er_build_scripts[k].name, names.items[i]))
                                 found = &er_build_scripts[k];
                 if (!found)
-                        return er_err_set(err, ER_INTERNAL, "the script %s is not in this program", names.items[i]);
+                        return er_err_set(err, ER_INTERNAL, "the script %s is missing from this program",
+                                          names.items[i]);
                 if (er_streq(found->name, "main.sh")) {
                         er_str_add(&script, "\nPARTS='");
                         for (size_t k = 0; k < parts->len; k++)
@@ -421,11 +423,11 @@ static int assemble(struct assembly *a, struct er_err *err)
         set(a, "python", said->python);
         set(a, "requires_python", requires);
         if (wants->only_found &&
-            pip->items.len) { /* another thing than the same packages asked for: the host's own will do */
+            pip->items.len) { /* not the same as asking for these packages: what the host has will do */
                 declare(a, "found-in", "scripts");
                 set(a, "found", "yes");
         }
-        /* Not declared: it is another way to the same content. */
+        /* Not part of the declaration: it is another way to the same content. */
         set(a, "fetch", er_fetch_name(said->fetch));
         if (er_strv_has(&parts, "pip") && add_pip_files(a, err) < 0)
                 return -1;
@@ -458,7 +460,7 @@ int er_wants_assemble(const struct er_wants *wants, struct er_recipe *ret, struc
         if (result == 1) {
                 er_recipe_encode(&a.recipe, &encoded);
                 if (encoded.len > ER_RECIPE_MAX) {
-                        er_err_set(err, ER_CONFIG, "the environment's files are too large together (%zu KB)",
+                        er_err_set(err, ER_CONFIG, "the environment's files are too large in total (%zu KB)",
                                    encoded.len / 1024);
                         result = -1;
                 }

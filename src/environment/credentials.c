@@ -4,14 +4,14 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-#define LONE_MIN 16 /* a user's name alone is no secret ("git@"); what is longer is a token */
+#define LONE_MIN 16 /* a user name alone is not secret ("git@"); what is longer is a token */
 #define TOKEN_MIN 8 /* of "/t/TOKEN", as conda's servers give them out */
 #define HOST_SHOWN 40u
 
-/* Where we are in a text. */
+/* The position in a text. */
 struct reading {
         const char *at;
-        struct er_sv host; /* of the URL that we are in; empty outside of one */
+        struct er_sv host; /* of the URL we are in; empty outside of one */
         const char *auth;  /* the end of "user:password", while we are in one with variables in it; else NULL */
         bool is_password;  /* and behind its colon */
 };
@@ -32,7 +32,7 @@ static bool has_variable(const char *text, const char *end)
         return false;
 }
 
-/* The '@' before the host, or NULL. A password with '/', '#' or '?' in it is none to any tool; but it is secret. */
+/* The '@' before the host, or NULL. To tools, a password cannot hold '/', '#' or '?'; but it is secret all the same. */
 static const char *find_at(const char *start, size_t len)
 {
         const char *at = memrchr(start, '@', len), *colon = memchr(start, ':', len);
@@ -42,7 +42,7 @@ static const char *find_at(const char *start, size_t len)
         return memchr(start, '@', strcspn(start, " \t\n"));
 }
 
-/* The next in "${USER}:password": what no variable stands for. */
+/* The next part of "${USER}:password" that no variable stands for. */
 static bool next_literal(struct reading *r, struct er_sv *ret)
 {
         while (r->at < r->auth) {
@@ -66,7 +66,7 @@ static bool next_literal(struct reading *r, struct er_sv *ret)
         return false;
 }
 
-/* Behind "://". True: *ret is all that stands before the host. */
+/* Behind "://". True: *ret is everything before the host. */
 static bool begin_url(struct reading *r, struct er_sv *ret)
 {
         const char *start = r->at;
@@ -86,7 +86,7 @@ static bool begin_url(struct reading *r, struct er_sv *ret)
         return memchr(start, ':', ret->len) || ret->len >= LONE_MIN;
 }
 
-/* False: there is none any more. Else r->at stands behind it. */
+/* False: there are no more. Else r->at is behind it. */
 static bool next_secret(struct reading *r, struct er_sv *ret)
 {
         while (*r->at) {
@@ -127,8 +127,8 @@ void er_credentials_mask(const char *text, struct er_str *out)
         er_str_add(out, text);
 }
 
-/* The same for the same place in the same address, whatever the secret is: who exported it for one job has it for all.
- */
+/* The same name for the same position in the same address, whatever the secret is: who exported it for one job has it
+   for all. */
 static char *name_for(const char *masked, size_t place, struct er_sv host)
 {
         er_autofree char *key = er_fmt("%zu %s", place, masked);
@@ -161,7 +161,7 @@ static void add_value(struct er_recipe *recipe, const char *name, struct er_sv v
         er_strv_addf(&recipe->values, "%s=%.*s", name, (int)value.len, value.ptr);
 }
 
-/* Places on a machine, and what the tools there live on: they are those of the host. */
+/* Directories of a machine, and what its tools live on: these are the host's. */
 static bool is_of_host(const char *name)
 {
         static const char *const names[] = {"ENV",   "IFS",  "LANG", "OLDPWD",     "PWD",
@@ -181,7 +181,7 @@ static bool is_of_host(const char *name)
         return false;
 }
 
-/* Variables that the text names itself. One that is not set here may be on the host. */
+/* Variables that the text itself names. One that is not set here may be set on the host. */
 static void take_named(const char *text, struct er_recipe *recipe)
 {
         for (; (text = strstr(text, "${")); text += 2) {

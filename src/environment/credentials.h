@@ -10,12 +10,12 @@
 
 #include "proto/recipe.h"
 
-/* Appends the text with *** for what is secret in it. */
+/* Appends the text with *** in place of what is secret in it. */
 void er_credentials_mask(const char *text, struct er_str *out);
-/* Appends the text with variables in their places; the recipe gets names and values. */
+/* Appends the text with variables in place of secrets; the recipe gets names and values. */
 void er_credentials_hide(const char *text, struct er_recipe *recipe, struct er_str *out);
-/* And those of variables that the text itself names (${TOKEN}, as pip reads it) and that are set here; not of what
-   names a place (${HOME}), which is the host's. */
+/* Also the values of variables that the text itself names (${TOKEN}, as pip reads it), if they are set here; not of
+   those that name directories (${HOME}), which are the host's. */
 void er_credentials_take(const char *text, struct er_recipe *recipe, struct er_str *out);
 
 #endif

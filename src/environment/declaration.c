@@ -153,8 +153,8 @@ static int read_fetch(const struct er_yaml *yaml, const struct er_yaml_node *nod
                 *(enum er_fetch *)member = fetch;
                 return 0;
         }
-        er_yaml_err(yaml, node, err, "fetch: \"%s\" is not known", text);
-        return er_err_hint(err, "auto, host (the host downloads) or here (downloaded on this machine and sent)");
+        er_yaml_err(yaml, node, err, "fetch: \"%s\" is not one of its values", text);
+        return er_err_hint(err, "use auto, host (the host downloads) or here (this machine downloads and sends)");
 }
 
 #define MEMBER(m) offsetof(struct er_declaration, m)
@@ -213,7 +213,7 @@ int er_declaration_take(struct er_declaration *declaration, const struct er_yaml
         if (!key)
                 return unknown_key(yaml, key_node, key_name, err);
         if (er_yaml_type(value) == ER_YAML_NULL)
-                return 0; /* "pip:" with nothing after it says nothing */
+                return 0; /* "pip:" with nothing after it declares nothing */
         return key->read(yaml, value, key, (char *)declaration + key->offset, err);
 }
 
@@ -250,7 +250,7 @@ void er_declaration_overlay(struct er_declaration *declaration, const struct er_
                 declaration->fetch = over->fetch;
 }
 
-/* Where packages come from is not yet a package. */
+/* Where packages come from does not count as a package. */
 bool er_declaration_is_empty(const struct er_declaration *declaration)
 {
         return !declaration->apt.len && !declaration->conda.len && !declaration->pip.len && !declaration->julia.len &&

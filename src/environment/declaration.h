@@ -21,12 +21,12 @@
 /* Where the packages come from when the host builds. */
 enum er_fetch {
         ER_FETCH_UNSAID = 0,
-        ER_FETCH_AUTO, /* the host; from here when it has no way to the index */
+        ER_FETCH_AUTO, /* the host; this machine if the host cannot reach the index */
         ER_FETCH_HOST,
         ER_FETCH_HERE, /* wheels for the host's platform are downloaded here and sent */
 };
 const char *er_fetch_name(enum er_fetch fetch); /* "auto", "host", "here"; NULL: unsaid */
-/* ER_FETCH_UNSAID for another word. */
+/* ER_FETCH_UNSAID for any other word. */
 enum er_fetch er_fetch_of(const char *name);
 
 /* What was said; unset members are empty or NULL. Items of a list may be names of files (see above). */
@@ -34,7 +34,7 @@ struct er_declaration {
         char *name;                                             /* of `environments:`; NULL: the project's own */
         struct er_strv apt, conda, channels, pip, julia, setup; /* setup: shell lines */
         struct er_strv extra_index_urls, find_links;
-        struct er_strv also; /* packages for pip that a command of errand's needs beside what is said; no key */
+        struct er_strv also; /* packages for pip that a command of errand needs besides what is said; no key */
         char *index_url, *python, *torch_backend, *container;
         enum er_fetch fetch;
 };
@@ -58,10 +58,9 @@ struct er_declaration_context {
         bool shell;                    /* argv is one shell line */
 };
 /* Reads what the declaration names and makes the recipe. 1: made; 0: nothing is needed (no software, or only what
-   Python itself has); -1: ER_CONFIG or ER_IO with the file, the line and what to try.
-   What is in `also` is added where nothing else declares it, but for an image, which brings its own packages; `pip:
-   auto` then means every file of the project, not those of the command, and is what a declaration without packages
-   means. */
+   Python itself has); -1: ER_CONFIG or ER_IO with the file, the line and what to try. Packages in `also` are added
+   unless something declares them already, and not to an image, which has its own. With `also`, `pip: auto` covers
+   every file of the project instead of those of the command, and is what a declaration without packages means. */
 int er_declaration_resolve(const struct er_declaration *declaration, const struct er_declaration_context *context,
                            struct er_recipe *ret, struct er_err *err);
 

@@ -1,4 +1,4 @@
-/* dists.c - who owns an import, out of the metadata of what is installed. */
+/* dists.c - which distribution owns an import, from the metadata of what is installed. */
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #define RECORD_MAX ((size_t)64 << 20)
 #define SMALL_MAX ((size_t)1 << 20)
 
-/* One *.dist-info or *.egg-info. Its files are read when they are first needed. */
+/* One *.dist-info or *.egg-info. Its files are read when first needed. */
 struct info {
         struct er_dist dist;
         char *dir; /* name of the directory (or file) below its site */
@@ -71,7 +71,7 @@ void er_dists_free(struct er_dists *dists)
         free(dists);
 }
 
-/* A version that an index has: without the builder's own part ("2.1.0+cu118"); none for what no index has. */
+/* The version that an index has: without the builder's own part ("2.1.0+cu118"); none for what no index has. */
 static char *index_version(struct er_sv version)
 {
         const char *plus = memchr(version.ptr, '+', version.len);
@@ -104,7 +104,7 @@ static void add_info(struct er_dists *dists, size_t site, const char *entry)
                 if (py)
                         version.len = (size_t)(py - version.ptr);
         }
-        if (name.len == 0 || name.ptr[0] == '~') /* pip's name for what it could not remove */
+        if (name.len == 0 || name.ptr[0] == '~') /* pip's name for something it could not remove */
                 return;
         dists->infos = er_grow(dists->infos, &dists->cap, dists->count + 1, sizeof *dists->infos);
         info = &dists->infos[dists->count++];
@@ -175,7 +175,7 @@ static void read_info(const struct er_dists *dists, struct info *info)
                 read_part(dists, info, "top_level.txt", SMALL_MAX, &info->top_level);
 }
 
-/* PEP 610: what did not come from an index. conda writes one too, about the place where it built the package. */
+/* PEP 610: what did not come from an index. conda writes one too, naming the directory where it built the package. */
 static void look_for_origin(const struct er_dists *dists, struct info *info)
 {
         er_auto(er_str) text = ER_STR_INIT, installer = ER_STR_INIT;
@@ -213,8 +213,8 @@ static bool has_line(const struct er_str *text, struct er_sv line, char end)
         return false;
 }
 
-/* Is the file (below the site) one of this distribution's? Debian removes RECORD: then by the first part of the import.
- */
+/* Does this distribution own the file (below the site)? Debian removes RECORD: then the first part of the import
+   decides. */
 static bool owns(const struct er_dists *dists, struct info *info, struct er_sv file, struct er_sv top)
 {
         er_autofree char *name = NULL;
@@ -237,7 +237,7 @@ static struct info *by_name(const struct er_dists *dists, const char *name)
         return number ? &dists->infos[number - 1] : NULL;
 }
 
-/* The file of a module below a site, for the longest part of the import that is one; false: there is none. */
+/* The file of a module below a site, for the longest part of the import that is one; false: none is. */
 static bool module_file(const struct site *site, struct er_sv import, struct er_str *file)
 {
         static const char *const endings[] = {".py", "/__init__.py"};
@@ -299,7 +299,7 @@ static struct info *owner(const struct er_dists *dists, size_t site, struct er_s
         return NULL;
 }
 
-/* Without a file below a site: an editable installation has its name, or says the import in top_level.txt. */
+/* Without a file below a site: an editable installation has the name of the import, or lists it in top_level.txt. */
 static struct info *editable(struct er_dists *dists, struct er_sv import)
 {
         const char *dot = memchr(import.ptr, '.', import.len);
@@ -325,7 +325,7 @@ static struct info *editable(struct er_dists *dists, struct er_sv import)
         return info && info->dist.note ? info : NULL;
 }
 
-/* setuptools of old: NAME.egg-link holds the directory. */
+/* old setuptools: NAME.egg-link holds the directory */
 static struct er_dist *egg_link(struct er_dists *dists, struct er_sv import)
 {
         const char *dot = memchr(import.ptr, '.', import.len);
@@ -369,7 +369,7 @@ const struct er_dist *er_dists_find(struct er_dists *dists, struct er_sv import)
                 if (module_file(&dists->sites[i], import, &file)) {
                         found = owner(dists, i, import, er_svn(file.buf, file.len));
                         if (!found)
-                                return NULL; /* nobody's: put there by hand */
+                                return NULL; /* owned by none: put there by hand */
                         look_for_origin(dists, found);
                 }
         if (!found)

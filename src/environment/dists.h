@@ -10,7 +10,7 @@
 
 struct er_dist {
         char *name;    /* as PEP 503 normalises it */
-        char *version; /* an index has it under this; NULL where it may not */
+        char *version; /* the version that an index has; NULL where it may have none */
         char *note;    /* why it cannot come from an index, or NULL */
 };
 
@@ -30,7 +30,7 @@ const struct er_dist *er_dists_find(struct er_dists *dists, struct er_sv import)
 const char *er_dist_known(struct er_sv import);
 /* Is it a package that many distributions share ("google", "azure")? */
 bool er_dist_is_space(struct er_sv import);
-/* The table, else the name itself (owned). NULL when it is no distribution's: "google" alone. */
+/* What the table says, else the name itself (owned). NULL if that is no distribution: "google" alone. */
 char *er_dist_guess(struct er_sv import);
 
 /* The table, sorted by import: for its test. */

@@ -47,8 +47,8 @@ static void add_prefix(const char *prefix, const char *lib, struct er_strv *ret)
         closedir(dir);
 }
 
-/* A python3 that is a script (pyenv, asdf) chooses the real one by files above the project: what they say goes into the
- * key. */
+/* A python3 that is a script (pyenv, asdf) chooses the real one by files above the project: their contents go into
+   the key. */
 static void add_choice(const char *project_dir, struct er_str *key)
 {
         static const char *const names[] = {".python-version", ".tool-versions"};
@@ -88,7 +88,7 @@ static bool is_script(const char *path)
         return fd >= 0 && er_read_full(fd, begin, 2) == 2 && begin[0] == '#' && begin[1] == '!';
 }
 
-/* sys.path as that Python says it, kept for as long as the program is the same. */
+/* sys.path as that Python reports it, kept as long as the program is the same. */
 static void ask(const char *project_dir, const char *python, struct er_strv *ret)
 {
         static const char *const script =
@@ -106,7 +106,7 @@ static void ask(const char *project_dir, const char *python, struct er_strv *ret
         memcpy(&opts.argv, &(const char *const *){argv}, sizeof opts.argv);
         er_str_addf(&key, "%s %lld.%09ld %lld\n", python, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
                     (long long)st.st_size);
-        if (stat(user, &st) == 0) /* the user's own packages are below it, once there are any */
+        if (stat(user, &st) == 0) /* the user's own packages will be below it, once there are any */
                 er_str_addf(&key, "%s %lld\n", user, (long long)st.st_mtim.tv_sec);
         if (is_script(python))
                 add_choice(project_dir, &key);

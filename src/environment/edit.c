@@ -195,8 +195,7 @@ static bool flow_items(const struct er_str *text, size_t at, size_t len, struct 
         return quote == 0;
 }
 
-/* Those that take the place of an item of the same name do so, from the last backwards; the others are left in
- * `ret_new`. */
+/* Items that replace one of the same name do so, from the last backwards; the others are left in `ret_new`. */
 static void replace(struct er_str *text, enum er_edit_kind kind, const struct items *there, const struct er_strv *items,
                     bool quote, struct er_strv *ret_new)
 {
@@ -345,7 +344,7 @@ static bool add_to_lines(struct er_str *text, const struct block *block, enum er
         if (!any)
                 return false;
         replace(text, kind, &there, items, true, &fresh);
-        to = to + text->len - length; /* all that was replaced stands before it */
+        to = to + text->len - length; /* everything replaced was before it */
         if (newline_missing && to >= text->len) {
                 er_str_addc(text, '\n');
                 to = text->len;

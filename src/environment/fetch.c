@@ -29,7 +29,7 @@ struct fetching {
         void *arg;
         char *dir; /* of this run: files/, tmp/, wheels/ */
         char *message, *hint, *kind;
-        struct er_str line, last; /* what comes; the last that is no word to us */
+        struct er_str line, last; /* what arrives; the last line that is no word for us */
         struct er_cancel *cancel;
 };
 
@@ -115,7 +115,7 @@ static int listen_to(struct fetching *f, struct er_proc *proc, struct er_err *er
                 if (poll(look, ER_LEN(look), -1) < 0)
                         continue;
                 if (look[1].revents)
-                        return er_err_set(err, ER_CANCELLED, "downloading packages was broken off");
+                        return er_err_set(err, ER_CANCELLED, "downloading packages was cancelled");
                 er_str_reserve(&f->line, 4096);
                 n = read(proc->io[1], f->line.buf + f->line.len, 4096);
                 if (n < 0 && errno == EINTR)
@@ -156,7 +156,7 @@ static void add_env(struct er_strv *env, const struct fetching *f, const char *p
         er_strv_addf(env, "ERRAND_CACHE=%s", cache);
         er_strv_addf(env, "ERRAND_TARGET=%s", platform);
         er_strv_addf(env, "TMPDIR=%s/tmp", f->dir);
-        er_strv_add(env, "ERRAND_FETCH=host"); /* here is where it is downloaded */
+        er_strv_add(env, "ERRAND_FETCH=host"); /* this is the machine that downloads */
         er_strv_add(env, "ERRAND_INSIDE=1");   /* its words come on stdout */
         er_recipe_vars(&f->recipe->values, env);
 }
@@ -189,7 +189,7 @@ static int run_script(struct fetching *f, const char *platform, struct er_err *e
         return f->hint && !er_streq(f->kind, "network") ? er_err_hint(err, "%s", f->hint) : -1;
 }
 
-/* The setting that the host is to use what is sent, and nothing else; the mark that it has been sent. */
+/* Sets that the host is to use what is sent, and nothing else; and that it has been sent. */
 static void mark(struct er_recipe *recipe)
 {
         er_auto(er_str) text = ER_STR_INIT;
@@ -231,7 +231,7 @@ static int add_wheels(struct er_recipe *recipe, const char *dir, struct er_err *
                 uint64_t size = 0;
 
                 if (file_of(recipe, er_path_base(names.items[i])))
-                        continue; /* it travels already */
+                        continue; /* it is sent already */
                 if (er_wants_hash_file(names.items[i], &hash, &size, err) < 0)
                         return -1;
                 file = er_recipe_add(recipe, er_path_base(names.items[i]), ER_SV(""), 0600);
@@ -256,7 +256,7 @@ static int fetch(struct fetching *f, const char *platform, struct er_err *err)
                 int errnum = errno;
 
                 free(er_take(f->dir));
-                return er_err_errno(err, errnum, "make a directory in %s", base);
+                return er_err_errno(err, errnum, "create a directory in %s", base);
         }
         if (write_files(f, err) < 0 || run_script(f, platform, err) < 0)
                 return -1;
@@ -310,7 +310,7 @@ int er_fetch_turn(const struct er_recipe *recipe, struct er_cancel *cancel, int 
                         return er_err_move(err, &why);
                 *ret_waited = true;
                 if (poll(&stop, 1, TURN_MS) > 0)
-                        return er_err_set(err, ER_CANCELLED, "downloading packages was broken off");
+                        return er_err_set(err, ER_CANCELLED, "downloading packages was cancelled");
         }
 }
 

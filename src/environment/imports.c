@@ -18,7 +18,7 @@
 #define MAX_FILES 200000
 #define FIRST_READ ((size_t)64 << 10)
 #define MAX_THREADS 4
-#define FILES_A_THREAD 24 /* fewer are read faster than a thread is made */
+#define FILES_A_THREAD 24 /* fewer files are read faster than a thread starts */
 
 /* A file of the project, or the text of `-c`. */
 struct file {
@@ -31,8 +31,8 @@ enum kind { TARGET_NOTHING, TARGET_LOCAL, TARGET_STDLIB, TARGET_DIST };
 /* What an import comes to. */
 struct target {
         enum kind kind;
-        bool space;      /* of a package that many distributions share: more than its first part is its name */
-        bool available;  /* no fallback is needed where the script was written */
+        bool space;      /* of a package that many distributions share: its name is more than its first part */
+        bool available;  /* where the script was written, no fallback is needed */
         uint32_t *files; /* TARGET_LOCAL */
         size_t count, cap;
         char *distribution, *version, *note;
@@ -45,7 +45,7 @@ struct search {
         char *project_dir;
         struct er_project project;
         struct er_dists *dists;
-        struct er_strv roots; /* directories that are looked into for a module */
+        struct er_strv roots; /* directories searched for a module */
         struct er_map root_set;
         bool whole; /* every file of the project is a script */
         struct file *files;
@@ -53,7 +53,7 @@ struct search {
         struct er_map by_path;        /* -> index + 1 */
         struct indexes needed, maybe; /* to be read: first what is surely imported */
         struct er_map targets;        /* [root NUL] import -> struct target */
-        struct er_map anywhere;       /* name of any module of the project -> index of its file + 1; when needed */
+        struct er_map anywhere;       /* name of any module of the project -> index of its file + 1; made when needed */
         bool walked;
         struct er_strv all;     /* what the walk found */
         struct er_map found_at; /* distribution -> index + 1 in ret */
@@ -130,7 +130,7 @@ struct reading {
         atomic_size_t next;
 };
 
-/* All of a file, in one read mostly: its size is not asked for. */
+/* All of a file, usually in one read: its size is not asked for. */
 static bool read_file(int at, const char *path, struct er_str *text)
 {
         er_autoclose int fd = openat(at, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -309,7 +309,7 @@ static void walk(struct search *s)
                 stem = er_strndup(base, strlen(base) - 3);
                 if (!er_map_gets(&s->anywhere, stem))
                         er_map_sets(&s->anywhere, stem, number_value(intern(s, path) + 1u));
-                /* A directory that has modules may be imported; its __init__.py sorts before them mostly. */
+                /* A directory that has modules may be imported; its __init__.py usually sorts before them. */
                 if (dir[0] && (er_streq(base, "__init__.py") || !er_map_gets(&s->anywhere, er_path_base(dir))))
                         er_map_sets(&s->anywhere, er_path_base(dir), number_value(intern(s, path) + 1u));
         }
@@ -345,7 +345,7 @@ static void resolve_dist(struct search *s, struct er_sv name, struct er_sv top, 
                         return;
                 }
                 if (top.ptr[0] == '_')
-                        return; /* an accelerator of somebody's, tried and missed */
+                        return; /* an optional accelerator, tried and missing */
         }
         target->distribution = er_dist_guess(name);
         if (target->distribution)
@@ -438,7 +438,7 @@ static void add_found(struct search *s, const char *path, const struct er_import
         found->line = item->line;
 }
 
-/* The name of what "git+https://host/owner/name.git@branch#egg=x" or an address of a wheel holds (owned). */
+/* The name of what "git+https://host/owner/name.git@branch#egg=x", or the address of a wheel, holds (owned). */
 static char *name_of_source(const char *url)
 {
         const char *egg = strstr(url, "#egg="), *path = strstr(url, "://");
@@ -471,8 +471,7 @@ static char *name_of_source(const char *url)
         return er_distribution_name(er_svn(path, len));
 }
 
-/* "-r FILE": beside the notebook, or below the project. What is not there comes with a `git clone` of the notebook's.
- */
+/* "-r FILE": beside the notebook, or below the project. A missing one comes with a `git clone` in the notebook. */
 static void add_option(struct search *s, const char *path, const char *text)
 {
         const char *value = strchr(text, ' ') + 1;
@@ -530,7 +529,7 @@ static void add_declared(struct search *s, const char *path, const struct er_imp
                 found->requirement = er_take(whole);
 }
 
-/* Is what stands in this place of the `try` statements around it the way that is taken? */
+/* Is this branch of the `try` statements around it the one that is taken? */
 static bool chosen(const struct file *file, const struct er_import *item, bool available, const uint32_t *missing)
 {
         int32_t group = item->group;
@@ -586,8 +585,8 @@ static void follow_file(struct search *s, uint32_t index)
         }
 }
 
-/* In waves: the files of one are read by several threads, then followed in order, so that the answer is always the
- * same. */
+/* In waves: several threads read the files of one, which are then followed in order, so that the answer is always the
+   same. */
 static void follow_all(struct search *s)
 {
         while (s->needed.count > 0 || s->maybe.count > 0) {
@@ -625,7 +624,7 @@ static void begin_script(struct search *s, const char *script)
 
                 free(s->files[index].text);
                 s->files[index].text = script[1] == 'c' ? er_strdup(script + 3) : er_fmt("import %s\n", script + 3);
-                s->files[index].path[2] = '\0'; /* no more than "-c" is shown */
+                s->files[index].path[2] = '\0'; /* only "-c" is shown */
                 want(s, index, true);
                 return;
         }

@@ -26,9 +26,9 @@ struct er_found_list {
 #define ER_FOUND_LIST_INIT {0}
 void er_found_list_release(struct er_found_list *list);
 
-/* scripts: relative to project_dir, the entry points, and "-c CODE" or "-m MODULE" for what has no file; empty: every
-   .py and .ipynb file of the project. Sorted by distribution (as PEP 503 normalises it, with the extras of a `!pip
-   install x[y]` left out), each once. -1: ER_IO. What cannot be read or parsed is passed over. */
+/* scripts: the entry points, relative to project_dir, and "-c CODE" or "-m MODULE" for what has no file; empty: every
+   .py and .ipynb file of the project. Sorted by distribution (as PEP 503 normalises it, without the extras of a `!pip
+   install x[y]`), each once. -1: ER_IO. What cannot be read or parsed is skipped. */
 int er_imports_find(const char *project_dir, const struct er_strv *scripts, struct er_found_list *ret,
                     struct er_err *err);
 /* The Python files that a command line runs ("python3 -u train.py --lr 1", "python -m pkg.train", "torchrun x.py",

@@ -1,4 +1,4 @@
-/* imports_command.c - which scripts a command line runs. What cannot be understood is no script. */
+/* imports_command.c - which scripts a command line runs. What is not understood is taken for no script. */
 #include <ctype.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -14,9 +14,9 @@ enum language { PYTHON, JULIA };
 struct commands {
         const char *project_dir;
         enum language language;
-        char *dir; /* where the command stands, relative to the project; changed by cd */
+        char *dir; /* the directory of the command, relative to the project; changed by cd */
         struct er_strv *ret;
-        unsigned depth; /* of scripts that run scripts */
+        unsigned depth; /* how deep scripts run scripts */
 };
 
 static void shell_text(struct commands *c, struct er_sv text);
@@ -62,7 +62,7 @@ static void add_file(struct commands *c, const char *path)
                 add(c, found);
 }
 
-/* pkg.train: pkg/train.py or pkg/train/__main__.py below where the command stands, with the packages around it. */
+/* pkg.train: pkg/train.py or pkg/train/__main__.py below the directory of the command, with the packages around it. */
 static void add_module(struct commands *c, const char *module)
 {
         static const char *const roots[] = {"", "src/"};
@@ -106,7 +106,7 @@ static void add_module(struct commands *c, const char *module)
 
 struct runner {
         const char *name;
-        const char *values; /* " -x --long ": options with a word of their own after them */
+        const char *values; /* " -x --long ": options that take a value */
         const char *word;   /* a word that must follow first ("launch", "run"), or NULL */
         const char *module; /* what the program itself needs, or NULL */
         bool script;        /* runs a Python file, not a command */
@@ -278,7 +278,7 @@ static void julia_args(struct commands *c, char *const *args, size_t count)
 
 static void simple_command(struct commands *c, char *const *words, size_t count);
 
-/* A file that says by itself what runs it. */
+/* A file whose first line names its interpreter. */
 static void run_file(struct commands *c, const char *word, bool shell)
 {
         er_autofree char *path = in_project(c, word), *whole = NULL;
@@ -372,7 +372,7 @@ static void run_runner(struct commands *c, const struct runner *runner, char *co
                 simple_command(c, words + i, count - i);
 }
 
-/* Programs that come with a distribution and take code of the project's by another way. */
+/* Programs that come with a distribution and load code of the project in other ways. */
 static void known_program(struct commands *c, const char *base, char *const *words, size_t count)
 {
         static const struct {
@@ -476,7 +476,7 @@ static void simple_command(struct commands *c, char *const *words, size_t count)
 
 /* ---- Shell lines */
 
-/* From the '<<' of a here document: past its text. */
+/* From the '<<' of a here document to the end of its text. */
 static void skip_here(struct er_sv *text)
 {
         er_autofree char *mark = NULL;

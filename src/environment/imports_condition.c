@@ -1,4 +1,4 @@
-/* imports_condition.c - what a condition comes to on Linux, with a Python of today, at run time. */
+/* imports_condition.c - what a condition evaluates to on Linux, with a current Python, at run time. */
 #include <ctype.h>
 
 #include "environment/imports_scan.h"
@@ -22,7 +22,7 @@ static bool has(struct er_sv text, const char *part)
         return text.ptr && memmem(text.ptr, text.len, part, strlen(part));
 }
 
-/* Is one of the quoted texts `name`? `prefix`: or a beginning of it, as startswith sees it. */
+/* Is one of the quoted texts `name`? `prefix`: or its beginning, as startswith sees it. */
 static bool names(struct er_sv text, const char *name, bool prefix)
 {
         for (size_t i = 0; i < text.len; i++) {
@@ -145,7 +145,7 @@ static enum er_truth eval_atom(struct er_sv atom)
         return ER_UNKNOWN;
 }
 
-/* Where `word` stands outside of brackets and quotes, or NULL. */
+/* Where `word` is outside of brackets and quotes, or NULL. */
 static const char *find_word(struct er_sv text, struct er_sv word)
 {
         int depth = 0;
@@ -169,7 +169,7 @@ static const char *find_word(struct er_sv text, struct er_sv word)
         return NULL;
 }
 
-/* True when the first bracket is closed by the last byte. */
+/* True if the last byte closes the first bracket. */
 static bool is_wrapped(struct er_sv text)
 {
         int depth = 0;

@@ -11,7 +11,7 @@ struct code {
         uint32_t at_line;
 };
 
-/* The line of the file in which this line of code stands, looking onwards from the last one. */
+/* The line of the file that holds this line of code, searched onwards from the last one. */
 static uint32_t file_line(struct code *code, struct er_sv line)
 {
         er_auto(er_str) quoted = ER_STR_INIT;
@@ -42,7 +42,7 @@ static void add_line(struct code *code, struct er_sv line, bool keep)
         er_str_addc(&code->text, '\n');
 }
 
-/* A line of the shell, with those that a backslash at the end adds to it. */
+/* A shell line, with the lines that a backslash at its end adds. */
 static void add_shell(struct code *code, struct er_sv line, struct er_sv *rest, struct er_import_scan *scan)
 {
         er_auto(er_str) whole = ER_STR_INIT;
@@ -79,7 +79,7 @@ static void add_cell(struct code *code, struct er_sv source, struct er_import_sc
         static const char *const python[] = {"%%time",   "%%timeit",  "%%capture", "%%prun",
                                              "%%python", "%%python3", "%%memit",   NULL};
         static const char *const shell[] = {"%%bash", "%%sh", "%%script bash", "%%script sh", "%%!", "%%system", NULL};
-        /* Python would not take these words: `pip install x` alone (automagic) */
+        /* not Python: `pip install x` alone (automagic) */
         static const char *const commands[] = {"pip", "pip3", "uv", "python -m pip", "python3 -m pip", NULL};
         struct er_sv line;
         bool first = true, all_shell = false;

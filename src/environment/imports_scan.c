@@ -78,7 +78,7 @@ static void emit(struct scanner *s, struct er_sv module, struct er_sv name, unsi
 
 /* ---- Passing over what is no import */
 
-/* At a quote: to after the string. One that is not closed ends with its line, or with the text if it is triple. */
+/* At a quote: skips the string. An unclosed one ends with its line, or with the text if it is triple. */
 static void skip_string(struct scanner *s)
 {
         char quote = *s->p;
@@ -186,8 +186,7 @@ static void literal_argument(struct scanner *s, unsigned flags, uint32_t line)
                 emit(s, name, ER_SV(""), level, flags, line);
 }
 
-/* At a bracket: is it that of "import_module(" or the like? What is within is passed over like everything else, after.
- */
+/* At a bracket: does it belong to "import_module(" or the like? Its contents are then skipped like all others. */
 static void dynamic_import(struct scanner *s, const char *begin)
 {
         static const struct {
@@ -376,7 +375,7 @@ static enum stop from_statement(struct scanner *s)
         return skip_statement(s, false);
 }
 
-/* A block whose clauses matter, or NULL when they are too deep to be followed. */
+/* A block whose clauses matter, or NULL if it is nested too deeply to be followed. */
 static struct block *push(struct scanner *s, unsigned indent, enum kind kind)
 {
         struct context outer = context_of(s);
@@ -405,7 +404,7 @@ static struct block *push_try(struct scanner *s, unsigned indent)
         return block;
 }
 
-/* The header's text is only known when its colon is found: what it changes is set then. */
+/* The header's text is only known when its colon is found: its effect is set then. */
 static void set_condition(struct block *block, bool has_condition, const char *text, const char *colon)
 {
         enum er_truth truth = ER_TRUE;
@@ -439,7 +438,7 @@ static void note_raise(struct scanner *s)
                 s->scan->groups[top->group].raises = true;
 }
 
-/* Blocks that a statement at this indentation is not in any more. */
+/* Drops the blocks that a statement at this indentation is no longer in. */
 static void leave_blocks(struct scanner *s, unsigned indent, bool clause)
 {
         while (s->depth > 0 &&
@@ -522,7 +521,7 @@ enum keyword {
         KEY_ENDS
 };
 
-/* What the first word of a statement begins. Asked for every statement there is. */
+/* What the first word of a statement begins. Called for every statement. */
 static enum keyword keyword_of(struct er_sv word)
 {
         static const struct {

@@ -1,6 +1,6 @@
 /*
  * imports_scan.h - the imports of one Python text, read lexically: no syntax tree, one pass, any bytes. It knows
- * strings, comments, brackets and continued lines, and of the structure only what says whether an import is really
+ * strings, comments, brackets and continued lines; of the structure, only what decides whether an import is really
  * made: `if` with a condition about the platform or type checking, `try` with a handler for a missing module.
  */
 #ifndef ER_ENVIRONMENT_IMPORTS_SCAN_H
@@ -41,18 +41,18 @@ struct er_import_scan {
 #define ER_IMPORT_SCAN_INIT {.names = ER_STR_INIT}
 void er_import_scan_release(struct er_import_scan *scan);
 
-/* Adds what is found. What cannot be parsed is read as far as it goes. At most 64 MiB of text are looked at. */
+/* Adds what is found. What cannot be parsed is read as far as possible. At most 64 MiB of text are read. */
 void er_import_scan_python(const char *text, size_t len, struct er_import_scan *scan);
-/* The code cells of a Jupyter notebook (nbformat 3 and 4), `!pip install` and `%pip install` included. Lines are those
-   of the file. Anything else than a notebook of Python gives nothing. */
+/* The code cells of a Jupyter notebook (nbformat 3 and 4), with `!pip install` and `%pip install`. Line numbers are
+   those of the file. Anything but a notebook of Python gives nothing. */
 void er_import_scan_notebook(const char *text, size_t len, struct er_import_scan *scan);
 
 /* What a line of the shell installs: requirements, "-r FILE", "-c FILE", "-i URL", "--extra-index-url URL" and "-f
    URL", each as an item with ER_IMPORT_DECLARED. False: it installs nothing. */
 bool er_import_scan_pip(struct er_sv line, uint32_t number, struct er_import_scan *scan);
 
-/* What `if CONDITION:` comes to on Linux at run time, as far as it is about the platform, type checking or Python's
- * version. */
+/* What `if CONDITION:` evaluates to on Linux at run time, as far as it is about the platform, type checking or
+   Python's version. */
 enum er_truth { ER_UNKNOWN = 0, ER_TRUE, ER_FALSE };
 enum er_truth er_import_condition(const char *text, size_t len);
 

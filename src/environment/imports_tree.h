@@ -1,5 +1,5 @@
 /*
- * imports_tree.h - the project's directories as imports see them. Each is listed once, when it is first looked into.
+ * imports_tree.h - the project's directories as imports see them. Each is listed once, when it is first needed.
  */
 #ifndef ER_ENVIRONMENT_IMPORTS_TREE_H
 #define ER_ENVIRONMENT_IMPORTS_TREE_H
@@ -23,9 +23,9 @@ struct er_project {
 int er_project_open(struct er_project *project, const char *dir, struct er_err *err);
 void er_project_release(struct er_project *project);
 
-/* `dir` is relative to the project, "" its root. What `name` is in it. */
+/* What `name` is in `dir` (relative to the project, "" its root). */
 enum er_entry er_project_look(struct er_project *project, const char *dir, const char *name, size_t len);
-/* Are there .py files right in it? */
+/* Does it hold .py files itself? */
 bool er_project_has_code(struct er_project *project, const char *dir);
 /* Every .py and .ipynb file of the project, sorted; not those of virtual environments, builds and hidden directories.
  */

@@ -30,7 +30,7 @@ static int take(void *arg, const struct er_strv *path, const char *text, bool is
                 return 0;
         if (er_streq(path->items[0], "dependencies")) {
                 if (!is_string)
-                        return er_err_set(err, ER_CONFIG, "%s: dependencies: a list of texts is wanted, not %s",
+                        return er_err_set(err, ER_CONFIG, "%s: dependencies: expected a list of strings, not %s",
                                           taking->name, text);
                 if (script->requirements.len >= MAX_REQUIREMENTS)
                         return er_err_set(err, ER_CONFIG, "%s: dependencies: more than %d", taking->name,
@@ -38,8 +38,8 @@ static int take(void *arg, const struct er_strv *path, const char *text, bool is
                 er_strv_add(&script->requirements, text);
         } else if (er_streq(path->items[0], "requires-python")) {
                 if (!is_string)
-                        return er_err_set(err, ER_CONFIG, "%s: requires-python: a text is wanted, not %s", taking->name,
-                                          text);
+                        return er_err_set(err, ER_CONFIG, "%s: requires-python: expected a string, not %s",
+                                          taking->name, text);
                 free(script->requires_python);
                 script->requires_python = er_strdup(text);
         }
@@ -52,8 +52,8 @@ static struct er_sv without_cr(struct er_sv line)
         return line;
 }
 
-/* The block's text into toml, its lines where they are in the file. 1: there is one; 0: none; -1: two, or not closed.
- */
+/* Copies the block to toml, with its lines where they are in the file. 1: there is one; 0: none; -1: two, or not
+   closed. */
 static int block(const char *path, struct er_sv text, struct er_str *toml, struct er_err *err)
 {
         struct er_sv line;
@@ -68,7 +68,7 @@ static int block(const char *path, struct er_sv text, struct er_str *toml, struc
                                 if (found)
                                         return er_err_set(
                                                 err, ER_CONFIG,
-                                                "%s:%u: a second block \"# /// script\"; the first is in line %u", path,
+                                                "%s:%u: a second block \"# /// script\"; the first is on line %u", path,
                                                 number, found);
                                 found = begun = number;
                                 ended = 0;
@@ -77,7 +77,7 @@ static int block(const char *path, struct er_sv text, struct er_str *toml, struc
                                 er_str_addc(toml, '\n');
                         continue;
                 }
-                /* The block ends with the last "# ///" before a line that is no comment of this kind. */
+                /* The block ends with the last "# ///" before a line that is not a comment of this kind. */
                 if (er_sv_eq(line, ER_SV("#")) || er_sv_starts(line, ER_SV("# "))) {
                         if (er_sv_eq(line, ER_SV("# ///"))) {
                                 ended = number;
@@ -111,7 +111,7 @@ int er_inline_script_read(const char *path, struct er_inline_script *ret, struct
         int found;
 
         if (er_file_read(AT_FDCWD, path, MAX_SCRIPT, &text, &why) < 0) {
-                if (why.code == ER_NOT_FOUND || why.code == ER_CONFIG) /* no script, or no small one */
+                if (why.code == ER_NOT_FOUND || why.code == ER_CONFIG) /* no script, or too large a one */
                         return 0;
                 return er_err_move(err, &why);
         }

@@ -50,7 +50,7 @@ static bool is_python_dir(const char *name)
         return er_starts(name, "python3.") || er_starts(name, "pypy3.");
 }
 
-/* The sorted names in a directory that suit. Absent: none. */
+/* The sorted names in a directory that match. No directory: none. */
 static int list_dir(const char *path, bool (*suits)(const char *name), struct er_strv *ret, struct er_err *err)
 {
         DIR *dir = opendir(path);
@@ -79,7 +79,7 @@ static void read_head(struct er_sv text, char **name, char **version)
         }
 }
 
-/* direct_url.json (PEP 610): how it was installed, when not from an index. */
+/* direct_url.json (PEP 610): how it was installed, if not from an index. */
 static int origin(const char *info, const char *name, char **ret_requirement, struct er_err *err)
 {
         er_autofree char *path = er_path_join(info, "direct_url.json");

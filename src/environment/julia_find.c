@@ -13,7 +13,7 @@
 
 struct julia {
         const char *project_dir;
-        struct er_strv files; /* the list grows while it is gone through */
+        struct er_strv files; /* the list grows during the loop */
         struct er_map seen;   /* files; and the packages found, behind a NUL */
         struct er_found_list *found;
         const char *p, *end, *path;
@@ -190,7 +190,7 @@ static void skip_comment(struct julia *j)
         } while (j->p < j->end && depth > 0);
 }
 
-/* At a quote: to after the string. ret_text (may be NULL) is what is between the quotes. */
+/* At a quote: skips the string. ret_text (may be NULL) is what is between the quotes. */
 static void skip_string(struct julia *j, struct er_sv *ret_text)
 {
         char quote = *j->p;

@@ -188,7 +188,7 @@ char *er_requirement_canonical(struct er_sv text, const char **ret_why)
                 add_spaced(&out, spec, true);
         }
         if (er_sv_starts(er_sv_trim(marker), ER_SV("-"))) {
-                *ret_why = "an option needs a blank before it";
+                *ret_why = "an option needs a space before it";
                 return NULL;
         }
         er_req_add_tail(&out, marker, options);

@@ -9,16 +9,16 @@
 
 /* The name of a distribution as PEP 503 normalises it: "Zope.Interface" -> "zope-interface" (owned). */
 char *er_distribution_name(struct er_sv name);
-/* The canonical form of a requirement by name (owned); NULL: it is none, *ret_why says why. */
+/* The canonical form of a requirement by name (owned); NULL: it is not one, *ret_why says why. */
 char *er_requirement_canonical(struct er_sv text, const char **ret_why);
 
-/* ---- The parts of a line, also for what is no requirement by name */
+/* ---- The parts of a line, also for what is not a requirement by name */
 
-/* Where the marker begins: at the first ';' (in a URL only one with a blank before it), else at the end. */
+/* Where the marker begins: at the first ';' (in a URL only one with a space before it), else at the end. */
 size_t er_req_find_marker(struct er_sv s, bool url);
 /* Where the options of the line ("--hash=...") begin. */
 size_t er_req_find_options(struct er_sv s);
-/* Adds "[a,b]" for the words between the brackets, sorted. False: they are no names. */
+/* Adds "[a,b]" for the words between the brackets, sorted. False: they are not names. */
 bool er_req_add_extras(struct er_str *out, struct er_sv inner);
 /* Adds marker and options, each of which may be empty. */
 void er_req_add_tail(struct er_str *out, struct er_sv marker, struct er_sv options);

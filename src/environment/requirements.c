@@ -59,7 +59,7 @@ static bool is_archive(const char *path)
         return false;
 }
 
-/* The absolute name of a file or directory that is there, tried below the project and beside the file; or NULL. */
+/* The absolute name of a file or directory that exists, tried below the project and beside the file; or NULL. */
 static char *locate(struct er_sv name, const struct er_req_origin *origin, struct stat *st)
 {
         er_autofree char *text = er_sv_dup(name);
@@ -123,7 +123,7 @@ static int add_local(struct er_sv line, const struct er_req_origin *origin, stru
                 return fail_at(origin, err, "a NUL character");
         found = locate(path, origin, &st);
         if (!found)
-                return fail_at(origin, err, "%.*s: there is no such file or directory", (int)path.len, path.ptr);
+                return fail_at(origin, err, "%.*s: no such file or directory", (int)path.len, path.ptr);
         if (S_ISDIR(st.st_mode))
                 return er_requirements_read_project(found, extras, origin, ret, err);
         if (!S_ISREG(st.st_mode) || !is_archive(found))
@@ -138,7 +138,7 @@ static int add_local(struct er_sv line, const struct er_req_origin *origin, stru
         return add_item(origin, ret, er_str_detach(&item), err);
 }
 
-/* An argument of an option: without quotes around it. */
+/* The argument of an option, without quotes around it. */
 static struct er_sv unquote(struct er_sv s)
 {
         s = er_sv_trim(s);
@@ -174,7 +174,7 @@ static int add_extra_index(struct er_sv value, const struct er_req_origin *origi
         return add_once(&ret->extra_index_urls, value);
 }
 
-/* A directory of this machine becomes absolute; what is in it travels with the recipe (resolve.c). */
+/* A directory of this machine becomes absolute; its contents travel with the recipe (resolve.c). */
 static int add_find_links(struct er_sv value, const struct er_req_origin *origin, struct er_requirements *ret,
                           struct er_err *err)
 {
@@ -187,7 +187,7 @@ static int add_find_links(struct er_sv value, const struct er_req_origin *origin
                 value = er_req_from(value, 7);
         path = locate(value, origin, &st);
         if (!path)
-                return fail_at(origin, err, "--find-links %.*s: there is no such directory", (int)value.len, value.ptr);
+                return fail_at(origin, err, "--find-links %.*s: no such directory", (int)value.len, value.ptr);
         return add_once(&ret->find_links, er_sv(path));
 }
 
@@ -323,8 +323,7 @@ static int add_option(struct er_sv line, const struct er_req_origin *origin, str
                 kept = er_fmt("%s %.*s", option->name, (int)value.len, value.ptr);
                 return add_once(&ret->options, er_sv(kept));
         }
-        return fail_at(origin, err, "the option %.*s is not understood", (int)(line.len > 60 ? 60 : line.len),
-                       line.ptr);
+        return fail_at(origin, err, "the option %.*s is not supported", (int)(line.len > 60 ? 60 : line.len), line.ptr);
 }
 
 static bool looks_local(struct er_sv line)
@@ -382,7 +381,7 @@ int er_requirements_add(struct er_sv line, const struct er_req_origin *origin, s
         if (!item) {
                 er_autofree char *shown = er_strndup(line.ptr, line.len > 80 ? 80 : line.len);
 
-                return fail_at(origin, err, "\"%s\" is no requirement: %s", shown, why);
+                return fail_at(origin, err, "\"%s\" is not a requirement: %s", shown, why);
         }
         return add_item(origin, ret, er_take(item), err);
 }
@@ -454,7 +453,7 @@ int er_requirements_read(const char *path, const struct er_req_origin *from, str
                 return 0; /* each counts once: that ends circles too */
         if (er_file_read(AT_FDCWD, full, FILE_MAX_BYTES, &text, &why) < 0) {
                 if (why.code == ER_NOT_FOUND && origin.depth)
-                        return fail_at(&origin, err, "%s: there is no such file", shown_name(full, origin.project_dir));
+                        return fail_at(&origin, err, "%s: no such file", shown_name(full, origin.project_dir));
                 return er_err_move(err, &why);
         }
         er_strv_add(&ret->read, full);

@@ -1,11 +1,11 @@
 /*
- * requirements.h - what pip is asked for, out of requirement files, single lines and pyproject.toml. Bytes from
- * outside: sizes, depth and counts are capped, and what is no requirement is named with its file and line.
+ * requirements.h - what pip is asked for, from requirement files, single lines and pyproject.toml. Bytes from outside:
+ * sizes, depth and counts are capped, and what is not a requirement is reported with its file and line.
  *
- * Names in the items are relative to nothing any more: a local wheel is in `files` and its item begins with
- * "${ERRAND_FILES}/", which both pip and uv expand on the host. A local directory ("-e .") is never packed: its
- * dependencies are items, and the directory is in `sources`, to be imported from the snapshot of each attempt. So an
- * edit of the source does not make a new environment, just as an editable installation means it.
+ * Items do not depend on a directory: a local wheel is in `files` and its item begins with "${ERRAND_FILES}/", which
+ * both pip and uv expand on the host. A local directory ("-e .") is never packed: its dependencies are items, and the
+ * directory is in `sources`, to be imported from the snapshot of each attempt. So editing the source does not make a
+ * new environment, as with an editable installation.
  */
 #ifndef ER_ENVIRONMENT_REQUIREMENTS_H
 #define ER_ENVIRONMENT_REQUIREMENTS_H
@@ -30,11 +30,11 @@ struct er_requirements {
 #define ER_REQUIREMENTS_INIT {0}
 void er_requirements_release(struct er_requirements *r);
 
-/* Where a line stands, for messages and for the names in it. */
+/* Where a line comes from, for messages and for the names in it. */
 struct er_req_origin {
         const char *project_dir;
         const char *dir;  /* of the file; names in it are tried below the project first, as pip run there would */
-        const char *file; /* as the user calls it: "requirements.txt", "pip" for what is in errand.yaml */
+        const char *file; /* as the user calls it: "requirements.txt"; "pip" for what is in errand.yaml */
         unsigned line;    /* 0: none */
         unsigned depth;
         bool constraint; /* a file named by -c */

@@ -48,7 +48,7 @@ static struct er_req_origin origin_of(const struct resolving *r, const char *wha
                 .project_dir = r->context->project_dir, .dir = r->context->project_dir, .file = what};
 }
 
-/* A name that says it is a file, and there is none. */
+/* A name that looks like a file which does not exist. */
 static int no_file(const struct resolving *r, const char *what, const char *item, struct er_err *err)
 {
         er_err_set(err, ER_CONFIG, "%s: there is no file %s in the project", what, item);
@@ -62,8 +62,7 @@ static int take_lock(struct resolving *r, const char *path, struct er_err *err)
         struct er_req_origin origin = origin_of(r, "pip");
 
         if (!is_file(project)) {
-                er_err_set(err, ER_CONFIG, "pip: %s needs the pyproject.toml that it belongs to beside it",
-                           er_path_base(path));
+                er_err_set(err, ER_CONFIG, "pip: %s needs its pyproject.toml beside it", er_path_base(path));
                 return -1;
         }
         r->wants.has_lock = true;
@@ -132,13 +131,13 @@ static int take_pip_item(struct resolving *r, const char *item, struct er_err *e
         }
         for (size_t i = 0; others[i]; i++)
                 if (er_streq(base, others[i])) {
-                        er_err_set(err, ER_CONFIG, "pip: %s is not read", item);
+                        er_err_set(err, ER_CONFIG, "pip: %s is not supported", item);
                         return er_err_hint(err, "name pyproject.toml, or write its packages into a requirements.txt");
                 }
         if (item[0] == '-')
                 return er_requirements_add(er_sv(item), &origin, &r->wants.pip, err);
         if (ends_any(item, yaml) && !strchr(item, ' ')) {
-                er_err_set(err, ER_CONFIG, "pip: %s is a file of conda", item);
+                er_err_set(err, ER_CONFIG, "pip: %s is a conda file", item);
                 return er_err_hint(err, "write conda: %s", item);
         }
         if (ends_any(item, lists) && !strpbrk(item, " =<>;@")) {
@@ -146,8 +145,8 @@ static int take_pip_item(struct resolving *r, const char *item, struct er_err *e
                         return no_file(r, "pip", item, err);
                 return er_requirements_read(path, &origin, &r->wants.pip, err);
         }
-        /* A bare name can be a directory of the project and a package at once ("wandb"): it is meant as a directory
-           only when that is an environment. */
+        /* A bare name can be a directory of the project and a package at once ("wandb"): it means the directory only
+           if that is an environment. */
         if (!strpbrk(item, " =<>;@[") && is_dir(path)) {
                 if (er_is_venv(path))
                         return take_venv(r, path, err);
@@ -194,7 +193,7 @@ static int take_conda_item(struct resolving *r, const char *item, struct er_err 
                 return er_err_hint(err, "a package looks like numpy, numpy=1.26 or conda-forge::numpy");
         }
         if (item[0] == '-')
-                return er_err_set(err, ER_CONFIG, "conda: %s is no package", item);
+                return er_err_set(err, ER_CONFIG, "conda: %s is not a package", item);
         if (has_secret(item)) { /* it would be among the arguments of conda */
                 er_err_set(err, ER_CONFIG, "conda: %s: a package cannot name a channel with a password", item);
                 return er_err_hint(err, "name the channel under channels:, and the package alone");
@@ -217,7 +216,7 @@ static int take_apt(struct resolving *r, struct er_err *err)
                 const char *item = r->said->apt.items[i];
 
                 if (!is_apt_item(item)) {
-                        er_err_set(err, ER_CONFIG, "apt: \"%s\" is no name of a package", item);
+                        er_err_set(err, ER_CONFIG, "apt: \"%s\" is not a package name", item);
                         return er_err_hint(err, "write ffmpeg, or ffmpeg=7:5.1.6-0+deb12u1 for a version");
                 }
                 if (!er_strv_has(&r->wants.apt, item))
@@ -226,7 +225,7 @@ static int take_apt(struct resolving *r, struct er_err *err)
         return 0;
 }
 
-/* Manifest.toml, and those for one version of Julia (Manifest-v1.11.toml): which is right the host knows. */
+/* Manifest.toml, and those for one version of Julia (Manifest-v1.11.toml): the host knows which is right. */
 static void take_manifests(struct resolving *r, const char *path)
 {
         DIR *dir = opendir(path);
@@ -260,7 +259,7 @@ static int take_julia(struct resolving *r, struct er_err *err)
                 }
                 for (const char *at = item; *at; at++)
                         if (!isalnum((unsigned char)*at) && !strchr("_@.-+", *at)) {
-                                er_err_set(err, ER_CONFIG, "julia: \"%s\" is no name of a package", item);
+                                er_err_set(err, ER_CONFIG, "julia: \"%s\" is not a package name", item);
                                 return er_err_hint(err, "write DataFrames, or DataFrames@1.6 for a version");
                         }
                 if (!er_strv_has(&r->wants.julia, item))
@@ -295,7 +294,7 @@ static int take_inline(struct resolving *r, const struct er_strv *scripts, struc
         return any;
 }
 
-/* What is asked for by name is not also taken as it was found ("auto, numpy<2"). */
+/* What is asked for by name is not added again as it was found ("auto, numpy<2"). */
 static bool is_named(const struct er_strv *pip, const char *distribution)
 {
         for (size_t i = 0; i < pip->len; i++) {
@@ -335,7 +334,7 @@ static int take_found(struct resolving *r, const struct er_strv *scripts, struct
         return 0;
 }
 
-/* What the script says of itself, else what is found in it. */
+/* What the script declares, else what is found in it. */
 static int take_auto(struct resolving *r, bool asked, struct er_err *err)
 {
         er_auto(er_strv) scripts = ER_STRV_INIT;
@@ -384,8 +383,8 @@ static int take_pip(struct resolving *r, struct er_err *err)
 
                 if (er_streq(item, "none") || er_streq(item, "auto")) {
                         if (er_streq(item, "none") && pip->len > 1) {
-                                er_err_set(err, ER_CONFIG, "pip: none stands beside other packages");
-                                return er_err_hint(err, "leave it out, or let it stand alone");
+                                er_err_set(err, ER_CONFIG, "pip: none cannot be combined with other packages");
+                                return er_err_hint(err, "leave it out, or use it alone");
                         }
                         if (er_streq(item, "auto") && take_auto(r, true, err) < 0)
                                 return -1;
@@ -404,7 +403,7 @@ static bool is_python_wish(const char *text)
         return true;
 }
 
-/* Where packages come from: said here, after what files said, which they replace or add to. */
+/* Where packages come from: what is said here comes after what files say, and replaces it or adds to it. */
 static int take_sources(struct resolving *r, struct er_err *err)
 {
         struct er_requirements *pip = &r->wants.pip;
@@ -425,12 +424,12 @@ static int take_sources(struct resolving *r, struct er_err *err)
                         return -1;
         }
         if (said->python && !is_python_wish(said->python)) {
-                er_err_set(err, ER_CONFIG, "python: \"%s\" is no version", said->python);
+                er_err_set(err, ER_CONFIG, "python: \"%s\" is not a version", said->python);
                 return er_err_hint(err, "write \"3.11\" or \">=3.10\"");
         }
         if (said->torch_backend && !is_python_wish(said->torch_backend)) {
-                er_err_set(err, ER_CONFIG, "torch_backend: \"%s\" is not known", said->torch_backend);
-                return er_err_hint(err, "auto, cpu, cu121, cu128, rocm6.3, ...");
+                er_err_set(err, ER_CONFIG, "torch_backend: \"%s\" is not one of its values", said->torch_backend);
+                return er_err_hint(err, "use auto, cpu, cu121, cu128, rocm6.3, ...");
         }
         return 0;
 }
@@ -450,14 +449,14 @@ static int resolve(struct resolving *r, struct er_err *err)
                         return -1;
         if (take_apt(r, err) < 0 || take_pip(r, err) < 0 || take_julia(r, err) < 0)
                 return -1;
-        /* What says nothing of Python leaves it to the script. */
+        /* What says nothing about Python leaves it to the script. */
         if (!said->pip.len && !said->conda.len && !said->container && !said->setup.len && !said->julia.len &&
             (take_auto(r, false, err) < 0 || take_julia_auto(r, err) < 0))
                 return -1;
         return take_sources(r, err);
 }
 
-/* What is wrong is said with the words that were declared; not with what is secret in them. */
+/* Errors quote what was declared, without the secrets in it. */
 static void mask(char **text)
 {
         er_auto(er_str) out = ER_STR_INIT;

@@ -104,10 +104,10 @@ static int read_escape(struct reader *r, bool multiline, struct er_str *out)
                         else if ((d | 0x20) >= 'a' && (d | 0x20) <= 'f')
                                 code = code << 4 | (uint32_t)((d | 0x20) - 'a' + 10);
                         else
-                                return wrong(r, "a wrong \\u in a string");
+                                return wrong(r, "an invalid \\u in a string");
                 }
                 if (!code || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-                        return wrong(r, "a wrong \\u in a string");
+                        return wrong(r, "an invalid \\u in a string");
                 add_utf8(out, code);
                 return 0;
         }
@@ -138,7 +138,7 @@ static int read_string(struct reader *r, struct er_str *out)
                 if (!c)
                         return wrong(r, "a NUL character");
                 if (c == '\n' && !multiline)
-                        return wrong(r, "a string without an end");
+                        return wrong(r, "a string is not closed");
                 if (c == '\\' && quote == '"') {
                         r->at++;
                         if (read_escape(r, multiline, out) < 0)
@@ -148,7 +148,7 @@ static int read_string(struct reader *r, struct er_str *out)
                 er_str_addc(out, c);
                 step(r);
         }
-        return wrong(r, "a string without an end");
+        return wrong(r, "a string is not closed");
 }
 
 static bool is_bare(char c)
@@ -181,7 +181,7 @@ static int read_key(struct reader *r)
                                 return wrong(r, "a key is missing");
                 }
                 if (r->path.len >= DEPTH_MAX)
-                        return wrong(r, "keys too deep");
+                        return wrong(r, "keys are nested too deeply");
                 er_strv_add(&r->path, part.buf);
                 skip_blanks(r);
                 if (peek(r) != '.')
@@ -221,7 +221,7 @@ static int read_inner(struct reader *r, char close)
                         return 0;
                 }
                 if (r->at >= r->end)
-                        return wrong(r, close == ']' ? "an array without an end" : "a table without an end");
+                        return wrong(r, close == ']' ? "an array is not closed" : "a table is not closed");
                 if ((close == ']' ? read_value(r) : read_pair(r)) < 0)
                         return -1;
                 skip_lines(r);

@@ -1,6 +1,6 @@
 /*
- * toml.h - reads a TOML file as a stream of leaves: enough for pyproject.toml, inline tables and all kinds of strings
- * included. Bytes from outside: depth and sizes are capped, nothing recurses on their account beyond the cap.
+ * toml.h - reads a TOML file as a stream of leaves: enough for pyproject.toml, with inline tables and all kinds of
+ * strings. Bytes from outside: depth and sizes are capped.
  */
 #ifndef ER_ENVIRONMENT_TOML_H
 #define ER_ENVIRONMENT_TOML_H
@@ -13,7 +13,7 @@
 typedef int (*er_toml_visit)(void *arg, const struct er_strv *path, const char *text, bool is_string,
                              struct er_err *err);
 
-/* ER_CONFIG "name:line: ..." when malformed. */
+/* ER_CONFIG "name:line: ..." if it is malformed. */
 int er_toml_read(struct er_sv text, const char *name, er_toml_visit visit, void *arg, struct er_err *err);
 
 #endif

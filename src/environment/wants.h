@@ -1,4 +1,4 @@
-/* wants.h - what resolve.c finds out and assemble.c makes a recipe of. */
+/* wants.h - what resolve.c finds out and assemble.c makes into a recipe. */
 #ifndef ER_ENVIRONMENT_WANTS_H
 #define ER_ENVIRONMENT_WANTS_H
 
@@ -11,7 +11,7 @@ struct er_wants {
         struct er_requirements pip;
         struct er_strv conda, channels, apt, julia;
         struct er_strv data; /* absolute: uv.lock, Project.toml, ...: sent under their own names */
-        bool only_found;     /* pip has only what was found in a script: nobody asked for it */
+        bool only_found;     /* pip has only what was found in a script and nobody asked for */
         bool has_lock;       /* uv.lock is in data */
 };
 

@@ -69,7 +69,7 @@ static void test_refused(void **state)
         refused("apt: {a: b}\n", "errand.yaml:1:6: apt must be", NULL);
         refused("pip: [[a]]\n", "errand.yaml:1:7: pip must be", NULL);
         refused("container: [a, b]\n", "container must be a single value", NULL);
-        refused("fetch: there\n", "\"there\" is not known", "here");
+        refused("fetch: there\n", "\"there\" is not one of its values", "here");
         refused("apt: ['']\n", "apt is empty", NULL);
         refused("pip: [\"a\\nb\"]\n", "more than one line", NULL);
 }

@@ -41,7 +41,7 @@ static void test_blocks(void **state)
         check(&world, "# /// script\nx = 1\n# ///\n", "-1 :1: the block");
         check(&world, "# /// script\n# ///\n\n# /// script\n# ///\n", "-1 :4: a second block");
         check(&world, "# /// script\n# dependencies = [1]\n# ///\n",
-              "-1 : dependencies: a list of texts is wanted, not 1");
+              "-1 : dependencies: expected a list of strings, not 1");
         check(&world, "\n\n# /// script\n# dependencies = [\"a\n# ///\n", "-1 :4:");
         world_end(&world);
 }

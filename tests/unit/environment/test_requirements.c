@@ -132,11 +132,11 @@ static void test_refused(void **state)
         static const struct {
                 const char *text, *message;
         } cases[] = {
-                {"a\n\nb c\n", "r.txt:3: \"b c\" is no requirement"},
-                {"-r none.txt\n", "r.txt:1: none.txt: there is no such file"},
-                {"--frobnicate x\n", "r.txt:1: the option --frobnicate x is not understood"},
-                {"-e ./nowhere\n", "there is no such file or directory"},
-                {"./a.whl\n", "there is no such file"},
+                {"a\n\nb c\n", "r.txt:3: \"b c\" is not a requirement"},
+                {"-r none.txt\n", "r.txt:1: none.txt: no such file"},
+                {"--frobnicate x\n", "r.txt:1: the option --frobnicate x is not supported"},
+                {"-e ./nowhere\n", "no such file or directory"},
+                {"./a.whl\n", "no such file"},
                 {"-e /tmp\n", "is not in the project"},
                 {"-r\n", "-r needs a value"},
                 {"-r http://x/y.txt\n", "files at URLs are not read"},

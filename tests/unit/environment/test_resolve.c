@@ -226,7 +226,7 @@ static void test_found(void **state)
         assert_string_equal(r.declaration, "requires-python >=3.9\npip rich>=1\n");
         unit_put(dir, "run.py", "# /// script\n# dependencies = [\"rich=1\"]\n# ///\n");
         assert_int_equal(resolve("", &r, &err), -1);
-        unit_assert_err(&err, ER_CONFIG, "run.py: \"rich=1\" is no requirement");
+        unit_assert_err(&err, ER_CONFIG, "run.py: \"rich=1\" is not a requirement");
         command = NULL;
 }
 
@@ -246,17 +246,17 @@ static void test_refused(void **state)
                 const char *text, *message;
         } cases[] = {
                 {"pip: requirments.txt\n", "pip: there is no file requirments.txt"},
-                {"pip: [numpy, none]\n", "none stands beside"},
-                {"pip: [numpy=1]\n", "pip: \"numpy=1\" is no requirement"},
-                {"pip: environment.yml\n", "is a file of conda"},
-                {"pip: poetry.lock\n", "is not read"},
+                {"pip: [numpy, none]\n", "none cannot be combined with"},
+                {"pip: [numpy=1]\n", "pip: \"numpy=1\" is not a requirement"},
+                {"pip: environment.yml\n", "is a conda file"},
+                {"pip: poetry.lock\n", "is not supported"},
                 {"conda: none.yml\n", "there is no file none.yml"},
                 {"conda: [./x]\n", "neither a package nor"},
-                {"apt: [-y]\n", "no name of a package"},
-                {"apt: ['a;b']\n", "no name of a package"},
-                {"julia: ['a\"b']\n", "no name of a package"},
-                {"pip: a\npython: 'three$'\n", "is no version"},
-                {"pip: a\nfind_links: nowhere\n", "there is no such directory"},
+                {"apt: [-y]\n", "is not a package name"},
+                {"apt: ['a;b']\n", "is not a package name"},
+                {"julia: ['a\"b']\n", "is not a package name"},
+                {"pip: a\npython: 'three$'\n", "is not a version"},
+                {"pip: a\nfind_links: nowhere\n", "no such directory"},
         };
         er_auto(er_err) err = ER_ERR_INIT;
 
