@@ -206,6 +206,21 @@ def test_nobody_waits_behind_who_waits_for_gpus_that_he_could_not_have(smi, worl
     one.go("b")
 
 
+def test_of_jobs_that_start_together_one_asks(smi, world, tmp_path):
+    agent = world.start()
+    assert agent.run("first.0.x", ["true"], GPUS=1)[0]["END"] == END["DONE"]
+    smi.write_text(smi.read_text().replace("\nfor", "\nsleep 1; for"))
+    (tmp_path / "asked").unlink()
+    watches = []
+    for name in "abcd":
+        agent.submit(f"{name}.0.x", "echo $CUDA_VISIBLE_DEVICES")
+        watches.append(agent.watch(f"{name}.0.x"))
+    for watch in watches:
+        event, log = agent.finish(watch)[:2]
+        assert event["END"] == END["DONE"] and log == b"0,1,2,3\n"
+    assert len((tmp_path / "asked").read_text().splitlines()) == 1
+
+
 def test_gpu_use_is_sampled(smi, world, tmp_path):
     agent = world.start()
     jobs = Jobs(agent, tmp_path)

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 
 #define ANSWER_MAX (256u * 1024)
 #define PATIENCE_MS 10000
+#define TURN_MS 3            /* between two looks whether it is our turn to ask */
 #define WANTED_MS 100        /* between two calls of a er_gpu_wanted_fn */
 #define END_PATIENCE_MS 1000 /* for a tool that was killed, or has said all */
 /* That the tool is silent is believed so long: by those who would take an older answer, and by those who would not. */
@@ -383,7 +385,8 @@ static void cache_key(const struct er_agent *agent, char *const argv[], bool amd
 }
 
 /* The part after the key, if the file is ours, young enough and the key matches. */
-static bool read_cache(const char *path, const struct er_str *key, int64_t max_age_ms, bool amd, struct er_gpus *ret)
+static bool read_cache(const char *path, const struct er_str *key, int64_t max_age_ms, int64_t silent_ms, bool amd,
+                       struct er_gpus *ret)
 {
         er_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         er_auto(er_str) text = ER_STR_INIT;
@@ -407,7 +410,7 @@ static bool read_cache(const char *path, const struct er_str *key, int64_t max_a
         if (!er_sv_cut(&rest, '\n', &line))
                 return false;
         silent = er_sv_eq(line, ER_SV("silent"));
-        if (age_ms > max_age_ms && !(silent && age_ms < (max_age_ms > 0 ? SILENT_MS : SILENT_MIN_MS)))
+        if (age_ms > max_age_ms && !(silent && age_ms < silent_ms))
                 return false;
         *ret = (struct er_gpus){.silent = silent};
         if (silent)
@@ -476,12 +479,29 @@ static void look(char *argv[], bool amd, er_gpu_wanted_fn wanted, void *arg, str
         }
 }
 
+/* Jobs that start together need not all ask: one does, and the others wait for what it hears. The lock, or -1. */
+static int take_turn(const char *path, er_gpu_wanted_fn wanted, void *arg)
+{
+        er_autofree char *name = er_fmt("%s.lock", path);
+        er_autoclose int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+        er_deadline deadline = er_deadline_in(PATIENCE_MS);
+
+        while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                if (er_deadline_poll_ms(deadline) == 0 || (wanted && !wanted(arg)))
+                        return -1;
+                usleep(TURN_MS * 1000);
+        }
+        return er_take_fd(&fd);
+}
+
 void er_gpu_look(const struct er_agent *agent, int64_t max_age_ms, er_gpu_wanted_fn wanted, void *arg,
                  struct er_gpus *ret)
 {
         char *argv[ER_GPU_ARGV] = {NULL};
         er_autofree char *path = NULL;
         er_auto(er_str) text = ER_STR_INIT;
+        er_autoclose int turn = -1;
+        int64_t began_ms = er_mono_ms(), silent_ms = max_age_ms > 0 ? SILENT_MS : SILENT_MIN_MS;
         bool amd = false;
 
         *ret = (struct er_gpus){0};
@@ -489,7 +509,15 @@ void er_gpu_look(const struct er_agent *agent, int64_t max_age_ms, er_gpu_wanted
                 return;
         path = cache_path(agent);
         cache_key(agent, argv, amd, &text);
-        if (!path || !read_cache(path, &text, max_age_ms, amd, ret)) {
+        if (path && !read_cache(path, &text, max_age_ms, silent_ms, amd, ret)) {
+                turn = take_turn(path, wanted, arg);
+                if (turn >= 0)
+                        read_cache(path, &text, er_mono_ms() - began_ms, silent_ms, amd, ret);
+                /* Whoever had the turn before us has waited in vain: so would we. */
+                if (ret->len == 0 && er_mono_ms() - began_ms > PATIENCE_MS / 2)
+                        ret->silent = true;
+        }
+        if (ret->len == 0 && !ret->silent && (!wanted || wanted(arg))) {
                 look(argv, amd, wanted, arg, ret, &text);
                 ret->asked = true;
                 /* No GPUs may mean that the driver is not up yet: ask again next time. */
