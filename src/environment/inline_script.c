@@ -3,6 +3,8 @@
 #include <fcntl.h>
 
 #include "base/io.h"
+#include "base/path.h"
+#include "environment/dep_table.h"
 #include "environment/imports.h"
 #include "environment/toml.h"
 
@@ -19,27 +21,35 @@ void er_inline_script_release(struct er_inline_script *script)
 struct taking {
         struct er_inline_script *script;
         const char *name;
+        struct er_deps sources; /* [tool.uv.sources] */
 };
 
 static int take(void *arg, const struct er_strv *path, const char *text, bool is_string, struct er_err *err)
 {
-        const struct taking *taking = arg;
+        struct taking *taking = arg;
         struct er_inline_script *script = taking->script;
 
+        if (path->len >= 4 && er_streq(path->items[0], "tool") && er_streq(path->items[1], "uv") &&
+            er_streq(path->items[2], "sources")) {
+                if (!text)
+                        er_deps_end(&taking->sources);
+                else if (path->len == 5)
+                        er_deps_take(&taking->sources, path->items[3], path->items[4], text);
+        }
         if (path->len != 1)
                 return 0;
         if (er_streq(path->items[0], "dependencies")) {
-                if (!is_string)
+                if (!text || !is_string)
                         return er_err_set(err, ER_CONFIG, "%s: dependencies: expected a list of strings, not %s",
-                                          taking->name, text);
+                                          taking->name, text ? text : "a table");
                 if (script->requirements.len >= MAX_REQUIREMENTS)
                         return er_err_set(err, ER_CONFIG, "%s: dependencies: more than %d", taking->name,
                                           MAX_REQUIREMENTS);
                 er_strv_add(&script->requirements, text);
         } else if (er_streq(path->items[0], "requires-python")) {
-                if (!is_string)
+                if (!text || !is_string)
                         return er_err_set(err, ER_CONFIG, "%s: requires-python: expected a string, not %s",
-                                          taking->name, text);
+                                          taking->name, text ? text : "a table");
                 free(script->requires_python);
                 script->requires_python = er_strdup(text);
         }
@@ -108,6 +118,7 @@ int er_inline_script_read(const char *path, struct er_inline_script *ret, struct
         er_auto(er_inline_script) script = ER_INLINE_SCRIPT_INIT;
         er_auto(er_str) text = ER_STR_INIT, toml = ER_STR_INIT;
         er_auto(er_err) why = ER_ERR_INIT;
+        struct taking taking = {.script = &script, .name = path};
         int found;
 
         if (er_file_read(AT_FDCWD, path, MAX_SCRIPT, &text, &why) < 0) {
@@ -120,7 +131,14 @@ int er_inline_script_read(const char *path, struct er_inline_script *ret, struct
         found = block(path, er_svn(text.buf, text.len), &toml, err);
         if (found <= 0)
                 return found;
-        if (er_toml_read(er_svn(toml.buf, toml.len), path, take, &(struct taking){&script, path}, err) < 0)
+        found = er_toml_read(er_svn(toml.buf, toml.len), path, take, &taking, err);
+        if (found == 0) {
+                er_autofree char *dir = er_path_dir(path);
+
+                found = er_deps_lay_over(&taking.sources, dir, path, &script.requirements, err);
+        }
+        er_deps_release(&taking.sources);
+        if (found < 0)
                 return -1;
         *ret = script;
         script = (struct er_inline_script)ER_INLINE_SCRIPT_INIT;

@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include "base/io.h"
-#include "base/parse.h"
 #include "base/path.h"
+#include "environment/dep_table.h"
 #include "environment/requirement.h"
 #include "environment/setup_py.h"
 #include "environment/toml.h"
@@ -21,6 +21,9 @@ struct reading {
         char *name;             /* of the project, in the form of names */
         bool has_project;       /* there is a [project] */
         bool is_dynamic;        /* its dependencies are said elsewhere */
+        struct er_deps poetry;  /* [tool.poetry.dependencies] */
+        struct er_deps uv;      /* [tool.uv.sources] */
+        struct er_strv wanted;  /* Poetry's optional ones that an extra asks for */
         bool found;             /* there is something about dependencies */
 };
 
@@ -64,57 +67,60 @@ static bool path_is(const struct er_strv *path, size_t n, const char *a, const c
         return true;
 }
 
-/* Poetry's "^1.2.3" and "~1.2" as the ranges they stand for. */
-static void add_poetry_version(struct er_str *out, const char *text)
+/* "python" among Poetry's dependencies: of alternatives the last, which is the newest by custom. */
+static void take_poetry_python(struct reading *r, const char *version)
 {
-        uint64_t parts[3] = {0};
-        size_t count = 0, keep = 0;
-        struct er_sv rest = er_sv(text + 1), part;
-
-        if (er_streq(text, "*") || !*text)
-                return;
-        if (*text != '^' && *text != '~') {
-                er_str_addf(out, "%s%s", *text >= '0' && *text <= '9' ? "==" : "", text);
-                return;
-        }
-        if (text[0] == '~' && text[1] == '=') {
-                er_str_add(out, text);
-                return;
-        }
-        while (count < 3 && er_sv_cut(&rest, '.', &part)) {
-                er_autofree char *digits = er_sv_dup(er_sv_trim(part));
-
-                if (er_parse_u64(digits, 1000000, &parts[count], NULL) < 0)
-                        break;
-                count++;
-        }
-        if (!count)
-                return;
-        if (*text == '~')
-                keep = count > 1 ? 1 : 0;
-        else
-                while (keep + 1 < count && parts[keep] == 0)
-                        keep++;
-        er_str_addf(out, ">=%s,<", text + 1);
-        for (size_t i = 0; i <= keep; i++)
-                er_str_addf(out, "%s%llu", i ? "." : "", (unsigned long long)parts[i] + (i == keep));
-}
-
-static void take_poetry(struct reading *r, const char *name, const char *version)
-{
+        const char *last = strrchr(version, '|');
         er_auto(er_str) line = ER_STR_INIT;
 
-        if (er_streq(name, "python")) {
-                add_poetry_version(&line, version);
-                if (!r->project->requires_python && line.len) {
-                        r->project->requires_python = er_str_detach(&line);
-                        r->project->is_poetry = true;
-                }
+        (void)er_poetry_version(last ? last + 1 + strspn(last + 1, " ") : version, &line);
+        if (r->project->requires_python || !line.len)
                 return;
+        r->project->requires_python = er_str_detach(&line);
+        r->project->is_poetry = true;
+}
+
+/* Tables that say where a dependency comes from, laid over the lines of the same name. */
+static int take_sources(struct reading *r, const struct er_deps *deps, struct er_err *err)
+{
+        struct er_pyproject *project = r->project;
+        er_auto(er_strv) lines = ER_STRV_INIT;
+
+        if (!deps->count)
+                return 0;
+        for (size_t i = 0; i < project->count; i++)
+                er_strv_take(&lines, project->items[i].text);
+        project->count = 0;
+        if (er_deps_lay_over(deps, project->dir, r->file, &lines, err) < 0)
+                return -1;
+        for (size_t i = 0; i < lines.len; i++)
+                add(r, er_sv(lines.items[i]), 0);
+        return 0;
+}
+
+/* What of Poetry's is wanted: what is optional only by an extra; beside [project], which has the versions, only where
+   something comes from. */
+static int take_poetry(struct reading *r, struct er_err *err)
+{
+        bool beside = r->has_project && !r->is_dynamic;
+
+        for (size_t i = 0; i < r->poetry.count; i++) {
+                const struct er_dep *dep = &r->poetry.items[i];
+                er_autofree char *name = er_distribution_name(er_sv(dep->name));
+                er_auto(er_str) line = ER_STR_INIT;
+
+                if (er_streq(dep->name, "python")) {
+                        if (dep->version)
+                                take_poetry_python(r, dep->version);
+                        continue;
+                }
+                if (beside || (dep->optional && !er_strv_has(&r->wanted, name)))
+                        continue;
+                if (er_dep_line(dep, r->project->dir, NULL, NULL, &line, err) < 0)
+                        return er_err_wrap(err, "%s", r->file);
+                add(r, er_svn(line.buf, line.len), 0);
         }
-        er_str_add(&line, name);
-        add_poetry_version(&line, version);
-        add(r, er_svn(line.buf, line.len), 0);
+        return beside ? take_sources(r, &r->poetry, err) : 0;
 }
 
 static bool is_word(const char *text, size_t len, const char *more)
@@ -136,13 +142,29 @@ static void take_script(struct reading *r, const char *name, const char *target)
                 er_strv_addf(&r->project->scripts, "%s=%s", name, target);
 }
 
+/* A leaf or the end of a dependency that is a table. */
+static bool take_table(struct reading *r, const struct er_strv *path, const char *text)
+{
+        bool poetry = path_is(path, 4, "tool", "poetry", "dependencies", NULL);
+        struct er_deps *deps = poetry ? &r->poetry : &r->uv;
+
+        if (!poetry && !path_is(path, 4, "tool", "uv", "sources", NULL))
+                return !text;
+        r->found = r->found || poetry;
+        if (!text)
+                er_deps_end(deps);
+        else if (path->len == 5 || (path->len == 4 && poetry))
+                er_deps_take(deps, path->items[3], path->len == 5 ? path->items[4] : NULL, text);
+        return true;
+}
+
 static int visit(void *arg, const struct er_strv *path, const char *text, bool is_string, struct er_err *err)
 {
         struct reading *r = arg;
         struct er_pyproject *project = r->project;
 
         (void)err;
-        if (!is_string)
+        if (take_table(r, path, text) || !is_string)
                 return 0;
         if (path_is(path, 2, "project", "dependencies", NULL, NULL) && path->len == 2) {
                 r->found = true;
@@ -203,10 +225,16 @@ static int visit(void *arg, const struct er_strv *path, const char *text, bool i
                 take_script(r, path->items[3], text);
         if (path_is(path, 4, "tool", "uv", "index", "url"))
                 er_strv_add(&project->index_urls, text);
-        if (path_is(path, 4, "tool", "poetry", "dependencies", NULL)) {
-                r->found = true;
-                if (path->len == 4 || (path->len == 5 && er_streq(path->items[4], "version")))
-                        take_poetry(r, path->items[3], text);
+        if (path->len == 4 && path_is(path, 4, "tool", "poetry", "source", "url"))
+                er_strv_add(&project->index_urls, text);
+        if (path->len == 4 && path_is(path, 4, "tool", "poetry", "extras", NULL)) {
+                er_autofree char *extra = er_distribution_name(er_sv(path->items[3]));
+                er_autofree char *name = er_distribution_name(er_svn(text, strcspn(text, "[ ")));
+
+                if (!er_strv_has(&r->offered, extra))
+                        er_strv_add(&r->offered, extra);
+                if (er_strv_has(&r->extras, extra))
+                        er_strv_take(&r->wanted, er_take(name));
         }
         return 0;
 }
@@ -356,7 +384,16 @@ static int read_file(const char *dir, const char *name, struct er_str *ret, stru
 
 static int read_toml(struct reading *r, struct er_sv text, struct er_err *err)
 {
-        if (er_toml_read(text, r->file, visit, r, err) < 0)
+        int rc = er_toml_read(text, r->file, visit, r, err);
+
+        if (rc == 0)
+                rc = take_poetry(r, err);
+        if (rc == 0)
+                rc = take_sources(r, &r->uv, err);
+        er_deps_release(&r->poetry);
+        er_deps_release(&r->uv);
+        er_strv_release(&r->wanted);
+        if (rc < 0)
                 return -1;
         /* What the table [project] does not call dynamic is what it says, also where that is nothing. */
         r->found = r->found || (r->has_project && !r->is_dynamic);

@@ -240,7 +240,7 @@ static int read_value(struct reader *r)
         if (c == '[')
                 return read_inner(r, ']');
         if (c == '{')
-                return read_inner(r, '}');
+                return read_inner(r, '}') < 0 ? -1 : r->visit(r->arg, &r->path, NULL, false, r->err);
         if (c == '"' || c == '\'') {
                 if (read_string(r, &text) < 0)
                         return -1;

@@ -9,7 +9,8 @@
 #include "base/str.h"
 
 /* path: the keys from the root ("project", "dependencies"); items of an array all have the array's path, also where
-   they are tables. text: a string's value, or the source of anything else (numbers, true). -1 ends the reading. */
+   they are tables. text: a string's value, or the source of anything else (numbers, true);
+   NULL: the end of an inline table. -1 ends the reading. */
 typedef int (*er_toml_visit)(void *arg, const struct er_strv *path, const char *text, bool is_string,
                              struct er_err *err);
 

@@ -36,6 +36,9 @@ static void test_blocks(void **state)
               "\"requests<3\", # why\n#   'rich',\n# ]\n#\n# [tool.x]\n# dependencies = [\"no\"]\n# ///\nimport a\n",
               "1 requests<3 rich python >=3.11");
         check(&world, "# /// script\r\n# dependencies = []\r\n# ///\r\n", "1");
+        check(&world,
+              "# /// script\n# dependencies = ['a[x]', 'b']\n# [tool.uv.sources]\n# a = {git = 'https://h/a'}\n# ///\n",
+              "1 b a[x] @ git+https://h/a");
         check(&world, "# /// script\n# dependencies = ['a']\n# ///\n# not toml any more\n", "1 a");
         check(&world, "# /// script\n# dependencies = [\n", "-1 :1: the block");
         check(&world, "# /// script\nx = 1\n# ///\n", "-1 :1: the block");

@@ -167,7 +167,7 @@ static void test_poetry(void **state)
                  "d = {version = \"^0.0.3\", extras = [\"x\"]}\ne = \"1.5\"\nf = '>=2,<3'\n");
         if (er_requirements_read_project(dir, er_sv(""), &origin, &r, &err) < 0)
                 fail_msg("%s", err.message);
-        assert_list(&r.items, "a>=1.2.3,<2|b>=0.3,<0.4|c|d>=0.0.3,<0.0.4|e==1.5|f>=2,<3");
+        assert_list(&r.items, "a>=1.2.3,<2|b>=0.3,<0.4|c|d[x]>=0.0.3,<0.0.4|e==1.5|f>=2,<3");
         assert_string_equal(r.requires_python, ">=3.8,<4");
         assert_list(&r.sources, ".");
 }
@@ -263,6 +263,86 @@ static void test_setup_py(void **state)
         }
 }
 
+/* Dependencies that are tables: Poetry's conditions, and where uv takes something from. */
+static void test_tables(void **state)
+{
+        static const struct {
+                const char *text, *extras, *expected; /* ! and what is wrong */
+        } cases[] = {
+                {"[tool.poetry.dependencies]\nsix = {version=\"~1.16\", optional=true}\nb = '*'\n", "", "b"},
+                {"[tool.poetry.dependencies]\nsix = {version=\"~1.16\", optional=true}\nb = '*'\n[tool.poetry.extras]\n"
+                 "X = ['Six']\n",
+                 "x", "six>=1.16,<1.17|b"},
+                {"[tool.poetry.extras]\nx = ['six']\n[tool.poetry.dependencies.six]\noptional = true\nversion = '^1'\n",
+                 "x", "six>=1,<2"},
+                {"[tool.poetry.dependencies]\nsix = {version=\"*\", python=\"<3.8\"}\n", "",
+                 "six ; python_version < '3.8'"},
+                {"[tool.poetry.dependencies]\nsix = {version=\"*\", python=\"^3.8.1 || 2.7.*\"}\n", "",
+                 "six ; python_full_version >= '3.8.1' and python_version < '4' or python_version == '2.7.*'"},
+                {"[tool.poetry.dependencies]\nsix = {version=\"*\", markers=\"sys_platform=='win32'\"}\n", "",
+                 "six ; sys_platform=='win32'"},
+                {"[tool.poetry.dependencies]\nsix = {markers=\"a == 'b'\", python=\">=3.8\", platform='linux'}\n", "",
+                 "six ; ((a == 'b') and (python_version >= '3.8')) and (sys_platform == 'linux')"},
+                {"[tool.poetry.dependencies]\nsix = [\n {version='1.15', python='<3.8'},\n {python='>=3.8', "
+                 "version='^1.16,!=1.17'},\n]\n",
+                 "", "six==1.15 ; python_version < '3.8'|six>=1.16,<2,!=1.17 ; python_version >= '3.8'"},
+                {"[tool.poetry.dependencies]\nsix = '^1 || ^2'\n", "", "!six = \"^1 || ^2\""},
+                {"[tool.poetry.dependencies]\na = {git = 'https://h/a.git', tag = 'v1', extras = ['x', 'y']}\n"
+                 "b = {git = 'git@h:o/b.git', subdirectory = 's'}\nc = {url = 'https://h/c.whl'}\n",
+                 "", "a[x,y] @ git+https://h/a.git@v1|b @ git+ssh://git@h/o/b.git#subdirectory=s|c @ https://h/c.whl"},
+                {"[project]\nname='p'\ndependencies = ['six>=1', 'rich']\n[tool.poetry.dependencies]\nsix = '^1'\n"
+                 "rich = {git = 'https://h/rich'}\n",
+                 "", "six>=1|rich @ git+https://h/rich"},
+                {"[project]\nname='p'\ndependencies = ['Six[x]>=1 ; a == \"b\"', 'rich']\n[tool.uv.sources]\n"
+                 "six = {git = 'https://h/six', rev = 'abc'}\nother = {url = 'https://h/o.whl'}\nrich = {index = "
+                 "'x'}\n",
+                 "", "rich|six[x] @ git+https://h/six@abc ; a == \"b\""},
+                {"[tool.uv.sources]\nsix = [{url = 'https://h/1.whl', marker = \"a == '1'\"}, {marker = \"a == '2'\", "
+                 "url = 'https://h/2.whl'}]\n[project]\nname='p'\ndependencies = ['six']\n",
+                 "", "six @ https://h/1.whl ; a == '1'|six @ https://h/2.whl ; a == '2'"},
+                {"[project]\nname='p'\ndependencies = ['six']\n[tool.uv.sources]\nsix = {workspace = true}\n", "",
+                 "!six comes from the workspace"},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ER_LEN(cases); i++) {
+                er_auto(er_requirements) r = ER_REQUIREMENTS_INIT;
+                er_auto(er_err) err = ER_ERR_INIT;
+                struct er_req_origin origin = {.project_dir = dir, .dir = dir, .file = "pip"};
+                int rc;
+
+                unit_put(dir, "pyproject.toml", cases[i].text);
+                rc = er_requirements_read_project(dir, er_sv(cases[i].extras), &origin, &r, &err);
+                if (cases[i].expected[0] == '!') {
+                        if (rc == 0 || !strstr(err.message, cases[i].expected + 1))
+                                fail_msg("%s\nis taken, or refused with %s", cases[i].text,
+                                         rc ? err.message : "nothing");
+                        continue;
+                }
+                if (rc < 0)
+                        fail_msg("%s\n%s", cases[i].text, err.message);
+                assert_list(&r.items, cases[i].expected);
+        }
+}
+
+/* A source that is a directory of the project is imported from there. */
+static void test_path_source(void **state)
+{
+        er_auto(er_requirements) r = ER_REQUIREMENTS_INIT;
+        er_auto(er_err) err = ER_ERR_INIT;
+        struct er_req_origin origin = {.project_dir = dir, .dir = dir, .file = "pip"};
+
+        (void)state;
+        unit_put(dir, "libs/mylib/pyproject.toml", "[project]\nname = 'mylib'\ndependencies = ['click']\n");
+        unit_put(dir, "pyproject.toml",
+                 "[project]\nname='p'\ndependencies = ['mylib', 'six']\n"
+                 "[tool.uv.sources]\nmylib = {path = 'libs/mylib', editable = true}\n");
+        if (er_requirements_read_project(dir, er_sv(""), &origin, &r, &err) < 0)
+                fail_msg("%s", err.message);
+        assert_list(&r.items, "six|click");
+        assert_list(&r.sources, "libs/mylib|.");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -271,6 +351,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_local, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_poetry, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_tables, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_path_source, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_own_extras, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_setup_py, setup, teardown),
         };
