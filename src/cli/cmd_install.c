@@ -217,9 +217,9 @@ static int edit_file(struct adding *a, const char *file, struct er_str *text, st
                 return er_edit_yaml(text, dependencies, ER_EDIT_CONDA, NULL, a->items)
                                ? 0
                                : by_hand(a, file, too_complex, "add to dependencies", err);
-        return er_edit_requirements(text, a->items)
-                       ? 0
-                       : by_hand(a, file, "it pins the package with a hash", "add the package with its hash", err);
+        return er_edit_requirements(text, a->items) ? 0
+                                                    : by_hand(a, file, "it has the package with a hash or a condition",
+                                                              "change its lines there", err);
 }
 
 /* True if everything that was added is there, and nothing else is gone. */

@@ -2,6 +2,7 @@
 #include "environment/edit.h"
 
 #include <ctype.h>
+#include "environment/encoding.h"
 #include "environment/requirements.h"
 #include "environment/requirement.h"
 
@@ -27,6 +28,21 @@ static bool same_name(enum er_edit_kind kind, const char *a, const char *b)
         er_autofree char *left = er_edit_name(kind, a), *right = er_edit_name(kind, b);
 
         return er_streq(left, right);
+}
+
+/* "python_version < '3.8'" of a requirement; empty where there is none. */
+static struct er_sv marker_of(const char *item)
+{
+        struct er_sv text = er_sv(item);
+        size_t n = er_req_find_marker(text, strstr(item, "://") != NULL);
+
+        return n < text.len ? er_sv_trim(er_req_from(text, n + 1)) : er_svn("", 0);
+}
+
+/* May an item take this one's place? A line for other conditions is another line. */
+static bool same_place(enum er_edit_kind kind, const char *there, const char *item)
+{
+        return same_name(kind, there, item) && (kind != ER_EDIT_PIP || er_sv_eq(marker_of(there), marker_of(item)));
 }
 
 static void splice(struct er_str *text, size_t at, size_t len, const char *with)
@@ -201,7 +217,7 @@ static void replace(struct er_str *text, enum er_edit_kind kind, const struct it
 {
         for (size_t k = there->count; k-- > 0;)
                 for (size_t i = 0; i < items->len; i++)
-                        if (same_name(kind, there->list[k].value, items->items[i])) {
+                        if (same_place(kind, there->list[k].value, items->items[i])) {
                                 er_auto(er_str) text_of = ER_STR_INIT;
 
                                 if (quote)
@@ -215,10 +231,38 @@ static void replace(struct er_str *text, enum er_edit_kind kind, const struct it
                 bool found = false;
 
                 for (size_t k = 0; k < there->count; k++)
-                        found = found || same_name(kind, there->list[k].value, items->items[i]);
+                        found = found || same_place(kind, there->list[k].value, items->items[i]);
                 if (!found)
                         er_strv_add(ret_new, items->items[i]);
         }
+}
+
+/* An item without a condition, where the file has conditions for it: which line is meant only its author knows. */
+static bool is_conditional(const struct items *there, const struct er_strv *items)
+{
+        for (size_t k = 0; k < there->count; k++)
+                for (size_t i = 0; i < items->len; i++)
+                        if (same_name(ER_EDIT_PIP, there->list[k].value, items->items[i]) &&
+                            marker_of(there->list[k].value).len && !marker_of(items->items[i]).len)
+                                return true;
+        return false;
+}
+
+/* One of the editors below, on the text as it is without its encoding and line ends, which stay. */
+static bool edit_text(struct er_str *text, const struct er_strv *items,
+                      bool (*edit)(struct er_str *text, const struct er_strv *items))
+{
+        er_auto(er_str) copy = ER_STR_INIT;
+        struct er_encoding encoding;
+
+        er_str_addn(&copy, text->buf, text->len);
+        encoding = er_encoding_take(&copy);
+        if (!edit(&copy, items))
+                return false;
+        er_encoding_give(encoding, &copy);
+        er_str_reset(text);
+        er_str_addn(text, copy.buf, copy.len);
+        return true;
 }
 
 /* --- YAML */
@@ -422,8 +466,8 @@ static bool add_to_value(struct er_str *text, const struct block *block, enum er
         return true;
 }
 
-bool er_edit_yaml(struct er_str *text, const char *const *keys, enum er_edit_kind kind, const char *before,
-                  const struct er_strv *items)
+static bool edit_yaml(struct er_str *text, const char *const *keys, enum er_edit_kind kind, const char *before,
+                      const struct er_strv *items)
 {
         struct block block;
         size_t begin = 0, end = text->len, indent = 0;
@@ -446,9 +490,19 @@ bool er_edit_yaml(struct er_str *text, const char *const *keys, enum er_edit_kin
         return true;
 }
 
+bool er_edit_yaml(struct er_str *text, const char *const *keys, enum er_edit_kind kind, const char *before,
+                  const struct er_strv *items)
+{
+        struct er_encoding encoding = er_encoding_take(text);
+        bool done = edit_yaml(text, keys, kind, before, items);
+
+        er_encoding_give(encoding, text);
+        return done;
+}
+
 /* --- requirements.txt */
 
-bool er_edit_requirements(struct er_str *text, const struct er_strv *items)
+static bool edit_requirements(struct er_str *text, const struct er_strv *items)
 {
         AUTO_ITEMS there = {0};
         er_auto(er_strv) fresh = ER_STRV_INIT;
@@ -470,12 +524,19 @@ bool er_edit_requirements(struct er_str *text, const struct er_strv *items)
                 }
                 add_item(&there, line.at + line.indent, len, er_strndup(content, len));
         }
+        if (is_conditional(&there, items))
+                return false;
         replace(text, ER_EDIT_PIP, &there, items, false, &fresh);
         if (text->len > 0 && text->buf[text->len - 1] != '\n')
                 er_str_addc(text, '\n');
         for (size_t i = 0; i < fresh.len; i++)
                 er_str_addf(text, "%s\n", fresh.items[i]);
         return true;
+}
+
+bool er_edit_requirements(struct er_str *text, const struct er_strv *items)
+{
+        return edit_text(text, items, edit_requirements);
 }
 
 /* --- pyproject.toml */
@@ -510,7 +571,7 @@ static bool toml_items(const struct er_str *text, size_t at, struct items *ret, 
         return false;
 }
 
-bool er_edit_pyproject(struct er_str *text, const struct er_strv *items)
+static bool edit_pyproject(struct er_str *text, const struct er_strv *items)
 {
         AUTO_ITEMS there = {0};
         er_auto(er_strv) fresh = ER_STRV_INIT;
@@ -536,7 +597,7 @@ bool er_edit_pyproject(struct er_str *text, const struct er_strv *items)
         for (size_t i = 0; i < items->len; i++)
                 if (strpbrk(items->items[i], "\"\\\n"))
                         return false;
-        if (!open || !toml_items(text, open, &there, &close))
+        if (!open || !toml_items(text, open, &there, &close) || is_conditional(&there, items))
                 return false;
         replace(text, ER_EDIT_PIP, &there, items, false, &fresh);
         close = close + text->len - length;
@@ -564,4 +625,9 @@ bool er_edit_pyproject(struct er_str *text, const struct er_strv *items)
                             fresh.items[i], lines || i + 1 < fresh.len ? "," : "");
         splice(text, last, 0, more.buf);
         return true;
+}
+
+bool er_edit_pyproject(struct er_str *text, const struct er_strv *items)
+{
+        return edit_text(text, items, edit_pyproject);
 }

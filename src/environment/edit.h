@@ -1,7 +1,7 @@
 /*
  * edit.h - adding packages to the files that declare them, as a person would with an editor: comments, order and layout
- * stay. What is not written simply (one item a line, or a list on one line) is left alone, and the caller says what to
- * add by hand.
+ * stay, and so do encoding and line ends. What is not written simply (one item a line, or a list on one line) is left
+ * alone and the caller says what to add by hand.
  */
 #ifndef ER_ENVIRONMENT_EDIT_H
 #define ER_ENVIRONMENT_EDIT_H

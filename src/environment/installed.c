@@ -288,5 +288,21 @@ int er_condafile_read(const char *path, const struct er_req_origin *from, struct
                         er_strv_add(channels, text);
         }
         node = er_yaml_get(root, "dependencies");
-        return node ? take_dependencies(yaml, node, &origin, conda, requirements, err) : 0;
+        if (node)
+                return take_dependencies(yaml, node, &origin, conda, requirements, err);
+        for (size_t i = 0; i < er_yaml_count(root); i++) {
+                static const char *const known[] = {"name", "channels", "prefix", "variables", "platforms", "category"};
+                const struct er_yaml_node *key_node;
+                const char *key;
+                bool is_known = false;
+
+                er_yaml_pair(root, i, &key, &key_node);
+                for (size_t k = 0; k < ER_LEN(known); k++)
+                        is_known = is_known || er_streq(key, known[k]);
+                if (!is_known)
+                        return er_yaml_err(yaml, key_node, err,
+                                           "conda knows no key %s, and there is no dependencies:", key);
+        }
+        er_err_set(err, ER_CONFIG, "%s: there is no dependencies: in it", origin.file);
+        return er_err_hint(err, "write dependencies: [], if nothing is to be installed");
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include "base/io.h"
 #include "base/path.h"
+#include "environment/encoding.h"
 #include "environment/pyproject.h"
 #include "environment/requirement.h"
 
@@ -457,6 +458,7 @@ int er_requirements_read(const char *path, const struct er_req_origin *from, str
                 return er_err_move(err, &why);
         }
         er_strv_add(&ret->read, full);
+        (void)er_encoding_take(&text);
         origin.dir = dir;
         origin.file = shown_name(full, origin.project_dir);
         origin.line = 0;

@@ -67,6 +67,7 @@ static void yaml(void **state)
                 {"pip: [a,\n  b]\n", "c", NULL},
                 {"pip: &x [a]\n", "c", NULL},
                 {"pip: |\n  a\n", "c", NULL},
+                {"pip:\r\n  - a\r\nname: x\r\n", "c", "pip:\r\n  - a\r\n  - c\r\nname: x\r\n"},
                 {"env: {pip: x}\n", "six", "env: {pip: x}\npip: [auto, six]\n"},
                 {"environments:\n  pip:\n    pip: [a]\n", "six",
                  "environments:\n  pip:\n    pip: [a]\npip: [auto, six]\n"},
@@ -127,6 +128,18 @@ static void requirements(void **state)
                 {"a==1  # one\n-r b.txt\n\nc", "A>=2|d", "A>=2  # one\n-r b.txt\n\nc\nd\n"},
                 {"a==1 --hash=sha256:00\n", "a==2", NULL},
                 {"a==1 \\\n  --hash=sha256:00\n", "a==2", NULL},
+                {"a\r\nb==1\r\n", "B==2|c", "a\r\nB==2\r\nc\r\n"},
+                {"\xef\xbb\xbf"
+                 "a\r\n",
+                 "b",
+                 "\xef\xbb\xbf"
+                 "a\r\nb\r\n"},
+                {"a==1 ; os_name == 'x'\na==2 ; os_name == 'y'\n", "a", NULL},
+                {"a==1 ; os_name == 'x'\n", "a==2", NULL},
+                {"a==1 ; os_name == 'x'\na==2 ; os_name == 'y'\n", "a==3 ; os_name == 'y'",
+                 "a==1 ; os_name == 'x'\na==3 ; os_name == 'y'\n"},
+                {"a==1 ; os_name == 'x'\n", "a==2 ; os_name == 'y'|b",
+                 "a==1 ; os_name == 'x'\na==2 ; os_name == 'y'\nb\n"},
                 {"a==1 --hash=sha256:00\n", "b", "a==1 --hash=sha256:00\nb\n"},
                 {"x @ https://example.org/x.whl#sha256=00\n", "y[z]",
                  "x @ https://example.org/x.whl#sha256=00\ny[z]\n"},
@@ -134,6 +147,26 @@ static void requirements(void **state)
 
         (void)state;
         expect(samples, ER_LEN(samples), er_edit_requirements);
+}
+
+/* UTF-16 as PowerShell writes it, with a character beyond 16 bits in a comment. */
+static void wide(void **state)
+{
+        static const char before[] = "\xff\xfe"
+                                     "a\0=\0=\0"
+                                     "1\0\r\0\n\0#\0\x3d\xd8\x00\xde\r\0\n";
+        static const char after[] = "\xff\xfe"
+                                    "a\0=\0=\0"
+                                    "2\0\r\0\n\0#\0\x3d\xd8\x00\xde\r\0\n\0b\0\r\0\n";
+        er_auto(er_str) text = ER_STR_INIT;
+        er_auto(er_strv) items = ER_STRV_INIT;
+
+        (void)state;
+        er_str_addn(&text, before, sizeof before); /* the last NUL is half of the last character */
+        split("a==2|b", &items);
+        assert_true(er_edit_requirements(&text, &items));
+        assert_int_equal(text.len, sizeof after);
+        assert_memory_equal(text.buf, after, sizeof after);
 }
 
 static void pyproject(void **state)
@@ -146,6 +179,9 @@ static void pyproject(void **state)
                  "[project]\ndependencies = [\n    \"a[x]\",  # why\n    \"b\",\n]\n[tool.x]\n"},
                 {"[project]\ndependencies = [\n    \"a\",\n    \"b==1\"\n]\n", "B==2|c",
                  "[project]\ndependencies = [\n    \"a\",\n    \"B==2\",\n    \"c\",\n]\n"},
+                {"[project]\r\ndependencies = [\r\n    \"a\",\r\n]\r\n", "b",
+                 "[project]\r\ndependencies = [\r\n    \"a\",\r\n    \"b\",\r\n]\r\n"},
+                {"[project]\ndependencies = [\"a; os_name=='x'\"]\n", "a", NULL},
                 {"[tool.x]\ndependencies = []\n", "b", NULL},
                 {"[project]\nname = \"x\"\n", "b", NULL},
         };
@@ -156,9 +192,9 @@ static void pyproject(void **state)
 
 int main(void)
 {
-        const struct CMUnitTest tests[] = {cmocka_unit_test(yaml), cmocka_unit_test(below),
+        const struct CMUnitTest tests[] = {cmocka_unit_test(yaml),       cmocka_unit_test(below),
                                            cmocka_unit_test(conda_file), cmocka_unit_test(requirements),
-                                           cmocka_unit_test(pyproject)};
+                                           cmocka_unit_test(pyproject),  cmocka_unit_test(wide)};
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -263,6 +263,25 @@ static void test_setup_py(void **state)
         }
 }
 
+/* UTF-16, as PowerShell's `>` writes it, is read as pip reads it. */
+static void test_wide(void **state)
+{
+        static const char little[] = "\xff\xfes\0i\0x\0\r\0\n", big[] = "\xfe\xff\0s\0i\0x\0\n";
+        er_autofree char *path = er_path_join(dir, "r.txt");
+
+        (void)state;
+        for (int i = 0; i < 2; i++) {
+                er_auto(er_requirements) r = ER_REQUIREMENTS_INIT;
+                er_auto(er_err) err = ER_ERR_INIT;
+
+                if (er_file_write(AT_FDCWD, path, i ? big : little, i ? sizeof big - 1 : sizeof little, 0600, false,
+                                  &err) < 0 ||
+                    read_file("r.txt", &r, &err) < 0)
+                        fail_msg("%s", err.message);
+                assert_list(&r.items, "six");
+        }
+}
+
 /* Dependencies that are tables: Poetry's conditions, and where uv takes something from. */
 static void test_tables(void **state)
 {
@@ -351,6 +370,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_local, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_poetry, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_wide, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_tables, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_path_source, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_own_extras, setup, teardown),

@@ -251,6 +251,8 @@ static void test_refused(void **state)
                 {"pip: environment.yml\n", "is a conda file"},
                 {"pip: poetry.lock\n", "is not supported"},
                 {"conda: none.yml\n", "there is no file none.yml"},
+                {"conda: typo.yml\n", "conda knows no key dependencis"},
+                {"conda: short.yml\n", "there is no dependencies: in it"},
                 {"conda: [./x]\n", "neither a package nor"},
                 {"apt: [-y]\n", "is not a package name"},
                 {"apt: ['a;b']\n", "is not a package name"},
@@ -261,6 +263,8 @@ static void test_refused(void **state)
         er_auto(er_err) err = ER_ERR_INIT;
 
         (void)state;
+        unit_put(dir, "typo.yml", "name: x\nchannels: [c]\ndependencis: [numpy]\n");
+        unit_put(dir, "short.yml", "name: x\nchannels: [c]\n");
         for (size_t i = 0; i < ER_LEN(cases); i++) {
                 er_auto(er_recipe) r = ER_RECIPE_INIT;
 
