@@ -62,6 +62,17 @@ def test_a_build_that_fails_keeps_its_log(errand, either, index):
     assert ready(either) == []
 
 
+def test_the_reason_of_a_failed_build_is_the_error(errand, either, index):
+    """Not the first warning, and once."""
+    index.sdist("libless", "1.0", before="sys.stderr.write('warning: old\\n\\nmore\\n'); raise RuntimeError('needs libfoo')")
+    declare(errand, pip=["libless"], index_url=index.url)
+    done = run(errand, either, "true")
+    failed(done, errand, "RuntimeError: needs libfoo")
+    assert "warning: old" not in errand.job()["detail"].splitlines()[0]
+    # before the log of the build, in it, and in the last line
+    assert done.said.count("RuntimeError: needs libfoo") == 3, done.said
+
+
 def test_after_a_failure_it_is_tried_anew(errand, uv_host, index):
     declare(errand, pip=["alpha"], index_url=index.url)
     failed(run(errand, uv_host, "true"), errand, "alpha")

@@ -41,8 +41,7 @@ fail() {
                 tell hint "$MASKED"
         fi
         mask "$2"
-        tell error "$MASKED"
-        note "$MASKED"
+        tell error "$MASKED" # whoever shows the log shows this too
         exit 1
 }
 

@@ -9,6 +9,15 @@ pip_no_such() {
         fail package "$1: there is no such package in the index" "$pip_hint"
 }
 
+# Of what a failed build said (stdin), the line that says why: a compiler's fatal error, else the last error, else the last.
+pip_reason() {
+        pip_lines=$(sed 's/^[│ ]*//; s/[[:space:]]*$//' | grep '[^[:space:]]' | grep -v '^\(hint\|note\): \|of output\]$\|^\[stderr\]\|^\[stdout\]')
+        pip_why=$(printf '%s\n' "$pip_lines" | grep -m 1 'fatal error: ')
+        [ -n "$pip_why" ] || pip_why=$(printf '%s\n' "$pip_lines" | grep '^[A-Za-z_][A-Za-z0-9_.]*\(Error\|Exception\|Exit\)\(:\|$\)\|[Ee]rror: ' | tail -n 1)
+        [ -n "$pip_why" ] || pip_why=$(printf '%s\n' "$pip_lines" | tail -n 1)
+        printf '%s' "$pip_why"
+}
+
 pip_explain() {
         fail_for_all
         if says 'client error (40[13] \|40[13] Client Error\|HTTP error 40[13] '; then
@@ -84,12 +93,12 @@ pip_explain() {
         fi
         # A package that has to be built, and fails at it: with the last it said itself.
         if says '^[^A-Za-z]*\(error: \)*Failed to build .'; then
-                pip_text=$(sed -n '/\[stderr\]/,/^ *$/p' "$OUT" | grep '[^[:space:]]' | tail -n 1 | sed 's/^[│ ]*//')
+                pip_text=$(sed -n '/\[stderr\]/,/^ *hint: /p' "$OUT" | pip_reason)
                 pip_name=$(said 'Failed to build .' | sed 's/^[^A-Za-z]*//' | tr -d '`')
                 fail package "$pip_name${pip_text:+: $pip_text}" "$(pip_build_hint)"
         fi
         if says 'subprocess-exited-with-error\|Failed building wheel'; then
-                pip_text=$(sed -n '/lines* of output\]/,/\[end of output\]/p' "$OUT" | grep -v 'of output\]' | grep '[^[:space:]]' | tail -n 1 | sed 's/^ *//')
+                pip_text=$(sed -n '/lines* of output\]/,/\[end of output\]/p' "$OUT" | pip_reason)
                 pip_name=$(sed -n 's/^Collecting \([^ ]*\).*/\1/p; s/^Processing .*\/\([^ ]*\).*/\1/p' "$OUT" | tail -n 1)
                 fail package "Failed to build $pip_name${pip_text:+: $pip_text}" "$(pip_build_hint)"
         fi
