@@ -230,3 +230,14 @@ def test_a_tool_that_hangs_holds_up_one_start_only(errand, make_host):
     assert len(asked(host)) == 1
     refused = errand("run", "--on", host.name, "--gpus", "1", *SEE, timeout=60)
     assert refused.rc == NEVER and "nvidia-smi of box gives no answer" in refused.said
+
+
+def test_a_command_beside_the_job_sees_what_the_job_sees(errand, box):
+    host = box(IDLE, IDLE, IDLE)
+    show = ["--", "sh", "-c", 'echo "<${CUDA_VISIBLE_DEVICES-unset}>"']
+    own = hold(errand, host, "own", "--gpus", "2")
+    assert errand("exec", "own.0", *show).ok().text.strip() == f"<{own}>"
+    shared = hold(errand, host, "shared")
+    assert errand("exec", "shared.0", *show).ok().text.strip() == f"<{shared}>"
+    assert errand("exec", host.name, *show).ok().text.strip() == "<unset>"
+    let_go(errand, host, "own", "shared")
