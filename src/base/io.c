@@ -114,18 +114,20 @@ static int too_large(const char *path, size_t max, struct er_err *err)
         return er_err_set(err, ER_CONFIG, "%s: larger than %zu bytes, which is the limit", path, max);
 }
 
-int er_file_read(int at, const char *path, size_t max, struct er_str *ret, struct er_err *err)
+static int read_file(int at, const char *path, int flags, size_t max, struct er_str *ret, struct er_err *err)
 {
         er_auto(er_str) text = ER_STR_INIT;
         er_autoclose int fd = -1;
         struct stat st;
         size_t room;
 
-        fd = open_retry(at, path, O_RDONLY, 0);
+        fd = open_retry(at, path, O_RDONLY | flags, 0);
         if (fd < 0)
                 return er_err_errno(err, errno, "open %s", path);
         if (fstat(fd, &st) < 0)
                 return er_err_errno(err, errno, "stat %s", path);
+        if (flags & O_NONBLOCK && !S_ISREG(st.st_mode))
+                return er_err_set(err, ER_CONFIG, "%s is not a regular file", path);
         if (S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_size > max)
                 return too_large(path, max, err);
         room = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size : 4095;
@@ -150,6 +152,16 @@ int er_file_read(int at, const char *path, size_t max, struct er_str *ret, struc
         *ret = text;
         er_str_init(&text);
         return 0;
+}
+
+int er_file_read(int at, const char *path, size_t max, struct er_str *ret, struct er_err *err)
+{
+        return read_file(at, path, 0, max, ret, err);
+}
+
+int er_file_read_regular(int at, const char *path, size_t max, struct er_str *ret, struct er_err *err)
+{
+        return read_file(at, path, O_NONBLOCK, max, ret, err);
 }
 
 /* "<path>.tmp-<random>"; a name near the limit of 255 bytes is shortened to make room. */

@@ -18,6 +18,8 @@ int er_pwrite_full(int fd, const void *data, size_t len, off_t offset);
 
 /* Reads a whole file; what ret held is replaced. ER_CONFIG if it has more than max bytes. at may be AT_FDCWD. */
 int er_file_read(int at, const char *path, size_t max, struct er_str *ret, struct er_err *err);
+/* The same, of what must be a regular file (ER_CONFIG): opening a FIFO would wait for a writer. */
+int er_file_read_regular(int at, const char *path, size_t max, struct er_str *ret, struct er_err *err);
 /* Writes "<path>.tmp-XXXX" and renames it. durable: syncs file and directory. Leaves nothing behind on failure. */
 int er_file_write(int at, const char *path, const void *data, size_t len, mode_t mode, bool durable,
                   struct er_err *err);

@@ -318,7 +318,7 @@ int er_config_load(const char *dir, struct er_config *ret, struct er_err *err)
         er_auto(er_err) why = ER_ERR_INIT;
         er_autoptr(er_yaml) yaml = NULL;
 
-        if (er_file_read(AT_FDCWD, path, FILE_MAX_BYTES, &text, &why) < 0) {
+        if (er_file_read_regular(AT_FDCWD, path, FILE_MAX_BYTES, &text, &why) < 0) {
                 if (why.code != ER_NOT_FOUND)
                         return er_err_move(err, &why);
         } else {

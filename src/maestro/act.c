@@ -183,6 +183,10 @@ static void judge(struct er_carry *m, struct er_work *work, struct er_conn *conn
                 work->outcome = ER_OUT_AGAIN;
                 return;
         }
+        if (err->code == ER_NOT_FOUND && er_streq(err->provider_code, "gone")) {
+                work->outcome = ER_OUT_GONE; /* whether it ran there, nobody knows any more */
+                return;
+        }
         if (submitted) {
                 if (host_says_unknown(err))
                         work->outcome = ER_OUT_GONE;

@@ -3,6 +3,7 @@ import os
 import pathlib
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -224,6 +225,25 @@ def test_remove(agent, world):
     assert agent.call("REMOVE", KEY="a.0.x")["FREED"] >= 1000000
     assert not (world.root / "jobs" / "a.0.x").exists()
     assert agent.call("REMOVE", KEY="a.0.x")["FREED"] == 0
+
+
+@pytest.mark.parametrize("way", ["REMOVE", "GC"])
+def test_what_was_removed_is_not_started_again(agent, world, way):
+    agent.run("a.0.x", "echo ran >> ~/times")
+    assert agent.collect(agent.request(way, KEY="a.0.x"))[-1].type == "OK" and not (world.root / "jobs" / "a.0.x").exists()
+    with pytest.raises(AgentError) as caught:
+        agent.submit("a.0.x", "echo ran >> ~/times")
+    assert caught.value.code == CODE["NOT_FOUND"] and caught.value.provider_code == "gone"
+    agent.run("a.0.x", "true", attempt=2)  # another attempt is another
+    stone = world.root / "gone" / "a.0.x.1"
+    agent.collect(agent.request("GC"))
+    assert stone.exists()
+    month = time.time() - 31 * 24 * 3600
+    os.utime(stone, (month, month))
+    agent.collect(agent.request("GC", DRY=1))
+    assert stone.exists()
+    agent.collect(agent.request("GC"))
+    assert not stone.exists()
 
 
 @pytest.mark.parametrize("key", ["", ".", "..", "../x", "a/b", ".hidden", "x\ny", "k" * 201])

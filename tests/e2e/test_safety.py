@@ -1,7 +1,11 @@
 """What must not happen behind the user's back: an error and yet a job that runs, a job twice, silence."""
+import os
 import shutil
+import subprocess
 
-from helpers import PROGRAM
+import pytest
+
+from helpers import PROGRAM, until
 
 
 def test_too_few_descriptors_is_said_before_anything_is_stored(errand):
@@ -18,3 +22,28 @@ def test_too_few_descriptors_is_said_before_anything_is_stored(errand):
         raise AssertionError("never ran")
     assert len(errand("jobs", "--json").ok().json()) == 1
     assert times.read_text() == "ran\n"
+
+
+def test_copied_store_does_not_make_a_job_run_twice(errand):
+    """Killed before the store knew that the host has the attempt; then a gc by an older copy of the store."""
+    times = errand.base / "times"
+    errand("run", "--quiet", "--no-sync", "--", "true").ok()
+    copy = errand.base / "copy"
+    shutil.copytree(errand.state, copy)
+    errand("run", "--quiet", "--no-sync", "--", "sh", "-c", f"echo ran >> {times}", env={"ERRAND_CRASH_AT": "submitted and watched"})
+    until(lambda: list(errand.root.glob("jobs/work-2.0.*/1/exit")), what="the record")
+    errand("--state-dir", copy, "gc").ok()
+    assert not list(errand.root.glob("jobs/work-2.0.*/1"))
+    done = errand("wait", "work-2")
+    assert times.read_text() == "ran\n", done
+    assert done.rc == 221, done
+
+
+@pytest.mark.parametrize("name", ["errand.yaml", ".gitignore", ".errandignore"])
+def test_fifo_among_the_files_that_errand_reads(errand, name):
+    subprocess.run(["git", "init", "-q", str(errand.cwd)], check=True)
+    os.mkfifo(errand.cwd / name)
+    sub = errand.project("work/sub")
+    for where in (errand.cwd, sub):
+        done = errand("run", "--", "true", cwd=where, timeout=10)
+        assert done.rc == 202 and f"{name} is not a regular file" in done.said, done

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "agent/attempt/abandoned.h"
+#include "agent/attempt/tombstone.h"
 #include "agent/serve/serve.h"
 #include "base/io.h"
 #include "base/path.h"
@@ -158,7 +159,7 @@ static int remove_one(void *arg, const struct er_adir *dir, struct er_err *err)
         er_autofree char *aside = NULL;
         er_autoclose int lock_fd = -1;
         char id[ER_RANDOM_HEX];
-        bool never_began;
+        bool never_began, marked;
         int rc = er_abandoned_settle(removal->agent, dir, &never_began, err);
 
         if (rc < 0)
@@ -176,9 +177,13 @@ static int remove_one(void *arg, const struct er_adir *dir, struct er_err *err)
         /* It disappears in one step; errand gc finds what an interrupted removal leaves. */
         er_random_hex(id);
         aside = er_fmt("%s/jobs/%s/.gone-%s", removal->agent->root, dir->key, id);
+        marked = never_began || er_tombstone_put(removal->agent, dir);
         if (rename(dir->path, aside) < 0)
                 return errno == ENOENT ? 0 : er_agent_fail(removal->agent, errno, err, "remove %s", dir->path);
-        return er_rmtree(AT_FDCWD, aside, &removal->freed, err);
+        rc = er_rmtree(AT_FDCWD, aside, &removal->freed, err);
+        if (!marked)
+                er_tombstone_put(removal->agent, dir); /* there is room now */
+        return rc;
 }
 
 static int remove_job(struct er_worker *worker, struct er_err *err)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "agent/attempt/abandoned.h"
 #include "agent/attempt/guard.h"
+#include "agent/attempt/tombstone.h"
 #include "agent/environment/build.h"
 #include "agent/serve/serve.h"
 #include "agent/snapshot/snapshots.h"
@@ -131,6 +132,15 @@ static int fill(const struct er_agent *agent, const struct submission *sub, stru
         return 0;
 }
 
+static int was_removed(const struct submission *sub, struct er_err *err)
+{
+        er_err_set(err, ER_NOT_FOUND, "attempt %u of %.*s was on this host and has been removed",
+                   (unsigned)sub->attempt, (int)sub->key.len, sub->key.ptr);
+        if (err)
+                err->provider_code = er_strdup("gone");
+        return er_err_hint(err, "another copy of the store removed it, or this one was restored to an older state");
+}
+
 /* 1: the attempt is ours to start; 0: it already exists; -1. */
 static int make_new(const struct er_agent *agent, const struct submission *sub, struct er_charge *charge,
                     struct er_err *err)
@@ -145,6 +155,8 @@ static int make_new(const struct er_agent *agent, const struct submission *sub, 
         snprintf(number, sizeof number, "%u", (unsigned)sub->attempt);
         if (er_file_exists(job_fd, number))
                 return 0;
+        if (er_tombstone_is_there(agent, sub->key, sub->attempt))
+                return was_removed(sub, err);
         er_random_hex(id);
         snprintf(name, sizeof name, ".new-%s", id);
         if (mkdirat(job_fd, name, 0700) < 0)

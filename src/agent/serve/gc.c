@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include "agent/attempt/abandoned.h"
+#include "agent/attempt/tombstone.h"
 #include "agent/environment/envdir.h"
 #include "agent/serve/serve.h"
 #include "agent/snapshot/snapshots.h"
@@ -58,10 +59,14 @@ static int collect_attempt(void *arg, const struct er_adir *dir, struct er_err *
                 er_autofree char *aside = er_fmt("%s/jobs/%s/.gone-%u", gc->worker->agent->root, dir->key,
                                                  (unsigned)dir->attempt);
 
+                bool marked = never_began || er_tombstone_put(gc->worker->agent, dir);
+
                 if (!never_began)
                         er_adir_wait_left(dir);
                 if (rename(dir->path, aside) < 0 || er_rmtree(AT_FDCWD, aside, &gc->freed, err) < 0)
                         er_err_release(err); /* perhaps next time */
+                if (!marked)
+                        er_tombstone_put(gc->worker->agent, dir); /* there is room now */
         }
         return 0;
 }
@@ -194,6 +199,8 @@ static int collect(struct er_worker *worker, struct er_err *err)
         if (er_adir_each(worker->agent, er_svn(NULL, 0), collect_attempt, &gc, err) < 0)
                 return -1;
         collect_leftovers(&gc);
+        if (!gc.dry)
+                er_tombstones_collect(worker->agent);
         collect_gone_environments(&gc);
         if (er_envdir_each(worker->agent, collect_environment, &gc, err) < 0)
                 return -1;

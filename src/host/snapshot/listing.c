@@ -233,6 +233,30 @@ bool er_listing_holds(const struct er_listing_watch *watch, struct er_steps *ste
         return er_file_stat_same(&now, &watch->stat);
 }
 
+/* git opens these, and would wait for a FIFO's writer. */
+static int check_ignore_files(const char *dir, const char *top, struct er_err *err)
+{
+        static const char *const names[] = {".gitignore", ".gitattributes", ".errandignore"};
+        er_autofree char *at = er_strdup(dir);
+
+        for (;;) {
+                char *above;
+
+                for (size_t i = 0; i < ER_LEN(names); i++) {
+                        er_autofree char *path = er_path_join(at, names[i]);
+                        struct stat st;
+
+                        if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+                                return er_err_set(err, ER_CONFIG, "%s is not a regular file", path);
+                }
+                if (!top || er_streq(at, top) || er_streq(at, "/"))
+                        return 0;
+                above = er_path_dir(at);
+                free(at);
+                at = above;
+        }
+}
+
 int er_listing_make(const char *dir, int root_fd, struct er_cancel *cancel, struct er_listing *ret, struct er_err *err)
 {
         er_auto(er_listing) listing = ER_LISTING_INIT;
@@ -241,6 +265,8 @@ int er_listing_make(const char *dir, int root_fd, struct er_cancel *cancel, stru
         er_autofree char *git = top ? er_proc_which("git") : NULL;
         int rc = 0;
 
+        if (check_ignore_files(dir, top, err) < 0)
+                return -1;
         find_skips(&lister);
         if (git) {
                 rc = er_lister_git(&lister, "", 0, err);
