@@ -228,6 +228,9 @@ static void add_pip(struct assembly *a)
         set(a, "pre", pip->pre ? "1" : NULL);
         set(a, "torch_backend", a->wants->said->torch_backend);
         set_list(a, "note", &pip->notes);
+        for (size_t i = 0; i < a->wants->found.len; i++)
+                if (!strchr(a->wants->found.items[i], '\n'))
+                        set(a, "found_name", a->wants->found.items[i]);
         set(a, "uv_lock", a->wants->has_lock ? "1" : NULL);
         add_lines(a, "requirements.txt", &pip->options, &pip->items, true);
         add_lines(a, "constraints.txt", NULL, &pip->constraints, false);

@@ -330,6 +330,9 @@ static int take_found(struct resolving *r, const struct er_strv *scripts, struct
                         er_str_addf(&line, "==%.*s", (int)strcspn(item->version, "+"), item->version);
                 if (er_requirements_add(er_svn(line.buf, line.len), &origin, &r->wants.pip, err) < 0)
                         return -1;
+                if (!item->requirement)
+                        er_strv_addf(&r->wants.found, "%s %.*s %s:%u", item->distribution,
+                                     (int)strcspn(item->import, " ."), item->import, item->file, item->line);
         }
         return 0;
 }
@@ -486,6 +489,7 @@ static int make_recipe(const struct er_declaration *declaration, const struct er
         er_strv_release(&r.wants.apt);
         er_strv_release(&r.wants.julia);
         er_strv_release(&r.wants.data);
+        er_strv_release(&r.wants.found);
         return result;
 }
 

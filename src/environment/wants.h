@@ -10,9 +10,10 @@ struct er_wants {
         const struct er_declaration *said;
         struct er_requirements pip;
         struct er_strv conda, channels, apt, julia;
-        struct er_strv data; /* absolute: uv.lock, Project.toml, ...: sent under their own names */
-        bool only_found;     /* pip has only what was found in a script and nobody asked for */
-        bool has_lock;       /* uv.lock is in data */
+        struct er_strv data;  /* absolute: uv.lock, Project.toml, ...: sent under their own names */
+        struct er_strv found; /* "distribution module file:line" of what was found in scripts */
+        bool only_found;      /* pip has only what was found in a script and nobody asked for */
+        bool has_lock;        /* uv.lock is in data */
 };
 
 /* Content and size of a file that will be sent. */

@@ -159,6 +159,31 @@ def test_imports_are_found(errand, uv_host, index):
     assert index.count("/simple/never") == 0
 
 
+@pytest.mark.parametrize("kind", ["uv", "pip"])
+def test_a_found_name_that_the_index_lacks_is_left_out(errand, make_host, index, kind):
+    """With a word before the job runs; so is what is installed and cannot be imported."""
+    host = places.with_uv(make_host(home="1g")) if kind == "uv" else places.with_pip_only(make_host)
+    index.wheel("alpha")
+    index.wheel("opencv-python")  # without a module cv2
+    errand.project("work", {"s.py": "import alpha, os\nif os.environ.get('NONE'):\n    import colab_only\n    import cv2\nprint('ran')\n"})
+    declare(errand, pip="auto", index_url=index.url)
+    done = run(errand, host, "python3", "s.py").ok()
+    assert done.text == "ran\n"
+    assert "colab-only is left out" in done.said and "s.py:3" in done.said
+    assert "there is no module cv2" in done.said
+    declare(errand, pip=["colab-only"], index_url=index.url)
+    assert run(errand, host, "true").rc
+
+
+def test_pip_is_that_of_the_environment(errand, uv_host, index):
+    index.wheel("alpha", "1.0"), index.wheel("beta", "1.0")
+    declare(errand, pip=["alpha"], index_url=index.url)
+    line = f"pip install -q --index-url {index.url} beta && python -c 'import beta, sys; print(beta.__file__.startswith(sys.prefix))' && pip list"
+    done = run(errand, uv_host, "sh", "-c", line).ok()
+    assert done.text.startswith("True\n") and "alpha" in done.text
+    assert "environment that jobs share" in done.said
+
+
 def test_wheels_given_locally(errand, uv_host, index):
     make_wheel(errand.cwd / "dist", "alpha", "1.0", requires=["beta"], scripts={"alpha": "alpha:main"})
     make_wheel(errand.cwd / "links", "beta", "0.7")

@@ -644,6 +644,11 @@ static void start(struct super *s)
         er_capture_open(&s->capture, s->charge->dir.fd);
         if (er_work_files_make(s->charge->agent, &s->charge->dir, &s->charge->info.spec, still_wanted, s, &err) < 0)
                 finish_early(s, ER_REASON_FILES, -1, &err);
+        for (size_t i = 0; i < s->charge->activation.say.len; i++) {
+                er_autofree char *line = er_fmt("errand: %s\n", s->charge->activation.say.items[i]);
+
+                er_capture_text(&s->capture, ER_STDERR, line, strlen(line));
+        }
         malloc_trim(0);
         if (er_capture_pipes(&s->capture, fds) < 0) {
                 er_err_errno(&err, errno, "make a pipe");

@@ -19,6 +19,7 @@ static const struct kind {
         {"prepend", 'p', offsetof(struct er_activation, prepend), true},
         {"unset", 'u', offsetof(struct er_activation, unset), false},
         {"wrap", 'w', offsetof(struct er_activation, wrap), false},
+        {"say", 'y', offsetof(struct er_activation, say), false},
         {"end", 'e', offsetof(struct er_activation, end), false},
 };
 

@@ -15,6 +15,7 @@ struct er_activation {
         struct er_strv prepend; /* the same; put before the old value with ':' */
         struct er_strv unset;   /* "NAME" */
         struct er_strv wrap;    /* words before the command, see er_activation_wrap */
+        struct er_strv say;     /* lines for whoever reads a job's log: what is not in the environment */
         struct er_strv end;     /* the words of a command to run when the job is over (outside.h) */
 };
 #define ER_ACTIVATION_INIT {0}

@@ -179,6 +179,75 @@ pip_install_plain() {
         run "$@"
 }
 
+# Installs; what was only found in a script, not asked for, and is not in the index, is left out.
+pip_install() {
+        while ! "$1" "$pip_target"; do
+                pip_leave_out || pip_explain
+        done
+}
+
+pip_leave_out() {
+        if fetched_here || looks_like_network || [ -z "$(setting found_name)" ]; then
+                return 1
+        fi
+        pip_name=$(tr '\n' ' ' <"$OUT" | sed 's/[│╰─▶├]//g; s/   */ /g' | sed -n 's/ was not found in the package registry.*//; t found
+d
+: found
+s/.*[ (]//p')
+        if [ -z "$pip_name" ] && says '(from versions: none)'; then
+                pip_name=$(sed -n 's/^ERROR: No matching distribution found for \([A-Za-z0-9._-]*\).*/\1/p' "$OUT" | sed -n '1p')
+        fi
+        pip_line=$(settings found_name | grep -m 1 "^$pip_name ")
+        if [ -z "$pip_name" ] || [ -z "$pip_line" ] || grep -qxF "$pip_name" "$ERRAND_PREFIX/left_out.txt" 2>/dev/null; then
+                return 1
+        fi
+        printf '%s\n' "$pip_name" >>"$ERRAND_PREFIX/left_out.txt"
+        pip_line=${pip_line#* }
+        tell say "$pip_name is left out, since the package index does not have it: ${pip_line%% *} is imported at ${pip_line#* }"
+}
+
+# What was found must be there under the name that the script imports.
+pip_look() {
+        settings found_name | while IFS= read -r pip_line; do
+                pip_name=${pip_line%% *}
+                pip_line=${pip_line#* }
+                grep -qxF "$pip_name" "$ERRAND_PREFIX/left_out.txt" 2>/dev/null && continue
+                "$pip_target" -I -c 'import importlib.util as u, sys; sys.exit(u.find_spec(sys.argv[1]) is None)' "${pip_line%% *}" 2>/dev/null ||
+                        tell say "$pip_name is installed, but there is no module ${pip_line%% *} in it (imported at ${pip_line#* })"
+        done
+}
+
+# pip for whoever calls it in a job or a notebook: else it would be that of another Python.
+pip_give_pip() {
+        if [ -z "$UV" ] || [ ! -d "$ERRAND_PREFIX/venv/bin" ] || [ -e "$ERRAND_PREFIX/venv/bin/pip" ]; then
+                return 0
+        fi
+        {
+                echo '#!/bin/sh'
+                echo '# Made by errand: pip of this environment, by way of uv.'
+                printf "uv='%s' python='%s'\n" "$(printf '%s' "$UV" | sed "s/'/'\\\\''/g")" \
+                        "$(printf '%s' "$ERRAND_PREFIX/venv/bin/python" | sed "s/'/'\\\\''/g")"
+                cat <<'END'
+case ${1-} in
+install | uninstall) echo "errand: pip changes the environment that jobs share until it is built anew; what is declared (pip:) stays" >&2 ;;
+list | freeze | show | check | tree) ;;
+*) exec "$uv" pip "$@" ;;
+esac
+command=$1
+shift
+if [ "$command" = uninstall ]; then
+        for word; do
+                shift
+                case $word in -y | --yes) ;; *) set -- "$@" "$word" ;; esac
+        done
+fi
+exec "$uv" pip "$command" --python "$python" "$@"
+END
+        } >"$ERRAND_PREFIX/venv/bin/pip"
+        chmod 755 "$ERRAND_PREFIX/venv/bin/pip"
+        ln -s pip "$ERRAND_PREFIX/venv/bin/pip3"
+}
+
 # uv.lock and its project, in $TMPDIR/lock.
 pip_copy_lock() {
         mkdir -p "$TMPDIR/lock"
@@ -264,11 +333,11 @@ pip_build() {
                 }
                 pip_export_lock
                 tell progress "installing $pip_count with uv"
-                pip_install_uv "$pip_target" || pip_explain
+                pip_install pip_install_uv
         else
                 [ -d "$ERRAND_PREFIX/conda/bin" ] || pip_make_venv_plain
                 tell progress "installing $pip_count with pip"
-                pip_install_plain "$pip_target" || pip_explain
+                pip_install pip_install_plain
         fi
         [ -z "${pip_gits-}" ] || unset GIT_CONFIG_PARAMETERS # setup lines have the user's own
         settings note | while IFS= read -r pip_text; do note "$pip_text"; done
@@ -277,6 +346,8 @@ pip_build() {
         fi
         tell progress "verifying $pip_count"
         pip_check
+        pip_look
+        pip_give_pip
         if [ ! -d "$ERRAND_PREFIX/conda/bin" ]; then
                 tell prepend PATH "$ERRAND_PREFIX/venv/bin"
                 tell set VIRTUAL_ENV "$ERRAND_PREFIX/venv"
@@ -291,7 +362,7 @@ pip_check() {
         fi
         pip_target=$(pip_python_of_env)
         [ -x "$pip_target" ] || fail tool "the environment's Python is gone: $pip_target"
-        for pip_list in "$ERRAND_FILES/requirements.txt" "$ERRAND_PREFIX/locked.txt"; do
+        for pip_list in "$(pip_wanted)" "$ERRAND_PREFIX/locked.txt"; do
                 [ -s "$pip_list" ] || continue
                 run "$pip_target" -I "$ERRAND_FILES/distributions.py" verify "$pip_list" && continue
                 pip_text=$(grep -v '^Traceback' "$OUT" | head -n 5 | tr '\n' ';' | sed 's/;$//; s/;/; /g')

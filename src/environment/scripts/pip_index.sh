@@ -105,6 +105,18 @@ pip_without_addresses() {
 }
 
 # The names and the urls of what is asked for, in $1, as both tools read it: both fill in the variables that stand for
+# The name of the list of what is to be installed: all of it, but for found names that the index does not have.
+pip_wanted() {
+        if [ ! -s "$ERRAND_PREFIX/left_out.txt" ]; then
+                printf '%s' "$ERRAND_FILES/requirements.txt"
+                return 0
+        fi
+        while IFS= read -r pip_line; do
+                printf '%s\n' "${pip_line%%[!a-z0-9-]*}" | grep -qxFf "$ERRAND_PREFIX/left_out.txt" || printf '%s\n' "$pip_line"
+        done <"$ERRAND_FILES/requirements.txt" >"$TMPDIR/wanted.txt"
+        printf '%s' "$TMPDIR/wanted.txt"
+}
+
 # passwords, which are so in no file and in no argument.
 pip_write_request() {
         pip_umask=$(umask)
@@ -112,7 +124,7 @@ pip_write_request() {
         {
                 if fetched_here; then
                         echo --no-index
-                        pip_without_addresses "$ERRAND_FILES/requirements.txt"
+                        pip_without_addresses "$(pip_wanted)"
                 else
                         pip_write_places index_url --index-url
                         pip_write_places extra_index_url --extra-index-url
@@ -122,7 +134,7 @@ pip_write_request() {
                                 # shellcheck disable=SC2016 # the text is meant
                                 case $pip_line in *git+http*://*'${'*@*) pip_hide_git "$pip_line"; pip_line=$PIP_LINE ;; esac
                                 printf '%s\n' "$pip_line"
-                        done <"$ERRAND_FILES/requirements.txt"
+                        done <"$(pip_wanted)"
                 fi
         } >"$1"
         umask "$pip_umask"
