@@ -178,9 +178,10 @@ const struct er_command er_cmd_run = {
         .description =
                 "The project's files travel with the command: in a git repository, all files that git tracks or does "
                 "not ignore; elsewhere, everything except the usual caches. Files listed in .errandignore, which has "
-                "the syntax of .gitignore, are left out. The command runs in a directory of its own, on a copy of the "
-                "files as they are now; nothing it does there changes the files here. What --output names is brought "
-                "back into results/JOB/ when the job ends, even if it fails.\n"
+                "the syntax of .gitignore, are left out; a pattern there after ! brings files that git ignores. The "
+                "command runs in a directory of its own, on a copy of the files as they are now; nothing it does "
+                "there changes the files here. What --output names is brought back into results/JOB/ when the job "
+                "ends, even if it fails.\n"
                 "\n"
                 "Options end at the command: everything after it belongs to the command. Its words are passed on "
                 "exactly as typed. A single argument that contains spaces is run by the shell, as with ssh:\n"

@@ -252,6 +252,35 @@ static int read_environments(const struct er_yaml *yaml, const struct er_yaml_no
 }
 
 #define MEMBER(m) offsetof(struct er_config, m)
+/* Which files travel is decided where they are listed (host/snapshot/include.c); here only the form is checked. */
+static int read_files(const struct er_yaml *yaml, const struct er_yaml_node *node, const struct key *key,
+                      struct er_config *config, struct er_err *err)
+{
+        (void)config;
+        if (er_yaml_type(node) != ER_YAML_MAP)
+                return er_yaml_err(yaml, node, err, "%s must be a map with the key include", key->name);
+        for (size_t i = 0; i < er_yaml_count(node); i++) {
+                const char *name;
+                const struct er_yaml_node *name_node, *list = er_yaml_pair(node, i, &name, &name_node);
+
+                if (!er_streq(name, "include"))
+                        return er_yaml_err(yaml, name_node, err, "%s has only the key include", key->name);
+                if (er_yaml_type(list) != ER_YAML_LIST)
+                        return er_yaml_err(yaml, list, err, "%s: include must be a list of patterns", key->name);
+                for (size_t k = 0; k < er_yaml_count(list); k++) {
+                        const struct er_yaml_node *item = er_yaml_item(list, k);
+                        const char *text = plain_text(yaml, item, key, err);
+
+                        if (!text)
+                                return -1;
+                        if (!*text || *text == '!')
+                                return er_yaml_err(yaml, item, err, "%s: include: \"%s\" is no pattern", key->name,
+                                                   text);
+                }
+        }
+        return 0;
+}
+
 static const struct key keys[] = {
         {"command", read_command, MEMBER(command)},
         {"cpus", read_count, MEMBER(cpus)},
@@ -259,6 +288,7 @@ static const struct key keys[] = {
         {"env_file", read_text, MEMBER(env_file)},
         {"environment", read_text, MEMBER(environment)},
         {"environments", read_environments, 0},
+        {"files", read_files, 0},
         {"gpus", read_count, MEMBER(gpus)},
         {"grace", read_duration, MEMBER(grace_ms)},
         {"memory", read_size, MEMBER(memory)},

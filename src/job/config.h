@@ -2,9 +2,9 @@
  * config.h - makes one spec of errand.yaml and the options of `errand run`. Everything is checked before anything is
  * changed; errors name file:line:column or the option, and the nearest valid key.
  *
- * Keys of errand.yaml (all optional): name, command (text or list), on (text or list), cpus, memory, gpus, time_limit,
- * grace, env (map), env_file, secrets (list), outputs (list), workdir, sync, retries; those of declaration.h;
- * environments (a map of names, each with those of declaration.h) and environment (which of them).
+ * Keys of errand.yaml (all optional): name, command (text or list), on (text or list), cpus, memory, gpus, files,
+ * time_limit, grace, env (map), env_file, secrets (list), outputs (list), workdir, sync, retries; those of
+ * declaration.h; environments (a map of names, each with those of declaration.h) and environment (which of them).
  */
 #ifndef ER_JOB_CONFIG_H
 #define ER_JOB_CONFIG_H

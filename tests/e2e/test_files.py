@@ -1,4 +1,5 @@
 """What travels to the job, and what comes back."""
+import json
 import os
 import stat
 import shutil
@@ -341,3 +342,65 @@ def test_what_an_output_links_to_comes(errand, host):
 def test_an_output_that_links_elsewhere_is_missing(errand, host, target):
     done = errand("run", "--on", host.name, "--output", "last.ckpt", "--", "ln", "-s", target, "last.ckpt")
     assert done.rc == 220 and "last.ckpt" in done.said and target in done.said
+
+
+def dry(errand, *more):
+    return json.loads(errand("run", "--dry-run", "--json", *more, "--", "true").ok().out)
+
+
+def sent(errand):
+    return {file["path"] for file in dry(errand)["files"] if file["type"] == "file"}
+
+
+def ignored_project(errand, **more):
+    errand.project("work", {".gitignore": "*.pt\n/weights/\n.env\n.venv/\nresults/\n", "train.py": "1", "weights/best.pt": "22", "weights/old/x": "4444",
+                            "data/a.pt": "333", ".env": "A=1", ".venv/lib/best.pt": "5", "results/r": "6"} | more)
+    for command in (["init", "-q"], ["add", "train.py", ".gitignore"]):
+        subprocess.run(["git", *command], cwd=errand.cwd, env=errand.env, check=True)
+
+
+def test_ignored_files_that_errandignore_brings(errand):
+    ignored_project(errand, **{".errandignore": "!best.pt\n!/data/\n!.env\n"})
+    assert sent(errand) == {".gitignore", ".errandignore", "train.py", "weights/best.pt", "data/a.pt", ".env"}
+    (errand.cwd / ".errandignore").write_text("!/weights/\nold/\n")
+    assert sent(errand) == {".gitignore", ".errandignore", "train.py", "weights/best.pt"}
+    (errand.cwd / "weights" / "new").write_text("later")  # in a directory that git does not look into
+    assert "weights/new" in sent(errand)
+    names = set(errand("run", "--quiet", "--", "find", ".", "-type", "f").ok().text.split())
+    assert {"./weights/best.pt", "./weights/new"} <= names and "./weights/old/x" not in names
+
+
+def test_ignored_files_that_errand_yaml_brings(errand):
+    ignored_project(errand)
+    assert sent(errand) == {".gitignore", "train.py"}
+    (errand.cwd / "errand.yaml").write_text("files:\n  include: [./weights/best.pt, '/data/*.pt', .venv/lib/]\n")
+    assert sent(errand) == {".gitignore", "errand.yaml", "train.py", "weights/best.pt", "data/a.pt", ".venv/lib/best.pt"}
+    (errand.cwd / "errand.yaml").write_text("files:\n  include: [nothing.pt]\n")
+    done = errand("run", "--dry-run", "--", "true")
+    assert done.rc != 0 and "errand.yaml:2:" in done.said and "nothing.pt" in done.said
+    for wrong in ("files: [a]\n", "files: {exclude: [a]}\n", "files: {include: ['!a']}\n"):
+        (errand.cwd / "errand.yaml").write_text(wrong)
+        done = errand("run", "--dry-run", "--", "true")
+        assert done.rc != 0 and "errand.yaml:1:" in done.said and "files" in done.said
+
+
+def test_dry_run_says_what_git_keeps_out(errand):
+    ignored_project(errand)
+    (errand.cwd / "weights" / "best.pt").write_bytes(b"x" * 5000)
+    assert dry(errand)["git_ignored"] == {"file_count": 5, "bytes": 5011, "largest": [
+        {"path": "weights/", "file_count": 2, "bytes": 5004}, {"path": ".env", "file_count": 1, "bytes": 3},
+        {"path": "data/", "file_count": 1, "bytes": 3}, {"path": ".venv/", "file_count": 1, "bytes": 1}]}
+    text = errand("run", "--dry-run", "--", "true").ok().text
+    assert "5 files, which git ignores" in text and "weights/  " in text and "errandignore" in text
+    (errand.cwd / "errand.yaml").write_text("files: {include: [weights/, .env]}\n")
+    assert dry(errand)["git_ignored"]["file_count"] == 2
+
+
+def test_dry_run_marks_links_out_of_the_project(errand):
+    errand.project("work", {"sub/a": "1", "b": "2"})
+    for name, target in {"abs": "/data/sets", "up": "../other", "sub/up": "../../other", "sub/fine": "../b", "fine": "sub/a", "sub/back": "../sub/../../x"}.items():
+        (errand.cwd / name).symlink_to(target)
+    links = {file["path"]: file["leads_out"] for file in dry(errand)["files"] if file["type"] == "link"}
+    assert links == {"abs": True, "up": True, "sub/up": True, "sub/fine": False, "fine": False, "sub/back": True}
+    text = errand("run", "--dry-run", "--", "true").ok().text
+    assert "link to ../../other, out of the project" in text and text.count("out of the project") == 4

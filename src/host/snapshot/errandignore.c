@@ -8,7 +8,7 @@
 #include "host/snapshot/lister.h"
 
 /* An empty repository: through it, git applies its rules to files that are in no repository, or in another one. */
-static int empty_repository(struct er_lister *lister, char **ret, struct er_err *err)
+int er_lister_empty_repository(struct er_lister *lister, char **ret, struct er_err *err)
 {
         er_autofree char *cache = er_dir_cache();
         er_autofree char *path = er_path_join(cache, "empty.git");
@@ -87,7 +87,8 @@ int er_lister_errandignore(struct er_lister *lister, struct er_err *err)
                            lister->dir);
                 return er_err_hint(err, "install git, or remove .errandignore");
         }
-        if (empty_repository(lister, &repository, err) < 0 || find_ignored(lister, repository, "", &gone, err) < 0)
+        if (er_lister_empty_repository(lister, &repository, err) < 0 ||
+            find_ignored(lister, repository, "", &gone, err) < 0)
                 return er_err_wrap(err, "reading .errandignore");
         for (size_t i = 0; i < lister->nested.len; i++) {
                 const char *prefix = lister->nested.items[i];

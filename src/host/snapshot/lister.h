@@ -52,5 +52,10 @@ int er_lister_walk(struct er_lister *lister, const char *prefix, struct er_err *
 int er_lister_git(struct er_lister *lister, const char *prefix, unsigned depth, struct er_err *err);
 /* Removes what the .errandignore files exclude. */
 int er_lister_errandignore(struct er_lister *lister, struct er_err *err);
+/* Adds what is to travel although git ignores it. in_git: git has made the listing. */
+int er_lister_include(struct er_lister *lister, bool in_git, struct er_err *err);
+/* A repository with nothing in it, through which git applies its patterns to any files: its path (owned). */
+int er_lister_empty_repository(struct er_lister *lister, char **ret, struct er_err *err);
+bool er_lister_is_cache(const char *name); /* one of the usual caches */
 
 #endif

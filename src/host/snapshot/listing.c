@@ -181,6 +181,7 @@ uint64_t er_listing_setting(const char *dir)
         for (size_t i = 0; i < texts.len; i++)
                 er_str_addn(&all, texts.items[i], strlen(texts.items[i]) + 1);
         er_str_add(&all, top ? top : "");
+        er_str_add(&all, "\nerrand.yaml is watched"); /* which it was not in earlier caches */
         return er_hash64(all.buf, all.len);
 }
 
@@ -263,6 +264,7 @@ int er_listing_make(const char *dir, int root_fd, struct er_cancel *cancel, stru
         struct er_lister lister = {.dir = dir, .root_fd = root_fd, .cancel = cancel, .out = &listing};
         er_autofree char *top = er_git_top(dir);
         er_autofree char *git = top ? er_proc_which("git") : NULL;
+        bool in_git;
         int rc = 0;
 
         if (check_ignore_files(dir, top, err) < 0)
@@ -274,10 +276,11 @@ int er_listing_make(const char *dir, int root_fd, struct er_cancel *cancel, stru
                 er_debug("snapshot", "%s is in a git repository, but git is not installed: everything travels", dir);
                 lister.unwatched = true;
         }
+        in_git = rc > 0;
         if (rc == 0)
                 rc = er_lister_walk(&lister, "", err);
         if (rc >= 0)
-                rc = 0;
+                rc = er_lister_include(&lister, in_git, err);
         if (rc == 0) {
                 sort(&listing);
                 if (lister.has_errandignore)

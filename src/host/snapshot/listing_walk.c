@@ -9,7 +9,7 @@ static const char *const caches[] = {
         ".pytest_cache", ".ruff_cache", ".tox", ".nox",        ".direnv", ".DS_Store",    ".ipynb_checkpoints",
 };
 
-static bool is_cache(const char *name)
+bool er_lister_is_cache(const char *name)
 {
         for (size_t i = 0; i < ER_LEN(caches); i++)
                 if (er_streq(name, caches[i]))
@@ -93,7 +93,7 @@ static int step(struct walk *walk, struct er_err *err)
         item = &level->dir.items[level->at];
         name = item->name;
         level->at++;
-        if (is_cache(name))
+        if (er_lister_is_cache(name))
                 return 0;
         er_str_cut(&walk->path, level->path_len);
         er_str_addn(&walk->path, name, item->len);

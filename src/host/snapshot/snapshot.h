@@ -6,7 +6,8 @@
  * (.git, .hg, .svn, __pycache__, .venv and every directory with a pyvenv.cfg, node_modules, .mypy_cache, .pytest_cache,
  * .ruff_cache, .ipynb_checkpoints, .tox, .nox, .direnv, .DS_Store). Never: results/ of the project, errand's own
  * directories. .errandignore (gitignore syntax, applied by git) excludes more; one in a nested repository applies only
- * there. Empty directories, symlinks and exec bits travel; sockets, pipes and devices do not.
+ * there. What git ignores travels where a "!" pattern in .errandignore or `files: {include: ...}` of errand.yaml
+ * matches it (include.c). Empty directories, symlinks and exec bits travel; sockets, pipes and devices do not.
  */
 #ifndef ER_HOST_SNAPSHOT_SNAPSHOT_H
 #define ER_HOST_SNAPSHOT_SNAPSHOT_H
