@@ -114,6 +114,7 @@ def test_agent_killed_while_the_job_runs(errand, host, which):
     never a stray process, never a second execution."""
     errand("run", "--detach", "--on", host.name, "--", "sh", "-c", "echo ran >> ~/times; (setsid sleep 1001 &); sleep 1002").ok()
     until(lambda: (host.home / "times").exists() and host.find("sleep 1002"), 20, "the job to begin")
+    until(lambda: errand.job()["state"] == "running", 20, "the news of it")
     agents = host.find("errand-agent")
     parents = {pid: int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1]) for pid in agents}
     sleeper = host.find("sleep 1002")[0]
