@@ -625,7 +625,7 @@ char *er_dist_guess(struct er_sv import)
         parts = count_parts(name);
         if (known && (parts < spaces[best].parts || strlen(known->import) > strlen(spaces[best].import)))
                 return er_strdup(known->distribution);
-        if (parts <= count_parts(er_sv(spaces[best].import)))
+        if (parts < spaces[best].parts && parts <= count_parts(er_sv(spaces[best].import)))
                 return NULL; /* the space alone is nobody's */
         if (spaces[best].prefix[0]) {
                 er_autofree char *prefixed = er_fmt("%s%.*s", spaces[best].prefix, (int)name.len, name.ptr);

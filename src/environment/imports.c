@@ -579,9 +579,14 @@ static void follow_file(struct search *s, uint32_t index)
                 else if (target->kind == TARGET_LOCAL)
                         for (size_t k = 0; k < target->count; k++)
                                 want(s, target->files[k], needed);
-                else if (target->kind == TARGET_DIST)
+                else if (target->kind == TARGET_DIST) {
+                        /* Torch has the module, but not what it is made of. */
+                        if (er_starts(name, "torch.utils.tensorboard"))
+                                add_found(s, file.path, item, name, item->module_len, "tensorboard", NULL, NULL,
+                                          !needed);
                         add_found(s, file.path, item, name, target->space ? strlen(name) : item->module_len,
                                   target->distribution, target->version, target->note, !needed || target->note);
+                }
         }
 }
 
@@ -617,8 +622,34 @@ static void add_root(struct search *s, const char *dir)
         er_strv_add(&s->roots, dir);
 }
 
+/* The test files below a directory, as pytest and unittest find them. */
+static void begin_tests(struct search *s, const char *dir)
+{
+        size_t len = strlen(dir);
+
+        walk(s);
+        for (size_t i = 0; i < s->all.len; i++) {
+                const char *path = s->all.items[i], *base = er_path_base(path);
+                er_autofree char *own = dir_of(path), *root = NULL;
+
+                if (len && (strncmp(path, dir, len) != 0 || path[len] != '/'))
+                        continue;
+                if (!er_ends(base, ".py") ||
+                    (!er_starts(base, "test") && !er_ends(base, "_test.py") && !er_streq(base, "conftest.py")))
+                        continue;
+                root = package_root(s, path);
+                add_root(s, own);
+                add_root(s, root);
+                want(s, intern(s, path), true);
+        }
+}
+
 static void begin_script(struct search *s, const char *script)
 {
+        if (er_starts(script, "-t ")) {
+                begin_tests(s, script + 3);
+                return;
+        }
         if (er_starts(script, "-c ") || er_starts(script, "-m ")) {
                 uint32_t index = intern(s, script);
 

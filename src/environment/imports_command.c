@@ -1,6 +1,7 @@
 /* imports_command.c - which scripts a command line runs. What is not understood is taken for no script. */
 #include <ctype.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -204,6 +205,106 @@ static bool is_shell(const char *base)
 
 /* ---- Interpreters */
 
+static void simple_command(struct commands *c, char *const *words, size_t count);
+static void run_runner(struct commands *c, const struct runner *runner, char *const *words, size_t count);
+static void known_program(struct commands *c, const char *base, char *const *words, size_t count);
+
+/* Modules of Python itself, and some like them, that run a script or a module. */
+static const struct {
+        const char *name;
+        const char *values; /* options that take a value */
+        const char *needs;  /* itself a package, or NULL */
+} launchers[] = {
+        {"cProfile", " -o --outfile -s --sort ", NULL},
+        {"profile", " -o --outfile -s --sort ", NULL},
+        {"pdb", " -c --command ", NULL},
+        {"ipdb", " -c --command ", "ipdb"},
+        {"trace", " -f --file -C --coverdir --ignore-module --ignore-dir ", NULL},
+        {"doctest", " -o --option ", NULL},
+        {"unittest", " -k -s --start-directory -p --pattern -t --top-level-directory ", NULL},
+        {"runpy", " ", NULL},
+        {"debugpy", " --listen --connect --configure-subProcess ", "debugpy"},
+        {"memory_profiler", " -o --pdb-mmem --backend ", "memory_profiler"},
+        {"pyinstrument", " -o -r -i ", "pyinstrument"},
+        {"scalene", " --outfile ", "scalene"},
+        {"viztracer", " -o --output_file ", "viztracer"},
+        {"torch.distributed.run", " --nnodes --nproc-per-node --nproc_per_node --master_port --master_addr ",
+         "torch.distributed.run"},
+};
+
+/* The tests below a directory: "-t DIR". */
+static void add_tests(struct commands *c, const char *dir)
+{
+        er_autofree char *found = in_project(c, dir);
+        er_autofree char *whole = found ? er_path_join(c->project_dir, found[0] ? found : ".") : NULL;
+        er_autofree char *tests = er_fmt("-t %s", found ? found : "");
+        struct stat st;
+
+        if (found && stat(whole, &st) == 0 && S_ISDIR(st.st_mode))
+                add(c, tests);
+}
+
+/* What follows "-m MODULE"; false: it is not one of those that run others. */
+static bool launch(struct commands *c, const char *module, char *const *args, size_t count)
+{
+        size_t which = 0, i = 0;
+        bool unittest = er_streq(module, "unittest"), any = false, as_module = false;
+
+        while (which < ER_LEN(launchers) && !er_streq(launchers[which].name, module))
+                which++;
+        if (which == ER_LEN(launchers))
+                return false;
+        if (launchers[which].needs)
+                add_module(c, launchers[which].needs);
+        if (unittest && count > 0 && er_streq(args[0], "discover")) {
+                for (i = 1; i + 1 < count && !er_streq(args[i], "-s"); i++)
+                        ;
+                add_tests(c, i + 1 < count ? args[i + 1] : count > 1 && args[1][0] != '-' ? args[1] : ".");
+                return true;
+        }
+        for (; i < count; i++) {
+                if (er_streq(args[i], "-m") || er_streq(args[i], "--module")) {
+                        as_module = true;
+                        continue;
+                }
+                if (args[i][0] == '-') {
+                        if (!strchr(args[i], '=') && is_value_option(launchers[which].values, args[i]))
+                                i++;
+                        continue;
+                }
+                any = true;
+                if (as_module && !launch(c, args[i], args + i + 1, count - i - 1)) {
+                        add_module(c, args[i]);
+                } else if (!as_module && unittest && !er_ends(args[i], ".py")) {
+                        er_autofree char *first = er_strdup(args[i]);
+
+                        /* tests.test_x.Case.test_y: as much of it as is a file */
+                        while (strchr(first, '.')) {
+                                er_autofree char *slashes = er_strdup(first);
+                                er_autofree char *file = NULL, *found = NULL;
+
+                                for (char *p = slashes; *p; p++)
+                                        if (*p == '.')
+                                                *p = '/';
+                                file = er_fmt("%s.py", slashes);
+                                found = in_project(c, file);
+                                if (found && is_file(c, found))
+                                        break;
+                                *strrchr(first, '.') = '\0';
+                        }
+                        add_module(c, first);
+                        continue;
+                } else if (!as_module) {
+                        add_file(c, args[i]);
+                }
+                if (!unittest && !er_streq(module, "doctest"))
+                        break; /* the rest are the script's own */
+        }
+        if (unittest && !any)
+                add_tests(c, ".");
+        return true;
+}
+
 static void python_args(struct commands *c, char *const *args, size_t count)
 {
         for (size_t i = 0; i < count; i++) {
@@ -228,19 +329,17 @@ static void python_args(struct commands *c, char *const *args, size_t count)
                                 return;
                         }
                         if (*letter == 'm' && value) {
-                                static const char *const launchers[] = {"torch.distributed.run",
-                                                                        "torch.distributed.launch",
-                                                                        "accelerate.commands.launch"};
                                 size_t rest = i + (letter[1] ? 1 : 2);
 
+                                if (launch(c, value, args + rest, count - rest))
+                                        return;
+                                for (size_t k = 0; k < ER_LEN(runners); k++)
+                                        if (runners[k].script && er_streq(runners[k].name, value)) {
+                                                run_runner(c, &runners[k], args + rest - 1, count - rest + 1);
+                                                return;
+                                        }
                                 add_module(c, value);
-                                for (size_t k = 0; k < ER_LEN(launchers); k++)
-                                        if (er_streq(value, launchers[k]))
-                                                for (; rest < count; rest++)
-                                                        if (args[rest][0] != '-' && er_ends(args[rest], ".py")) {
-                                                                add_file(c, args[rest]);
-                                                                return;
-                                                        }
+                                known_program(c, value, args + rest - 1, count - rest + 1);
                                 return;
                         }
                         if (*letter == 'W' || *letter == 'X') {
@@ -275,8 +374,6 @@ static void julia_args(struct commands *c, char *const *args, size_t count)
                         i++;
         }
 }
-
-static void simple_command(struct commands *c, char *const *words, size_t count);
 
 /* A file whose first line names its interpreter. */
 static void run_file(struct commands *c, const char *word, bool shell)
@@ -388,6 +485,7 @@ static void known_program(struct commands *c, const char *base, char *const *wor
                 {"mlflow", "mlflow", false},
                 {"optuna", "optuna", false},
                 {"papermill", "papermill", false},
+                {"papermill", "ipykernel", false}, /* the kernel that it starts */
                 {"py.test", "pytest", false},
                 {"pytest", "pytest", false},
                 {"ray", "ray", false},
@@ -415,6 +513,35 @@ static void known_program(struct commands *c, const char *base, char *const *wor
                         if (app && words[k][0] != '-' && !strchr(app, '/') && app[0] && !isdigit((unsigned char)app[0]))
                                 add_module(c, app);
                 }
+        }
+        if (er_streq(base, "pytest") || er_streq(base, "py.test")) {
+                bool named = false;
+
+                for (size_t k = 1; k < count; k++) {
+                        er_autofree char *path = er_strndup(words[k], strcspn(words[k], ":")); /* a.py::test_b */
+
+                        if (words[k][0] == '-')
+                                continue;
+                        if (er_ends(path, ".py")) {
+                                er_autofree char *found_file = in_project(c, path);
+
+                                named = true;
+                                if (found_file && is_file(c, found_file))
+                                        add(c, found_file);
+                        } else {
+                                er_autofree char *found_dir = in_project(c, path);
+                                er_autofree char *whole = found_dir ? er_path_join(c->project_dir, found_dir) : NULL;
+                                struct stat st;
+
+                                if (whole && stat(whole, &st) == 0 && S_ISDIR(st.st_mode)) {
+                                        named = true;
+                                        add_tests(c, path);
+                                }
+                        }
+                }
+                if (!named)
+                        add_tests(c, ".");
+                return;
         }
         for (size_t k = 1; known && k < count; k++) /* notebooks and tests that are named */
                 if (words[k][0] != '-' && (er_ends(words[k], ".ipynb") || er_ends(words[k], ".py"))) {

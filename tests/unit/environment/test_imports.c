@@ -221,6 +221,12 @@ static void test_code_and_modules_of_the_command(void **state)
         unit_put(world.project, "mine.py", "import rich\n");
         expect(&world, "-c import mine; import numpy", "numpy rich");
         expect(&world, "-m pytest", "pytest");
+        unit_put(world.project, "tests/test_a.py", "import attr\nfrom azure.identity import X\n");
+        unit_put(world.project, "tests/conftest.py", "from torch.utils.tensorboard import SummaryWriter\n");
+        unit_put(world.project, "tests/other.py", "import no\n");
+        expect(&world, "-t ", "attrs azure-identity tensorboard torch");
+        expect(&world, "-t tests", "attrs azure-identity tensorboard torch");
+        expect(&world, "-t test", "");
         expect(&world, "-m http.server", "");
         expect(&world, "missing.py", "");
         expect(&world, "../out.py", "");
