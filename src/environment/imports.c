@@ -57,6 +57,7 @@ struct search {
         bool walked;
         struct er_strv all;     /* what the walk found */
         struct er_map found_at; /* distribution -> index + 1 in ret */
+        struct er_map written;  /* modules that notebooks write */
         struct er_found_list found;
 };
 
@@ -352,6 +353,13 @@ static void resolve_dist(struct search *s, struct er_sv name, struct er_sv top, 
                 target->kind = TARGET_DIST;
 }
 
+static bool is_written(const struct search *s, struct er_sv top)
+{
+        er_autofree char *name = er_sv_dup(top);
+
+        return er_map_gets(&s->written, name) != NULL;
+}
+
 static struct target *resolve(struct search *s, const char *own_root, struct er_sv name)
 {
         er_auto(er_str) key = ER_STR_INIT;
@@ -368,6 +376,12 @@ static struct target *resolve(struct search *s, const char *own_root, struct er_
                 return target;
         target = er_new(struct target);
         target->space = er_dist_is_space(top);
+        if (is_written(s, top)) {
+                target->kind = TARGET_LOCAL;
+                target->available = true;
+                er_map_set(&s->targets, key.buf, key.len, target);
+                return target;
+        }
         match = match_local(s, own_root, name, target);
         if (match < MATCH_MODULE && er_stdlib_has(top)) {
                 target->kind = TARGET_STDLIB;
@@ -559,7 +573,9 @@ static void follow_file(struct search *s, uint32_t index)
         for (size_t i = 0; i < file.scan.count; i++) {
                 const struct er_import *item = &file.scan.items[i];
 
-                if (item->level > 0 || item->flags & ER_IMPORT_DECLARED)
+                if (item->flags & ER_IMPORT_WRITTEN)
+                        er_map_sets(&s->written, file.scan.names.buf + item->name, number_value(1));
+                if (item->level > 0 || item->flags & (ER_IMPORT_DECLARED | ER_IMPORT_WRITTEN))
                         continue;
                 targets[i] = resolve(s, own_root, er_sv(file.scan.names.buf + item->name));
                 if (item->group >= 0 && !item->handler && !targets[i]->available)
@@ -572,6 +588,8 @@ static void follow_file(struct search *s, uint32_t index)
                 bool needed = file.needed && !(item->flags & ER_IMPORT_NEVER) &&
                               chosen(&file, item, !target || target->available, missing);
 
+                if (item->flags & ER_IMPORT_WRITTEN)
+                        continue;
                 if (item->level > 0)
                         relative(s, &file, item, needed);
                 else if (!target)
@@ -704,6 +722,7 @@ static void search_release(struct search *s)
         er_map_release(&s->by_path);
         er_map_release(&s->anywhere);
         er_map_release(&s->found_at);
+        er_map_release(&s->written);
         er_map_release(&s->root_set);
         er_strv_release(&s->roots);
         er_strv_release(&s->all);

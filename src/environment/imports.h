@@ -26,15 +26,15 @@ struct er_found_list {
 #define ER_FOUND_LIST_INIT {0}
 void er_found_list_release(struct er_found_list *list);
 
-/* scripts: the entry points, relative to project_dir, and "-c CODE" or "-m MODULE" for what has no file; empty: every
-   .py and .ipynb file of the project. Sorted by distribution (as PEP 503 normalises it, without the extras of a `!pip
-   install x[y]`), each once. -1: ER_IO. What cannot be read or parsed is skipped. */
+/* scripts: the entry points, relative to project_dir, and "-c CODE", "-m MODULE" or "-t DIR" (tests) for what has no
+   file, "-t DIR" for the tests below it; empty: every .py and .ipynb file of the project. Sorted by distribution (as
+   PEP 503 normalises it, without the extras of a `!pip install x[y]`), each once. -1: ER_IO. What cannot be read or
+   parsed is skipped. */
 int er_imports_find(const char *project_dir, const struct er_strv *scripts, struct er_found_list *ret,
                     struct er_err *err);
 /* The Python files that a command line runs ("python3 -u train.py --lr 1", "python -m pkg.train", "torchrun x.py",
    a shell line with "&&"): relative to project_dir, into ret; "-c CODE" and "-m MODULE" where there is no file in the
-   project
-   ("python -m pytest"). None: not a Python command. */
+   project ("python -m pytest"), "-t DIR" for the tests below a directory. None: not a Python command. */
 void er_imports_scripts_of(const char *project_dir, const char *workdir, const struct er_strv *command, bool shell,
                            struct er_strv *ret);
 /* The same for Julia: `using`, `import` and `Pkg.add` of the script and what it includes. */

@@ -63,6 +63,48 @@ static void add_shell(struct code *code, struct er_sv line, struct er_sv *rest, 
         (void)er_import_scan_pip(line, number, scan);
 }
 
+/* `%load_ext line_profiler` is an import; those of IPython itself and names that no package has are none. */
+static void add_extension(struct code *code, struct er_sv line)
+{
+        static const char *const known[] = {
+                "Cython",       "cython",  "dotenv",   "line_profiler", "memory_profiler", "nb_black", "pyinstrument",
+                "rpy2.ipython", "scalene", "snakeviz", "tensorboard",   "watermark",       "wurlitzer"};
+        struct er_sv name = er_sv_trim(er_svn(line.ptr + strlen("%load_ext "), line.len - strlen("%load_ext ")));
+        uint32_t number = file_line(code, line);
+
+        for (size_t i = 0; i < ER_LEN(known); i++)
+                if (er_sv_eq(name, er_sv(known[i]))) {
+                        code->lines = er_grow(code->lines, &code->cap, code->count + 1, sizeof *code->lines);
+                        code->lines[code->count++] = number;
+                        er_str_addf(&code->text, "import %s\n", i == 1 ? known[0] : known[i]);
+                }
+}
+
+/* `%%writefile [-a] pkg/name.py`: its first part is a module from now on. False: it is no Python. */
+static bool add_written(struct er_sv line, struct er_import_scan *scan)
+{
+        struct er_sv word, rest = line;
+        er_autofree char *name = NULL;
+
+        while (er_sv_cut(&rest, ' ', &word))
+                if (word.len) {
+                        free(name);
+                        name = er_sv_dup(word);
+                }
+        if (!name || !er_ends(name, ".py"))
+                return false;
+        while (er_starts(name, "./"))
+                memmove(name, name + 2, strlen(name) - 1);
+        name[strcspn(name, "/.")] = '\0';
+        scan->items = er_grow(scan->items, &scan->cap, scan->count + 1, sizeof *scan->items);
+        scan->items[scan->count++] = (struct er_import){.name = (uint32_t)scan->names.len,
+                                                        .module_len = (uint32_t)strlen(name),
+                                                        .group = -1,
+                                                        .flags = ER_IMPORT_WRITTEN};
+        er_str_addn(&scan->names, name, strlen(name) + 1);
+        return true;
+}
+
 static bool is_one_of(struct er_sv line, const char *const *words)
 {
         for (; *words; words++) {
@@ -79,6 +121,7 @@ static void add_cell(struct code *code, struct er_sv source, struct er_import_sc
         static const char *const python[] = {"%%time",   "%%timeit",  "%%capture", "%%prun",
                                              "%%python", "%%python3", "%%memit",   NULL};
         static const char *const shell[] = {"%%bash", "%%sh", "%%script bash", "%%script sh", "%%!", "%%system", NULL};
+        static const char *const writes[] = {"%%writefile", "%%file", NULL};
         /* not Python: `pip install x` alone (automagic) */
         static const char *const commands[] = {"pip", "pip3", "uv", "python -m pip", "python3 -m pip", NULL};
         struct er_sv line;
@@ -89,9 +132,12 @@ static void add_cell(struct code *code, struct er_sv source, struct er_import_sc
 
                 if (first && er_sv_starts(bare, ER_SV("%%"))) {
                         all_shell = is_one_of(bare, shell);
-                        if (!all_shell && !is_one_of(bare, python))
+                        if (!all_shell && !is_one_of(bare, python) &&
+                            !(is_one_of(bare, writes) && add_written(bare, scan)))
                                 return; /* a cell of another language, or a file to be written */
                         add_line(code, bare, false);
+                } else if (er_sv_starts(bare, ER_SV("%load_ext "))) {
+                        add_extension(code, bare);
                 } else if (bare.len > 0 &&
                            (all_shell || bare.ptr[0] == '!' || bare.ptr[0] == '%' || is_one_of(bare, commands)))
                         add_shell(code, line, &source, scan);

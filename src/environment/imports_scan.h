@@ -10,8 +10,9 @@
 #include "base/str.h"
 
 enum er_import_flag {
-        ER_IMPORT_NEVER = 1, /* not made on Linux at run time */
-        ER_IMPORT_FROM = 2,  /* `from module import name`: the last part may be no module */
+        ER_IMPORT_NEVER = 1,   /* not made on Linux at run time */
+        ER_IMPORT_FROM = 2,    /* `from module import name`: the last part may be no module */
+        ER_IMPORT_WRITTEN = 8, /* `%%writefile name.py`: no import, but a module that the notebook makes */
         ER_IMPORT_DECLARED =
                 4, /* `!pip install x` in a notebook: the name is a requirement, or "-r FILE" and the like */
 };

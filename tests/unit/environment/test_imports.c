@@ -213,6 +213,20 @@ static void test_what_a_notebook_installs(void **state)
         world_end(&world);
 }
 
+/* A module that a cell writes is local; an extension is an import. */
+static void test_what_a_notebook_writes(void **state)
+{
+        struct world world = world_new();
+
+        (void)state;
+        unit_put(world.project, "n.ipynb",
+                 "{\"cells\": [{\"cell_type\": \"code\", \"source\": \"%%writefile my_mod.py\\nimport rich\"}, "
+                 "{\"cell_type\": \"code\", \"source\": \"%load_ext line_profiler\\n%load_ext autoreload\\nimport "
+                 "my_mod.x\"}, {\"cell_type\": \"code\", \"source\": \"%%writefile a.txt\\nimport no\"}]}");
+        expect(&world, "n.ipynb", "line-profiler rich");
+        world_end(&world);
+}
+
 static void test_code_and_modules_of_the_command(void **state)
 {
         struct world world = world_new();
@@ -272,6 +286,7 @@ int main(void)
                 cmocka_unit_test(test_only_elsewhere),
                 cmocka_unit_test(test_the_whole_project),
                 cmocka_unit_test(test_what_a_notebook_installs),
+                cmocka_unit_test(test_what_a_notebook_writes),
                 cmocka_unit_test(test_code_and_modules_of_the_command),
                 cmocka_unit_test(test_tables),
         };
