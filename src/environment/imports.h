@@ -26,8 +26,8 @@ struct er_found_list {
 #define ER_FOUND_LIST_INIT {0}
 void er_found_list_release(struct er_found_list *list);
 
-/* scripts: the entry points, relative to project_dir, and "-c CODE", "-m MODULE" or "-t DIR" (tests) for what has no
-   file, "-t DIR" for the tests below it; empty: every .py and .ipynb file of the project. Sorted by distribution (as
+/* scripts: the entry points, relative to project_dir, and "-c CODE", "-m MODULE" or "-t DIR" (the tests below it) for
+   what has no file; empty: every .py and .ipynb file of the project. Sorted by distribution (as
    PEP 503 normalises it, without the extras of a `!pip install x[y]`), each once. -1: ER_IO. What cannot be read or
    parsed is skipped. */
 int er_imports_find(const char *project_dir, const struct er_strv *scripts, struct er_found_list *ret,

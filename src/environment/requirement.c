@@ -103,6 +103,20 @@ static bool is_specifier(struct er_sv s)
         return true;
 }
 
+/* ">=1.2.*": neither tool takes it, and uv says so without the place. */
+static bool has_odd_star(struct er_sv s)
+{
+        struct er_sv part;
+
+        while (er_sv_cut(&s, ',', &part)) {
+                part = er_sv_trim(part);
+                if (part.len > 2 && part.ptr[part.len - 1] == '*' && part.ptr[part.len - 2] == '.' &&
+                    !er_sv_starts(part, ER_SV("==")) && !er_sv_starts(part, ER_SV("!=")))
+                        return true;
+        }
+        return false;
+}
+
 size_t er_req_find_marker(struct er_sv s, bool url)
 {
         for (size_t i = 0; i < s.len; i++)
@@ -181,6 +195,10 @@ char *er_requirement_canonical(struct er_sv text, const char **ret_why)
                 spec = er_sv_trim(er_svn(rest.ptr, n));
                 if (spec.len >= 2 && spec.ptr[0] == '(' && spec.ptr[spec.len - 1] == ')')
                         spec = er_sv_trim(er_svn(spec.ptr + 1, spec.len - 2));
+                if (has_odd_star(spec)) {
+                        *ret_why = ".* goes with == and != alone: write >=1.2 for >=1.2.*";
+                        return NULL;
+                }
                 if (!is_specifier(spec)) {
                         *ret_why = "after the name, a version looks like ==1.2 or >=1.2,<2";
                         return NULL;

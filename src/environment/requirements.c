@@ -347,6 +347,30 @@ static bool looks_local(struct er_sv line)
         return strchr(text, '/') || is_archive(text);
 }
 
+/* Lines that pip freeze and conda list write, and that no index can serve; what to write instead, or NULL. */
+static const char *odd_line(struct er_sv line)
+{
+        static const char *const conda_dirs[] = {"file:///croot/", "file:///tmp/build/", "file:///home/conda/",
+                                                 "file:///opt/conda/", "file:///Users/runner/"};
+        er_autofree char *text = er_sv_dup(line);
+        size_t n = strcspn(text, " <>=!~;@,[");
+        er_autofree char *name = er_distribution_name(er_svn(text, n));
+        const char *rest = text + n;
+
+        for (size_t i = 0; i < ER_LEN(conda_dirs); i++)
+                if (strstr(text, conda_dirs[i]))
+                        return "pip freeze wrote it for a package of conda, with a directory of the machine that built "
+                               "it; "
+                               "write the name with ==VERSION";
+        if (er_streq(name, "pkg-resources") && strstr(rest, "0.0.0"))
+                return "Debian's pip freeze writes it by mistake; leave it out";
+        if (er_streq(name, "python"))
+                return "Python is no package of an index; write python: \"3.11\" in errand.yaml, or --python 3.11";
+        if (rest[0] == '=' && rest[1] != '=' && strchr(rest + 1, '='))
+                return "it is a line of conda list; write NAME==VERSION, or name the file under conda:";
+        return NULL;
+}
+
 int er_requirements_add(struct er_sv line, const struct er_req_origin *origin, struct er_requirements *ret,
                         struct er_err *err)
 {
@@ -361,6 +385,10 @@ int er_requirements_add(struct er_sv line, const struct er_req_origin *origin, s
                 return fail_at(origin, err, "a NUL character");
         if (line.ptr[0] == '-')
                 return add_option(line, origin, ret, err);
+        why = odd_line(line);
+        if (why)
+                return fail_at(origin, err, "\"%.*s\" cannot be installed: %s", (int)(line.len > 80 ? 80 : line.len),
+                               line.ptr, why);
         if (looks_local(line))
                 return add_local(line, origin, ret, err);
         if (is_url(line)) {

@@ -92,7 +92,9 @@ static int take_venv(struct resolving *r, const char *path, struct er_err *err)
         if (er_venv_list(path, &items, &python, err) < 0)
                 return -1;
         for (size_t i = 0; i < items.len; i++)
-                if (er_requirements_add(er_sv(items.items[i]), &origin, &r->wants.pip, err) < 0)
+                if (!er_starts(items.items[i], "pkg-resources==0.0.0") && /* Debian's, a part of setuptools */
+                    !er_starts(items.items[i], "pkg_resources==0.0.0") &&
+                    er_requirements_add(er_sv(items.items[i]), &origin, &r->wants.pip, err) < 0)
                         return -1;
         if (python && !r->said->python && !r->wants.pip.requires_python)
                 r->wants.pip.requires_python = er_take(python);

@@ -140,6 +140,11 @@ static void test_refused(void **state)
                 {"-e /tmp\n", "is not in the project"},
                 {"-r\n", "-r needs a value"},
                 {"-r http://x/y.txt\n", "files at URLs are not read"},
+                {"a\nsix>=1.16.*\n", "r.txt:2: \"six>=1.16.*\" is not"},
+                {"six @ file:///croot/six_1644875935023/work\n", "r.txt:1: \"six @ file:///croot"},
+                {"cowsay=6.1=pyhd8ed1ab_0\n", "it is a line of conda list"},
+                {"pkg-resources==0.0.0\n", "Debian's pip freeze"},
+                {"python>=3.9\n", "Python is no package"},
                 {"-e .[none]\n", "has no extra named none"},
         };
         er_auto(er_err) err = ER_ERR_INIT;
