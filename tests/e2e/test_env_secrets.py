@@ -101,7 +101,7 @@ def test_a_variable_of_ours(errand, uv_host, index):
     # What is there already takes no password, and a run without it says so where it is not.
     assert run(errand, uv_host, "alpha").ok().text == "alpha 1.0\n"
     errand("env", "rm", ready(uv_host)[0].name[:8], "--on", "box").ok()
-    failed(run(errand, uv_host, "alpha"), errand, "does not let this host in")
+    failed(run(errand, uv_host, "alpha"), errand, "denies this host access")
 
 
 def test_a_variable_of_the_host(errand, make_host, index):
@@ -130,7 +130,7 @@ def test_two_passwords_for_one_host(errand, builder, index):
 def test_a_wrong_password(errand, builder, index):
     let_in(index)
     declare_unseen(errand, pip=["alpha"], index_url=index.url_for("someone:geheimnis"))
-    row = failed(run(errand, builder, "alpha"), errand, "does not let this host in")
+    row = failed(run(errand, builder, "alpha"), errand, "denies this host access")
     assert "geheim" not in str(row) and holding(errand, builder) == []
 
 

@@ -22,7 +22,7 @@ apt_missing() {
                 if have dpkg-query; then
                         apt_there "$package" || printf '%s\n' "$package"
                 else
-                        # Another system: a program of that name is what was wanted.
+                        # Another system: a program of that name will do.
                         have "${package%%=*}" || printf '%s\n' "$package"
                 fi
         done <"$ERRAND_FILES/apt.txt"
@@ -46,7 +46,7 @@ apt_explain() {
         fi
         if says 'has no installation candidate'; then
                 apt_near=$(sed -n '/is a virtual package provided by/,/^[^ ]*$/s/^  \([a-z0-9][^ ]*\) .*/\1/p' "$OUT" | head -n 5 | tr '\n' ' ')
-                fail package "$(said 'has no installation candidate')" "${apt_near:+several packages provide it, choose one: $apt_near}"
+                fail package "$(said 'has no installation candidate')" "${apt_near:+several packages provide it; choose one: $apt_near}"
         fi
         if says 'unmet dependencies\|held broken packages'; then
                 fail conflict "$(said 'Depends:\|Conflicts:\|Breaks:\|held broken packages')"
@@ -61,7 +61,7 @@ apt_explain() {
         fail package "apt-get: $(said '^E: ' || last_words)"
 }
 
-# apt_get ARGS... : waits for whoever else holds the locks, at most ten minutes.
+# apt_get ARGS...: waits for the locks if others hold them, at most ten minutes.
 apt_get() {
         apt_tries=0
         while :; do
@@ -82,7 +82,7 @@ apt_build() {
         apt_all=$(apt_words "$apt_list")
         if ! have apt-get; then
                 fail tool "this host has no apt: $apt_all cannot be installed" \
-                        "install what they stand for by hand; a program of that name in PATH is enough"
+                        "install their programs by hand; a program of that name in PATH is enough"
         fi
         apt_sudo=
         if [ "$(id -u)" -ne 0 ]; then
@@ -93,14 +93,14 @@ apt_build() {
                 apt_sudo="sudo -n"
         fi
         tell progress "apt: installing $(plural "$(printf '%s\n' "$apt_list" | grep -c .)" package)"
-        # Lists of a day are fresh enough; without any, the install below could not even begin.
+        # Lists less than a day old are fresh enough; without any, the install below could not even begin.
         if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mtime -1 2>/dev/null | sed -n '1p')" ]; then
                 apt_get update || apt_stale=$(last_words)
         fi
         # shellcheck disable=SC2086 # names of packages have no white space
         if ! apt_get install --no-install-recommends $apt_list; then
                 says 'no space left' && apt_explain
-                # The lists may be too old for what is there now.
+                # The lists may be older than what the servers have now.
                 apt_get update || apt_stale=$(last_words)
                 # shellcheck disable=SC2086
                 apt_get install --no-install-recommends $apt_list || apt_explain

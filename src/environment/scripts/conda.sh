@@ -1,12 +1,12 @@
 # conda.sh - conda packages: $ERRAND_FILES/conda.txt, one spec a line, from channels.txt, into $ERRAND_PREFIX/conda.
-# With micromamba where it is or can be had, else with the host's own mamba or conda.
+# With micromamba where it is installed or can be downloaded, else with the host's own mamba or conda.
 
 # Sets CONDA to a program that runs.
 conda_find() {
         for conda_path in "${ERRAND_MICROMAMBA-}" "$(command -v micromamba 2>/dev/null)" "$HOME/.local/bin/micromamba" "$ERRAND_TOOLS/bin/micromamba" \
                 "${MAMBA_EXE-}" "$(command -v mamba 2>/dev/null)" "${CONDA_EXE-}" "$(command -v conda 2>/dev/null)" "$HOME/miniforge3/bin/mamba" \
                 "$HOME/miniforge3/bin/conda" "$HOME/miniconda3/bin/conda" "$HOME/anaconda3/bin/conda" /opt/conda/bin/conda; do
-                # A function of the user's shell has that name too.
+                # A function of the user's shell may have that name.
                 case $conda_path in /*) ;; *) continue ;; esac
                 if [ -x "$conda_path" ] && "$conda_path" --version >/dev/null 2>&1; then
                         CONDA=$conda_path
@@ -34,7 +34,7 @@ conda_get() {
         fi
         rm -f "$conda_new"
         fail_for_all
-        fail network "conda packages are declared, and micromamba cannot be had on this host: $(last_words)" \
+        fail network "conda packages are declared, but micromamba cannot be downloaded on this host: $(last_words)" \
                 "put micromamba into ~/.errand/tools/bin on the host"
 }
 
@@ -72,8 +72,8 @@ conda_channels() {
         fi
 }
 
-# Channels with a password or token in an address: not in arguments, which everybody on the host sees. A configuration of
-# their own names all of them, in their order, as one (both conda and mamba know custom_multichannels).
+# Channels with a password or token in an address must not be in arguments, which everybody on the host can see. A
+# configuration of their own names them all, in order, as one channel (conda and mamba both know custom_multichannels).
 conda_write_channels() {
         (
                 umask 077
@@ -90,7 +90,7 @@ conda_write_channels() {
         export CONDARC
 }
 
-# What the tools wrote down of where packages came from: without what is secret in it. (The cache is read by builds to come.)
+# Removes the secrets from what the tools wrote down about where packages came from. (Later builds read the cache.)
 conda_forget() {
         [ -n "${ERRAND_MASKED-}" ] || return 0
         (
@@ -102,7 +102,7 @@ conda_forget() {
                 [ ! -d "$conda_path" ] || find "$conda_path" -maxdepth 3 -type f \( -name '*.json' -o -name 'urls*' -o -name history -o -path '*/cache/*' \) \
                         -exec grep -l -F -f "$TMPDIR/masked" {} +
         done 2>/dev/null | while IFS= read -r conda_file; do
-                # By a rename: another build may be reading it.
+                # With a rename: another build may be reading it.
                 cp -p "$conda_file" "$conda_file.$$" && LC_ALL=C sed -f "$TMPDIR/masked.sed" "$conda_file" >"$conda_file.$$" && mv -f "$conda_file.$$" "$conda_file" ||
                         rm -f "$conda_file" "$conda_file.$$"
         done
@@ -150,7 +150,7 @@ CHANNELS
                 *) set -- "$@" "python $conda_want" ;;
                 esac
         fi
-        # What is there for pip packages: uv, or the prefix's own pip.
+        # For pip packages: uv, or else the pip of the prefix.
         if [ "$conda_python" = yes ] && ! conda_declares pip; then
                 PYTHON=
                 pip_find_uv || {
@@ -170,7 +170,7 @@ CHANNELS
         conda_activate
 }
 
-# What the packages' own activation scripts set, taken down once: no shell runs when a job starts.
+# What the packages' own activation scripts set, recorded once: no shell runs when a job starts.
 conda_activate() {
         [ -d "$ERRAND_PREFIX/conda/etc/conda/activate.d" ] || return 0
         CONDA_PREFIX=$ERRAND_PREFIX/conda PATH=$ERRAND_PREFIX/conda/bin:$PATH env >"$TMPDIR/before"
@@ -217,7 +217,7 @@ conda_check() {
                 case ${conda_spec#"$conda_name"} in
                 '=='*) conda_want=${conda_spec#*==} ;;
                 '='*) conda_want=${conda_spec#*=} ;;
-                *) continue ;; # a range: the solver's word
+                *) continue ;; # a range: trust the solver
                 esac
                 conda_want=${conda_want%%=*}
                 conda_want=${conda_want%%[*}
@@ -228,7 +228,7 @@ conda_check() {
                 conda_want=${conda_want%\*}
                 case $conda_there in
                 "$conda_want" | "$conda_want".*) ;;
-                *) conda_bad="$conda_bad; $conda_name is there in version $conda_there, not $conda_want" ;;
+                *) conda_bad="$conda_bad; $conda_name is installed in version $conda_there, not $conda_want" ;;
                 esac
         done <"$ERRAND_FILES/conda.txt"
         if [ -n "$conda_bad" ]; then

@@ -2,16 +2,16 @@
 # inside it, in the same directories: apt packages in an image made from it, everything else below $ERRAND_PREFIX.
 
 container_root=${ERRAND_PREFIX%/environments/*}
-# sh -c this ENGINE NAME: only an engine that answers, and does not know the name, says that nothing is left.
+# sh -c this ENGINE NAME: nothing is left only if the engine answers and does not know the name.
 # shellcheck disable=SC2016 # for another shell
 container_end='"$0" rm --force "$1" || left=$("$0" ps --all --quiet --filter "name=$1") && [ -z "$left" ]'
 
-# Sets ENGINE and ENGINE_KIND. It is started without our TMPDIR: an ordinary user's podman would keep there, in what a build
-# removes at its end, what it knows of all containers that run.
+# Sets ENGINE and ENGINE_KIND. The engine is started without our TMPDIR: an ordinary user's podman would keep its records of
+# all running containers there, and a build removes that directory at its end.
 container_find() {
         ENGINE_KIND=
         container_names="docker podman apptainer singularity"
-        # A file, a directory, or what only apptainer knows how to get.
+        # A file, a directory, or what only apptainer can fetch.
         case $(setting container) in
         docker://*) ;;
         *://* | /* | \~/* | *.sif) container_names="apptainer singularity" ;;
@@ -42,7 +42,7 @@ container_find() {
                         "install podman or apptainer there, or let the user use docker"
                 ;;
         esac
-        fail tool "apptainer is not on this host, which the image $(setting container) needs" "install apptainer there"
+        fail tool "the image $(setting container) needs apptainer, which is not installed on this host" "install apptainer there"
 }
 
 container_explain() {
@@ -88,7 +88,7 @@ container_pull() {
                 tell progress "fetching the image $container_image"
                 run env -u TMPDIR "$ENGINE" pull "$container_image" || container_explain "$container_image"
         fi
-        # By its id: a tag may come to mean another image.
+        # By id: a tag may later mean another image.
         IMAGE=$(env -u TMPDIR "$ENGINE" image inspect --format '{{.Id}}' "$container_image" 2>/dev/null | sed -n '1p')
         [ -n "$IMAGE" ] || IMAGE=$container_image
 }
@@ -98,7 +98,7 @@ container_options() {
         container_security=
         [ "$ENGINE_KIND" = podman ] || container_security=$("$ENGINE" info --format '{{.SecurityOptions}}' 2>/dev/null)
         {
-                # Shared memory as large as the host's; podman wants /dev/mqueue too for the short way to it.
+                # As much shared memory as the host; with podman, sharing it takes /dev/mqueue too.
                 if [ -d /dev/mqueue ]; then echo --ipc=host; else echo --volume=/dev/shm:/dev/shm; fi
                 printf '%s\n' --network=host "--volume=$container_root:$container_root" --entrypoint= --pull=never
                 if [ "$(getenforce 2>/dev/null)" = Enforcing ]; then
@@ -123,7 +123,7 @@ container_options() {
                         fi
                 fi
                 if [ -e /dev/kfd ]; then
-                        # The groups by their numbers: the image may not have them, or number them otherwise.
+                        # Groups by number: the image may not have them, or number them differently.
                         printf '%s\n' --device=/dev/kfd --device=/dev/dri
                         stat -c '--group-add=%g' /dev/kfd /dev/dri/render* 2>/dev/null | sort -u
                 fi
@@ -142,11 +142,11 @@ container_run() {
         while IFS= read -r container_line; do
                 set -- "$@" "$container_line"
         done <"$TMPDIR/options"
-        # By their names: arguments are seen by everybody.
+        # By name only: everybody can see arguments.
         for container_name in ${ERRAND_SECRETS:+ERRAND_SECRETS ERRAND_MASKED $ERRAND_SECRETS}; do
                 set -- "$@" "--env=$container_name"
         done
-        # The options came to stand behind the command: the command goes behind the image.
+        # The options now stand behind the command; the command goes behind the image.
         set -- "$@" --workdir "$ERRAND_PREFIX" "$IMAGE"
         while [ "$container_words" -gt 0 ]; do
                 set -- "$@" "$1"
@@ -157,7 +157,7 @@ container_run() {
         env -u TMPDIR "$ENGINE" run $container_more "$@"
 }
 
-# The other parts, inside: what they say on the control channel comes as marked lines.
+# The other parts, inside the image: what they say on the control channel arrives as marked lines.
 container_inside() {
         container_parts=$1
         { container_run env "HOME=$ERRAND_PREFIX/home" "ERRAND_PREFIX=$ERRAND_PREFIX" "ERRAND_FILES=$ERRAND_FILES" "ERRAND_TOOLS=$ERRAND_PREFIX/tools" \
@@ -183,17 +183,17 @@ container_setup() {
         fi
 }
 
-# apt changes the image itself: a new one is made of it.
+# apt changes the image itself, so a new image is made from it.
 container_apt() {
         if [ "$ENGINE_KIND" = apptainer ]; then
-                fail tool "apt packages cannot be put into an image of apptainer" "name an image that has them, or use conda"
+                fail tool "apt packages cannot be added to an apptainer image" "name an image that has them, or use conda"
         fi
         container_more="--name $container_building --user 0:0"
         # Its own user would not be root.
         grep -v '^--user=' "$TMPDIR/options" >"$TMPDIR/options.root"
         mv "$TMPDIR/options" "$TMPDIR/options.user"
         mv "$TMPDIR/options.root" "$TMPDIR/options"
-        # An image made from a container has its variables, and gives them to jobs: no secrets then; apt takes none.
+        # An image made from a container keeps its variables and passes them to jobs, so it gets no secrets; apt needs none.
         (
                 unset ERRAND_SECRETS ERRAND_MASKED
                 container_inside apt
@@ -202,9 +202,9 @@ container_apt() {
         mv "$TMPDIR/options.user" "$TMPDIR/options"
         container_more="--rm --name $container_building"
         if [ "$container_status" -eq 0 ]; then
-                tell progress "keeping the image with its packages"
+                tell progress "saving the image with its packages"
                 IMAGE=$(env -u TMPDIR "$ENGINE" commit "$container_building" "errand-environment:${container_building#errand-build-}" 2>>"$OUT" | tail -n 1)
-                # It goes with the environment. By its id, and only when nothing uses it.
+                # It is removed with the environment: by id, and only if nothing uses it.
                 printf '%s\0' "$ENGINE" image rm "$IMAGE" >"$ERRAND_PREFIX/outside"
         fi
         env -u TMPDIR "$ENGINE" rm -f "$container_building" >/dev/null 2>&1
@@ -217,15 +217,15 @@ container_build() {
         container_pull
         mkdir -p "$ERRAND_PREFIX/home" "$ERRAND_PREFIX/tools" "$ERRAND_CACHE"
         if [ "$ENGINE_KIND" != apptainer ]; then
-                # By its name it is found again when we are killed, and it goes on.
+                # Its name finds it again if we are killed while it goes on.
                 container_building=errand-build-$(printf '%s' "$ERRAND_PREFIX" | cksum | tr ' ' -)
                 container_more="--rm --name $container_building"
                 printf '%s\0' sh -c "$container_end" "$ENGINE" "$container_building" >"$TMPDIR/end"
         fi
-        # It starts at all, and where its programs are.
+        # Does it start at all, and where are its programs?
         # shellcheck disable=SC2016 # for the shell inside
         container_hello='printf "path %s\n" "$PATH"'
-        # With a first process that passes signals on, where the engine has one: else a cancel waits for the whole grace.
+        # With a first process that passes signals on, if the engine has one; without it a cancel waits for the whole grace period.
         [ "$ENGINE_KIND" = apptainer ] || echo --init >>"$TMPDIR/options"
         run container_run sh -c "$container_hello" || {
                 grep -v '^--init$' "$TMPDIR/options" >"$TMPDIR/options.plain"
@@ -237,7 +237,7 @@ container_build() {
         container_rest=$(printf '%s' "$PARTS" | sed 's/apt *//')
         printf '%s\n' "$IMAGE" >"$ERRAND_PREFIX/image"
         container_say
-        # An image without Python and curl has no way to uv: the host's is taken along.
+        # An image without Python and curl cannot fetch uv: take the host's along.
         case " $container_rest " in
         *" pip "*)
                 if pip_find_uv || { pip_find_python; pip_get_uv; }; then
@@ -260,15 +260,15 @@ container_build() {
         tell wrap "$IMAGE"
 }
 
-# The words before a job's command; the agent fills in what is in braces.
+# What precedes a job's command; the agent fills in what is in braces.
 container_say() {
         tell wrap "$ENGINE"
         if [ "$ENGINE_KIND" = apptainer ]; then
-                # Without its remarks, which would be among what the job says.
+                # Without its remarks, which would mix with the output of the job.
                 for container_word in --silent --nocolor exec --bind '{root}' --home "$ERRAND_PREFIX/home" --pwd '{dir}' $container_nv; do
                         tell wrap "$container_word"
                 done
-                # It passes all variables on; these mean files of the host.
+                # It passes all variables on; these name files of the host.
                 for container_word in TMPDIR LD_PRELOAD PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE VIRTUAL_ENV CONDA_PREFIX \
                         CONDA_DEFAULT_ENV PERL5LIB R_LIBS R_LIBS_USER JULIA_PROJECT JULIA_LOAD_PATH JULIA_DEPOT_PATH; do
                         tell unset "$container_word"

@@ -32,7 +32,7 @@ VERSION = re.compile(
 
 
 def key(text, with_local=True):
-    """A sort key as PEP 440 orders versions; None when it is no version."""
+    """A sort key as PEP 440 orders versions; None if it is not a version."""
     m = VERSION.match(text)
     if not m:
         return None
@@ -58,7 +58,7 @@ def release_of(text):
 
 
 def fits(version, specifiers):
-    """Does a version fit "==1.2,<3"? What cannot be read counts as fitting: the resolver has decided already."""
+    """Does a version fit "==1.2,<3"? What cannot be read counts as fitting: the resolver has already decided."""
     for part in specifiers.split(","):
         m = re.match(r"^\s*(===|==|~=|!=|<=|>=|<|>)\s*(.+?)\s*$", part)
         if not m:
@@ -229,7 +229,7 @@ def verify(file, ours=True):
         elif not specifiers.startswith("@") and not fits(entry[0], specifiers):
             bad.append("%s is there in version %s, not %s" % (name, entry[0], specifiers))
         else:
-            lost = ours and lost_file(entry[1])  # packagers of a system move files, and leave RECORD as it was
+            lost = ours and lost_file(entry[1])  # system packages move files and leave RECORD as it was
             if lost:
                 bad.append("%s is damaged: %s is gone" % (name, lost))
     for line in bad:

@@ -1,7 +1,7 @@
 # fetch.sh - runs on the user's machine: downloads what $ERRAND_FILES asks for as wheels for the host that $ERRAND_TARGET
 # describes ("python=3.11 machine=x86_64 libc=glibc-2.36 uv=no"), into $ERRAND_PREFIX/wheels.
 
-# This is where "fetch: here" has it fetched: pip and uv may go to the index.
+# This is the machine that "fetch: here" means: pip and uv may use the index.
 fetched_here() {
         return 1
 }
@@ -10,7 +10,7 @@ fetch_target() {
         printf '%s\n' "$ERRAND_TARGET" | tr ' ' '\n' | sed -n "s/^$1=//p"
 }
 
-# The tags of platforms whose wheels run there, best first, one a line.
+# The platform tags of wheels that run there, best first, one a line.
 fetch_platforms() {
         fetch_machine=$(fetch_target machine)
         case $(fetch_target libc) in
@@ -49,7 +49,7 @@ fetch_wheels() {
         run $FETCH_PIP download --no-input --disable-pip-version-check --progress-bar off -q --only-binary :all: -d "$ERRAND_PREFIX/wheels" "$@"
 }
 
-# Exact versions for that platform: markers are judged by what the host is, not by this machine.
+# Exact versions for that platform: markers are evaluated for the host, not for this machine.
 fetch_lock() {
         set -- "$TMPDIR/request.txt"
         [ ! -s "$ERRAND_FILES/constraints.txt" ] || set -- "$@" -c "$ERRAND_FILES/constraints.txt"
@@ -97,7 +97,7 @@ fetch_main() {
         tell progress "downloading packages here for the host"
         if [ -n "$UV" ]; then
                 fetch_lock
-                # Local files travel as they are.
+                # Local files are sent as they are.
                 grep -v "^\${ERRAND_FILES}/\|^$ERRAND_FILES/\|^[a-z0-9._-]* @ file:" "$TMPDIR/locked.txt" >"$TMPDIR/wanted.txt"
                 if grep -q ' @ git+' "$TMPDIR/wanted.txt"; then
                         fetch_each
@@ -112,12 +112,12 @@ fetch_main() {
                 fetch_wheels "$@" || pip_explain
         fi
         if [ "$(fetch_target uv)" = no ]; then
-                # Without it the build goes through venv and pip: slower, and not everywhere possible.
+                # Without it the build uses venv and pip: slower, and not possible everywhere.
                 fetch_wheels --no-deps uv || note "uv cannot be sent: $(last_words)"
         fi
 }
 
-# The lines of $TMPDIR/wanted.txt one after another: what has no wheel for that platform is made into one here.
+# The lines of $TMPDIR/wanted.txt, one after another: a wheel is built here for what has none for that platform.
 fetch_each() {
         grep '^-' "$TMPDIR/wanted.txt" >"$TMPDIR/options.txt"
         grep '^[^-#[:space:]]' "$TMPDIR/wanted.txt" >"$TMPDIR/items.txt"
@@ -131,7 +131,7 @@ fetch_each() {
         done 4<"$TMPDIR/items.txt"
 }
 
-# A wheel of $TMPDIR/one.txt, if it comes out the same everywhere.
+# A wheel of $TMPDIR/one.txt, if it is the same on every platform.
 fetch_make() {
         tell progress "building ${fetch_item%% *} here"
         rm -rf "$TMPDIR/built"
@@ -140,7 +140,7 @@ fetch_make() {
         for fetch_file in "$TMPDIR/built"/*.whl; do
                 case $fetch_file in
                 *-none-any.whl | *"-cp$(fetch_target python | tr -d .)-linux_$(fetch_target machine).whl") mv "$fetch_file" "$ERRAND_PREFIX/wheels/" ;;
-                *) fail package "${fetch_item%% *}: there is no wheel for the host's Python $(fetch_target python) on $(fetch_target machine), and one made here would not run there" ;;
+                *) fail package "${fetch_item%% *}: there is no wheel for the host's Python $(fetch_target python) on $(fetch_target machine), and one built here would not run there" ;;
                 esac
         done
 }

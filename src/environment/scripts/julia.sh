@@ -25,13 +25,13 @@ julia_get() {
         mkdir -p "$julia_new"
         if ! fetched_here && run download "https://julialang-s3.julialang.org/bin/linux/$julia_dir/${JULIA_RELEASE%.*}/julia-$JULIA_RELEASE-linux-$julia_cpu.tar.gz" "$julia_new/julia.tar.gz" &&
                 run tar -C "$julia_new" -xzf "$julia_new/julia.tar.gz"; then
-                # Another build may have been faster.
+                # Another build may have been first.
                 [ -d "$ERRAND_TOOLS/julia-$JULIA_RELEASE" ] || mv "$julia_new/julia-$JULIA_RELEASE" "$ERRAND_TOOLS/julia-$JULIA_RELEASE"
         fi
         rm -rf "$julia_new"
         julia_find && return 0
         fail_for_all
-        fail network "Julia packages are declared, but there is no julia on this host and it cannot be had: $(last_words)" \
+        fail network "Julia packages are declared, but there is no julia on this host and it cannot be downloaded: $(last_words)" \
                 "install Julia on the host (juliaup), in PATH or ~/.juliaup/bin"
 }
 
@@ -44,7 +44,7 @@ julia_run() {
 
 JULIA_PREPARE='
 using Pkg
-# Pkg brings only the registries of the first depot up to date, and some versions not even those when it was done today.
+# Pkg updates only the registries of the first depot, and some versions not even those if it was done today.
 function fresh()
     isdefined(Pkg, :OFFLINE_MODE) && Pkg.OFFLINE_MODE[] && return
     depots = copy(DEPOT_PATH)
@@ -60,20 +60,20 @@ function fresh()
         end
     end
 end
-# Once here, not by every job. What does not compile here (without the display or the network of where jobs run) is left to
-# those who load it: versions differ in whether that is an error of adding it.
+# Once here, not in every job. What does not compile here (without the display or the network that jobs have) is left to
+# whoever loads it: versions differ in whether that is an error when adding it.
 wanted = !(lowercase(get(ENV, "JULIA_PKG_PRECOMPILE_AUTO", "1")) in ("0", "false", "no", "n", "f"))
 ENV["JULIA_PKG_PRECOMPILE_AUTO"] = "0"
 function compile()
     try
         wanted && Pkg.precompile()
     catch problem
-        println("not everything could be compiled beforehand: ", sprint(showerror, problem))
+        println("not everything could be precompiled: ", sprint(showerror, problem))
     end
 end
 '
 
-# What there is. After a build, the user'"'"'s depots are told what of theirs is used, for Pkg.gc() there to leave it.
+# What is installed. After a build, the user'"'"'s depots are told what of theirs is used, for Pkg.gc() there to leave it.
 JULIA_LIST='
 using Pkg, Dates
 packages = values(Pkg.dependencies())
@@ -177,7 +177,7 @@ julia_explain() {
 }
 
 julia_environment() {
-        # First what errand installs; then the user's own depots, for their registries and for what lies there already. The
+        # First what errand installs; then the user's own depots, for their registries and for what they already have. The
         # empty entry at the end stands for what comes with Julia (until 1.10, also for ~/.julia).
         case ${JULIA_DEPOT_PATH-} in
         "$ERRAND_TOOLS/julia-depot:"*) ;;
@@ -189,7 +189,7 @@ julia_environment() {
         JULIA_LOAD_PATH=@:$ERRAND_PREFIX/julia:@.:@stdlib
         export JULIA_DEPOT_PATH JULIA_LOAD_PATH
         mkdir -p "$ERRAND_TOOLS/julia-depot" "$ERRAND_PREFIX/julia"
-        # Where the user has signed in to package servers is looked for in the first depot only.
+        # Julia looks for the user's package server logins in the first depot only.
         julia_own=${JULIA_DEPOT_PATH#*:}
         julia_own=${julia_own%%:*}
         if [ -d "$julia_own/servers" ] && [ ! -e "$ERRAND_TOOLS/julia-depot/servers" ]; then
@@ -212,7 +212,7 @@ julia_build() {
                 if [ -f "$julia_manifest" ]; then
                         cp "$julia_manifest" "$ERRAND_PREFIX/julia/Manifest.toml"
                         chmod u+w "$ERRAND_PREFIX/julia/Manifest.toml"
-                        # It says where everything is: a registry is needed only when one is too old to know it.
+                        # It says where everything is: a registry is only needed if an old one does not know that.
                         julia_todo="try Pkg.instantiate() catch; $julia_todo end"
                 fi
         fi
@@ -228,7 +228,7 @@ s/^\([A-Za-z0-9_.]*\)$/Pkg.PackageSpec(name="\1")/p' "$ERRAND_FILES/julia.txt" |
         tell set JULIA_PROJECT "$ERRAND_PREFIX/julia"
         tell set JULIA_DEPOT_PATH "$JULIA_DEPOT_PATH"
         tell set JULIA_LOAD_PATH "$JULIA_LOAD_PATH"
-        # Only julia: what else lies beside it would come before what the other parts made.
+        # Only julia: the programs beside it would come before what the other parts made.
         mkdir -p "$ERRAND_PREFIX/julia/bin"
         printf '#!/bin/sh\nexec "%s" "$@"\n' "$JULIA" >"$ERRAND_PREFIX/julia/bin/julia"
         chmod 755 "$ERRAND_PREFIX/julia/bin/julia"
@@ -242,7 +242,7 @@ julia_check() {
         julia_verify "it has been removed"
 }
 
-# What was just listed against what was declared. julia_verify WHY: why something may be nowhere to be found.
+# julia_verify WHY: compares what was just listed with what was declared. WHY: why something may be missing.
 julia_verify() {
         julia_bad=$(sed -n "s/^gone \([^ ]*\) \(.*\)/; \1 is not in \2: $1/p" "$OUT" | tr -d '\n')
         if [ -s "$ERRAND_FILES/julia.txt" ]; then

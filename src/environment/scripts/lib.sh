@@ -1,7 +1,7 @@
 # lib.sh - what the parts of build.sh share. POSIX sh: it runs under dash, busybox and bash alike.
 #
 # Run as "sh build.sh build" or "sh build.sh check" in $ERRAND_PREFIX, with ERRAND_FILES, ERRAND_TOOLS, ERRAND_CACHE and
-# TMPDIR set. Descriptor 3 is the control channel: one word and its text a line (see the agent's env_build.c).
+# TMPDIR set. Descriptor 3 is the control channel: one word and its text on each line (src/agent/environment/build.h).
 # Data of the declaration are read from files, never part of this text.
 
 set -u
@@ -12,7 +12,7 @@ OUT=$TMPDIR/out.$$
 NEWLINE='
 '
 user_locale=${LC_ALL-}
-# The messages of tools are read below: in English.
+# The messages of tools are searched below: have them in English.
 LC_ALL=C
 export LC_ALL TMPDIR
 # Nothing of the user's own environments gets into this one.
@@ -55,8 +55,8 @@ settings() {
         sed -n "s/^$1=//p" "$ERRAND_FILES/settings" 2>/dev/null
 }
 
-# What a text with ${NAME}s means, as pip reads it, in $FILLED_IN: not on stdout, which would cost a process. $2: only of names
-# that begin so.
+# Fills in the ${NAME}s of a text, as pip does, into $FILLED_IN (stdout would cost a process). $2: only names that begin
+# with it.
 # shellcheck disable=SC2016 # the text is meant
 filled_in() {
         FILLED_IN='' fill_rest=$1 fill_mark='${'${2-}
@@ -74,7 +74,7 @@ filled_in() {
         FILLED_IN=$FILLED_IN$fill_rest
 }
 
-# The file $1 as $2, for what fills in no variables itself: with those that stand for what is secret, and no others.
+# Copies the file $1 to $2 with its secret variables, and no others, filled in: for tools that fill in none themselves.
 fill_file() {
         (
                 umask 077
@@ -85,7 +85,7 @@ fill_file() {
         )
 }
 
-# The same backwards for what is secret ($ERRAND_MASKED, one a line): $MASKED may be shown and kept.
+# The reverse for secrets ($ERRAND_MASKED, one a line): $MASKED may be shown and kept.
 mask() {
         MASKED=$1 mask_rest=${ERRAND_MASKED-}
         while [ -n "$mask_rest" ]; do
@@ -101,7 +101,7 @@ mask() {
         done
 }
 
-# What %XX in an address means, in $DECODED.
+# Decodes %XX in an address, into $DECODED.
 decode() {
         DECODED='' decode_rest=$1
         while :; do
@@ -121,7 +121,7 @@ decode() {
         DECODED=$DECODED$decode_rest
 }
 
-# An address with a user or a password in it, its variables filled in: $URL_PLAIN, $URL_HOST with its port, $URL_USER and
+# Splits an address with a user or a password, its variables filled in: $URL_PLAIN, $URL_HOST with its port, $URL_USER and
 # $URL_PASSWORD, which are decoded. Fails when there is none, or when a variable has no value.
 # shellcheck disable=SC2016 # the text is meant
 split_url() {
@@ -147,7 +147,7 @@ have() {
         command -v "$1" >/dev/null 2>&1
 }
 
-# Lines of a file that say something.
+# Lines of a file that are not empty.
 count() {
         grep -c '[^[:space:]]' "$1" 2>/dev/null || :
 }
@@ -156,8 +156,8 @@ plural() {
         if [ "$1" -eq 1 ]; then printf '1 %s' "$2"; else printf '%s %ss' "$1" "$2"; fi
 }
 
-# Runs a command; its output goes to the log as it comes and to $OUT for those who explain failures. Lines that say how
-# far it is are shown to the user.
+# Runs a command; its output goes to the log as it comes, and to $OUT for explaining failures. Lines that tell its progress
+# are shown to the user.
 run() {
         : >"$OUT"
         { "$@" 2>&1 3>&- </dev/null; printf '%s\n' "$?" >"$TMPDIR/status.$$"; } | while IFS= read -r line || [ -n "$line" ]; do
@@ -177,7 +177,7 @@ run() {
                 "Unpacking "*) rest=${line#Unpacking }; tell progress "unpacking ${rest%% *}" ;;
                 esac
         done
-        # Nothing is in it when the disk is full.
+        # It is empty if the disk is full.
         run_status=$(cat "$TMPDIR/status.$$" 2>/dev/null)
         return "${run_status:-1}"
 }
@@ -191,22 +191,22 @@ says() {
         grep -q -i -e "$1" "$OUT" 2>/dev/null
 }
 
-# The last line that says something: when nothing better is known.
+# The last line that is not empty: if nothing better is known.
 last_words() {
         grep '[^[:space:]]' "$OUT" 2>/dev/null | tail -n 1 | sed 's/^[[:space:]]*//'
 }
 
-# What no tool can do anything about, whichever of them it hit.
+# Failures that are no fault of the tool that met them.
 fail_for_all() {
         if says 'no space left on device\|disk quota exceeded\|enough free space\|os error 28'; then
                 fail disk "no space left on the disk of ~/.errand: $(said '[Nn]o space left\|[Qq]uota exceeded\|enough free space')" \
-                        "errand gc frees what no job needs any more; or point ERRAND_HOME of the host to a larger disk"
+                        "errand gc frees what no job needs any more; or point the ERRAND_HOME of the host to a larger disk"
         fi
-        # What it said may not have found room either.
+        # Its message may not have fitted on the disk either.
         if ! dd if=/dev/zero of="$TMPDIR/room.$$" bs=65536 count=1 2>/dev/null; then
                 rm -f "$TMPDIR/room.$$"
                 fail disk "no space left on the disk of ~/.errand" \
-                        "errand gc frees what no job needs any more; or point ERRAND_HOME of the host to a larger disk"
+                        "errand gc frees what no job needs any more; or point the ERRAND_HOME of the host to a larger disk"
         fi
         rm -f "$TMPDIR/room.$$"
 }
@@ -225,12 +225,12 @@ download() {
                 python3 -c 'import sys, urllib.request as u, shutil
 with u.urlopen(sys.argv[1], timeout=15) as r, open(sys.argv[2], "wb") as f: shutil.copyfileobj(r, f)' "$1" "$2"
         else
-                echo "neither curl, wget nor python3 is there"
+                echo "none of curl, wget and python3 is installed"
                 return 127
         fi
 }
 
-# Nothing may be fetched: what is needed was sent along (fetched.txt says what), or will be.
+# Nothing may be fetched: what is needed has been sent (fetched.txt lists it), or will be.
 fetched_here() {
         case ${ERRAND_FETCH-} in
         here) return 0 ;;

@@ -1,7 +1,7 @@
 # pip.sh - Python packages: $ERRAND_FILES/requirements.txt and constraints.txt, into $ERRAND_PREFIX/venv (or into the
-# conda prefix, when there is one). With uv where it can be had, else with venv and pip.
+# conda prefix, if there is one). With uv if it is available, else with venv and pip.
 
-# A Python of this host that suits: sets PYTHON.
+# Sets PYTHON to a suitable Python of this host.
 pip_find_python() {
         pip_want=$(setting python)
         [ -n "$pip_want" ] || pip_want=$(setting requires_python)
@@ -9,7 +9,7 @@ pip_find_python() {
         for pip_name in "python$pip_want" python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python; do
                 case $pip_name in *[!a-z0-9.]*) continue ;; esac
                 pip_path=$(command -v "$pip_name" 2>/dev/null) || continue
-                # pyenv's stand-ins are there without their Python
+                # pyenv's stand-ins may exist without their Python
                 "$pip_path" -c 'import sys; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1 || continue
                 if [ -z "$pip_want" ] || "$pip_path" "$ERRAND_FILES/distributions.py" suits "$pip_want" >/dev/null 2>&1; then
                         PYTHON=$pip_path
@@ -38,9 +38,9 @@ pip_keep_uv() {
         [ -f "$1" ] || return 1
         mkdir -p "$ERRAND_TOOLS/bin" || return 1
         chmod 755 "$1"
-        # A program of another C library or architecture does not start.
+        # A program for another C library or architecture does not start.
         "$1" --version >/dev/null 2>&1 || return 1
-        # By a rename: another build may be starting the one that is there.
+        # With a rename: another build may be starting the old one.
         mv -f "$1" "$ERRAND_TOOLS/bin/uv" && UV=$ERRAND_TOOLS/bin/uv
 }
 
@@ -61,7 +61,7 @@ pip_get_uv() {
         if [ -z "$UV" ] && ! fetched_here; then
                 tell progress "getting uv"
                 if [ -n "$PYTHON" ] && "$PYTHON" -m pip --version >/dev/null 2>&1; then
-                        # The index that was named, and no other; else the one that this host's pip is set up with. Through
+                        # The named index and no other; else the one that this host's pip is configured with. Through
                         # the environment: a URL may hold a password.
                         (
                                 pip_url=$(setting index_url)
@@ -92,7 +92,7 @@ pip_make_venv_uv() {
         if [ -n "$pip_want" ]; then
                 run "$UV" venv --no-project --python "$pip_want" "$ERRAND_PREFIX/venv"
         else
-                # Most of what is published needs 3.9; where only an older one is there and none can be had, that one.
+                # Most packages need 3.9; an older Python is used if there is no other.
                 run "$UV" venv --no-project --python '>=3.9' "$ERRAND_PREFIX/venv" ||
                         run "$UV" venv --no-project "$ERRAND_PREFIX/venv"
         fi
@@ -102,13 +102,13 @@ pip_make_venv_plain() {
         if [ -z "$PYTHON" ]; then
                 pip_want=$(setting python)
                 [ -n "$pip_want" ] || pip_want=$(setting requires_python)
-                fail tool "no Python${pip_want:+ $pip_want} on this host, and uv, which could bring one, cannot be had" \
-                        "install one on the host, for instance apt: [python3, python3-venv]"
+                fail tool "no Python${pip_want:+ $pip_want} on this host, and uv, which could install one, is not available" \
+                        "install one on the host, for example with apt: [python3, python3-venv]"
         fi
         run "$PYTHON" -m venv "$ERRAND_PREFIX/venv" && [ -x "$ERRAND_PREFIX/venv/bin/pip" ] && return 0
         fail_for_all
         pip_text=$(said 'ensurepip')
-        # Debian parts ensurepip from Python.
+        # Debian packages ensurepip separately.
         rm -rf "$ERRAND_PREFIX/venv"
         run "$PYTHON" -m virtualenv "$ERRAND_PREFIX/venv" && return 0
         rm -rf "$ERRAND_PREFIX/venv"
@@ -116,7 +116,7 @@ pip_make_venv_plain() {
                 pip_outer=1
                 return 0
         fi
-        fail tool "no virtual environment can be made with $PYTHON: ${pip_text:-$(last_words)}" \
+        fail tool "cannot create a virtual environment with $PYTHON: ${pip_text:-$(last_words)}" \
                 "Debian and Ubuntu: apt: [python3-venv]; or put uv into PATH on the host"
 }
 
@@ -152,7 +152,7 @@ pip_install_plain() {
                 pip_write_request "$TMPDIR/request.txt" # now they are known
         fi
         if [ -s "$pip_netrc" ]; then
-                # Behind the user's own: of two for one host the last counts.
+                # After the user's own: of two entries for a host the last counts.
                 pip_own=$TMPDIR/netrc.all
                 (umask 077 && { cat "${NETRC:-$HOME/.netrc}" 2>/dev/null; echo; cat "$pip_netrc"; } >"$pip_own")
                 NETRC=$pip_own
@@ -255,17 +255,17 @@ pip_copy_lock() {
         fill_file "$ERRAND_FILES/pyproject.toml" "$TMPDIR/lock/pyproject.toml"
 }
 
-# uv.lock: what it says for this platform becomes the requirements.
+# What uv.lock says for this platform becomes the requirements.
 pip_export_lock() {
         [ -f "$ERRAND_FILES/uv.lock" ] && [ ! -f "$TMPDIR/locked.txt" ] || return 0
         if [ -z "$UV" ]; then
-                note "uv.lock needs uv; without it the versions are chosen anew from pyproject.toml"
+                note "uv.lock needs uv; without it versions are resolved anew from pyproject.toml"
                 return 0
         fi
         pip_copy_lock
         (cd "$TMPDIR/lock" && run "$UV" export --frozen --no-emit-workspace --no-header --no-annotate --format requirements.txt -o locked.txt) || pip_explain
         cp "$TMPDIR/lock/locked.txt" "$ERRAND_PREFIX/locked.txt"
-        # From where the lock says; a list of versions alone would come from this host's index.
+        # From where the lock says; with a list of versions alone, packages would come from this host's index.
         if [ ! -d "$ERRAND_PREFIX/conda/bin" ] && ! fetched_here; then
                 tell progress "installing what uv.lock says"
                 run env "UV_PROJECT_ENVIRONMENT=$ERRAND_PREFIX/venv" "$UV" sync --frozen --inexact --no-install-workspace --project "$TMPDIR/lock" || pip_explain
@@ -273,7 +273,7 @@ pip_export_lock() {
         else
                 pip_locked=$ERRAND_PREFIX/locked.txt
                 if fetched_here && grep -q '^[^#]* @ ' "$pip_locked"; then
-                        # What was made of a repository has no hash that a lock could know; then none may have one.
+                        # A package built from a repository has no hash that a lock could know; then none may have one.
                         sed 's/ *\\$//; /^ *--hash=/d' "$pip_locked" >"$TMPDIR/unhashed.txt"
                         pip_locked=$TMPDIR/by-name.txt
                         pip_without_addresses "$TMPDIR/unhashed.txt" >"$pip_locked"
@@ -289,7 +289,7 @@ pip_python_of_env() {
         fi
 }
 
-# What was only found in a script, not asked for, need not be installed where it is.
+# What was only found in a script, not asked for, need not be installed if the host has it.
 pip_use_own() {
         [ "$(setting found)" = yes ] && [ ! -d "$ERRAND_PREFIX/conda/bin" ] && [ ! -s "$ERRAND_FILES/sources.txt" ] || return 1
         [ -z "$(setting python)$(setting requires_python)" ] || return 1

@@ -1,10 +1,10 @@
 # pip_explain.sh - what pip and uv say when something fails, in words for a user.
 
-# The index has no package of that name, as far as it shows itself: one that wants other credentials shows nothing.
+# The index has no package of that name, as far as we can see: with the wrong credentials, an index shows nothing.
 pip_no_such() {
         pip_hint=$(pip_near "$1")
         if [ $? -eq 3 ]; then
-                fail package "the package index does not let this host in; it was asked for $1" "check the user and the password in index_url"
+                fail package "the package index denies this host access (asked for $1)" "check the user and the password in index_url"
         fi
         fail package "$1: there is no such package in the index" "$pip_hint"
 }
@@ -21,7 +21,7 @@ pip_reason() {
 pip_explain() {
         fail_for_all
         if says 'client error (40[13] \|40[13] Client Error\|HTTP error 40[13] '; then
-                fail package "the server of a package does not let this host in: $(said '40[13] ')" "check the user and the password in its address"
+                fail package "the server of a package denies this host access: $(said '40[13] ')" "check the user and the password in its address"
         fi
         pip_name=
         # uv
@@ -74,11 +74,11 @@ pip_explain() {
                 pip_no_python
         fi
         if says 'hash mismatch'; then
-                fail package "$(said 'Hash mismatch' | tr -d '`'): the index has another file than the one that was declared"
+                fail package "$(said 'Hash mismatch' | tr -d '`'): the index has a different file from the one declared"
         fi
         if says 'do not match the hashes'; then
                 pip_text=$(sed -n 's/^ *\([^ ]*\) from .*/\1/p' "$OUT" | tail -n 1)
-                fail package "Hash mismatch for ${pip_text:-a package}: the index has another file than the one that was declared"
+                fail package "Hash mismatch for ${pip_text:-a package}: the index has a different file from the one declared"
         fi
         if says 'git operation failed\|git clone\|git fetch\|failed to clone'; then
                 pip_text=$(said 'fatal: ')
@@ -91,7 +91,7 @@ pip_explain() {
         if looks_like_network; then
                 pip_offline
         fi
-        # A package that has to be built, and fails at it: with the last it said itself.
+        # A package that failed to build: with its own last message.
         if says '^[^A-Za-z]*\(error: \)*Failed to build .'; then
                 pip_text=$(sed -n '/\[stderr\]/,/^ *hint: /p' "$OUT" | pip_reason)
                 pip_name=$(said 'Failed to build .' | sed 's/^[^A-Za-z]*//' | tr -d '`')
@@ -114,7 +114,7 @@ pip_build_hint() {
         fi
 }
 
-# What this host is, for whoever downloads in its place.
+# Describes this host, for the machine that downloads instead.
 pip_say_platform() {
         [ "$(setting fetch)" != host ] || return 0
         for pip_path in "$(pip_python_of_env)" "$PYTHON"; do
@@ -125,11 +125,11 @@ pip_say_platform() {
         fi
 }
 
-# Nothing was downloaded for this host yet: that takes knowing what it is.
+# Nothing has been downloaded for this host yet: that takes a description of it.
 pip_want_sent() {
         if fetched_here && [ ! -f "$ERRAND_FILES/fetched.txt" ]; then
                 pip_say_platform
-                fail network "the packages were not sent yet: $1" "fetch: here downloads them on your machine; it needs pip or uv there"
+                fail network "the packages have not been sent yet: $1" "fetch: here downloads them on your machine; it needs pip or uv there"
         fi
 }
 
@@ -146,11 +146,11 @@ pip_offline() {
 pip_no_python() {
         pip_want=$(setting python)
         [ -n "$pip_want" ] || pip_want=$(setting requires_python)
-        fail tool "no Python${pip_want:+ $pip_want} on this host, and uv could not bring one: $(said '[Nn]o interpreter\|[Ff]ailed\|error' || last_words)" \
+        fail tool "no Python${pip_want:+ $pip_want} on this host, and uv could not install one: $(said '[Nn]o interpreter\|[Ff]ailed\|error' || last_words)" \
                 "install one on the host, for instance apt: [python3, python3-venv]"
 }
 
-# Names near to one that the index does not know; from the list of a small index, else from names that many know.
+# Names close to one that the index does not know: from the list of a small index, else from well-known names.
 pip_near() {
         [ -n "$PYTHON" ] || PYTHON=$(command -v python3 2>/dev/null)
         [ -n "$PYTHON" ] || return 0

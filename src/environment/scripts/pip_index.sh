@@ -36,8 +36,8 @@ pip_has_index() {
         [ -n "$(setting index_url)$(setting extra_index_url)${UV_DEFAULT_INDEX-}${UV_INDEX_URL-}${UV_INDEX-}${UV_EXTRA_INDEX_URL-}" ]
 }
 
-# A requirement of a repository, in $PIP_LINE: without its password, which both tools would put into arguments of git's. Git
-# asks a helper of ours for it, which stands in place of the user's own ones: they might keep it. (GIT_CONFIG_PARAMETERS is how
+# A requirement from a repository, in $PIP_LINE, without its password, which both tools would put into arguments of git.
+# Git asks a helper of ours for it, instead of the user's own helpers, which might store it. (GIT_CONFIG_PARAMETERS is how
 # git hands on what its -c says, in all its versions.)
 pip_hide_git() {
         PIP_LINE=$1
@@ -50,7 +50,7 @@ pip_hide_git() {
         pip_gits=$((${pip_gits:-0} + 1))
         export "ERRAND_GIT_USER_$pip_gits=$URL_USER" "ERRAND_GIT_PASSWORD_$pip_gits=$URL_PASSWORD"
         pip_helper="!f() { test \"\$1\" != get || printf \"username=%s\\npassword=%s\\n\" \"\$ERRAND_GIT_USER_$pip_gits\" \"\$ERRAND_GIT_PASSWORD_$pip_gits\"; }; f"
-        # Submodules take what the first of their host has.
+        # Submodules use the password of the first repository on their host.
         pip_place=${URL_PLAIN%%://*}://$URL_HOST
         case ${GIT_CONFIG_PARAMETERS-} in *"'credential.$pip_place.helper="*) ;; *) pip_add_helper "$pip_place" ;; esac
         pip_place=${URL_PLAIN%%[#?]*}
@@ -104,8 +104,7 @@ pip_without_addresses() {
         done
 }
 
-# The names and the urls of what is asked for, in $1, as both tools read it: both fill in the variables that stand for
-# The name of the list of what is to be installed: all of it, but for found names that the index does not have.
+# The list of what is to be installed: all of it, except found names that the index does not have.
 pip_wanted() {
         if [ ! -s "$ERRAND_PREFIX/left_out.txt" ]; then
                 printf '%s' "$ERRAND_FILES/requirements.txt"
@@ -117,7 +116,8 @@ pip_wanted() {
         printf '%s' "$TMPDIR/wanted.txt"
 }
 
-# passwords, which are so in no file and in no argument.
+# Writes the names and URLs of what is asked for to $1, in the form both tools read: both fill in the variables that stand
+# for passwords, which therefore are in no file and in no argument.
 pip_write_request() {
         pip_umask=$(umask)
         umask 077
@@ -140,13 +140,13 @@ pip_write_request() {
         umask "$pip_umask"
 }
 
-# Whether an index answers, whatever it says; not to find out is as good as yes. Its words are in $OUT.
+# Whether an index answers, whatever it says; if that cannot be found out, yes. Its words are in $OUT.
 pip_reaches_index() {
         pip_url=$(setting index_url)
         pip_url=${pip_url:-${UV_DEFAULT_INDEX-${UV_INDEX_URL-}}}
         filled_in "$pip_url"
         pip_url=$FILLED_IN
-        # Its host alone: what else is in the URL may be a password, and everybody on this host sees arguments.
+        # Only its host: the rest of the URL may hold a password, and everybody on this host can see arguments.
         pip_url=$(printf '%s' "${pip_url:-https://pypi.org/}" | sed 's|^\([a-z]*://\)\([^/]*@\)\{0,1\}\([^/?#]*\).*|\1\3/|')
         case $pip_url in
         http://* | https://*) ;;

@@ -1,5 +1,5 @@
 # setup.sh - the user's own lines, in the environment made so far. They run in $ERRAND_PREFIX; what they put into
-# $ERRAND_PREFIX/bin is in PATH later.
+# $ERRAND_PREFIX/bin will be in PATH.
 
 setup_build() {
         tell progress "running the setup lines"
@@ -23,7 +23,7 @@ setup_build() {
         export PATH
         if [ -n "$user_locale" ]; then LC_ALL=$user_locale; else unset LC_ALL; fi
         setup_file=$ERRAND_FILES/setup.txt
-        # Also between single quotes, where the shell would not.
+        # Also between single quotes, where the shell would not fill in.
         # shellcheck disable=SC2016 # the text is meant
         if grep -q '\${ERRAND_AUTH_' "$setup_file"; then
                 fill_file "$setup_file" "$TMPDIR/setup.txt"
@@ -43,7 +43,7 @@ setup_build() {
         tell prepend PATH "$ERRAND_PREFIX/bin"
 }
 
-# What they did cannot be known.
+# What they did is not known.
 setup_check() {
         :
 }
