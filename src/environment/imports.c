@@ -452,39 +452,6 @@ static void add_found(struct search *s, const char *path, const struct er_import
         found->line = item->line;
 }
 
-/* The name of what "git+https://host/owner/name.git@branch#egg=x", or the address of a wheel, holds (owned). */
-static char *name_of_source(const char *url)
-{
-        const char *egg = strstr(url, "#egg="), *path = strstr(url, "://");
-        size_t len, start = 0;
-
-        if (egg)
-                return er_distribution_name(er_svn(egg + 5, strcspn(egg + 5, "&[")));
-        path = path ? strchr(path + 3, '/') : NULL;
-        if (!path)
-                return er_strdup("");
-        if (strstr(path, "/archive/"))
-                len = (size_t)(strstr(path, "/archive/") - path);
-        else
-                len = strcspn(path, "@#?");
-        while (len && path[len - 1] == '/')
-                len--;
-        for (size_t i = 0; i < len; i++)
-                if (path[i] == '/')
-                        start = i + 1;
-        path += start;
-        len -= start;
-        if (er_starts(url, "git+")) {
-                if (len > 4 && strncmp(path + len - 4, ".git", 4) == 0)
-                        len -= 4;
-        } else {
-                for (size_t i = 0; i + 1 < len; i++)
-                        if (path[i] == '-' && path[i + 1] >= '0' && path[i + 1] <= '9')
-                                len = i;
-        }
-        return er_distribution_name(er_svn(path, len));
-}
-
 /* "-r FILE": beside the notebook, or below the project. A missing one comes with a `git clone` in the notebook. */
 static void add_option(struct search *s, const char *path, const char *text)
 {
@@ -517,7 +484,7 @@ static void add_declared(struct search *s, const char *path, const struct er_imp
         size_t len = strcspn(text, " <>=!~;@,[");
         const char *close = text[len] == '[' ? strchr(text + len, ']') : NULL;
         const char *rest = close ? close + 1 : text + len, *why;
-        er_autofree char *name = source ? name_of_source(text) : er_distribution_name(er_svn(text, len));
+        er_autofree char *name = source ? er_import_source_name(text) : er_distribution_name(er_svn(text, len));
         er_autofree char *whole = source ? er_strdup(text) : er_requirement_canonical(er_sv(text), &why);
         er_autofree char *version = NULL;
         struct er_found *found;

@@ -4,6 +4,7 @@
 #include <ctype.h>
 
 #include "environment/imports_scan.h"
+#include "environment/requirement.h"
 
 enum word {
         WORD_NONE, /* the end of the line, or a comment */
@@ -414,4 +415,36 @@ bool er_import_scan_pip(struct er_sv line, uint32_t number, struct er_import_sca
         }
         er_str_release(&w.word);
         return any;
+}
+
+char *er_import_source_name(const char *url)
+{
+        const char *egg = strstr(url, "#egg="), *path = strstr(url, "://");
+        size_t len, start = 0;
+
+        if (egg)
+                return er_distribution_name(er_svn(egg + 5, strcspn(egg + 5, "&[")));
+        path = path ? strchr(path + 3, '/') : NULL;
+        if (!path)
+                return er_strdup("");
+        if (strstr(path, "/archive/"))
+                len = (size_t)(strstr(path, "/archive/") - path);
+        else
+                len = strcspn(path, "@#?");
+        while (len && path[len - 1] == '/')
+                len--;
+        for (size_t i = 0; i < len; i++)
+                if (path[i] == '/')
+                        start = i + 1;
+        path += start;
+        len -= start;
+        if (er_starts(url, "git+")) {
+                if (len > 4 && strncmp(path + len - 4, ".git", 4) == 0)
+                        len -= 4;
+        } else {
+                for (size_t i = 0; i + 1 < len; i++)
+                        if (path[i] == '-' && path[i + 1] >= '0' && path[i + 1] <= '9')
+                                len = i;
+        }
+        return er_distribution_name(er_svn(path, len));
 }

@@ -51,6 +51,9 @@ void er_import_scan_notebook(const char *text, size_t len, struct er_import_scan
 /* What a line of the shell installs: requirements, "-r FILE", "-c FILE", "-i URL", "--extra-index-url URL" and "-f
    URL", each as an item with ER_IMPORT_DECLARED. False: it installs nothing. */
 bool er_import_scan_pip(struct er_sv line, uint32_t number, struct er_import_scan *scan);
+/* The name of what "git+https://host/owner/name.git@branch#egg=x" or an address of a wheel holds (owned); may be empty.
+ */
+char *er_import_source_name(const char *url);
 
 /* What `if CONDITION:` evaluates to on Linux at run time, as far as it is about the platform, type checking or
    Python's version. */
