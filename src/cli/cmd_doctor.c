@@ -376,7 +376,7 @@ static void check_probe(struct report *r, const struct er_probe *probe)
 /* meant: a suggestion for the name, or NULL */
 static void check_host(struct report *r, const struct er_host *host, const char *meant)
 {
-        const struct er_session_opts opts = {.interactive = er_term_is(STDERR_FILENO)};
+        const struct er_session_opts opts = {.interactive = er_term_is(STDERR_FILENO), .silence_ms = ER_ONE_OF_MANY_MS};
         er_autoptr(er_live) live = er_live_new(r->cli->quiet);
         er_autoptr(er_session) session = NULL;
         er_auto(er_probe) probe = ER_PROBE_INIT;

@@ -71,7 +71,8 @@ static int add_key(void *arg, const struct er_job *job, struct er_err *err)
 /* Connects, and asks which of our jobs the host has attempts of. */
 static int look(const struct sweep *sweep, struct visit *v)
 {
-        const struct er_session_opts opts = {0}; /* many run at once, so none of them may ask on the terminal */
+        const struct er_session_opts opts = {
+                .silence_ms = ER_ONE_OF_MANY_MS}; /* many run at once, so none of them may ask on the terminal */
         const struct er_hello *hello;
         struct er_status *list = NULL;
         size_t count = 0;

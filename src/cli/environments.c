@@ -57,7 +57,7 @@ static void visit(void *arg, size_t index)
 {
         const struct visits *visits = arg;
         struct visit *v = &visits->items[index];
-        const struct er_session_opts opts = {.interactive = visits->count == 1};
+        const struct er_session_opts opts = {.interactive = visits->count == 1, .silence_ms = ER_ONE_OF_MANY_MS};
 
         v->rc = er_session_open(&v->host, &opts, &v->session, &v->err);
         if (v->rc == 0)

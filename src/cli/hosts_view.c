@@ -102,7 +102,8 @@ void er_hosts_view_ask(void *arg, size_t index)
         struct er_hosts_view *view = arg;
         struct er_host_view *item = &view->items[index];
         const struct er_session_opts opts = {
-                .connect_ms = CONNECT_MS}; /* all run at once, so none may ask on the terminal */
+                .connect_ms = CONNECT_MS,
+                .silence_ms = ER_ONE_OF_MANY_MS}; /* all run at once, so none may ask on the terminal */
         er_autoptr(er_session) session = NULL;
         er_auto(er_err) err = ER_ERR_INIT;
         struct er_probe probe = ER_PROBE_INIT;

@@ -200,7 +200,9 @@ void er_live_still(struct er_live *live, const char *fmt, ...)
 
 void er_live_note(struct er_live *live, const char *text)
 {
-        if (strstr(text, "connecting") || strstr(text, "waiting for ssh"))
+        if (er_ends(text, " to answer ..."))
+                er_live_say(live, "%s", text); /* also where no status line is seen */
+        else if (strstr(text, "connecting") || strstr(text, "waiting for ssh"))
                 er_live_still(live, "%s", text);
         else
                 er_live_set(live, "%s", text);

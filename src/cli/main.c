@@ -13,6 +13,7 @@
 #include "cli/opts.h"
 #include "cli/words.h"
 #include "er_config.h"
+#include "host/connect/session.h"
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -59,6 +60,11 @@ static int help(const struct er_command *command, struct er_err *err)
         return er_out(er_svn(text.buf, text.len), err);
 }
 
+static void say_waiting(const char *host)
+{
+        er_say(&(struct er_cli){0}, "waiting for %s to answer ...", host);
+}
+
 static int run_command(const struct er_command *command, const char *argv0, char *const *argv, int count,
                        struct er_common_opts *common, struct er_err *err)
 {
@@ -76,6 +82,8 @@ static int run_command(const struct er_command *command, const char *argv0, char
         }
         cli.json = common->json;
         cli.quiet = common->quiet;
+        if (!cli.quiet)
+                er_session_on_waiting(say_waiting);
         cli.program = program = find_program(argv0);
         cli.state_dir = state_dir = common->state_dir ? er_path_abs(common->state_dir) : er_dir_state();
         if (!(command->needs & ER_NEED_STORE) || er_store_open(cli.state_dir, &cli.store, err) == 0)

@@ -47,3 +47,41 @@ def test_fifo_among_the_files_that_errand_reads(errand, name):
     for where in (errand.cwd, sub):
         done = errand("run", "--", "true", cwd=where, timeout=10)
         assert done.rc == 202 and f"{name} is not a regular file" in done.said, done
+
+
+STOPPED_AGENT = """#!/usr/bin/python3
+import os, subprocess, sys
+if "serve" not in sys.argv:
+    os.execv({real!r}, [{real!r}] + sys.argv[1:])
+agent = subprocess.Popen([{real!r}] + sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def frame(read):
+    head = read(12)
+    return head + read(int.from_bytes(head[:4], "little") - 8)
+agent.stdin.write(frame(sys.stdin.buffer.read)), agent.stdin.flush()
+sys.stdout.buffer.write(frame(agent.stdout.read)), sys.stdout.buffer.flush()
+while sys.stdin.buffer.read1(65536):
+    pass
+"""
+
+
+def test_stopped_agent_is_said_and_given_up(errand):
+    """It greets, and then says nothing any more."""
+    errand("run", "--quiet", "--no-sync", "--output", "o", "--", "sh", "-c", "echo yes > o").ok()
+    [program] = [path for path in errand.base.rglob("errand-agent-*") if path.is_file() and os.access(path, os.X_OK)]
+    real = program.with_name("real-agent")
+    program.rename(real)
+    program.write_text(STOPPED_AGENT.format(real=str(real)))
+    program.chmod(0o755)
+    asked = [errand.start(*args) for args in (["gc"], ["hosts"], ["doctor", "local"], ["env", "list"])]
+    logs = errand.start("logs", "work-1")
+    pull = errand.start("pull", "work-1", "o", str(errand.home) + "/")
+    quiet = errand.start("pull", "--quiet", "work-1", "o", str(errand.home) + "/")
+    for proc in asked:
+        done = proc.wait(40)
+        assert "waiting for local to answer" in done.said and "no data for 20 s" in done.said + done.text, done
+        assert 15 < done.seconds < 35, done
+    for proc in (logs, pull):
+        proc.wait_for(b"waiting for local to answer", stream="err")
+    assert not quiet.err
+    for proc in (logs, pull, quiet):
+        proc.kill()

@@ -12,8 +12,10 @@
 #define READ_MAX (256u * 1024)         /* most bytes read at once: a buffer that stays in the cache is faster */
 #define PARKED_MAX (32u * 1024 * 1024) /* frames nobody has asked for yet */
 #define REPLAY_MAX (512u * 1024)       /* kept of what is sent before the first answer */
-#define PING_MS 15000                  /* a watched host is pinged after this much silence */
-#define SILENCE_MS 45000               /* ... and given up */
+#define PING_MS 15000                  /* a host is pinged after this much silence */
+#define WATCH_SILENCE_MS 45000         /* ... and given up while it is watched */
+#define SILENCE_MS 120000              /* ... or while it works for us: it may unpack a lot at once */
+#define SAY_MS 5000                    /* the user hears of it after this much silence */
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
@@ -43,6 +45,13 @@ bool er_session_is_sound(const struct er_session *session)
 uint32_t er_session_next_id(struct er_session *session)
 {
         return session->next_id++;
+}
+
+static void (*say_waiting)(const char *host);
+
+void er_session_on_waiting(void (*say)(const char *host))
+{
+        say_waiting = say;
 }
 
 void er_session_heartbeat(struct er_session *session, bool on)
@@ -189,14 +198,17 @@ static int sort(struct er_session *session, uint32_t first, uint32_t last, struc
                         er_err_wrap(&why, "%s", session->host.name);
                         return er_session_break(session, &why, err);
                 }
+                if (session->ping_id && frame.id == session->ping_id) {
+                        session->ping_id = 0;
+                        session->start += frame.size;
+                        continue;
+                }
                 if (frame.id >= first && frame.id <= last) {
                         session->held = frame.size;
                         *ret = frame;
                         return 1;
                 }
-                if (frame.id == session->ping_id)
-                        session->ping_id = 0;
-                else if (!is_dropped(session, &frame))
+                if (!is_dropped(session, &frame))
                         park(session, &frame);
                 session->start += frame.size;
                 if (session->parked_bytes > PARKED_MAX) {
@@ -246,20 +258,65 @@ static void ask_if_alive(struct er_session *session)
                 er_debug("host", "%s: no room for a ping", session->host.name);
 }
 
-/* The next deadline of a wait that began at since_ms: a ping, giving up, or the caller's own. */
+/* How long nothing may come before the host is given up. */
+static int64_t silence_of(const struct er_session *session)
+{
+        int64_t most = session->heartbeat ? WATCH_SILENCE_MS : SILENCE_MS;
+
+        return session->silence_ms > 0 && session->silence_ms < most ? session->silence_ms : most;
+}
+
+static int64_t ping_after(const struct er_session *session)
+{
+        int64_t third = silence_of(session) / 3;
+
+        return third < PING_MS ? third : PING_MS;
+}
+
+/* A watched host without news is pinged; only if it does not answer that is it late. ER_NEVER: nothing to say. */
+static er_deadline say_due(const struct er_session *session, int64_t since_ms)
+{
+        int64_t third = silence_of(session) / 3;
+
+        if (session->said_waiting || (!session->greeted && (session->connect.interactive || session->connect.note)))
+                return ER_NEVER;
+        if (session->greeted && session->heartbeat)
+                return session->ping_id ? since_ms + ping_after(session) + SAY_MS : ER_NEVER;
+        return since_ms + (third < SAY_MS ? third : SAY_MS);
+}
+
+/* While writing no ping can be sent, and a host that reads slowly is not silent, unless it is watched. */
+static bool beats(const struct er_session *session, bool writing)
+{
+        return session->greeted && (session->heartbeat || !writing);
+}
+
+/* The next deadline of a wait that began at since_ms: a message, a ping, giving up, or the caller's own. */
 static er_deadline next_due(const struct er_session *session, bool writing, int64_t since_ms, er_deadline deadline)
 {
-        er_deadline due = deadline;
+        er_deadline due = deadline, say = say_due(session, since_ms);
 
+        if (say < due)
+                due = say;
         if (!session->greeted && session->hello_by < due)
                 due = session->hello_by;
-        if (session->greeted && session->heartbeat) {
-                er_deadline beat = since_ms + (session->ping_id || writing ? SILENCE_MS : PING_MS);
+        if (beats(session, writing)) {
+                er_deadline beat = since_ms + (session->ping_id || writing ? silence_of(session) : ping_after(session));
 
                 if (beat < due)
                         due = beat;
         }
         return due;
+}
+
+/* One message per session. */
+static void say_late(struct er_session *session)
+{
+        session->said_waiting = true;
+        if (session->connect.note)
+                er_connect_note(&session->connect, "waiting for %s to answer ...", session->host.name);
+        else if (say_waiting)
+                say_waiting(session->host.name);
 }
 
 /* A deadline has passed. -1 with err: give up. */
@@ -268,6 +325,8 @@ static int on_due(struct er_session *session, bool writing, int64_t since_ms, er
         er_auto(er_err) why = ER_ERR_INIT;
         int64_t now_ms = er_mono_ms();
 
+        if (say_due(session, since_ms) <= now_ms)
+                say_late(session);
         if (!session->greeted && session->hello_by <= now_ms && session->link.transport == &er_transport_fast)
                 return er_session_on_end(session, err);
         if (!session->greeted && session->hello_by <= now_ms) {
@@ -280,13 +339,14 @@ static int on_due(struct er_session *session, bool writing, int64_t since_ms, er
                                     session->host.target);
                 return er_session_break(session, &why, err);
         }
-        if (session->greeted && session->heartbeat && now_ms - since_ms >= SILENCE_MS) {
-                er_err_set(&why, ER_TRANSPORT, "%s: no data for %d s", session->host.name, SILENCE_MS / 1000);
+        if (beats(session, writing) && now_ms - since_ms >= silence_of(session)) {
+                er_err_set(&why, ER_TRANSPORT, "%s: no data for %d s", session->host.name,
+                           (int)((silence_of(session) + 999) / 1000));
                 er_err_retry(&why);
                 return er_session_break(session, &why, err);
         }
         /* Not while writing: half a frame may be on its way. */
-        if (session->greeted && session->heartbeat && !writing && !session->ping_id && now_ms - since_ms >= PING_MS)
+        if (beats(session, writing) && !writing && !session->ping_id && now_ms - since_ms >= ping_after(session))
                 ask_if_alive(session);
         if (deadline != ER_NEVER && deadline <= now_ms)
                 return er_err_set(err, ER_TIMEOUT, "%s: no answer in time", session->host.name);

@@ -22,11 +22,19 @@ struct er_session;
 struct er_session_opts {
         bool interactive;         /* ssh may ask for a password or a touch on the terminal */
         int64_t connect_ms;       /* how long connecting may take; 0: 30 s */
+        int64_t silence_ms;       /* a host that stays silent for so long, though pinged, is given up; 0: 2 min */
         struct er_cancel *cancel; /* (borrowed, may be NULL) when it fires, whatever blocks returns ER_CANCELLED */
         void (*note)(void *arg,
                      const char *text); /* (may be NULL) "gpu-box: installing errand-agent" for the status line */
         void *note_arg;
 };
+
+/* silence_ms for one of many hosts: it must not hold up the others. */
+#define ER_ONE_OF_MANY_MS 20000
+
+/* Called, from any thread, when a host has been silent for some seconds and the session has no note. For the whole
+   process; NULL: nothing. */
+void er_session_on_waiting(void (*say)(const char *host));
 
 int er_session_open(const struct er_host *host, const struct er_session_opts *opts, struct er_session **ret,
                     struct er_err *err);

@@ -116,6 +116,7 @@ int er_session_open(const struct er_host *host, const struct er_session_opts *op
                 opts = &none;
         er_host_copy(host, &session->host);
         session->cancel = opts->cancel;
+        session->silence_ms = opts->silence_ms;
         session->connect = (struct er_connect){
                 .host = &session->host,
                 .interactive = opts->interactive,

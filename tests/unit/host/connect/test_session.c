@@ -62,6 +62,25 @@ static void be_dying(struct fake_in *in)
         exit(3);
 }
 
+static void be_silent_later(struct fake_in *in)
+{
+        fake_hello(in, 0);
+        be_mute(in);
+}
+
+/* Works for long on one request, and answers pings meanwhile. */
+static void be_slow(struct fake_in *in)
+{
+        uint32_t id;
+
+        fake_hello(in, 0);
+        id = fake_next(in).id;
+        for (int i = 0; i < 6; i++)
+                fake_send(ER_F_OK, fake_next(in).id, NULL);
+        fake_send(ER_F_OK, id, NULL);
+        be_mute(in);
+}
+
 static void be_dying_later(struct fake_in *in)
 {
         fake_hello(in, 0);
@@ -200,6 +219,8 @@ static const struct {
         {"mute", be_mute},
         {"dying", be_dying},
         {"dying_later", be_dying_later},
+        {"silent_later", be_silent_later},
+        {"slow", be_slow},
         {"mixed", be_mixed},
         {"flooding", be_flooding},
         {"garbled", be_garbled},
@@ -250,6 +271,44 @@ static void test_hello(void **state)
                 er_session_free(session);
                 fake_host_free(&host);
         }
+}
+
+static int waited;
+
+static void on_waiting(const char *host)
+{
+        assert_string_equal(host, "fake");
+        waited++;
+}
+
+/* A stopped agent: the user hears of it, and it ends. One that works for long but answers pings is waited for. */
+static void test_silence(void **state)
+{
+        const struct er_session_opts opts = {.connect_ms = 20000, .silence_ms = 600};
+        er_auto(er_err) err = ER_ERR_INIT;
+        struct er_session *session;
+        int64_t began = er_mono_ms();
+        struct er_host host;
+
+        (void)state;
+        waited = 0;
+        er_session_on_waiting(on_waiting);
+        fake_host(&host, "silent_later");
+        assert_int_equal(er_session_open(&host, &opts, &session, &err), 0);
+        assert_int_equal(er_session_call(session, ER_F_GC, er_svn("", 0), NULL, &err), -1);
+        unit_assert_err(&err, ER_TRANSPORT, "fake: no data for 1 s");
+        assert_int_equal(waited, 1);
+        er_session_free(session);
+        fake_host_free(&host);
+
+        began = er_mono_ms();
+        fake_host(&host, "slow");
+        assert_int_equal(er_session_open(&host, &opts, &session, &err), 0);
+        assert_int_equal(er_session_call(session, ER_F_GC, er_svn("", 0), NULL, &err), 0);
+        assert_true(er_mono_ms() - began >= 1000);
+        er_session_free(session);
+        fake_host_free(&host);
+        er_session_on_waiting(NULL);
 }
 
 static void test_bad_starts(void **state)
@@ -529,11 +588,17 @@ static void test_replayed_submit(void **state)
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_hello),       cmocka_unit_test(test_bad_starts),
-                cmocka_unit_test(test_lost),        cmocka_unit_test(test_order),
-                cmocka_unit_test(test_flood),       cmocka_unit_test(test_cancel),
-                cmocka_unit_test(test_both_full),   cmocka_unit_test(test_run),
-                cmocka_unit_test(test_no_snapshot), cmocka_unit_test(test_replayed_submit),
+                cmocka_unit_test(test_hello),
+                cmocka_unit_test(test_silence),
+                cmocka_unit_test(test_bad_starts),
+                cmocka_unit_test(test_lost),
+                cmocka_unit_test(test_order),
+                cmocka_unit_test(test_flood),
+                cmocka_unit_test(test_cancel),
+                cmocka_unit_test(test_both_full),
+                cmocka_unit_test(test_run),
+                cmocka_unit_test(test_no_snapshot),
+                cmocka_unit_test(test_replayed_submit),
         };
 
         if (argc > 2 && er_streq(argv[1], "agent"))
