@@ -160,8 +160,11 @@ static int run(struct er_cli *cli, void *arg, char **args, int count, struct er_
                 return -1;
         if (!opts->dry_run && er_secrets_ask(&request.spec.secrets, err) < 0)
                 return -1;
-        if (request.spec.sync && er_snapshot_view_take(cli, request.project_dir, request.spec.project,
-                                                       !opts->yes && !opts->dry_run, &snapshot, err) < 0)
+        if (request.spec.sync && opts->dry_run &&
+            er_snapshot_view_sizes(cli, request.project_dir, request.spec.project, &snapshot, err) < 0)
+                return -1;
+        if (request.spec.sync && !opts->dry_run &&
+            er_snapshot_view_take(cli, request.project_dir, request.spec.project, !opts->yes, &snapshot, err) < 0)
                 return -1;
         if (opts->dry_run)
                 return er_dry_run_show(cli, &request, snapshot, err);

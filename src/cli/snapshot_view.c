@@ -103,3 +103,13 @@ int er_snapshot_view_take(const struct er_cli *cli, const char *dir, const char 
         er_live_set(live, "looking at the files of %s", project);
         return er_snapshot_take(&opts, ret, err);
 }
+
+int er_snapshot_view_sizes(const struct er_cli *cli, const char *dir, const char *project, struct er_snapshot **ret,
+                           struct er_err *err)
+{
+        er_autoptr(er_live) live = er_live_new(cli->quiet);
+        const struct er_snapshot_opts opts = {.dir = dir, .project = project, .sizes_only = true};
+
+        er_live_set(live, "looking at the files of %s", project);
+        return er_snapshot_take(&opts, ret, err);
+}

@@ -12,6 +12,9 @@
    ER_CANCELLED if the answer is no, ER_CONFIG if nobody can be asked. */
 int er_snapshot_view_take(const struct er_cli *cli, const char *dir, const char *project, bool ask,
                           struct er_snapshot **ret, struct er_err *err);
+/* The same only to be shown: no file is read, so its hash means nothing. */
+int er_snapshot_view_sizes(const struct er_cli *cli, const char *dir, const char *project, struct er_snapshot **ret,
+                           struct er_err *err);
 /* "123 KB in 5 files" */
 void er_snapshot_view_size(struct er_str *out, uint64_t files, uint64_t bytes);
 /* The largest directories, one per line, after `indent`. */

@@ -8,6 +8,16 @@ import pytest
 from helpers import PROGRAM, until
 
 
+def test_dry_run_reads_no_contents(errand):
+    with open(errand.cwd / "sparse", "wb") as file:
+        file.truncate(1 << 40)
+    (errand.cwd / "small").write_text("x")
+    done = errand("run", "--dry-run", "true", timeout=10).ok()
+    assert "1 TB in 2 files" in done.text and "sparse" in done.text, done
+    (errand.cwd / "sparse").unlink()
+    assert errand("run", "--quiet", "--", "cat", "small").ok().out == b"x"  # the dry run left nothing wrong behind
+
+
 def test_too_few_descriptors_is_said_before_anything_is_stored(errand):
     times = errand.base / "times"
     for limit in (8, 10, 12, 13, 14, 18, 22, 26, 40):

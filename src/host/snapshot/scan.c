@@ -138,6 +138,8 @@ static int hash_once(struct worker *worker, int dir_fd, const char *rest, struct
         fd = openat(dir_fd, rest, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0)
                 return is_gone(errno) ? 0 : file_err(err, errno, "open", file);
+        if (worker->crew->scan->sizes_only)
+                return 1;
         rc = hash_content(worker, fd, file->stat.size, file, &hash, err);
         if (rc <= 0)
                 return rc;

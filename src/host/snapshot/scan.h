@@ -27,6 +27,7 @@ struct er_scan {
         const char *dir; /* for messages */
         int root_fd;
         int64_t taken_ns;
+        bool sizes_only;                                             /* read no contents: hashes stay zero */
         struct er_cancel *cancel;                                    /* may be NULL */
         void (*progress)(void *arg, uint64_t files, uint64_t bytes); /* may be NULL; from the calling thread only */
         void *arg;

@@ -271,6 +271,7 @@ int er_snapshot_take(const struct er_snapshot_opts *opts, struct er_snapshot **r
         scan.dir = dir;
         scan.root_fd = root_fd;
         scan.taken_ns = snapshot->taken_ns;
+        scan.sizes_only = opts->sizes_only;
         er_debug("snapshot", "%zu names", snapshot->len);
         rc = er_scan_run(&scan, snapshot->files, snapshot->len, err);
         er_debug("snapshot", "%llu files read", (unsigned long long)scan.hashed);
@@ -280,6 +281,8 @@ int er_snapshot_take(const struct er_snapshot_opts *opts, struct er_snapshot **r
         same = tidy(snapshot) && held;
         if (same)
                 memcpy(snapshot->hash, snapshot->cache.tree, sizeof snapshot->hash);
+        else if (opts->sizes_only)
+                memset(snapshot->hash, 0, sizeof snapshot->hash);
         else if (hash_tree(snapshot, err) < 0)
                 return -1;
         else

@@ -22,6 +22,7 @@ struct er_snapshot_opts {
         const char *dir;     /* project root */
         const char *project; /* its name, for the cache and the host's directory */
         struct er_cancel *cancel;
+        bool sizes_only; /* only to be looked at: no file is read, and the snapshot has no hash */
         void (*progress)(void *arg, uint64_t files, uint64_t bytes); /* hashing; may be NULL; on the caller's thread */
         /* Called before any file is read: sizes are known, hashes are not. -1 with err set: do not take it. May be
            NULL. */
