@@ -66,7 +66,8 @@ int er_hosts_known(struct er_store *store, struct er_host **ret, size_t *ret_cou
 
 char *er_job_key(const struct er_store *store, const struct er_job *job)
 {
-        return er_fmt("%s.%llx.%s", job->name, (unsigned long long)job->created_ms, er_store_id(store));
+        return er_fmt("%s.%llx.%s", job->name, (unsigned long long)job->created_ms,
+                      er_store_owner_of(store, job->run_id));
 }
 
 char *er_job_results_dir(const struct er_job *job)

@@ -15,10 +15,22 @@ struct er_db_stmt {
         sqlite3_stmt *stmt;
 };
 
+#define ER_STORE_ID 6u /* hex digits */
+#define ER_STORE_OWNERS 64u
+
+/* Runs from this id on have that owner in their jobs' keys (owner.c). */
+struct er_store_owner {
+        int64_t since;
+        char id[ER_STORE_ID + 1];
+        uint64_t inode; /* of the store; 0: not known yet */
+        char machine[64];
+};
+
 struct er_store {
         sqlite3 *db;
         char *dir, *path;
-        char id[16];
+        struct er_store_owner owners[ER_STORE_OWNERS]; /* in order; the last one is that of new runs */
+        size_t owner_count;
         dev_t dev; /* of the file that was opened; only that one may be set aside */
         ino_t ino;
         int64_t busy_since_ms;
@@ -53,6 +65,8 @@ char *er_db_text(sqlite3_stmt *stmt, int column); /* (owned), NULL for null */
 int64_t er_db_int(sqlite3_stmt *stmt, int column);
 uint64_t er_db_u64(sqlite3_stmt *stmt, int column);
 
+/* Reads which store this is, and notices a copy. */
+int er_store_find_owner(struct er_store *store, struct er_err *err);
 /* Brings the schema to the version of this build. */
 int er_schema_update(struct er_store *store, struct er_err *err);
 extern const int er_schema_version;

@@ -68,6 +68,12 @@ static const struct migration migrations[] = {
         {4, "ALTER TABLE attempt ADD COLUMN gpu_shared INTEGER NOT NULL DEFAULT 0;"
             "ALTER TABLE attempt ADD COLUMN gpu_util_max INTEGER NOT NULL DEFAULT -1;"
             "UPDATE attempt SET gpu_mem = -1 WHERE gpu_util = -1;"},
+        /* Until version 4, a copied store went on with the id of the original. */
+        {5, "CREATE TABLE owner(since INTEGER PRIMARY KEY, id TEXT NOT NULL, inode INTEGER NOT NULL, machine TEXT NOT "
+            "NULL)"
+            " STRICT;"
+            "INSERT INTO owner SELECT 0, value, 0, '' FROM meta WHERE key = 'id';"
+            "DELETE FROM meta WHERE key = 'id';"},
 };
 
 const int er_schema_version = (int)ER_LEN(migrations);

@@ -120,27 +120,6 @@ static int open_db(struct er_store *store, struct er_err *err)
         return 0;
 }
 
-static int read_id(struct er_store *store, struct er_err *err)
-{
-        sqlite3_stmt *stmt;
-        int rc;
-        const unsigned char *id;
-
-        if (er_db_stmt(store, "SELECT value FROM meta WHERE key = 'id'", &stmt, err) < 0)
-                return -1;
-        rc = er_db_step(store, stmt, err);
-        if (rc < 0)
-                return -1;
-        id = rc == 1 ? sqlite3_column_text(stmt, 0) : NULL;
-        if (!id || strlen((const char *)id) != 6) {
-                sqlite3_reset(stmt);
-                return er_db_fail(store, SQLITE_CORRUPT, "reading the store's id", err);
-        }
-        memcpy(store->id, id, 7);
-        sqlite3_reset(stmt);
-        return 0;
-}
-
 int er_store_open(const char *dir, struct er_store **ret, struct er_err *err)
 {
         struct er_store *store = er_new(struct er_store);
@@ -149,7 +128,7 @@ int er_store_open(const char *dir, struct er_store **ret, struct er_err *err)
         store->path = er_fmt("%s/store.db", store->dir);
         store->jitter = (uint64_t)er_mono_us() * 2654435761u + (uint64_t)getpid() + 1;
         if (open_db(store, err) < 0 || er_db_exec(store, "PRAGMA synchronous=NORMAL", err) < 0 ||
-            er_schema_update(store, err) < 0 || read_id(store, err) < 0) {
+            er_schema_update(store, err) < 0 || er_store_find_owner(store, err) < 0) {
                 er_store_close(store);
                 return -1;
         }
@@ -169,11 +148,6 @@ void er_store_close(struct er_store *store)
         free(store->dir);
         free(store->path);
         free(store);
-}
-
-const char *er_store_id(const struct er_store *store)
-{
-        return store->id;
 }
 
 const char *er_store_dir(const struct er_store *store)

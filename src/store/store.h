@@ -23,8 +23,10 @@ int er_store_open(const char *dir, struct er_store **ret, struct er_err *err);
 void er_store_close(struct er_store *store);
 /* To be called when nobody waits: moves the log into the database if it is long enough to be worth the fsync. */
 void er_store_tidy(struct er_store *store);
-const char *er_store_id(
-        const struct er_store *store); /* 6 hex digits, drawn when the store was created: the owner part of job keys */
+/* 6 hex digits: the owner part of the keys of jobs that are added now. A copy of a store gets another id when it is
+   opened (owner.c); runs that were there keep the one they were submitted with. */
+const char *er_store_id(const struct er_store *store);
+const char *er_store_owner_of(const struct er_store *store, int64_t run_id);
 const char *er_store_dir(const struct er_store *store);
 
 /* States as the user sees them. The numbers are stored: never change one, append. */

@@ -62,6 +62,12 @@ static void test_the_log_stays_short(void **state)
         assert_true(job_id(w->store, "p-80") > 0);
 }
 
+static void reopen(struct world *w)
+{
+        w->store = NULL;
+        assert_int_equal(er_store_open(w->dir, &w->store, NULL), 0);
+}
+
 static void reopen_raw(struct world *w, const char *sql)
 {
         sqlite3 *db;
@@ -72,6 +78,49 @@ static void reopen_raw(struct world *w, const char *sql)
         assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
         assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
         sqlite3_close(db);
+}
+
+static void copy_file(const char *from_dir, const char *to_dir, const char *name)
+{
+        er_autofree char *from = er_path_join(from_dir, name), *to = er_path_join(to_dir, name);
+        er_auto(er_str) bytes = ER_STR_INIT;
+
+        assert_int_equal(er_file_read(AT_FDCWD, from, 64u << 20, &bytes, NULL), 0);
+        assert_int_equal(er_file_write(AT_FDCWD, to, bytes.buf, bytes.len, 0600, false, NULL), 0);
+}
+
+/* A copy goes on under another id; what was there keeps its own, in the copy and in the original. */
+static void test_a_copy(void **state)
+{
+        struct world *w = *state;
+        er_autofree char *first = er_strdup(er_store_id(w->store)), *parent = er_path_dir(w->dir),
+                         *copied = er_path_join(parent, "copy"), *second = NULL;
+        struct er_store *copy = NULL;
+        int64_t old, new_here, new_there;
+
+        old = add(w->store, "p", "/p", NULL, 1, NULL);
+        er_store_close(w->store);
+        reopen(w);
+        assert_string_equal(er_store_id(w->store), first); /* the same file is the same store */
+        er_store_close(w->store);
+        assert_int_equal(mkdir(copied, 0700), 0);
+        copy_file(w->dir, copied, "store.db");
+        copy_file(w->dir, copied, "store.db-wal");
+        reopen(w);
+        new_here = add(w->store, "p", "/p", NULL, 1, NULL);
+        assert_int_equal(er_store_open(copied, &copy, NULL), 0);
+        new_there = add(copy, "p", "/p", NULL, 1, NULL);
+        assert_string_equal(er_store_id(w->store), first);
+        assert_string_not_equal(er_store_id(copy), first);
+        assert_string_equal(er_store_owner_of(copy, old), first);
+        assert_string_equal(er_store_owner_of(copy, new_there), er_store_id(copy));
+        assert_string_equal(er_store_owner_of(w->store, old), first);
+        assert_string_equal(er_store_owner_of(w->store, new_here), first);
+        second = er_strdup(er_store_id(copy));
+        er_store_close(copy);
+        assert_int_equal(er_store_open(copied, &copy, NULL), 0);
+        assert_string_equal(er_store_id(copy), second); /* it is noticed once */
+        er_store_close(copy);
 }
 
 static void test_newer_is_refused(void **state)
@@ -109,6 +158,7 @@ static void test_recipes_left_by_version_2_go(void **state)
         reopen_raw(w, "DROP INDEX spec_environment;"
                       "INSERT INTO environment SELECT zeroblob(32), recipe, stored_ms FROM environment;"
                       "ALTER TABLE attempt DROP COLUMN gpu_shared; ALTER TABLE attempt DROP COLUMN gpu_util_max;"
+                      "INSERT INTO meta SELECT 'id', id FROM owner; DROP TABLE owner;"
                       "PRAGMA user_version=2");
         assert_int_equal(er_store_open(w->dir, &w->store, NULL), 0);
         assert_true(has_environment(w->store, 'a'));
@@ -247,6 +297,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 WITH_STORE(test_opening),
                 WITH_STORE(test_the_log_stays_short),
+                WITH_STORE(test_a_copy),
                 WITH_STORE(test_newer_is_refused),
                 WITH_STORE(test_recipes_left_by_version_2_go),
                 WITH_STORE(test_garbage_is_set_aside),
