@@ -225,23 +225,13 @@ static ssize_t path_of(int fd, char *ret, size_t size)
 
 bool er_resolve_beneath(int dir_fd, const char *path, struct er_str *ret_real, struct stat *ret_st)
 {
-        char top[4096], real[4096], target[4096];
-        ssize_t top_len = path_of(dir_fd, top, sizeof top - 1),
-                len = readlinkat(dir_fd, path, target, sizeof target - 1);
-        er_autoclose int fd = -1;
+        char top[4096], real[4096];
+        ssize_t top_len = path_of(dir_fd, top, sizeof top);
+        /* Followed wherever it leads, but opened for no more than its name: that decides. */
+        er_autoclose int fd = openat(dir_fd, path, O_PATH | O_CLOEXEC);
         struct stat st;
 
-        if (top_len <= 0)
-                return false;
-        if (len > 0 && target[0] == '/') {
-                target[len] = '\0';
-                if (len <= top_len || strncmp(target, top, (size_t)top_len) != 0 || target[top_len] != '/')
-                        return false;
-                fd = er_open_beneath(dir_fd, target + top_len + 1, O_PATH);
-        } else {
-                fd = er_open_beneath(dir_fd, path, O_PATH);
-        }
-        if (fd < 0 || fstat(fd, &st) < 0 || S_ISLNK(st.st_mode) || path_of(fd, real, sizeof real) <= top_len ||
+        if (top_len <= 0 || fd < 0 || fstat(fd, &st) < 0 || path_of(fd, real, sizeof real) <= top_len ||
             strncmp(real, top, (size_t)top_len) != 0 || real[top_len] != '/')
                 return false;
         er_str_reset(ret_real);

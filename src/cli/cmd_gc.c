@@ -40,6 +40,7 @@ struct visit {
         struct er_str names;        /* all the names by which we know it */
         bool same;                  /* as an earlier visit's: that one sweeps for both */
         struct er_strv there;       /* keys of our jobs of which it has attempts */
+        struct er_strv of_before;   /* the same, by ids that the store had before */
         struct er_strv unwanted;    /* of these */
         struct er_gc gc;
         struct er_err err;
@@ -51,6 +52,7 @@ struct sweep {
         bool dry;
         int64_t older_than_ms; /* jobs that ended before this are unwanted; 0: age does not matter */
         struct er_map wanted;  /* keys; the values mean nothing */
+        struct er_map old;     /* keys of what is unwanted for its age */
         struct visit *visits;
         size_t count;
 };
@@ -61,34 +63,49 @@ static int add_key(void *arg, const struct er_job *job, struct er_err *err)
         er_autofree char *key = NULL;
 
         (void)err;
-        if (er_job_state_ended(job->state) && job->outputs_fetched && job->ended_ms < sweep->older_than_ms)
-                return 0;
         key = er_job_key(sweep->store, job);
-        er_map_sets(&sweep->wanted, key, sweep);
+        if (er_job_state_ended(job->state) && job->outputs_fetched && job->ended_ms < sweep->older_than_ms)
+                er_map_sets(&sweep->old, key, sweep);
+        else
+                er_map_sets(&sweep->wanted, key, sweep);
+        return 0;
+}
+
+static int ask_owned(struct visit *v, const char *owner, struct er_strv *ret)
+{
+        struct er_status *list = NULL;
+        size_t count = 0;
+
+        if (er_attempt_owned(v->session, owner, &list, &count, &v->err) < 0)
+                return -1;
+        for (size_t i = 0; i < count; i++) {
+                if (list[i].key && (ret->len == 0 || !er_streq(ret->items[ret->len - 1], list[i].key)))
+                        er_strv_add(ret, list[i].key);
+                er_status_release(&list[i]);
+        }
+        free(list);
         return 0;
 }
 
 /* Connects, and asks which of our jobs the host has attempts of. */
 static int look(const struct sweep *sweep, struct visit *v)
 {
+        const char *id;
         const struct er_session_opts opts = {
                 .silence_ms = ER_ONE_OF_MANY_MS}; /* many run at once, so none of them may ask on the terminal */
         const struct er_hello *hello;
-        struct er_status *list = NULL;
-        size_t count = 0;
 
         if (er_session_open(v->host, &opts, &v->session, &v->err) < 0 ||
             er_session_hello(v->session, &hello, &v->err) < 0)
                 return -1;
         v->machine = er_machine(hello);
-        if (er_attempt_owned(v->session, er_store_id(sweep->store), &list, &count, &v->err) < 0)
+        if (ask_owned(v, er_store_id(sweep->store), &v->there) < 0)
                 return -1;
-        for (size_t i = 0; i < count; i++) {
-                if (list[i].key && (v->there.len == 0 || !er_streq(v->there.items[v->there.len - 1], list[i].key)))
-                        er_strv_add(&v->there, list[i].key);
-                er_status_release(&list[i]);
-        }
-        free(list);
+        /* By ids that the store had before it was copied: the original knows better what of these is wanted, so only
+           what this store says is old is looked for. */
+        for (size_t i = 0; sweep->older_than_ms > 0 && (id = er_store_owner_at(sweep->store, i)) != NULL; i++)
+                if (!er_streq(id, er_store_id(sweep->store)) && ask_owned(v, id, &v->of_before) < 0)
+                        return -1;
         return 0;
 }
 
@@ -147,6 +164,9 @@ static int find_unwanted(struct sweep *sweep, struct er_err *err)
                 for (size_t k = 0; k < v->there.len; k++)
                         if (!er_map_gets(&sweep->wanted, v->there.items[k]))
                                 er_strv_add(&v->unwanted, v->there.items[k]);
+                for (size_t k = 0; k < v->of_before.len; k++)
+                        if (er_map_gets(&sweep->old, v->of_before.items[k]))
+                                er_strv_add(&v->unwanted, v->of_before.items[k]);
         }
         return 0;
 }
@@ -160,11 +180,13 @@ static void release(struct sweep *sweep)
                 free(v->machine);
                 er_str_release(&v->names);
                 er_strv_release(&v->there);
+                er_strv_release(&v->of_before);
                 er_strv_release(&v->unwanted);
                 er_err_release(&v->err);
         }
         free(sweep->visits);
         er_map_release(&sweep->wanted);
+        er_map_release(&sweep->old);
 }
 
 #define WHEELS_MS (30LL * 24 * 3600 * 1000) /* as long as a host keeps an environment that nothing uses */

@@ -65,7 +65,10 @@ char *er_db_text(sqlite3_stmt *stmt, int column); /* (owned), NULL for null */
 int64_t er_db_int(sqlite3_stmt *stmt, int column);
 uint64_t er_db_u64(sqlite3_stmt *stmt, int column);
 
-/* Reads which store this is, and notices a copy. */
+/* Reads which runs have which owner. In the transaction that adds a run, so that its jobs' keys are the same for all
+   processes: another one may have noticed meanwhile that this is a copy. */
+int er_store_read_owners(struct er_store *store, struct er_err *err);
+/* The same at opening, where a copy is noticed. */
 int er_store_find_owner(struct er_store *store, struct er_err *err);
 /* Brings the schema to the version of this build. */
 int er_schema_update(struct er_store *store, struct er_err *err);

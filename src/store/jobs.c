@@ -99,7 +99,7 @@ int er_store_add_run(struct er_store *store, const char *project, const char *pr
         er_crashpoint("store run");
         if (er_db_begin(store, err) < 0)
                 return er_err_wrap(err, "storing the run");
-        if (insert_run(store, &run, name, jobs, count, err) < 0) {
+        if (er_store_read_owners(store, err) < 0 || insert_run(store, &run, name, jobs, count, err) < 0) {
                 er_db_rollback(store);
                 return er_err_wrap(err, "storing the run");
         }

@@ -26,6 +26,8 @@ void er_store_tidy(struct er_store *store);
 /* 6 hex digits: the owner part of the keys of jobs that are added now. A copy of a store gets another id when it is
    opened (owner.c); runs that were there keep the one they were submitted with. */
 const char *er_store_id(const struct er_store *store);
+/* All it has had, oldest first; NULL past the last. */
+const char *er_store_owner_at(const struct er_store *store, size_t index);
 const char *er_store_owner_of(const struct er_store *store, int64_t run_id);
 const char *er_store_dir(const struct er_store *store);
 

@@ -1,5 +1,6 @@
 """Which GPUs a job sees, and what it used of them: stand-ins that answer as nvidia-smi does (see test_gpu.py for the rest)."""
 import re
+import time
 
 import pytest
 
@@ -17,6 +18,7 @@ case "$*" in
 *nosuch* | *--query-gpu=index,name*) ;;
 *) exit 0 ;;
 esac
+[ ! -e ~/hang ] || { rm ~/hang; exec sleep 1000; }
 cat ~/gpus
 case "$*" in
 *-lms*) while sleep 0.1; do cat ~/gpus && echo round >> ~/rounds; done ;;
@@ -230,6 +232,20 @@ def test_a_tool_that_hangs_holds_up_one_start_only(errand, make_host):
     assert len(asked(host)) == 1
     refused = errand("run", "--on", host.name, "--gpus", "1", *SEE, timeout=60)
     assert refused.rc == NEVER and "nvidia-smi of box gives no answer" in refused.said
+
+
+def test_no_answer_does_not_fail_a_job_whose_turn_it_is(errand, box):
+    """nvidia-smi is slow for once (a driver that is reset, a machine under load): the job waits for an answer."""
+    host = box(IDLE)
+    hold(errand, host, "first", "--gpus", "1")
+    errand("run", "--detach", "--name", "second", "--on", host.name, "--gpus", "1", *SEE).ok()
+    errand.wait_state("queued", name="second.0")
+    # A look that is older than a second is made again before the start.
+    until(lambda: time.time() - (host.home / "asked").stat().st_mtime > 1.5, 10, "the last look to be old")
+    (host.home / "hang").touch()
+    let_go(errand, host, "first")
+    errand("wait", "second", timeout=60).ok()
+    assert not (host.home / "hang").exists() and errand("logs", "second").ok().text == "<0>\n"
 
 
 def test_a_command_beside_the_job_sees_what_the_job_sees(errand, box):

@@ -384,9 +384,31 @@ static void cache_key(const struct er_agent *agent, char *const argv[], bool amd
                     st.st_mtim.tv_nsec);
 }
 
+/* Of a file of ours; -1: there is none. */
+static int64_t age_of(const struct stat *st)
+{
+        return S_ISREG(st->st_mode) && st->st_uid == getuid()
+                       ? er_now_ms() - (st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / 1000000)
+                       : -1;
+}
+
+/* That the tool gave no answer is noted in a file of its own, so that the last good list stays. */
+static char *silence_path(const char *path)
+{
+        return er_fmt("%s.silent", path);
+}
+
+static bool was_silent(const char *path, int64_t silent_ms)
+{
+        er_autofree char *name = silence_path(path);
+        struct stat st;
+        int64_t age_ms = lstat(name, &st) == 0 ? age_of(&st) : -1;
+
+        return age_ms >= 0 && age_ms < silent_ms;
+}
+
 /* The part after the key, if the file is ours, young enough and the key matches. */
-static bool read_cache(const char *path, const struct er_str *key, int64_t max_age_ms, int64_t silent_ms, bool amd,
-                       struct er_gpus *ret)
+static bool read_cache(const char *path, const struct er_str *key, int64_t max_age_ms, bool amd, struct er_gpus *ret)
 {
         er_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         er_auto(er_str) text = ER_STR_INIT;
@@ -394,13 +416,12 @@ static bool read_cache(const char *path, const struct er_str *key, int64_t max_a
         int64_t age_ms;
         uint64_t len = 0;
         struct stat st;
-        bool silent;
         ssize_t n;
 
-        if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != getuid())
+        if (fd < 0 || fstat(fd, &st) < 0)
                 return false;
-        age_ms = er_now_ms() - (st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000);
-        if (age_ms < 0)
+        age_ms = age_of(&st);
+        if (age_ms < 0 || age_ms > max_age_ms)
                 return false;
         er_str_reserve(&text, 2 * ANSWER_MAX);
         n = er_read_full(fd, text.buf, 2 * ANSWER_MAX);
@@ -409,12 +430,7 @@ static bool read_cache(const char *path, const struct er_str *key, int64_t max_a
         rest = er_svn(text.buf + key->len, (size_t)n - key->len);
         if (!er_sv_cut(&rest, '\n', &line))
                 return false;
-        silent = er_sv_eq(line, ER_SV("silent"));
-        if (age_ms > max_age_ms && !(silent && age_ms < silent_ms))
-                return false;
-        *ret = (struct er_gpus){.silent = silent};
-        if (silent)
-                return true;
+        *ret = (struct er_gpus){0};
         if (!read_number(line, 2u * ANSWER_MAX, &len) || len > rest.len)
                 return false;
         er_gpu_parse(er_svn(rest.ptr, (size_t)len), amd, ret);
@@ -468,10 +484,9 @@ static void look(char *argv[], bool amd, er_gpu_wanted_fn wanted, void *arg, str
                 answer = ask(listing, wanted, arg, &parts);
                 er_gpu_parse_parts(er_svn(parts.buf, parts.len), ret);
         }
-        ret->silent = answer == SILENCE;
+        ret->silent = answer != ANSWER; /* one that could not be started has not answered either */
         if (ret->silent) {
                 ret->len = 0;
-                er_str_add(note, "silent\n");
         } else {
                 er_str_addf(note, "%zu\n", out.len);
                 er_str_addn(note, out.buf, out.len);
@@ -494,6 +509,32 @@ static int take_turn(const char *path, er_gpu_wanted_fn wanted, void *arg)
         return er_take_fd(&fd);
 }
 
+/* What is known without asking. */
+static bool recall(const char *path, const struct er_str *key, int64_t max_age_ms, int64_t silent_ms, bool amd,
+                   struct er_gpus *ret)
+{
+        if (read_cache(path, key, max_age_ms, amd, ret))
+                return true;
+        ret->silent = was_silent(path, silent_ms);
+        return ret->silent;
+}
+
+static void remember(const char *path, const struct er_str *text, const struct er_gpus *gpus)
+{
+        er_autofree char *silence = silence_path(path);
+
+        if (gpus->silent) {
+                if (has_devices())
+                        er_file_write(AT_FDCWD, silence, "", 0, 0600, false, NULL);
+                return;
+        }
+        unlink(silence);
+        if (gpus->len > 0)
+                er_file_write(AT_FDCWD, path, text->buf, text->len, 0600, false, NULL);
+        else
+                unlink(path); /* no GPUs may mean that the driver is not up yet: ask again next time */
+}
+
 void er_gpu_look(const struct er_agent *agent, int64_t max_age_ms, er_gpu_wanted_fn wanted, void *arg,
                  struct er_gpus *ret)
 {
@@ -509,10 +550,10 @@ void er_gpu_look(const struct er_agent *agent, int64_t max_age_ms, er_gpu_wanted
                 return;
         path = cache_path(agent);
         cache_key(agent, argv, amd, &text);
-        if (path && !read_cache(path, &text, max_age_ms, silent_ms, amd, ret)) {
+        if (path && !recall(path, &text, max_age_ms, silent_ms, amd, ret)) {
                 turn = take_turn(path, wanted, arg);
                 if (turn >= 0)
-                        read_cache(path, &text, er_mono_ms() - began_ms, silent_ms, amd, ret);
+                        recall(path, &text, er_mono_ms() - began_ms, silent_ms, amd, ret);
                 /* Whoever had the turn before us has waited in vain: so would we. */
                 if (ret->len == 0 && er_mono_ms() - began_ms > PATIENCE_MS / 2)
                         ret->silent = true;
@@ -520,11 +561,8 @@ void er_gpu_look(const struct er_agent *agent, int64_t max_age_ms, er_gpu_wanted
         if (ret->len == 0 && !ret->silent && (!wanted || wanted(arg))) {
                 look(argv, amd, wanted, arg, ret, &text);
                 ret->asked = true;
-                /* No GPUs may mean that the driver is not up yet: ask again next time. */
-                if (path && (ret->len > 0 || (ret->silent && has_devices())))
-                        er_file_write(AT_FDCWD, path, text.buf, text.len, 0600, false, NULL);
-                else if (path && !ret->silent)
-                        unlink(path);
+                if (path)
+                        remember(path, &text, ret);
         }
         free(argv[0]);
 }

@@ -36,12 +36,16 @@ static int add_status(void *arg, const struct er_adir *dir, struct er_err *err)
 
         if (listing->active && er_file_exists(dir->fd, "exit"))
                 return 0;
-        if (listing->owner.ptr && !is_of_owner(listing, dir))
-                return 0;
-        if (er_abandoned_settle(listing->worker->agent, dir, &never_began, err) < 0)
-                return -1;
-        if (never_began)
-                return 0; /* a SUBMIT that was killed halfway: the next one starts it */
+        if (listing->owner
+                    .ptr) { /* asked for the sake of GC, which settles by itself, and wants what never began too */
+                if (!is_of_owner(listing, dir))
+                        return 0;
+        } else {
+                if (er_abandoned_settle(listing->worker->agent, dir, &never_began, err) < 0)
+                        return -1;
+                if (never_began)
+                        return 0; /* a SUBMIT that was killed halfway: the next one starts it */
+        }
         er_adir_status(dir, &status);
         start = er_frame_begin(out, ER_F_STATUS, listing->worker->id);
         er_status_encode(&status, out);

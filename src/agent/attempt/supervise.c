@@ -61,8 +61,9 @@ struct super {
         er_deadline time_up, kill_at;
         int64_t grace_ms; /* what kill_at allows */
         int64_t started_ms;
-        struct er_gpus gpus;    /* as seen last, by ... */
-        er_deadline gpus_fresh; /* ... so long ago that another look is due */
+        struct er_gpus gpus;      /* as seen last, by ... */
+        er_deadline gpus_fresh;   /* ... so long ago that another look is due */
+        er_deadline gpus_silence; /* until then a tool that gives no answer is waited for */
         uint64_t gpu_mask;
         bool gpu_shared; /* they are only seen */
         struct er_str detail;
@@ -569,6 +570,8 @@ static void wait_for_environment(struct super *s)
 
 #define GPUS_AGE_MS 10000 /* for a job that asked for none, so old may a look at the GPUs be */
 #define GPUS_FRESH_MS 1000
+/* So long a job that is to have GPUs waits for a tool that gives no answer. */
+#define GPUS_SILENCE_MS (10 * 60 * 1000)
 
 /* What there is and who uses it changes while a job waits: so it is looked at just before it starts. */
 static void look_at_gpus(struct super *s)
@@ -586,6 +589,8 @@ static void look_at_gpus(struct super *s)
                 ticket->needs.see = s->gpus.len > 0;
                 if (chosen)
                         ticket->capacity.gpu_mask = er_gpus_visible(&s->gpus, chosen);
+        } else if (s->gpus.silent && er_deadline_poll_ms(s->gpus_silence) != 0) {
+                s->gpus_fresh = er_deadline_in(GPUS_AGE_MS); /* no answer is no news: it waits for one */
         } else if (s->why == GO_ON &&
                    er_capacity_check(&ticket->needs, &ticket->capacity, s->charge->agent->hostname, &err) < 0) {
                 finish_early(s, ER_REASON_ROOM, -1, &err);
@@ -599,9 +604,19 @@ static void wait_for_turn(struct super *s)
         int retry_ms = 1000;
         er_deadline due;
 
+        s->gpus_silence = er_deadline_in(GPUS_SILENCE_MS);
         if (look)
                 look_at_gpus(s);
         while (s->why == GO_ON) {
+                if (look && spec->gpus > 0 && s->gpus.silent) {
+                        due = s->gpus_fresh;
+                        do
+                                turn(s, due);
+                        while (s->why == GO_ON && er_deadline_poll_ms(due) != 0);
+                        if (s->why == GO_ON)
+                                look_at_gpus(s);
+                        continue;
+                }
                 if (look && er_deadline_poll_ms(s->gpus_fresh) == 0 && er_ticket_fits(&s->charge->ticket)) {
                         look_at_gpus(s);
                         continue;

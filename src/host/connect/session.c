@@ -12,6 +12,7 @@
 #define READ_MAX (256u * 1024)         /* most bytes read at once: a buffer that stays in the cache is faster */
 #define PARKED_MAX (32u * 1024 * 1024) /* frames nobody has asked for yet */
 #define REPLAY_MAX (512u * 1024)       /* kept of what is sent before the first answer */
+#define PING_AGAIN_MS 5000             /* when there was no room for one */
 #define PING_MS 15000                  /* a host is pinged after this much silence */
 #define WATCH_SILENCE_MS 45000         /* ... and given up while it is watched */
 #define SILENCE_MS 120000              /* ... or while it works for us: it may unpack a lot at once */
@@ -250,12 +251,18 @@ static void ask_if_alive(struct er_session *session)
 {
         er_auto(er_str) ping = ER_STR_INIT;
 
-        session->ping_id = er_session_next_id(session);
-        er_frame_end(&ping, er_frame_begin(&ping, ER_F_PING, session->ping_id));
+        uint32_t id = er_session_next_id(session);
+
+        er_frame_end(&ping, er_frame_begin(&ping, ER_F_PING, id));
         /* A full pipe would carry it no faster, and part of a frame must not be left in it. A socket takes all 12
            bytes or none. */
-        if (send(session->link.to, ping.buf, ping.len, MSG_NOSIGNAL) != (ssize_t)ping.len)
+        if (send(session->link.to, ping.buf, ping.len, MSG_NOSIGNAL) == (ssize_t)ping.len) {
+                session->ping_id = id;
+                session->pinged_ms = er_mono_ms();
+        } else {
                 er_debug("host", "%s: no room for a ping", session->host.name);
+                session->ping_again = er_deadline_in(PING_AGAIN_MS);
+        }
 }
 
 /* How long nothing may come before the host is given up. */
@@ -291,6 +298,29 @@ static bool beats(const struct er_session *session, bool writing)
         return session->greeted && (session->heartbeat || !writing);
 }
 
+static er_deadline later(er_deadline one, er_deadline other)
+{
+        return one > other ? one : other;
+}
+
+static er_deadline ping_due(const struct er_session *session, int64_t since_ms)
+{
+        return later(since_ms + ping_after(session), session->ping_again);
+}
+
+/* When the host is given up. A ping must have been out for long enough: this process may have been stopped meanwhile.
+ */
+static er_deadline silence_due(const struct er_session *session, bool writing, int64_t since_ms)
+{
+        int64_t most = silence_of(session);
+
+        if (writing)
+                return since_ms + most;
+        if (session->ping_id)
+                return later(since_ms + most, session->pinged_ms + most - ping_after(session));
+        return since_ms + 2 * most; /* a ping cannot even be sent */
+}
+
 /* The next deadline of a wait that began at since_ms: a message, a ping, giving up, or the caller's own. */
 static er_deadline next_due(const struct er_session *session, bool writing, int64_t since_ms, er_deadline deadline)
 {
@@ -301,10 +331,12 @@ static er_deadline next_due(const struct er_session *session, bool writing, int6
         if (!session->greeted && session->hello_by < due)
                 due = session->hello_by;
         if (beats(session, writing)) {
-                er_deadline beat = since_ms + (session->ping_id || writing ? silence_of(session) : ping_after(session));
+                er_deadline beat = silence_due(session, writing, since_ms);
 
                 if (beat < due)
                         due = beat;
+                if (!writing && !session->ping_id && ping_due(session, since_ms) < due)
+                        due = ping_due(session, since_ms);
         }
         return due;
 }
@@ -339,14 +371,14 @@ static int on_due(struct er_session *session, bool writing, int64_t since_ms, er
                                     session->host.target);
                 return er_session_break(session, &why, err);
         }
-        if (beats(session, writing) && now_ms - since_ms >= silence_of(session)) {
+        if (beats(session, writing) && silence_due(session, writing, since_ms) <= now_ms) {
                 er_err_set(&why, ER_TRANSPORT, "%s: no data for %d s", session->host.name,
                            (int)((silence_of(session) + 999) / 1000));
                 er_err_retry(&why);
                 return er_session_break(session, &why, err);
         }
         /* Not while writing: half a frame may be on its way. */
-        if (beats(session, writing) && !writing && !session->ping_id && now_ms - since_ms >= ping_after(session))
+        if (beats(session, writing) && !writing && !session->ping_id && ping_due(session, since_ms) <= now_ms)
                 ask_if_alive(session);
         if (deadline != ER_NEVER && deadline <= now_ms)
                 return er_err_set(err, ER_TIMEOUT, "%s: no answer in time", session->host.name);

@@ -51,9 +51,11 @@ struct er_session {
 
         uint32_t next_id;
         bool heartbeat;
-        bool said_waiting;  /* the message has been given */
-        int64_t silence_ms; /* as in er_session_opts */
-        uint32_t ping_id;   /* under way; 0: none */
+        bool said_waiting;      /* the message has been given */
+        int64_t silence_ms;     /* as in er_session_opts */
+        int64_t pinged_ms;      /* when that was */
+        er_deadline ping_again; /* one could not be sent: not before this */
+        uint32_t ping_id;       /* under way; 0: none */
         bool broken;
         struct er_err why;
 };

@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -97,7 +98,10 @@ static void test_a_copy(void **state)
                          *copied = er_path_join(parent, "copy"), *second = NULL;
         struct er_store *copy = NULL;
         int64_t old, new_here, new_there;
+        struct statfs fs;
 
+        if (statfs(w->dir, &fs) == 0 && (unsigned long)fs.f_type == 0x794c7630ul)
+                skip(); /* overlayfs, where an inode says nothing */
         old = add(w->store, "p", "/p", NULL, 1, NULL);
         er_store_close(w->store);
         reopen(w);
