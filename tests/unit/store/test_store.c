@@ -323,16 +323,22 @@ static void test_a_recipe_goes_with_its_last_job(void **state)
         assert_true(has_environment(s, 'a'));
 }
 
-/* One process adds and removes a job with its recipe, another adds jobs that expect the recipe to be there. */
+/* One process adds and removes a job with its recipe, another adds jobs that expect the recipe to be there; now and
+   then the first waits for the second with a job there, so that both ways come about. */
 static void test_a_recipe_does_not_go_under_a_new_job(void **state)
 {
         struct world *w = *state;
+        int there[2], go_on[2], status = -1;
         size_t added = 0;
-        int status = -1;
-        pid_t pid = fork();
+        pid_t pid;
 
+        assert_int_equal(pipe(there), 0);
+        assert_int_equal(pipe(go_on), 0);
+        assert_int_equal(er_set_nonblock(there[0], true), 0);
+        pid = fork();
         if (pid == 0) {
                 struct er_store *s = NULL;
+                char byte = 'x';
 
                 if (er_store_open(w->dir, &s, NULL) < 0)
                         _exit(1);
@@ -340,12 +346,16 @@ static void test_a_recipe_does_not_go_under_a_new_job(void **state)
                         int64_t id = add_with_environment(s, 'a', true, NULL);
                         struct er_job job = {.id = id, .state = ER_JOB_DONE, .outputs_fetched = true};
 
+                        if (i % 30 == 0 && (write(there[1], &byte, 1) != 1 || read(go_on[0], &byte, 1) != 1))
+                                _exit(3);
                         if (!id || er_store_update(s, &job, NULL, NULL) < 0 || er_store_remove_job(s, id, NULL) < 0)
                                 _exit(2);
                 }
                 _exit(0);
         }
         while (waitpid(pid, &status, WNOHANG) == 0) {
+                char byte;
+                bool waits = read(there[0], &byte, 1) == 1;
                 int64_t id = add_with_environment(w->store, 'a', false, NULL);
 
                 if (id) {
@@ -353,6 +363,12 @@ static void test_a_recipe_does_not_go_under_a_new_job(void **state)
                         remove_job(w->store, id);
                         added++;
                 }
+                if (waits)
+                        assert_int_equal(write(go_on[1], &byte, 1), 1);
+        }
+        for (int i = 0; i < 2; i++) {
+                close(there[i]);
+                close(go_on[i]);
         }
         assert_int_equal(status, 0);
         assert_true(added > 0);
